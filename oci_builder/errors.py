@@ -1,0 +1,218 @@
+"""Every failure ocibuild reports to a person.
+
+An error is a value with fields: the thing, the place, the cause, and in ``hint`` the next step. Only ``cli`` turns one
+into text and an exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class OcibuildError(Exception):
+    """Base of all errors raised on purpose."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default calls the constructor with ``args``, which keyword-only fields do not survive;
+        # errors cross process borders here.
+        return (_revive, (type(self), self.args, self.__dict__))
+
+
+def _revive(kind: type[OcibuildError], args: tuple[object, ...], fields: dict[str, object]) -> OcibuildError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
+
+
+# What the user wrote: exit code 2.
+
+
+class RecipeError(OcibuildError):
+    """A recipe that says something it cannot say."""
+
+    exit_code = 2
+
+    def __init__(self, file: str, key: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{file}: {f'{key}: ' if key else ''}{why}", hint=hint)
+        self.file, self.key, self.why = file, key, why
+
+
+class NotFound(OcibuildError):
+    """A name that leads to no folder."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, name: str, *, searched: Sequence[str], hint: str | None = None) -> None:
+        places = ", ".join(searched) or "nowhere"
+        super().__init__(f"no {what} {name!r} (looked in {places})", hint=hint)
+        self.what, self.name, self.searched = what, name, tuple(searched)
+
+
+class InvalidValue(OcibuildError):
+    """Text that does not parse as what it should be: a reference, a platform, a digest."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, text: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{text!r} is not a {what}: {why}", hint=hint)
+        self.what, self.text, self.why = what, text, why
+
+
+class UnsupportedRequirement(OcibuildError):
+    """A requirement that pip would take and ocibuild does not."""
+
+    exit_code = 2
+
+    def __init__(self, requirement: str, place: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{place}: {requirement}: {why}", hint=hint)
+        self.requirement, self.place, self.why = requirement, place, why
+
+
+# What came from outside: exit code 1.
+
+
+class DigestMismatch(OcibuildError):
+    """Bytes that are not the bytes their digest or size names."""
+
+    def __init__(self, what: str, *, expected: str, actual: str, hint: str | None = None) -> None:
+        super().__init__(f"{what}: expected {expected}, got {actual}", hint=hint)
+        self.what, self.expected, self.actual = what, expected, actual
+
+
+class CorruptBlob(DigestMismatch):
+    """A blob of our own store that no longer holds what its name says; it has been dropped."""
+
+
+class UnsafePath(OcibuildError):
+    """A path that would land outside the tree, or that means something to a layer."""
+
+    def __init__(self, path: str, why: str, *, origin: str = "") -> None:
+        super().__init__(f"{f'{origin}: ' if origin else ''}refusing path {path!r}: {why}")
+        self.path, self.why, self.origin = path, why, origin
+
+
+class PathConflict(OcibuildError):
+    """Two origins want different things at one path."""
+
+    def __init__(self, path: str, first: str, second: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{path} comes from both {first} and {second}, and they differ", hint=hint)
+        self.path, self.first, self.second = path, first, second
+
+
+class WheelError(OcibuildError):
+    """A wheel that cannot be installed as it is."""
+
+    def __init__(self, wheel: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{wheel}: {why}", hint=hint)
+        self.wheel, self.why = wheel, why
+
+
+class NoMatchingWheel(OcibuildError):
+    """A requirement for which no wheel runs on the target."""
+
+    def __init__(self, requirement: str, target: str, *, rejected: Sequence[str] = (), hint: str | None = None) -> None:
+        seen = "".join(f"\n  {line}" for line in rejected)
+        super().__init__(f"no wheel of {requirement} runs on {target}{seen}", hint=hint)
+        self.requirement, self.target, self.rejected = requirement, target, tuple(rejected)
+
+
+class ResolutionError(OcibuildError):
+    """Requirements that pip could not turn into a set of wheels."""
+
+    def __init__(self, what: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"cannot resolve {what}: {why}", hint=hint)
+        self.what, self.why = what, why
+
+
+class StaleLock(OcibuildError):
+    """A lock that no longer says what to build."""
+
+    def __init__(self, lock: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{lock}: {why}", hint=hint)
+        self.lock, self.why = lock, why
+
+
+class PackageError(OcibuildError):
+    """A Debian package, or a list of them, that cannot be used as it is."""
+
+    def __init__(self, package: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{package}: {why}", hint=hint)
+        self.package, self.why = package, why
+
+
+class PackageUnavailable(OcibuildError):
+    """A locked Debian package that no source could give."""
+
+    def __init__(self, package: str, *, tried: Sequence[str], hint: str | None = None) -> None:
+        lines = "".join(f"\n  {line}" for line in tried)
+        super().__init__(f"cannot get {package}{lines}", hint=hint)
+        self.package, self.tried = package, tuple(tried)
+
+
+class ArchiveIndexError(OcibuildError):
+    """A Debian suite whose signed index does not hold: signature, date, name or digest."""
+
+    def __init__(self, suite: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{suite}: {why}", hint=hint)
+        self.suite, self.why = suite, why
+
+
+class TransportError(OcibuildError):
+    """A download that failed; ``url`` holds no credentials."""
+
+    def __init__(self, url: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{url}: {why}", hint=hint)
+        self.url, self.why = url, why
+
+
+class MissingLibrary(OcibuildError):
+    """A shared library that a file needs and the image does not have."""
+
+    def __init__(self, library: str, needed_by: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{needed_by} needs {library}, which is not in the image", hint=hint)
+        self.library, self.needed_by = library, needed_by
+
+
+class UnsupportedImage(OcibuildError):
+    """An image, or a document of one, that does not follow its specification or goes past a limit."""
+
+    def __init__(self, image: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{image}: {why}", hint=hint)
+        self.image, self.why = image, why
+
+
+class FileProblem(OcibuildError):
+    """A file or folder of this machine that cannot be read or written."""
+
+    def __init__(self, path: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{path}: {why}", hint=hint)
+        self.path, self.why = path, why
+
+
+class ToolFailed(OcibuildError):
+    """A program ocibuild starts (pip, apt-get, the target's interpreter) that did not do its work."""
+
+    def __init__(self, tool: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{tool}: {why}", hint=hint)
+        self.tool, self.why = tool, why
+
+
+# A check said no: exit code 3.
+
+
+class CheckFailed(OcibuildError):
+    """An image, or a lock, that is not what it should be."""
+
+    exit_code = 3
+
+    def __init__(self, what: str, findings: Sequence[str], *, hint: str | None = None) -> None:
+        super().__init__(f"{what}: " + "\n  ".join(findings), hint=hint)
+        self.what, self.findings = what, tuple(findings)

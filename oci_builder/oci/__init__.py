@@ -1,0 +1,1 @@
+"""The OCI documents: descriptors, manifests, configurations, and their one spelling."""

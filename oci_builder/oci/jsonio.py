@@ -1,0 +1,39 @@
+"""JSON as bytes: one spelling out, bounded and strict in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from oci_builder.errors import UnsupportedImage
+
+JSON = dict[str, object]
+MAX_DOCUMENT = 4 << 20
+"""Bytes; distribution-spec lets a registry refuse a larger manifest."""
+
+
+def encode(document: Mapping[str, object] | Sequence[object]) -> bytes:
+    """The one spelling ocibuild writes: sorted keys, no spaces, UTF-8."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def decode(data: bytes, *, what: str) -> JSON:
+    """Read a JSON object received from outside. Raises UnsupportedImage if it is too large, not one, or says one key
+    twice (readers disagree about which of two counts)."""
+    if len(data) > MAX_DOCUMENT:
+        raise UnsupportedImage(what, f"a JSON document of {len(data)} bytes, more than {MAX_DOCUMENT}")
+    try:
+        document = json.loads(data, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise UnsupportedImage(what, f"not valid JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise UnsupportedImage(what, "expected a JSON object")
+    return cast("JSON", document)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> JSON:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return document

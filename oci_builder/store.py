@@ -1,0 +1,167 @@
+"""Blobs by digest and records by key, on disk, shared by many processes at once.
+
+A blob or record is there whole or not at all: it is written beside its place and renamed. Nobody locks: two writers of
+one digest write the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from oci_builder.digest import CHUNK, Digest, HashingWriter, verified_chunks
+from oci_builder.errors import CorruptBlob, DigestMismatch, FileProblem
+
+_LAYOUT = "v1"
+_PARTIAL = ".new-"
+
+
+class Store:
+    """A folder of blobs and records. Raises FileProblem when the folder cannot be used."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._blobs = root / _LAYOUT / "blobs" / "sha256"
+        self._records = root / _LAYOUT / "records"
+        self._scratch = root / _LAYOUT / "tmp"
+        with explained(root):
+            for folder in (self._blobs, self._records, self._scratch):
+                folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, digest: Digest) -> Path:
+        """Where the blob is, or would be."""
+        return self._blobs / digest.hex
+
+    def has(self, digest: Digest, size: int | None = None) -> bool:
+        """Whether a blob is here, and as long as ``size`` bytes if that is known; its content is not read."""
+        try:
+            return size in (None, self.path(digest).stat().st_size)
+        except OSError:
+            return False
+
+    def chunks(self, digest: Digest, size: int) -> Iterator[bytes]:
+        """The blob's bytes, checked on the way. One that does not hold is dropped, and CorruptBlob raised."""
+        try:
+            with self.path(digest).open("rb") as stream:
+                yield from verified_chunks(stream, digest=digest, size=size, what=f"cached blob {digest}")
+        except FileNotFoundError as error:
+            raise CorruptBlob(f"cached blob {digest}", expected="a file", actual="none") from error
+        except DigestMismatch as error:
+            self.drop(digest)
+            raise CorruptBlob(error.what, expected=error.expected, actual=error.actual) from error
+
+    def read(self, digest: Digest, size: int) -> bytes:
+        """The whole of a small blob, checked. Raises CorruptBlob."""
+        return b"".join(self.chunks(digest, size))
+
+    def drop(self, digest: Digest) -> None:
+        """Forget a blob; without one nothing happens."""
+        self.path(digest).unlink(missing_ok=True)
+
+    def put_bytes(self, data: bytes) -> Digest:
+        """Keep ``data`` and return its digest; keeping it twice is keeping it once."""
+        with self.writer() as sink:
+            sink.write(data)
+        return sink.digest()
+
+    def put_file(self, source: Path, *, digest: Digest, size: int, what: str) -> None:
+        """Keep a copy of a file that must be ``digest`` and ``size`` bytes. Raises DigestMismatch, FileProblem."""
+        with explained(source), source.open("rb") as stream, self.writer() as sink:
+            for chunk in verified_chunks(stream, digest=digest, size=size, what=what):
+                sink.write(chunk)
+
+    @contextlib.contextmanager
+    def writer(self) -> Iterator[HashingWriter]:
+        """Yield a sink; what was written is kept, under its digest, on a clean exit. Raises FileProblem."""
+        with explained(self.root):
+            handle, name = tempfile.mkstemp(dir=self._blobs, prefix=_PARTIAL)
+        with _discarded_on_error(Path(name)), explained(self.root):
+            with os.fdopen(handle, "wb", buffering=CHUNK) as file:
+                sink = HashingWriter(file)
+                yield sink
+            os.chmod(name, 0o644)
+            Path(name).replace(self.path(sink.digest()))
+
+    def record(self, kind: str, key: str) -> bytes | None:
+        """What was kept under ``key``, or None."""
+        try:
+            return self._record_path(kind, key).read_bytes()
+        except OSError:
+            return None
+
+    def put_record(self, kind: str, key: str, data: bytes) -> None:
+        """Keep ``data`` under ``key``, in place of what was there."""
+        path = self._record_path(kind, key)
+        with explained(self.root):
+            path.parent.mkdir(exist_ok=True)
+        with atomic(path) as sink:
+            sink.write(data)
+
+    def drop_record(self, kind: str, key: str) -> None:
+        """Forget a record; without one nothing happens."""
+        self._record_path(kind, key).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder that is gone afterwards. Raises FileProblem."""
+        with explained(self.root):
+            folder = Path(tempfile.mkdtemp(dir=self._scratch))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _record_path(self, kind: str, key: str) -> Path:
+        return self._records / kind / f"{key}.json"
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """Yield a stream whose bytes appear at ``path`` whole on a clean exit, and nowhere otherwise.
+
+    The mode is what the umask says of a new file. Raises FileProblem.
+    """
+    with explained(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with _discarded_on_error(Path(name)), explained(path):
+        with os.fdopen(handle, "wb", buffering=CHUNK) as file:
+            yield file
+        os.chmod(name, 0o666 & ~_umask())
+        Path(name).replace(path)
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn an OSError about this machine's files into a FileProblem that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        hints = {
+            errno.ENOSPC: "free some space there, or name another place with --cache-dir or --out",
+            errno.EACCES: "check the permissions, or name another place with --cache-dir or --out",
+            errno.EROFS: "that file system is read-only; name another place with --cache-dir or --out",
+        }
+        hint = hints.get(error.errno or 0)
+        raise FileProblem(str(path), os.strerror(error.errno or errno.EIO).lower(), hint=hint) from error
+
+
+@contextlib.contextmanager
+def _discarded_on_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    # The only portable way to read it is to set it; single-threaded here.
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""A root filesystem as values: knows neither wheels nor packages nor OCI."""

@@ -1,0 +1,157 @@
+"""The bytes of an entry, read where they lie and checked as they pass."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import deflate
+
+from oci_builder.digest import CHUNK
+from oci_builder.errors import DigestMismatch
+from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member
+
+LARGE = 32 << 20
+"""Bytes of content above which it is streamed: whole, it would set the peak of memory."""
+
+
+class Sources:
+    """The files that contents lie in, mapped while they are needed."""
+
+    def __init__(self) -> None:
+        self._maps: dict[Path, memoryview] = {}
+        self._open: list[mmap.mmap] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for view in self._maps.values():
+            view.release()
+        for mapped in self._open:
+            mapped.close()
+
+    def slice(self, file: Path, offset: int, length: int) -> memoryview:
+        """``length`` bytes of ``file`` from ``offset``, not copied. Raises OSError; DigestMismatch if it is shorter."""
+        if not length:
+            return memoryview(b"")
+        view = self._maps.get(file)
+        if view is None:
+            view = self._maps[file] = self._map(file)
+        if offset + length > len(view):
+            raise DigestMismatch(str(file), expected=f"{offset + length} bytes or more", actual=f"{len(view)}")
+        return view[offset : offset + length]
+
+    def _map(self, file: Path) -> memoryview:
+        with file.open("rb") as stream:
+            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        self._open.append(mapped)
+        return memoryview(mapped)
+
+    def chunks(self, content: Content, *, what: str) -> Iterator[bytes | memoryview]:
+        """The content's bytes, in pieces; at the end its length, CRC and promised digest have been checked.
+
+        Raises DigestMismatch, naming ``what``.
+        """
+        match content:
+            case Inline(data):
+                yield data
+            case FileSlice(file, offset, size):
+                yield from _pieces(self.slice(file, offset, size))
+            case Checked(part, expected):
+                pieces = _pieces(self.slice(part.file, part.offset, part.size))
+                yield from _promised(pieces, expected, what)
+            case DeflateSlice(raw=bytes() as raw):
+                yield raw
+            case DeflateSlice():
+                yield from _promised(self._inflated(content, what), content.expected, what)
+            case Member(blob, offset, size):
+                yield from self._members(blob, offset, size)
+
+    def read(self, content: Content, *, what: str) -> bytes:
+        """All of a content that is known to be small. Raises DigestMismatch."""
+        return b"".join(self.chunks(content, what=what))
+
+    def _inflated(self, content: DeflateSlice, what: str) -> Iterator[bytes]:
+        stream = self.slice(content.file, content.offset, content.length)
+        if content.size > LARGE:
+            yield from _inflated_in_pieces(stream, content, what)
+            return
+        try:
+            data = deflate.deflate_decompress(stream, content.size)
+        except (deflate.DeflateError, ValueError) as error:
+            raise _damaged(what) from error
+        if len(data) != content.size or deflate.crc32(data) != content.crc:
+            raise _damaged(what)
+        yield bytes(data)
+
+    def _members(self, blob: Path, offset: int, size: int) -> Iterator[bytes]:
+        # Only what ocibuild wrote is read this way: small files of a layer in the store.
+        found = 0
+        with blob.open("rb") as stream:
+            stream.seek(offset)
+            inflater = zlib.decompressobj(31)
+            while found < size and (packed := inflater.unused_data or stream.read(CHUNK)):
+                if inflater.eof:
+                    inflater = zlib.decompressobj(31)
+                data = inflater.decompress(packed)[: size - found]
+                found += len(data)
+                yield data
+        if found != size:
+            raise DigestMismatch(str(blob), expected=f"{size} bytes at {offset}", actual=f"{found}")
+
+
+def _pieces(view: memoryview) -> Iterator[memoryview]:
+    for start in range(0, len(view), CHUNK):
+        yield view[start : start + CHUNK]
+
+
+def _promised(
+    pieces: Iterator[bytes] | Iterator[memoryview], expected: tuple[str, bytes] | None, what: str
+) -> Iterator[bytes | memoryview]:
+    if expected is None:
+        yield from pieces
+        return
+    algorithm, digest = expected
+    seen = hashlib.new(algorithm)
+    for piece in pieces:
+        seen.update(piece)
+        yield piece
+    if seen.digest() != digest:
+        raise DigestMismatch(
+            what,
+            expected=f"{algorithm}:{digest.hex()}",
+            actual=f"{algorithm}:{seen.hexdigest()}",
+            hint="its RECORD says otherwise: the wheel was changed after it was built; get it again",
+        )
+
+
+def _inflated_in_pieces(stream: memoryview, content: DeflateSlice, what: str) -> Iterator[bytes]:
+    inflater, crc, size = zlib.decompressobj(-15), 0, 0
+    pending: bytes | memoryview = b""
+    position = 0
+    while not inflater.eof and size <= content.size:
+        if not pending:
+            pending, position = stream[position : position + CHUNK], position + CHUNK
+            if not pending:
+                break
+        try:
+            data = inflater.decompress(pending, 4 * CHUNK)
+        except zlib.error as error:
+            raise _damaged(what) from error
+        pending = inflater.unconsumed_tail
+        crc, size = zlib.crc32(data, crc), size + len(data)
+        yield data
+    if not inflater.eof or size != content.size or crc != content.crc:
+        raise _damaged(what)
+
+
+def _damaged(what: str) -> DigestMismatch:
+    return DigestMismatch(
+        what, expected="the content its zip entry names", actual="a damaged stream", hint="the wheel is damaged; get it again"
+    )

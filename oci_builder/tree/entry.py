@@ -1,0 +1,157 @@
+"""One path of a root filesystem, and which paths are allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import NewType
+
+from oci_builder.errors import UnsafePath
+
+EntryPath = NewType("EntryPath", str)
+"""Relative, normalised, without ``..`` or a whiteout's prefix: ``usr/bin/mypy``."""
+
+MTIME = 315_532_800
+"""1980-01-01, the time of everything that has no time of its own.
+
+Constant, so that a layer's bytes do not move when the image's date does; not 0, because zip knows nothing older."""
+
+
+class Kind(Enum):
+    """What is at a path."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+    HARDLINK = "hardlink"
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Content held in memory."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FileSlice:
+    """Content that lies in a file of this machine: ``size`` bytes from ``offset``."""
+
+    file: Path
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeflateSlice:
+    """Content that lies in a file as a raw deflate stream (RFC 1951), as a zip member does.
+
+    ``length`` is the stream's size in bytes, ``size`` the content's, ``crc`` its CRC-32. ``expected`` is the digest that
+    somebody promised (algorithm of hashlib, digest), checked when the content is read. ``raw`` is the content itself
+    where a reader already needed it, so that nothing is inflated twice.
+    """
+
+    file: Path
+    offset: int
+    length: int
+    size: int
+    crc: int
+    expected: tuple[str, bytes] | None = None
+    raw: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Content in a plain slice of a file, with the digest somebody promised for it."""
+
+    slice: FileSlice
+    expected: tuple[str, bytes] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Content of a finished layer: the gzip members from ``offset`` of the blob at ``blob`` hold ``size`` bytes of it."""
+
+    blob: Path
+    offset: int
+    size: int
+
+
+Content = Inline | FileSlice | DeflateSlice | Checked | Member
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A file, directory or link, with its content left where it is.
+
+    ``origin`` says whose it is ("numpy 2.4.6", "libssl3 3.0.22"); ``sha256`` is the content's digest in hex where it is
+    known already; ``target`` is where a symlink points, or the path a hard link repeats.
+    """
+
+    path: EntryPath
+    kind: Kind
+    mode: int
+    origin: str
+    uid: int = 0
+    gid: int = 0
+    mtime: int = MTIME
+    size: int = 0
+    target: str = ""
+    content: Content | None = None
+    sha256: str = ""
+
+
+def directory(path: str, *, mode: int = 0o755, uid: int = 0, gid: int = 0, origin: str) -> Entry:
+    """A directory. Raises UnsafePath."""
+    return Entry(path=entry_path(path), kind=Kind.DIRECTORY, mode=mode, uid=uid, gid=gid, origin=origin)
+
+
+def file(path: str, data: bytes, *, mode: int = 0o644, uid: int = 0, gid: int = 0, origin: str) -> Entry:
+    """A regular file with its content in memory. Raises UnsafePath."""
+    return Entry(
+        path=entry_path(path),
+        kind=Kind.FILE,
+        mode=mode,
+        uid=uid,
+        gid=gid,
+        size=len(data),
+        content=Inline(data),
+        origin=origin,
+    )
+
+
+def symlink(path: str, target: str, *, uid: int = 0, gid: int = 0, origin: str) -> Entry:
+    """A symbolic link, whose target is not looked at. Raises UnsafePath."""
+    return Entry(
+        path=entry_path(path), kind=Kind.SYMLINK, mode=0o777, uid=uid, gid=gid, target=target, origin=origin
+    )
+
+
+def entry_path(text: str, *, origin: str = "") -> EntryPath:
+    """Check that ``text`` is a path inside a tree and return it as one. Raises UnsafePath."""
+    if not text or "\0" in text:
+        raise UnsafePath(text, "empty, or holds a NUL", origin=origin)
+    if not text.isascii():
+        _check_encodable(text, origin)
+    # Most paths are plain; only the odd one is taken apart.
+    if text[0] == "/" or "//" in text or text[-1] == "/":
+        raise UnsafePath(text, "absolute, or not normalised", origin=origin)
+    if "." in text:
+        _check_dots(text, origin)
+    return EntryPath(text)
+
+
+def _check_dots(text: str, origin: str) -> None:
+    for part in text.split("/"):
+        if part in (".", ".."):
+            raise UnsafePath(text, "not normalised, or leaves its folder", origin=origin)
+        if part.startswith(".wh."):
+            raise UnsafePath(text, "a layer would read it as a deletion", origin=origin)
+
+
+def _check_encodable(text: str, origin: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UnsafePath(text, "not valid Unicode", origin=origin) from error

@@ -1,0 +1,1 @@
+"""Wheels: chosen for a target, fetched, checked and laid out as entries."""
