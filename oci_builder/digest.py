@@ -45,7 +45,7 @@ class HashingWriter:
         self._hash = hashlib.sha256()
         self.size = 0
 
-    def write(self, data: bytes | memoryview) -> int:
+    def write(self, data: bytes | bytearray | memoryview) -> int:
         """Write, hash and count ``data``."""
         self._hash.update(data)
         self.size += len(data)

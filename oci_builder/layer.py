@@ -16,6 +16,7 @@ import deflate
 import msgspec
 
 from oci_builder.digest import CHUNK, Digest, HashingWriter
+from oci_builder.errors import DigestMismatch
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import encode
 from oci_builder.oci.mediatypes import LAYER_GZIP

@@ -153,5 +153,8 @@ def _inflated_in_pieces(stream: memoryview, content: DeflateSlice, what: str) ->
 
 def _damaged(what: str) -> DigestMismatch:
     return DigestMismatch(
-        what, expected="the content its zip entry names", actual="a damaged stream", hint="the wheel is damaged; get it again"
+        what,
+        expected="the content its zip entry names",
+        actual="a damaged stream",
+        hint="the wheel is damaged; get it again",
     )

@@ -47,9 +47,9 @@ class FileSlice:
 class DeflateSlice:
     """Content that lies in a file as a raw deflate stream (RFC 1951), as a zip member does.
 
-    ``length`` is the stream's size in bytes, ``size`` the content's, ``crc`` its CRC-32. ``expected`` is the digest that
-    somebody promised (algorithm of hashlib, digest), checked when the content is read. ``raw`` is the content itself
-    where a reader already needed it, so that nothing is inflated twice.
+    ``length`` is the stream's size in bytes, ``size`` the content's, ``crc`` its CRC-32. ``expected`` is the digest
+    that somebody promised (algorithm of hashlib, digest), checked when the content is read. ``raw`` is the content
+    itself where a reader already needed and checked it, so that nothing is inflated twice.
     """
 
     file: Path
@@ -71,7 +71,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Content of a finished layer: the gzip members from ``offset`` of the blob at ``blob`` hold ``size`` bytes of it."""
+    """Content of a finished layer: gzip members from ``offset`` of the file ``blob`` that hold ``size`` bytes."""
 
     blob: Path
     offset: int
@@ -123,9 +123,7 @@ def file(path: str, data: bytes, *, mode: int = 0o644, uid: int = 0, gid: int = 
 
 def symlink(path: str, target: str, *, uid: int = 0, gid: int = 0, origin: str) -> Entry:
     """A symbolic link, whose target is not looked at. Raises UnsafePath."""
-    return Entry(
-        path=entry_path(path), kind=Kind.SYMLINK, mode=0o777, uid=uid, gid=gid, target=target, origin=origin
-    )
+    return Entry(path=entry_path(path), kind=Kind.SYMLINK, mode=0o777, uid=uid, gid=gid, target=target, origin=origin)
 
 
 def entry_path(text: str, *, origin: str = "") -> EntryPath:

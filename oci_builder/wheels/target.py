@@ -45,7 +45,7 @@ class Target:
         return f"cp{self.minor[0]}{self.minor[1]}"
 
     def platform_tags(self) -> list[str]:
-        """Platform tags, newest first: ``manylinux_2_36_x86_64`` down to the oldest, each with its old alias (PEP 600)."""
+        """Platform tags, newest first: ``manylinux_2_36_x86_64`` down to the oldest, with the old aliases (PEP 600)."""
         machine, (major, newest) = self.platform.machine, self.promise.glibc
         out: list[str] = []
         for minor in range(newest, _OLDEST[machine] - 1, -1):
