@@ -40,9 +40,23 @@ class RecipeError(OcibuildError):
 
     exit_code = 2
 
-    def __init__(self, file: str, key: str, why: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{file}: {f'{key}: ' if key else ''}{why}", hint=hint)
-        self.file, self.key, self.why = file, key, why
+    def __init__(self, file: str, key: str, why: str, *, line: int | None = None, hint: str | None = None) -> None:
+        place = f"{file}:{line}" if line else file
+        super().__init__(f"{place}: {f'{key}: ' if key else ''}{why}", hint=hint)
+        self.file, self.key, self.why, self.line = file, key, why, line
+
+
+class BadKey(OcibuildError, ValueError):
+    """A value of the right type that still cannot be; ``key`` is relative to the table it stands in.
+
+    A ValueError, so that msgspec passes it on from ``__post_init__``; ``tomlfile`` adds the file and the line.
+    """
+
+    exit_code = 2
+
+    def __init__(self, key: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{f'{key}: ' if key else ''}{why}", hint=hint)
+        self.key, self.why = key, why
 
 
 class NotFound(OcibuildError):
@@ -166,11 +180,19 @@ class ArchiveIndexError(OcibuildError):
 
 
 class TransportError(OcibuildError):
-    """A download that failed; ``url`` holds no credentials."""
+    """A download that failed; ``url`` holds no credentials, ``status`` is HTTP's where there was an answer."""
 
-    def __init__(self, url: str, why: str, *, hint: str | None = None) -> None:
+    def __init__(self, url: str, why: str, *, status: int | None = None, hint: str | None = None) -> None:
         super().__init__(f"{url}: {why}", hint=hint)
-        self.url, self.why = url, why
+        self.url, self.why, self.status = url, why, status
+
+
+class DamagedElf(OcibuildError):
+    """A program or library whose headers cannot be read."""
+
+    def __init__(self, file: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{file}: a damaged ELF file: {why}", hint=hint)
+        self.file, self.why = file, why
 
 
 class MissingLibrary(OcibuildError):

@@ -22,7 +22,7 @@ from oci_builder.oci.jsonio import encode
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.store import Store
 from oci_builder.tree.content import LARGE, Sources
-from oci_builder.tree.entry import DeflateSlice, Entry, EntryPath, Kind, Member
+from oci_builder.tree.entry import DeflateSlice, Entry, EntryPath, Kind, Member, promised_sha256
 from oci_builder.tree.tarwrite import END, header, padding
 from oci_builder.tree.tree import Tree
 
@@ -213,27 +213,31 @@ class _Pass:
         self._sink.write(deflate.gzip_compress(data, self._level))
 
     def _content(self, entry: Entry) -> str:
+        """Write a file's content and return its digest: the promised one, proved by reading, or the one found."""
+        content, what = entry.content, f"{entry.origin}: {entry.path}"
+        promised = promised_sha256(content)
         seen, count = hashlib.sha256(), 0
-        content = entry.content
-        what = f"{entry.origin}: {entry.path}"
-        spliced = isinstance(content, DeflateSlice)
         buffered = bytearray()
+        spliced = isinstance(content, DeflateSlice)
         for chunk in self._sources.chunks(content, what=what) if content is not None and entry.size else ():
-            seen.update(chunk)
+            if not promised:
+                seen.update(chunk)
             self._count(chunk)
             count += len(chunk)
             if not spliced:
                 buffered += chunk
-                if len(buffered) > LARGE:
-                    self._pack(buffered)
-                    buffered.clear()
+                self._drain(buffered, LARGE)
         if count != entry.size:
             raise DigestMismatch(what, expected=f"{entry.size} bytes", actual=f"{count}")
+        self._drain(buffered, 0)
         if isinstance(content, DeflateSlice) and entry.size:
             self._splice(content)
-        elif buffered:
+        return promised or seen.hexdigest()
+
+    def _drain(self, buffered: bytearray, limit: int) -> None:
+        if len(buffered) > limit:
             self._pack(buffered)
-        return seen.hexdigest()
+            buffered.clear()
 
     def _splice(self, content: DeflateSlice) -> None:
         stream = self._sources.slice(content.file, content.offset, content.length)

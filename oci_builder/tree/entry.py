@@ -81,6 +81,12 @@ class Member:
 Content = Inline | FileSlice | DeflateSlice | Checked | Member
 
 
+def promised_sha256(content: Content | None) -> str:
+    """The SHA-256 that reading ``content`` will have proved, in hex, or nothing where none was promised."""
+    expected = content.expected if isinstance(content, DeflateSlice | Checked) else None
+    return expected[1].hex() if expected is not None and expected[0] == "sha256" else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A file, directory or link, with its content left where it is.

@@ -1,0 +1,146 @@
+"""What engines demand of the paths in a layer, beyond a tar that reads (OCI image-spec, layer.md)."""
+
+from __future__ import annotations
+
+import posixpath
+import tarfile
+
+from oci_builder.check.tarstream import TarMember
+
+WHITEOUT = ".wh."
+OPAQUE = ".wh..wh..opq"
+_SPECIAL = {
+    tarfile.CHRTYPE: "a character device",
+    tarfile.BLKTYPE: "a block device",
+    tarfile.FIFOTYPE: "a FIFO",
+    tarfile.CONTTYPE: "a contiguous file, which engines refuse",
+    tarfile.GNUTYPE_SPARSE: "a sparse file, which engines refuse",
+}
+_KNOWN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE)
+
+
+_ENOUGH = 20
+"""Findings of one layer that are written out; a million would say no more."""
+
+
+class LayerRules:
+    """Members of one layer, in order; ``findings`` says what is wrong with them, ``entries`` how many there were.
+
+    ``links`` holds the symbolic links of the layers below, and is kept up to date.
+    """
+
+    def __init__(self, layer: str, *, links: set[str]) -> None:
+        self._layer, self._links = layer, links
+        self._unsaid = 0
+        self._seen: dict[str, tuple[bytes, int, int, int, float]] = {}
+        self._folders_with_entries: set[str] = set()
+        self._findings: list[str] = []
+
+    @property
+    def findings(self) -> list[str]:
+        """What is wrong, so far."""
+        rest = [f"{self._layer}: and {self._unsaid} more of the kind"] if self._unsaid else []
+        return self._findings + rest
+
+    @property
+    def entries(self) -> int:
+        """How many distinct paths there were."""
+        return len(self._seen)
+
+    def add(self, member: TarMember) -> None:
+        """Judge the next member."""
+        path = self._path(member.name)
+        if path is None:
+            return
+        if path in self._seen:
+            self._find(path, "is listed twice")
+        self._check_kind(path, member)
+        self._check_parents(path)
+        self._check_link_below(path, member)
+        if posixpath.basename(path).startswith(WHITEOUT):
+            self._check_whiteout(path, member)
+        elif path:
+            self._folders_with_entries.add(posixpath.dirname(path))
+            self._check_not_deleted(path)
+        if member.type == tarfile.LNKTYPE:
+            self._check_hardlink(path, member)
+        self._seen[path] = (member.type, member.mode, member.uid, member.gid, member.mtime)
+
+    def _find(self, path: str, why: str) -> None:
+        if len(self._findings) < _ENOUGH:
+            self._findings.append(f"{self._layer}: {path or '/'} {why}")
+        else:
+            self._unsaid += 1
+
+    def _path(self, name: str) -> str | None:
+        if not name or "\0" in name:
+            self._find(repr(name), "is not a path")
+        elif name.startswith("/"):
+            self._find(name, "is absolute")
+        elif ".." in name.split("/"):
+            self._find(name, "leaves its folder with ..")
+        else:
+            # "./usr/" and "usr" are one path to every engine.
+            path = posixpath.normpath(name)
+            return "" if path == "." else path
+        return None
+
+    def _check_kind(self, path: str, member: TarMember) -> None:
+        if member.type in _SPECIAL:
+            self._find(path, f"is {_SPECIAL[member.type]}")
+        elif member.type not in _KNOWN:
+            self._find(path, f"has the unknown tar type {member.type!r}")
+        if any(key.startswith("GNU.sparse") for key in member.pax):
+            self._find(path, f"is {_SPECIAL[tarfile.GNUTYPE_SPARSE]}")
+        if member.mtime < 0:
+            self._find(path, "has a time before 1970")
+
+    def _check_parents(self, path: str) -> None:
+        parent = posixpath.dirname(path)
+        if not parent:
+            return
+        present = self._seen.get(parent)
+        if present is None:
+            self._find(path, f"comes before its folder {parent}, or without it")
+        elif present[0] != tarfile.DIRTYPE:
+            self._find(path, f"lies below {parent}, which is no folder")
+
+    def _check_link_below(self, path: str, member: TarMember) -> None:
+        if member.type == tarfile.DIRTYPE and path in self._links:
+            self._find(path, "is a folder in place of a symbolic link of a lower layer")
+        if member.type == tarfile.SYMTYPE:
+            self._links.add(path)
+        else:
+            self._links.discard(path)
+
+    def _check_whiteout(self, path: str, member: TarMember) -> None:
+        folder, name = posixpath.split(path)
+        hidden = name.removeprefix(WHITEOUT)
+        if not member.is_file or member.size:
+            self._find(path, "is a whiteout, but no empty file")
+        if name == OPAQUE:
+            if folder in self._folders_with_entries:
+                self._find(path, "empties its folder after entries of it")
+        elif hidden in ("", ".", "..") or hidden.startswith(WHITEOUT):
+            self._find(path, "is no whiteout that engines know")
+        elif (gone := posixpath.join(folder, hidden)) in self._seen:
+            self._find(path, "deletes an entry of its own layer")
+        else:
+            self._links.discard(gone)
+
+    def _check_not_deleted(self, path: str) -> None:
+        folder, name = posixpath.split(path)
+        if posixpath.join(folder, WHITEOUT + name) in self._seen:
+            self._find(path, "is deleted by its own layer")
+
+    def _check_hardlink(self, path: str, member: TarMember) -> None:
+        target = posixpath.normpath(member.target)
+        present = self._seen.get(target)
+        if member.target.startswith("/") or ".." in member.target.split("/"):
+            self._find(path, f"is a hard link to {member.target}, outside its layer")
+        elif present is None:
+            self._find(path, f"is a hard link to {target}, which does not come before it")
+        elif present[0] not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.LNKTYPE):
+            self._find(path, f"is a hard link to {target}, which is no file")
+        elif present[1:] != (member.mode, member.uid, member.gid, member.mtime):
+            self._find(path, f"is a hard link to {target}, but with another mode, owner or time")

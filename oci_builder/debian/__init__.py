@@ -1,0 +1,1 @@
+"""A root filesystem from Debian packages: no root, no chroot, no maintainer script."""

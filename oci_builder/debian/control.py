@@ -1,0 +1,70 @@
+"""Debian's control files: stanzas, and what a dependency field says (deb-control(5))."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+
+from oci_builder.errors import PackageError
+
+_DEPENDENCY = re.compile(
+    r"\s*(?P<name>[a-z0-9][a-z0-9+.-]*)(?::[a-z0-9-]+)?"
+    r"\s*(?:\(\s*(?P<relation><<|<=|=|>=|>>)\s*(?P<version>[^)\s]+)\s*\))?\s*\Z"
+)
+_NAME = b"Package: "
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """One alternative of a dependency; ``relation`` is empty where any version will do."""
+
+    name: str
+    relation: str = ""
+    version: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.relation} {self.version})" if self.relation else self.name
+
+
+def stanza(text: str) -> dict[str, str]:
+    """The fields of one stanza by lower-case name; the lines of a folded field are joined with newlines."""
+    fields: dict[str, str] = {}
+    name = ""
+    for line in text.splitlines():
+        if line[:1] in (" ", "\t"):
+            if name:
+                fields[name] += "\n" + line.strip()
+        elif line:
+            name, _, value = line.partition(":")
+            name = name.lower()
+            fields[name] = value.strip()
+    return fields
+
+
+def stanzas(index: bytes, names: Container[str]) -> Iterator[dict[str, str]]:
+    """The stanzas of a Packages index whose package is one of ``names``; the other 60,000 are stepped over."""
+    at = 0
+    while at < len(index):
+        end = index.find(b"\n\n", at)
+        end = len(index) if end < 0 else end
+        if index.startswith(_NAME, at):
+            line = index[at + len(_NAME) : index.find(b"\n", at, end) if b"\n" in index[at:end] else end]
+            if line.strip().decode("utf-8", "replace") in names:
+                yield stanza(index[at:end].decode("utf-8", "replace"))
+        at = end + 2
+
+
+def dependencies(fields: Mapping[str, str], *names: str) -> Iterator[list[Dependency]]:
+    """Each group of alternatives in the fields ``names`` of a package. Raises PackageError on an unreadable one."""
+    for name in names:
+        for group in fields.get(name, "").replace("\n", " ").split(","):
+            if group.strip():
+                yield [_dependency(text, fields.get("package", "")) for text in group.split("|")]
+
+
+def _dependency(text: str, package: str) -> Dependency:
+    found = _DEPENDENCY.match(text)
+    if found is None:
+        raise PackageError(package, f"a dependency that cannot be read: {text.strip()!r}")
+    return Dependency(found["name"], found["relation"] or "", found["version"] or "")

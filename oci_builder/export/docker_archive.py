@@ -1,0 +1,178 @@
+"""An image as one tar file that is an OCI image layout and a docker archive at once.
+
+docker's graph drivers read ``manifest.json``, containerd and podman prefer ``index.json``; no engine notices when the
+two differ, so both are derived from one image here. Plain USTAR, no links, every blob once: what all of them load.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import deflate
+
+from oci_builder.digest import Digest
+from oci_builder.errors import InvalidValue, UnsupportedImage
+from oci_builder.image import Image
+from oci_builder.layer import LEVEL
+from oci_builder.listener import Listener
+from oci_builder.oci.documents import Descriptor
+from oci_builder.oci.jsonio import encode
+from oci_builder.oci.mediatypes import INDEX
+from oci_builder.reference import Reference
+from oci_builder.store import Store, atomic
+from oci_builder.tree.tarwrite import BLOCK, END, padding
+
+CONTAINERD_NAME = "io.containerd.image.name"
+"""containerd's own annotation: the full reference. A short name would make an image that no command can name."""
+
+REF_NAME = "org.opencontainers.image.ref.name"
+"""The OCI layout's annotation (annotations.md): here the tag alone, which skopeo and umoci select by."""
+
+_BLOBS = "blobs/sha256/"
+_MAX_ENTRY = 8**11 - 1
+"""Bytes; the largest size that fits a USTAR header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One entry of the archive: a document held in memory, a blob of the store, or (neither) a folder."""
+
+    name: str
+    size: int = 0
+    data: bytes | None = None
+    blob: Digest | None = None
+
+
+def write_file(image: Image, path: Path, *, references: Sequence[Reference], store: Store, listener: Listener) -> int:
+    """Write ``image`` to ``path``, whole or not at all, and return the file's size in bytes.
+
+    ``.tar`` is plain; ``.tar.gz`` and ``.tgz`` are compressed outside too, which docker and podman load and older
+    containerd and skopeo do not. Progress is told in bytes of the plain archive. Raises InvalidValue for another
+    suffix or a reference without a tag, CorruptBlob where the store does not hold a layer, FileProblem.
+    """
+    packed = _is_packed(path)
+    parts = plan(image, references)
+    with atomic(path) as file:
+        sink = _GzipSink(file) if packed else file
+        done, total = 0, size_of(parts)
+        for data in _chunks(parts, store):
+            sink.write(data)
+            done += len(data)
+            listener.advance(path.name, done, total)
+        if isinstance(sink, _GzipSink):
+            sink.close()
+        return file.tell()
+
+
+def plan(image: Image, references: Sequence[Reference]) -> tuple[Part, ...]:
+    """Every entry of the archive, in order; documents first, so that a reader of a stream knows what follows.
+
+    Raises InvalidValue for a reference without a tag, UnsupportedImage for a blob too large for USTAR.
+    """
+    names = tuple(dict.fromkeys(_name(reference) for reference in references))
+    documents = {
+        "oci-layout": encode({"imageLayoutVersion": "1.0.0"}),
+        "index.json": encode(_index(image, names)),
+        "manifest.json": encode(_docker_manifest(image, names)),
+    }
+    own = {image.id: image.config, image.digest: image.manifest}
+    blobs = {layer.descriptor.digest: layer.descriptor.size for layer in image.layers}
+    for digest, size in blobs.items():
+        if size > _MAX_ENTRY:
+            raise UnsupportedImage(f"layer {digest}", f"{size} bytes, and a tar entry holds {_MAX_ENTRY} at most")
+    return (
+        *(Part(name, len(data), data=data) for name, data in documents.items()),
+        Part("blobs/"),
+        Part(_BLOBS),
+        *(Part(_blob_name(digest), len(data), data=data) for digest, data in own.items()),
+        *(Part(_blob_name(digest), size, blob=digest) for digest, size in blobs.items()),
+    )
+
+
+def size_of(parts: Sequence[Part]) -> int:
+    """The size in bytes of the plain archive of ``parts``."""
+    return sum(BLOCK + part.size + len(padding(part.size)) for part in parts) + len(END)
+
+
+def _is_packed(path: Path) -> bool:
+    if path.name.endswith((".tar.gz", ".tgz")):
+        return True
+    if path.name.endswith(".tar"):
+        return False
+    raise InvalidValue("name for an image file", path.name, "it must end in .tar, .tar.gz or .tgz")
+
+
+def _name(reference: Reference) -> Reference:
+    if not reference.tag:
+        raise InvalidValue("name for an image in a file", str(reference), "it needs a tag, and no digest")
+    return Reference(reference.registry, reference.repository, reference.tag)
+
+
+def _index(image: Image, names: Sequence[Reference]) -> dict[str, object]:
+    # One descriptor per tag: containerd reads one name from each.
+    named = [_descriptor(image, {CONTAINERD_NAME: str(name), REF_NAME: name.tag}) for name in names]
+    return {"schemaVersion": 2, "mediaType": INDEX, "manifests": named or [_descriptor(image, {})]}
+
+
+def _descriptor(image: Image, annotations: dict[str, str]) -> dict[str, object]:
+    of = image.descriptor
+    return Descriptor(media_type=of.media_type, digest=of.digest, size=of.size, annotations=annotations).to_json()
+
+
+def _docker_manifest(image: Image, names: Sequence[Reference]) -> list[object]:
+    layers = [_blob_name(layer.descriptor.digest) for layer in image.layers]
+    return [{"Config": _blob_name(image.id), "RepoTags": [str(name) for name in names], "Layers": layers}]
+
+
+def _blob_name(digest: Digest) -> str:
+    return f"{_BLOBS}{digest.hex}"
+
+
+def _chunks(parts: Sequence[Part], store: Store) -> Iterator[bytes]:
+    for part in parts:
+        yield _header(part)
+        if part.data is not None:
+            yield part.data
+        elif part.blob is not None:
+            yield from store.chunks(part.blob, part.size)
+        if part.size % BLOCK:
+            yield padding(part.size)
+    yield END
+
+
+def _header(part: Part) -> bytes:
+    info = tarfile.TarInfo(part.name)
+    info.size, info.mode = part.size, 0o644
+    if part.name.endswith("/"):
+        info.type, info.mode = tarfile.DIRTYPE, 0o755
+    return info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+
+
+class _GzipSink:
+    """Packs what is written in blocks of fixed size, each a gzip member: the same bytes however it is fed."""
+
+    _BLOCK = 4 << 20
+
+    def __init__(self, sink: BinaryIO) -> None:
+        self._sink = sink
+        self._pending = bytearray()
+
+    def write(self, data: bytes) -> int:
+        """Take ``data``; a full block is packed at once."""
+        self._pending += data
+        while len(self._pending) >= self._BLOCK:
+            self._pack(self._BLOCK)
+        return len(data)
+
+    def close(self) -> None:
+        """Pack what is left; the sink below stays open."""
+        if self._pending:
+            self._pack(len(self._pending))
+
+    def _pack(self, size: int) -> None:
+        self._sink.write(deflate.gzip_compress(self._pending[:size], LEVEL))
+        del self._pending[:size]

@@ -1,0 +1,28 @@
+"""``image.toml``: what an image is made of, as values that hold. Below this room nothing of it is checked again."""
+
+from oci_builder.recipes.image import (
+    VERBS,
+    ConfigRecipe,
+    CopyRecipe,
+    HealthcheckRecipe,
+    ImageRecipe,
+    LayeringRecipe,
+    PythonRecipe,
+    UserRecipe,
+)
+from oci_builder.recipes.source import ImageSource, image_schema, load_image, with_overrides
+
+__all__ = [
+    "VERBS",
+    "ConfigRecipe",
+    "CopyRecipe",
+    "HealthcheckRecipe",
+    "ImageRecipe",
+    "ImageSource",
+    "LayeringRecipe",
+    "PythonRecipe",
+    "UserRecipe",
+    "image_schema",
+    "load_image",
+    "with_overrides",
+]

@@ -1,0 +1,234 @@
+"""``image.toml`` as values: the types say what can be written, ``__post_init__`` what types cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeVar
+
+from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
+
+from oci_builder.errors import BadKey, InvalidValue
+from oci_builder.oci.documents import Healthcheck, RunConfig
+from oci_builder.platforms import Platform
+from oci_builder.recipes.values import (
+    Absolute,
+    Account,
+    Duration,
+    EnvName,
+    Id,
+    Inside,
+    LabelName,
+    Mode,
+    Name,
+    Owner,
+    Port,
+    Signal,
+    Text,
+    Version,
+    nanoseconds,
+    normal_port,
+    without_nul,
+)
+from oci_builder.reference import Reference
+
+VERBS = frozenset(
+    """base build cache check completion delta diff export help init inspect layer lock publish pull push report run
+    sbom schema show test update verify version why""".split()  # noqa: SIM905
+)
+"""First words the command line has a use for, now or one day: no image may be named like one."""
+
+T = TypeVar("T")
+REQUIREMENTS_DEFAULT = ("requirements.txt",)
+"""A recipe that does not name the file may do without it; told apart by identity."""
+
+
+class Table(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True, omit_defaults=True):
+    """A table of a recipe: keys in kebab-case, unknown ones refused."""
+
+
+class PythonRecipe(Table, frozen=True, kw_only=True):
+    """``[python]``: which wheels go in. Paths are relative to the recipe's folder."""
+
+    requirements: tuple[Text, ...] = REQUIREMENTS_DEFAULT
+    find_links: tuple[Text, ...] = ()
+    bytecode: Literal["default", "all", "none"] = "default"
+    build: tuple[Text, ...] = ()
+    conflicts: Literal["error", "last"] = "error"
+
+
+class UserRecipe(Table, frozen=True, kw_only=True):
+    """``[user]``: who runs. ``home`` is never empty afterwards, and root is root in every field."""
+
+    name: Account = "sandbox"
+    uid: Id = 1000
+    gid: Id = 1000
+    home: Absolute = ""
+    shell: Absolute = "/bin/sh"
+
+    def __post_init__(self) -> None:
+        if self.is_root:
+            if self.name not in ("root", "sandbox") or self.uid not in (0, 1000):
+                raise BadKey("uid", f"{self.name!r} cannot have uid {self.uid}: root, and only root, is 0")
+            for field, value in (("name", "root"), ("uid", 0), ("gid", 0)):
+                force_setattr(self, field, value)
+        if not self.home:
+            force_setattr(self, "home", "/root" if self.is_root else f"/home/{self.name}")
+        for field in ("home", "shell"):
+            if ":" in getattr(self, field) or ".." in getattr(self, field).split("/"):
+                raise BadKey(field, 'a path in /etc/passwd has no ":" and no ".."')
+
+    @property
+    def is_root(self) -> bool:
+        """Whether the image runs as root: then no user is added."""
+        return self.name == "root" or self.uid == 0
+
+
+class HealthcheckRecipe(Table, frozen=True, kw_only=True):
+    """``[config.healthcheck]``, as docker understands it."""
+
+    test: tuple[str, ...] | Text
+    interval: Duration | None = None
+    timeout: Duration | None = None
+    start_period: Duration | None = None
+    retries: Annotated[int, Meta(ge=0, le=1000, description="a number of tries from 0 to 1000")] = 0
+
+    def __post_init__(self) -> None:
+        if not self.test:
+            raise BadKey("test", 'a healthcheck runs something: test = ["python3", "-c", "…"]')
+
+    def value(self) -> Healthcheck:
+        """The healthcheck of the image's configuration: text runs in a shell, a list without one."""
+        test = ("CMD-SHELL", self.test) if isinstance(self.test, str) else self.test
+        return Healthcheck(
+            test=test if test[0] in ("NONE", "CMD", "CMD-SHELL") else ("CMD", *test),
+            interval=nanoseconds(self.interval),
+            timeout=nanoseconds(self.timeout),
+            start_period=nanoseconds(self.start_period),
+            retries=self.retries,
+        )
+
+
+class ConfigRecipe(Table, frozen=True, kw_only=True):
+    """``[config]``: how a container runs. ``exposed_ports`` are like ``80/tcp`` afterwards."""
+
+    env: dict[EnvName, str] = {}
+    workdir: Absolute | None = None
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ("python3",)
+    labels: dict[LabelName, str] = {}
+    exposed_ports: tuple[Port, ...] = ()
+    volumes: tuple[Absolute, ...] = ()
+    stop_signal: Signal | None = None
+    healthcheck: HealthcheckRecipe | None = None
+
+    def __post_init__(self) -> None:
+        for key, table in (("env", self.env), ("labels", self.labels)):
+            for name, value in table.items():
+                without_nul(f"{key}.{name}", value)
+        for key, words in (("entrypoint", self.entrypoint), ("cmd", self.cmd)):
+            for number, word in enumerate(words):
+                without_nul(f"{key}[{number}]", word)
+        ports = {normal_port(f"exposed-ports[{number}]", port) for number, port in enumerate(self.exposed_ports)}
+        force_setattr(self, "exposed_ports", tuple(sorted(ports, key=lambda port: (int(port.split("/")[0]), port))))
+
+
+class CopyRecipe(Table, frozen=True, kw_only=True):
+    """``[[copy]]``: files of the recipe's folder, and where they go."""
+
+    src: Inside
+    dest: Absolute
+    include: tuple[Text, ...] = ()
+    exclude: tuple[Text, ...] = ()
+    mode: Mode | None = None
+    owner: Owner = "0:0"
+
+    def __post_init__(self) -> None:
+        if ".." in self.dest.split("/"):
+            raise BadKey("dest", 'a path of the image has no ".."')
+        if self.owner != "user" and any(int(number) > 4294967294 for number in self.owner.split(":")):
+            raise BadKey("owner", "a user or group ID is at most 4294967294")
+
+    @property
+    def permissions(self) -> int | None:
+        """The mode of every file copied; None keeps what the files say."""
+        return None if self.mode is None else int(self.mode, 8)
+
+    def owner_ids(self, user: UserRecipe) -> tuple[int, int]:
+        """The user and group ID of what is copied."""
+        if self.owner == "user":
+            return user.uid, user.gid
+        uid, _, gid = self.owner.partition(":")
+        return int(uid), int(gid)
+
+
+class LayeringRecipe(Table, frozen=True, kw_only=True):
+    """``[layering]``: how wheels are spread over layers, and over how many at most."""
+
+    strategy: Literal["size", "one", "each"] = "size"
+    budget: Annotated[int, Meta(ge=1, le=120, description="a number of layers from 1 to 120")] = 20
+
+
+class ImageRecipe(Table, frozen=True, kw_only=True):
+    """A whole ``image.toml``. ``name`` is empty only where a file leaves it to its folder."""
+
+    name: Name = ""
+    version: Version | None = None
+    tags: tuple[Text, ...] = ()
+    base: Text = "python-3.11"
+    platforms: tuple[Text, ...] = ("linux/amd64",)
+    python: PythonRecipe = PythonRecipe()
+    user: UserRecipe = UserRecipe()
+    config: ConfigRecipe = ConfigRecipe()
+    copy: tuple[CopyRecipe, ...] = ()
+    layering: LayeringRecipe = LayeringRecipe()
+
+    def __post_init__(self) -> None:
+        if self.name in VERBS:
+            raise BadKey("name", f"{self.name!r} is a command of ocibuild", hint=f'write name = "{self.name}-image"')
+        if not self.platforms:
+            raise BadKey("platforms", "an image runs on one platform at least")
+        for number, tag in enumerate(self.tags):
+            reference = _held(f"tags[{number}]", Reference.parse, tag)
+            if reference.digest:
+                raise BadKey(f"tags[{number}]", "a tag has no digest: that is computed")
+        for number, platform in enumerate(self.platforms):
+            _held(f"platforms[{number}]", Platform.parse, platform)
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """The tags of the image; without any, its name as ``latest``."""
+        return tuple(dict.fromkeys(Reference.parse(tag) for tag in self.tags or (f"{self.name}:latest",)))
+
+    @property
+    def targets(self) -> tuple[Platform, ...]:
+        """The platforms to build for, each once."""
+        return tuple(dict.fromkeys(Platform.parse(text) for text in self.platforms))
+
+    @property
+    def release(self) -> str:
+        """What ``{version}`` in a file name stands for: the version, else the tag of the first reference."""
+        return self.version or self.references[0].tag
+
+    def run(self) -> RunConfig:
+        """How the image runs; of the base's environment it knows nothing."""
+        config = self.config
+        return RunConfig(
+            user=f"{self.user.uid}:{self.user.gid}",
+            env=config.env,
+            entrypoint=config.entrypoint,
+            cmd=config.cmd,
+            workdir=config.workdir or self.user.home,
+            labels=config.labels,
+            exposed_ports=tuple(str(port) for port in config.exposed_ports),
+            volumes=config.volumes,
+            stop_signal=config.stop_signal or "",
+            healthcheck=config.healthcheck.value() if config.healthcheck else None,
+        )
+
+
+def _held(key: str, parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except InvalidValue as error:
+        raise BadKey(key, str(error), hint=error.hint) from error

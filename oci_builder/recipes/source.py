@@ -1,0 +1,118 @@
+"""A recipe and its folder; what a command line may say instead; the JSON Schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from oci_builder.errors import BadKey, InvalidValue, NotFound, RecipeError
+from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, ImageRecipe, PythonRecipe
+from oci_builder.tomlfile import convert, load_toml, misplaced
+
+FILE = "image.toml"
+REQUIREMENTS = "requirements.txt"
+LOCK = "pylock.toml"
+WHEELS = "wheels"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """A recipe, and the folder its paths are relative to."""
+
+    folder: Path
+    recipe: ImageRecipe
+
+    @property
+    def requirements(self) -> tuple[Path, ...]:
+        """The requirements files, in order."""
+        return tuple(self.folder / name for name in self.recipe.python.requirements)
+
+    @property
+    def lock(self) -> Path:
+        """Where the wheel lock is, or would be."""
+        return self.folder / LOCK
+
+    @property
+    def wheels(self) -> Path:
+        """Where wheels for an offline build are, or would be."""
+        return self.folder / WHEELS
+
+
+def load_image(folder: Path) -> ImageSource:
+    """The recipe of ``folder``, by default that of its requirements.txt. Raises RecipeError, NotFound, FileProblem."""
+    file, requirements = folder / FILE, folder / REQUIREMENTS
+    written = file.is_file()
+    if not written and not requirements.is_file():
+        raise NotFound("recipe", folder.name, searched=(str(file), str(requirements)), hint=f"write {file}")
+    recipe = load_toml(file, ImageRecipe) if written else ImageRecipe()
+    python = recipe.python
+    if python.requirements is REQUIREMENTS_DEFAULT and not requirements.is_file():
+        python = msgspec.structs.replace(python, requirements=())
+    for number, name in enumerate(python.requirements):
+        if not (folder / name).is_file():
+            raise misplaced(file, BadKey(f"python.requirements[{number}]", f"there is no file {folder / name}"))
+    return ImageSource(folder, _named(recipe, folder, python))
+
+
+def _named(recipe: ImageRecipe, folder: Path, python: PythonRecipe) -> ImageRecipe:
+    name = recipe.name or folder.resolve().name
+    document = msgspec.to_builtins(recipe) | {"name": name}
+    try:
+        convert(document, ImageRecipe, file=str(folder / FILE))
+    except RecipeError as error:
+        raise RecipeError(
+            error.file, "name", f"the folder is called {name!r}: {error.why}", hint='write name = "…" in image.toml'
+        ) from error
+    return msgspec.structs.replace(recipe, name=name, python=python)
+
+
+def with_overrides(
+    recipe: ImageRecipe,
+    *,
+    base: str | None = None,
+    platforms: Sequence[str] = (),
+    tags: Sequence[str] = (),
+    requirements: Sequence[str] = (),
+    user: str | None = None,
+    env: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> ImageRecipe:
+    """The recipe with what a command line says instead; env and labels are added. Raises InvalidValue, RecipeError.
+
+    ``user`` is NAME, NAME:UID or NAME:UID:GID; ``0`` and ``root`` mean root.
+    """
+    document = msgspec.to_builtins(recipe)
+    document |= _written({"base": base, "platforms": list(platforms), "tags": list(tags)})
+    if requirements:
+        document["python"] = {**document.get("python", {}), "requirements": list(requirements)}
+    if user is not None:
+        document["user"] = _written(_user(user)) | _written({"shell": recipe.user.shell})
+    if env or labels:
+        config = document.get("config", {})
+        added = {name: {**config.get(name, {}), **(table or {})} for name, table in (("env", env), ("labels", labels))}
+        document["config"] = config | _written(added)
+    return convert(document, ImageRecipe, file="command line")
+
+
+def _written(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if value}
+
+
+def _user(text: str) -> dict[str, Any]:
+    name, *ids = text.split(":")
+    if name in ("root", "0"):
+        return {"name": "root"}
+    if len(ids) > 2 or not all(number.isascii() and number.isdigit() for number in ids):
+        raise InvalidValue("user", text, "expected NAME, NAME:UID or NAME:UID:GID")
+    numbers = [int(number) for number in ids]
+    return {"name": name} | dict(zip(("uid", "gid"), [*numbers, *numbers[-1:]], strict=False))
+
+
+def image_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of ``image.toml``, from the same types that read it."""
+    schema = msgspec.json.schema(ImageRecipe)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": FILE, **schema}

@@ -1,0 +1,77 @@
+"""The words of a recipe: what each may look like, and what it becomes.
+
+A description is a noun phrase: it stands in the JSON Schema, and after "expected" in an error.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from msgspec import Meta
+
+from oci_builder.errors import BadKey
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$",
+        description='lower-case letters and digits, with ".", "_" or "-" between',
+    ),
+]
+Version = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]*$", description='letters, digits and "._+-", such as "1.4.2"')
+]
+Text = Annotated[str, Meta(min_length=1, description="text that is not empty")]
+Absolute = Annotated[str, Meta(pattern=r"^/[^\x00\n]*$", description="an absolute path of the image")]
+Inside = Annotated[str, Meta(pattern=r"^[^/\x00\n][^\x00\n]*$", description="a path relative to the recipe's folder")]
+Account = Annotated[
+    str,
+    Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$", description='a user name: lower-case letters, digits, "_" and "-"'),
+]
+Id = Annotated[int, Meta(ge=0, le=4294967294, description="a number from 0 to 4294967294")]
+EnvName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", description='letters, digits and "_.-", beginning with a letter or "_"'
+    ),
+]
+LabelName = Annotated[str, Meta(pattern=r"^[^=\s\x00]+$", description='a name without blanks and "="')]
+Port = (
+    Annotated[int, Meta(ge=1, le=65535, description="a port from 1 to 65535")]
+    | Annotated[str, Meta(pattern=r"^[0-9]{1,5}(/(tcp|udp|sctp))?$", description='text such as "80/tcp"')]
+)
+Signal = Annotated[
+    str, Meta(pattern=r"^(SIG[A-Z0-9+-]+|[0-9]{1,2})$", description='a signal such as "SIGTERM" or "15"')
+]
+Duration = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?=.)([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$", description='a duration such as "30s" or "1m30s"'
+    ),
+]
+Mode = Annotated[str, Meta(pattern=r"^0?[0-7]{3,4}$", description='an octal mode in quotes, such as "0644"')]
+Owner = Annotated[
+    str, Meta(pattern=r"^([0-9]{1,10}:[0-9]{1,10}|user)$", description='"user", or numbers such as "1000:1000"')
+]
+
+_UNITS = {"h": 3_600_000_000_000, "m": 60_000_000_000, "s": 1_000_000_000, "ms": 1_000_000}
+
+
+def nanoseconds(duration: str | None) -> int:
+    """``1m30s`` in nanoseconds, which the image configuration counts in; None is 0, the engine's default."""
+    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)(ms|[hms])", duration or ""))
+
+
+def normal_port(key: str, port: int | str) -> str:
+    """``80`` and ``"80"`` as ``80/tcp``, the only form that all engines read. Raises BadKey, about ``key``."""
+    number, _, protocol = str(port).partition("/")
+    if not 1 <= int(number) <= 65535:
+        raise BadKey(key, f"expected a port from 1 to 65535, got {number}")
+    return f"{int(number)}/{protocol or 'tcp'}"
+
+
+def without_nul(key: str, text: str) -> None:
+    """Refuse what no process can be given. Raises BadKey, about ``key``."""
+    if "\0" in text:
+        raise BadKey(key, "a NUL cannot be passed to a process")

@@ -1,0 +1,116 @@
+"""What a struct's types say of themselves: the keys it has, and a person's words for what goes into one.
+
+Loaded only to explain a mistake: ``msgspec.inspect`` is not cheap.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from msgspec import inspect
+
+_WORDS: dict[type[inspect.Type], str] = {
+    inspect.StrType: "text",
+    inspect.IntType: "a whole number",
+    inspect.FloatType: "a number",
+    inspect.BoolType: "true or false",
+    inspect.VarTupleType: "a list",
+    inspect.ListType: "a list",
+    inspect.DictType: "a table",
+    inspect.StructType: "a table",
+}
+
+
+def expected(kind: type, steps: list[str | int]) -> str | None:
+    """What may stand at ``steps``, as a noun phrase: the type's description, or the type in plain words."""
+    found = _walk(inspect.type_info(kind), steps)
+    return _words(found) if found is not None else None
+
+
+def expected_name(kind: type, steps: list[str | int]) -> str | None:
+    """What a key of the free table at ``steps`` may be called."""
+    found = _walk(inspect.type_info(kind), steps)
+    table = found and _only(found, inspect.DictType)
+    return _words(table.key_type) if isinstance(table, inspect.DictType) else None
+
+
+def bad_name(kind: type, steps: list[str | int], table: Any) -> str:
+    """The first key of the free table at ``steps`` that its type does not allow."""
+    found = _walk(inspect.type_info(kind), steps)
+    free = found and _only(found, inspect.DictType)
+    name = _bare(free.key_type) if isinstance(free, inspect.DictType) else None
+    pattern = name.pattern if isinstance(name, inspect.StrType) else None
+    names = [key for key in table if pattern and not re.search(pattern, key)] if isinstance(table, Mapping) else []
+    return names[0] if names else "*"
+
+
+def nearest(kind: type, steps: list[str | int], name: str) -> str:
+    """A hint for an unknown key: the known one it resembles, the table it belongs to, or all that are known."""
+    root = inspect.type_info(kind)
+    here = _walk(root, steps)
+    struct = here and _only(here, inspect.StructType)
+    known = [field.encode_name for field in struct.fields] if isinstance(struct, inspect.StructType) else []
+    plain = name.lower().replace("_", "-")
+    if close := get_close_matches(plain, known, n=1):
+        return f"did you mean {close[0]!r}?"
+    for table, key in _nested_keys(root, ""):
+        if key == plain:
+            return f"{key!r} belongs in {table}"
+    return f"the keys known here are {', '.join(sorted(known))}"
+
+
+def _nested_keys(found: inspect.Type, above: str) -> Iterator[tuple[str, str]]:
+    """Every key of every table below, with the header it stands under."""
+    struct = _only(found, inspect.StructType)
+    for field in struct.fields if isinstance(struct, inspect.StructType) else ():
+        many = _only(field.type, inspect.VarTupleType)
+        item = many.item_type if isinstance(many, inspect.VarTupleType) else field.type
+        name = f"{above}{field.encode_name}"
+        inner = _only(item, inspect.StructType)
+        for key in inner.fields if isinstance(inner, inspect.StructType) else ():
+            yield f"[[{name}]]" if many else f"[{name}]", key.encode_name
+        yield from _nested_keys(item, f"{name}.")
+
+
+def _walk(found: inspect.Type, steps: list[str | int]) -> inspect.Type | None:
+    for step in steps:
+        inner = _step(found, step)
+        if inner is None:
+            return None
+        found = inner
+    return found
+
+
+def _step(found: inspect.Type, step: str | int) -> inspect.Type | None:
+    if isinstance(step, int):
+        many = _only(found, inspect.VarTupleType, inspect.ListType)
+        return many.item_type if isinstance(many, inspect.VarTupleType | inspect.ListType) else None
+    table = _only(found, inspect.StructType, inspect.DictType)
+    if isinstance(table, inspect.StructType):
+        return next((field.type for field in table.fields if field.encode_name == step), None)
+    return table.value_type if isinstance(table, inspect.DictType) else None
+
+
+def _bare(found: inspect.Type) -> inspect.Type:
+    return found.type if isinstance(found, inspect.Metadata) else found
+
+
+def _only(found: inspect.Type, *kinds: type[inspect.Type]) -> inspect.Type | None:
+    """The type itself, or that member of a union, which is one of ``kinds``."""
+    bare = _bare(found)
+    options = bare.types if isinstance(bare, inspect.UnionType) else (bare,)
+    return next((_bare(option) for option in options if isinstance(_bare(option), kinds)), None)
+
+
+def _words(found: inspect.Type) -> str:
+    if isinstance(found, inspect.Metadata):
+        description = (found.extra_json_schema or {}).get("description")
+        return str(description) if description else _words(found.type)
+    if isinstance(found, inspect.UnionType):
+        return " or ".join(_words(option) for option in found.types if not isinstance(option, inspect.NoneType))
+    if isinstance(found, inspect.LiteralType):
+        return " or ".join(f'"{value}"' for value in found.values)
+    return _WORDS.get(type(found), "another type")

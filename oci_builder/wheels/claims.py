@@ -1,0 +1,109 @@
+"""Which distribution owns which path, and what happens when two want one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from typing import Literal
+
+import msgspec
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from oci_builder.errors import PathConflict
+from oci_builder.layer import LayerKey
+from oci_builder.store import Store
+from oci_builder.wheels.archive import WheelArchive, open_wheel
+from oci_builder.wheels.install import install
+from oci_builder.wheels.layering import Wheel
+from oci_builder.wheels.target import Target
+
+Policy = Literal["error", "last"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Loss:
+    """``loser`` gives up ``path`` to ``winner``; both are names of distributions."""
+
+    path: str
+    loser: str
+    winner: str
+
+
+class _Claim(msgspec.Struct, frozen=True, array_like=True):
+    path: str
+    sha256: str
+
+
+def settle(wheels: Sequence[Wheel], target: Target, *, policy: Policy, store: Store) -> tuple[Loss, ...]:
+    """Find the paths that two wheels fill with different bytes, and who gives them up.
+
+    With ``policy`` "error" any such path raises PathConflict. With "last" the distribution that pip would install last
+    keeps it: dependents after what they depend on.
+    """
+    owners: dict[str, tuple[Wheel, str]] = {}
+    losses: list[Loss] = []
+    for wheel in wheels if policy == "error" else _install_order(wheels, target):
+        for claim in _claims(wheel, target, store):
+            first, digest = owners.setdefault(claim.path, (wheel, claim.sha256))
+            if first is wheel or (digest and digest == claim.sha256):
+                continue
+            if policy == "error":
+                raise _conflict(claim.path, first, wheel)
+            losses.append(Loss(claim.path, first.pin.name, wheel.pin.name))
+            owners[claim.path] = (wheel, claim.sha256)
+    return tuple(sorted(losses))
+
+
+def _conflict(path: str, first: Wheel, second: Wheel) -> PathConflict:
+    hint = 'drop one of the two, or set [python] conflicts = "last" in image.toml to let the later one win, as pip does'
+    return PathConflict(f"/{path}", first.label, second.label, hint=hint)
+
+
+def _claims(wheel: Wheel, target: Target, store: Store) -> Iterable[_Claim]:
+    schemes = dict(sorted(target.schemes(wheel.pin.name).items()))
+    key = LayerKey.of(kind="claims", wheel=str(wheel.pin.sha256), schemes=schemes).hex
+    known = store.record("claims", key)
+    if known is not None:
+        try:
+            return msgspec.json.decode(known, type=list[_Claim])
+        except msgspec.MsgspecError:
+            store.drop_record("claims", key)
+    installed = install(open_wheel(wheel.path, wheel.pin.filename), target, requested=False)
+    claims = [_Claim(entry.path, entry.sha256) for entry in installed.entries]
+    store.put_record("claims", key, msgspec.json.encode(claims))
+    return claims
+
+
+def _install_order(wheels: Sequence[Wheel], target: Target) -> list[Wheel]:
+    """pip's order: the farther from what was asked for, the earlier; equals by name, backwards."""
+    needs = {wheel.pin.name: _needs(open_wheel(wheel.path, wheel.pin.filename), target) for wheel in wheels}
+    depth = dict.fromkeys(needs, 0)
+    for _ in needs:  # as many rounds as there could be steps in a chain; a circle ends with the rounds
+        for name, needed in needs.items():
+            for other in needed & depth.keys():
+                depth[other] = min(max(depth[other], depth[name] + 1), len(needs))
+    return sorted(wheels, key=lambda wheel: (depth[wheel.pin.name], wheel.pin.name), reverse=True)
+
+
+def _needs(archive: WheelArchive, target: Target) -> set[str]:
+    text = archive.read(f"{archive.dist_info}/METADATA").decode(errors="replace")
+    environment = {**target.markers(), "extra": ""}
+    found: set[str] = set()
+    for line in HeaderParser().parsestr(text).get_all("Requires-Dist", []):
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            continue  # it orders nothing, and whether it is met was pip's question
+        if requirement.marker is None or requirement.marker.evaluate(environment):
+            found.add(canonicalize_name(requirement.name))
+    return found
+
+
+def lost_by(losses: Iterable[Loss]) -> Mapping[str, frozenset[str]]:
+    """The paths each distribution gives up."""
+    out: dict[str, set[str]] = {}
+    for loss in losses:
+        out.setdefault(loss.loser, set()).add(loss.path)
+    return {name: frozenset(paths) for name, paths in out.items()}

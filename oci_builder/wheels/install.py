@@ -1,0 +1,210 @@
+"""One wheel as the entries that installing it makes, for the target, with nothing run and nothing unpacked.
+
+``installer`` holds the algorithm (PyPA specifications, "Installing a wheel"); its source here is a WheelArchive and its
+destination a list of entries. Contents are not read on the way, only named; whoever reads them checks them.
+"""
+
+from __future__ import annotations
+
+import base64
+import configparser
+import hashlib
+import io
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import installer
+from installer.destinations import WheelDestination
+from installer.exceptions import InstallerError
+from installer.records import Hash, RecordEntry
+from installer.sources import WheelSource
+from installer.utils import Scheme, construct_record_file, fix_shebang
+
+from oci_builder.errors import WheelError
+from oci_builder.tree.entry import Content, Entry, EntryPath, Inline, Kind, entry_path, promised_sha256
+from oci_builder.wheels.archive import WheelArchive, WheelMember
+from oci_builder.wheels.target import Target
+
+if TYPE_CHECKING:
+    import os
+
+    from installer.scripts import ScriptSection
+
+# The very text pip writes, so that an image is what ``pip install`` would have made.
+_SCRIPT = """\
+#!{interpreter}
+import sys
+from {module} import {import_name}
+if __name__ == '__main__':
+    sys.argv[0] = sys.argv[0].removesuffix('.exe')
+    sys.exit({function}())
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """What installing one wheel puts into the image, but for RECORD, whose lines are still open for .pyc files."""
+
+    origin: str
+    entries: tuple[Entry, ...]
+    record_path: EntryPath
+    rows: tuple[tuple[Scheme, RecordEntry], ...]
+    root: Scheme
+    schemes: Mapping[str, str]
+
+    def record(self, compiled: Iterable[EntryPath]) -> Entry:
+        """The RECORD, with a line for every .pyc that was ``compiled``; those have no digest, as with pip."""
+        base = self.schemes[self.root]
+        extra = [(self.root, RecordEntry(posixpath.relpath(f"/{path}", base), None, None)) for path in compiled]
+        with construct_record_file([*self.rows, *extra], self._prefix) as stream:
+            return _file(self.record_path, Inline(stream.read()), origin=self.origin)
+
+    def _prefix(self, scheme: Scheme) -> str | None:
+        here, there = self.schemes[self.root], self.schemes[scheme]
+        return None if here == there else posixpath.relpath(there, here) + "/"
+
+
+def install(archive: WheelArchive, target: Target, *, requested: bool, direct_url: str | None = None) -> Installed:
+    """What ``pip install`` of this wheel would put into a base that keeps ``target``'s promise.
+
+    Raises WheelError when its metadata does not hold, UnsafePath for a path that leaves its scheme.
+    """
+    destination = _Entries(archive, target)
+    metadata = {"INSTALLER": b"ocibuild\n"}
+    if requested:
+        metadata["REQUESTED"] = b""
+    if direct_url is not None:
+        metadata["direct_url.json"] = direct_url.encode()
+    try:
+        installer.install(_Source(archive), destination, metadata)
+    except (InstallerError, configparser.Error, AssertionError, KeyError) as error:
+        # installer asserts on entry points that do not parse.
+        why = str(error) or "an entry point in entry_points.txt is not 'module:attribute'"
+        raise WheelError(archive.filename, why) from error
+    return destination.finished()
+
+
+class _Slice(io.BytesIO):
+    """A stream nobody reads: it carries a member through the install algorithm."""
+
+    def __init__(self, member: WheelMember) -> None:
+        super().__init__()
+        self.member = member
+
+
+class _Source(WheelSource):
+    """A WheelArchive as installer's source."""
+
+    def __init__(self, archive: WheelArchive) -> None:
+        super().__init__(archive.distribution, archive.version)
+        self._archive = archive
+
+    @property
+    def dist_info_dir(self) -> str:
+        return self._archive.dist_info
+
+    @property
+    def data_dir(self) -> str:
+        return self._archive.data_folder
+
+    @property
+    def dist_info_filenames(self) -> list[str]:
+        prefix = f"{self._archive.dist_info}/"
+        return [path.removeprefix(prefix) for path in self._archive.members if path.startswith(prefix)]
+
+    def read_dist_info(self, filename: str) -> str:
+        path = f"{self._archive.dist_info}/{filename}"
+        try:
+            return self._archive.read(path).decode()
+        except UnicodeDecodeError as error:
+            raise WheelError(self._archive.filename, f"{path} is not UTF-8") from error
+
+    def validate_record(self) -> None:
+        """Nothing: every member is checked against RECORD when it is read."""
+
+    def get_contents(self) -> Iterator[tuple[tuple[str, str, str], BinaryIO, bool]]:
+        for member in self._archive.members.values():
+            # Bytecode that came from elsewhere could hide anything behind an innocent source.
+            if "__pycache__/" not in member.path:
+                yield member.row, cast("BinaryIO", _Slice(member)), member.executable
+
+
+class _Entries(WheelDestination):
+    """A destination that collects entries."""
+
+    def __init__(self, archive: WheelArchive, target: Target) -> None:
+        self._archive = archive
+        self._interpreter = target.promise.interpreter
+        self._schemes = target.schemes(archive.distribution)
+        self._entries: list[Entry] = []
+        self._final: tuple[Scheme, str, tuple[tuple[Scheme, RecordEntry], ...]] | None = None
+
+    def write_file(
+        self, scheme: Scheme, path: str | os.PathLike[str], stream: BinaryIO, is_executable: bool
+    ) -> RecordEntry:
+        name = str(path)
+        if not isinstance(stream, _Slice):
+            return self._generated(scheme, name, stream.read(), mode=0o644)
+        member = stream.member
+        if scheme == "scripts":
+            # pip makes every script executable, whatever the zip says.
+            return self._script(name, member)
+        self._add(scheme, name, member.content, size=member.size, mode=0o755 if is_executable else 0o644)
+        return RecordEntry.from_elements(name, *member.row[1:])
+
+    def write_script(self, name: str, module: str, attr: str, section: ScriptSection) -> RecordEntry:
+        text = _SCRIPT.format(
+            interpreter=self._interpreter, module=module, import_name=attr.partition(".")[0], function=attr
+        )
+        return self._generated(Scheme("scripts"), name, text.encode(), mode=0o755)
+
+    def finalize_installation(
+        self, scheme: Scheme, record_file_path: str, records: Iterable[tuple[Scheme, RecordEntry]]
+    ) -> None:
+        self._final = (scheme, record_file_path, tuple(records))
+
+    def finished(self) -> Installed:
+        assert self._final is not None, "installer finalizes every installation"
+        root, record_path, rows = self._final
+        return Installed(
+            origin=self._archive.origin,
+            entries=tuple(self._entries),
+            record_path=self._path(root, record_path),
+            rows=rows,
+            root=root,
+            schemes=self._schemes,
+        )
+
+    def _script(self, name: str, member: WheelMember) -> RecordEntry:
+        data = self._archive.read(member.path)
+        if not data.startswith(b"#!python"):
+            self._add(Scheme("scripts"), name, member.content, size=member.size, mode=0o755)
+            return RecordEntry.from_elements(name, *member.row[1:])
+        with fix_shebang(io.BytesIO(data), self._interpreter) as fixed:
+            return self._generated(Scheme("scripts"), name, fixed.read(), mode=0o755)
+
+    def _generated(self, scheme: Scheme, name: str, data: bytes, *, mode: int) -> RecordEntry:
+        self._add(scheme, name, Inline(data), size=len(data), mode=mode)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+        return RecordEntry(name, Hash("sha256", digest), len(data))
+
+    def _add(self, scheme: Scheme, name: str, content: Content, *, size: int, mode: int) -> None:
+        self._entries.append(
+            _file(self._path(scheme, name), content, size=size, mode=mode, origin=self._archive.origin)
+        )
+
+    def _path(self, scheme: Scheme, name: str) -> EntryPath:
+        # Checked before joining: "../x" below a scheme must fail, not vanish in a join.
+        entry_path(name, origin=self._archive.filename)
+        return entry_path(f"{self._schemes[scheme]}/{name}".lstrip("/"), origin=self._archive.filename)
+
+
+def _file(path: EntryPath, content: Content, *, origin: str, size: int = -1, mode: int = 0o644) -> Entry:
+    if isinstance(content, Inline):
+        size = len(content.data)
+        digest = hashlib.sha256(content.data).hexdigest()
+    else:
+        digest = promised_sha256(content)
+    return Entry(path=path, kind=Kind.FILE, mode=mode, size=size, content=content, origin=origin, sha256=digest)

@@ -1,0 +1,70 @@
+"""Which wheels share a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from oci_builder.wheels.pins import WheelPin
+
+Strategy = Literal["size", "one", "each"]
+
+LARGE = 1 << 20
+"""Bytes from which a wheel is worth a layer of its own: a layer costs ``docker load`` 0.11 s however small it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wheel:
+    """A wheel that is here: its pin, its verified file, and the file's size in bytes."""
+
+    pin: WheelPin
+    path: Path
+    size: int
+
+    @property
+    def label(self) -> str:
+        """``numpy 2.4.6``."""
+        return f"{self.pin.name} {self.pin.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The wheels of one layer, by name."""
+
+    wheels: tuple[Wheel, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of its wheels."""
+        return sum(wheel.size for wheel in self.wheels)
+
+    @property
+    def label(self) -> str:
+        """What the layer holds, in a few words."""
+        first = self.wheels[0].label
+        return first if len(self.wheels) == 1 else f"{first} and {len(self.wheels) - 1} more"
+
+
+def plan(wheels: Sequence[Wheel], *, strategy: Strategy, budget: int) -> tuple[Group, ...]:
+    """Divide ``wheels`` into at most ``budget`` groups (at least one, where there are wheels).
+
+    A large wheel has its own layer and the small ones share one, which comes last: they change most often, and a layer
+    above a changed one is unpacked again. Layers stand in the order of names, so a changed size moves nothing.
+    """
+    ordered = sorted(wheels, key=lambda wheel: wheel.pin.name)
+    alone = _alone(ordered, strategy, budget)
+    shared = [wheel for wheel in ordered if wheel.pin.name not in alone]
+    groups = [Group(wheels=(wheel,)) for wheel in ordered if wheel.pin.name in alone]
+    return (*groups, Group(wheels=tuple(shared))) if shared else tuple(groups)
+
+
+def _alone(wheels: Sequence[Wheel], strategy: Strategy, budget: int) -> frozenset[str]:
+    if strategy == "one":
+        return frozenset()
+    candidates = [wheel for wheel in wheels if strategy == "each" or wheel.size >= LARGE]
+    if len(candidates) == len(wheels) <= budget:
+        return frozenset(wheel.pin.name for wheel in wheels)
+    largest = sorted(candidates, key=lambda wheel: (-wheel.size, wheel.pin.name))[: max(budget - 1, 0)]
+    return frozenset(wheel.pin.name for wheel in largest)

@@ -1,0 +1,215 @@
+"""Groups of wheels as layers: found where they were made before, else made, several at once."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Protocol
+
+from oci_builder.bytecode import Compiler, pyc_path
+from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
+from oci_builder.listener import Listener
+from oci_builder.store import Store
+from oci_builder.tree.content import Sources
+from oci_builder.tree.entry import Entry, Kind
+from oci_builder.tree.placing import place
+from oci_builder.tree.tree import Tree, parents
+from oci_builder.wheels.archive import open_wheel
+from oci_builder.wheels.compiling import Mode, complete
+from oci_builder.wheels.install import install
+from oci_builder.wheels.layering import Group
+from oci_builder.wheels.target import Target
+
+
+class Interpreter(Protocol):
+    """How to start the interpreter that compiles."""
+
+    @property
+    def argv(self) -> Sequence[str]:
+        """Program and arguments."""
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """Its whole environment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bytecode:
+    """Which modules are compiled, and by whom. ``compiler`` names the exact interpreter: the bytes depend on it.
+
+    ``start`` lends that interpreter; it is called only when there is something to compile.
+    """
+
+    mode: Mode
+    compiler: str
+    start: Callable[[], AbstractContextManager[Interpreter]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """All that making one layer needs, the same in every process."""
+
+    target: Target
+    base: Tree
+    store: Store
+    lost: Mapping[str, frozenset[str]]
+    mode: Mode
+    interpreter: Interpreter | None
+
+
+def wheel_layers(
+    groups: Sequence[Group],
+    target: Target,
+    base: Tree,
+    *,
+    bytecode: Bytecode,
+    lost: Mapping[str, frozenset[str]],
+    store: Store,
+    jobs: int,
+    listener: Listener,
+) -> tuple[Layer, ...]:
+    """One layer for each group, in their order; ``lost`` are the paths that distributions give up to others.
+
+    Raises WheelError, DigestMismatch, PathConflict, ToolFailed, FileProblem.
+    """
+    anchors = _anchors(target, base)
+    keys = [_key(group, target, anchors, bytecode, lost) for group in groups]
+    done = {key: layer for key in keys if (layer := find(key, store)) is not None}
+    todo = [(group, key) for group, key in zip(groups, keys, strict=True) if key not in done]
+    total = sum(group.size for group in groups)
+    finished = total - sum(group.size for group, _ in todo)
+    listener.advance("", finished, total)
+    with _interpreter(bytecode, needed=bool(todo)) as interpreter:
+        work = _Work(target=target, base=base, store=store, lost=lost, mode=bytecode.mode, interpreter=interpreter)
+        for group, key, layer in _made(todo, work, jobs):
+            done[key] = layer
+            finished += group.size
+            listener.advance(group.label, finished, total)
+    return tuple(done[key] for key in keys)
+
+
+def _interpreter(bytecode: Bytecode, *, needed: bool) -> AbstractContextManager[Interpreter | None]:
+    return bytecode.start() if needed and bytecode.mode != "none" else contextlib.nullcontext()
+
+
+def _key(
+    group: Group, target: Target, anchors: list[list[object]], bytecode: Bytecode, lost: Mapping[str, frozenset[str]]
+) -> LayerKey:
+    wheels = [
+        {
+            "filename": wheel.pin.filename,
+            "sha256": wheel.pin.sha256.hex,
+            "requested": wheel.pin.requested,
+            "direct_url": wheel.pin.direct_url,
+            "lost": sorted(lost.get(wheel.pin.name, ())),
+        }
+        for wheel in group.wheels
+    ]
+    return LayerKey.of(
+        kind="wheels",
+        wheels=wheels,
+        schemes=dict(target.schemes("")),
+        interpreter=target.promise.interpreter,
+        anchors=anchors,
+        bytecode=[bytecode.mode, "" if bytecode.mode == "none" else bytecode.compiler],
+    )
+
+
+def _anchors(target: Target, base: Tree) -> list[list[object]]:
+    """The base's folders and links that a wheel's layer repeats or passes through: they are part of its bytes."""
+    prefix = target.promise.prefix.strip("/")
+    above = {*parents(f"{prefix}/x")}
+    return [
+        [entry.path, entry.kind.value, entry.mode, entry.uid, entry.gid, entry.mtime, entry.target]
+        for path, entry in base.paths.items()
+        if entry.kind is not Kind.FILE and (path in above or path.startswith(f"{prefix}/"))
+    ]
+
+
+def _make(group: Group, work: _Work, compiler: Compiler | None) -> Layer:
+    tag = f"cpython-{work.target.minor[0]}{work.target.minor[1]}"
+    entries: list[Entry] = []
+    with Sources() as sources:
+        for wheel in group.wheels:
+            archive = open_wheel(wheel.path, wheel.pin.filename)
+            pin = wheel.pin
+            installed = install(archive, work.target, requested=pin.requested, direct_url=pin.direct_url)
+            made = complete(installed, compiler, tag=tag, mode=work.mode, sources=sources)
+            given_up = _with_bytecode(work.lost.get(pin.name, frozenset()), tag)
+            entries += (entry for entry in made.entries if entry.path not in given_up)
+    names = tuple(wheel.label for wheel in group.wheels)
+    tree = place(entries, work.base)
+    return write_layer(tree, work.store, created_by=f"ocibuild wheels: {', '.join(names)}", holds=names)
+
+
+def _with_bytecode(paths: frozenset[str], tag: str) -> frozenset[str]:
+    # Who gives up a module gives up its bytecode.
+    return paths | {pyc_path(path, tag) for path in paths if path.endswith(".py")}
+
+
+def _made(todo: Sequence[tuple[Group, LayerKey]], work: _Work, jobs: int) -> Iterator[tuple[Group, LayerKey, Layer]]:
+    # The largest first: one that starts last would be waited for alone.
+    todo = sorted(todo, key=lambda item: (-item[0].size, item[1].hex))
+    if not todo:
+        return
+    with _workers(work, min(jobs, len(todo))) as pool:
+        running: dict[Future[None], tuple[Group, LayerKey]] = {
+            pool.submit(_make_and_keep, group, key): (group, key) for group, key in todo
+        }
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                group, key = running.pop(future)
+                future.result()
+                layer = find(key, work.store)
+                assert layer is not None, "a worker keeps what it has made"
+                yield group, key, layer
+
+
+@contextlib.contextmanager
+def _workers(work: _Work, count: int) -> Iterator[ProcessPoolExecutor]:
+    # Forked: the base's tree is there without being sent. Threads would share one interpreter lock (facts: 1.6 times).
+    context = multiprocessing.get_context("fork")
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(work,))
+    try:
+        yield pool
+        pool.shutdown()
+    except BaseException:
+        workers = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in workers:
+            process.terminate()
+        for process in workers:
+            process.join()
+        raise
+
+
+_worker: tuple[_Work, Compiler | None] | None = None
+"""What this worker process works with; set once when it begins, never in the parent."""
+
+
+def _begin(work: _Work) -> None:
+    global _worker
+    # Ctrl-C reaches the whole group; the parent alone decides, and ends its workers by SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    compiler = None
+    if work.interpreter is not None:
+        compiler = Compiler(work.interpreter.argv, work.interpreter.env)
+    _worker = (work, compiler)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    # As an exception, so that half-written files are removed on the way out.
+    raise SystemExit(128 + number)
+
+
+def _make_and_keep(group: Group, key: LayerKey) -> None:
+    assert _worker is not None, "the pool's initializer has run"
+    work, compiler = _worker
+    keep(_make(group, work, compiler), key, work.store)
