@@ -76,7 +76,7 @@ class InvalidValue(OcibuildError):
     exit_code = 2
 
     def __init__(self, what: str, text: str, why: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{text!r} is not a {what}: {why}", hint=hint)
+        super().__init__(f"{text!r} is not {'an' if what[0] in 'aeio' else 'a'} {what}: {why}", hint=hint)
         self.what, self.text, self.why = what, text, why
 
 
@@ -111,6 +111,14 @@ class UnsafePath(OcibuildError):
     def __init__(self, path: str, why: str, *, origin: str = "") -> None:
         super().__init__(f"{f'{origin}: ' if origin else ''}refusing path {path!r}: {why}")
         self.path, self.why, self.origin = path, why, origin
+
+
+class UnsafeArchive(OcibuildError):
+    """A foreign archive that is damaged, too large, or would unpack outside its folder."""
+
+    def __init__(self, archive: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"refusing to unpack {archive}: {why}", hint=hint)
+        self.archive, self.why = archive, why
 
 
 class PathConflict(OcibuildError):

@@ -49,8 +49,9 @@ def stanzas(index: bytes, names: Container[str]) -> Iterator[dict[str, str]]:
         end = index.find(b"\n\n", at)
         end = len(index) if end < 0 else end
         if index.startswith(_NAME, at):
-            line = index[at + len(_NAME) : index.find(b"\n", at, end) if b"\n" in index[at:end] else end]
-            if line.strip().decode("utf-8", "replace") in names:
+            stop = index.find(b"\n", at, end)
+            name = index[at + len(_NAME) : end if stop < 0 else stop]
+            if name.strip().decode("utf-8", "replace") in names:
                 yield stanza(index[at:end].decode("utf-8", "replace"))
         at = end + 2
 

@@ -37,7 +37,7 @@ class Suite(msgspec.Struct, frozen=True, order=True):
         return f"{self.archive}/{self.name}"
 
 
-class DebianSource(_Table):
+class DebianSource(_Table, frozen=True, kw_only=True):
     """Which packages, from which suites. ``cut`` names what they depend on and the base leaves out, with the reason;
     ``drop`` and ``keep`` are globs of paths (``*`` crosses folders), ``keep`` being the stronger."""
 
@@ -65,7 +65,7 @@ class DebianSource(_Table):
         return [Suite.parse(text) for text in self.suites]
 
 
-class PythonPromise(_Table):
+class PythonPromise(_Table, frozen=True, kw_only=True):
     """What images on this base may count on; paths are absolute, ``version`` is full (3.11.2)."""
 
     version: str
@@ -90,7 +90,7 @@ class PythonPromise(_Table):
         return self.version.rpartition(".")[0]
 
 
-class LayerRecipe(_Table):
+class LayerRecipe(_Table, frozen=True, kw_only=True):
     """A base's recipe; ``env`` is what its images have in their environment if they say nothing else."""
 
     schema: Literal[1]

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from oci_builder.errors import BadKey, InvalidValue, NotFound, RecipeError
-from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, ImageRecipe, PythonRecipe
+from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, ImageRecipe, PythonRecipe, UserRecipe
 from oci_builder.tomlfile import convert, load_toml, misplaced
 
 FILE = "image.toml"
@@ -90,7 +90,7 @@ def with_overrides(
     if requirements:
         document["python"] = {**document.get("python", {}), "requirements": list(requirements)}
     if user is not None:
-        document["user"] = _written(_user(user)) | _written({"shell": recipe.user.shell})
+        document["user"] = _user(user, recipe.user)
     if env or labels:
         config = document.get("config", {})
         added = {name: {**config.get(name, {}), **(table or {})} for name, table in (("env", env), ("labels", labels))}
@@ -102,14 +102,17 @@ def _written(table: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in table.items() if value}
 
 
-def _user(text: str) -> dict[str, Any]:
+def _user(text: str, before: UserRecipe) -> dict[str, Any]:
     name, *ids = text.split(":")
-    if name in ("root", "0"):
-        return {"name": "root"}
     if len(ids) > 2 or not all(number.isascii() and number.isdigit() for number in ids):
         raise InvalidValue("user", text, "expected NAME, NAME:UID or NAME:UID:GID")
+    if name in ("root", "0"):
+        return {"name": "root", "shell": before.shell}
+    kept = [] if before.is_root else [before.uid, before.gid]
     numbers = [int(number) for number in ids]
-    return {"name": name} | dict(zip(("uid", "gid"), [*numbers, *numbers[-1:]], strict=False))
+    # Whoever gives a uid alone means the group of the same number.
+    both = [*numbers, *numbers[-1:]] or kept
+    return {"name": name, "shell": before.shell} | dict(zip(("uid", "gid"), both, strict=False))
 
 
 def image_schema() -> dict[str, Any]:

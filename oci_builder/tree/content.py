@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import mmap
 import zlib
@@ -31,10 +32,11 @@ class Sources:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for view in self._maps.values():
-            view.release()
+        self._maps.clear()
         for mapped in self._open:
-            mapped.close()
+            # An error on its way up still holds slices; then the map goes with the last of them.
+            with contextlib.suppress(BufferError):
+                mapped.close()
 
     def slice(self, file: Path, offset: int, length: int) -> memoryview:
         """``length`` bytes of ``file`` from ``offset``, not copied. Raises OSError; DigestMismatch if it is shorter."""

@@ -8,8 +8,7 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,7 +122,7 @@ def _run(
 
 
 @contextlib.contextmanager
-def _started(command: list[str], environ: Mapping[str, str], folder: Path | None):  # type: ignore[no-untyped-def]
+def _started(command: list[str], environ: Mapping[str, str], folder: Path | None) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         command,
         env=environ,
@@ -162,7 +161,3 @@ def _absolute(place: Path | str) -> str:
     text = str(place)
     return text if "://" in text else str(Path(text).absolute())
 
-
-def scratch(parent: Path) -> tempfile.TemporaryDirectory[str]:
-    """A private folder below ``parent``."""
-    return tempfile.TemporaryDirectory(dir=parent)

@@ -1,6 +1,6 @@
 """pip, made to answer for another machine. Run as a program of its own, never imported by ocibuild.
 
-``pip_hook.py MARKERS MODE ARGUMENT… `` where MARKERS is a marker environment as JSON. pip evaluates markers for the
+``pip_hook.py MARKERS MODE PLACE ARGUMENT…`` where MARKERS is a marker environment as JSON. pip evaluates markers for the
 interpreter it runs on, whatever --platform and --python-version say (pip#11664), so an amd64 host would take amd64's
 dependencies for an arm64 image. Everything private that is touched here is checked first: a pip whose inside has
 changed is an error, not a wrong answer.
@@ -34,27 +34,28 @@ def _changed(what: str) -> NoReturn:
     sys.exit(CHANGED)
 
 
+def _replace(place: object, name: str, value: object) -> None:
+    if not hasattr(place, name):
+        _changed(f"{place!r} has no {name}")
+    setattr(place, name, value)
+
+
 def foresee(environment: dict[str, str]) -> None:
     """Make ``environment`` the one that markers are evaluated in."""
     if set(markers.default_environment()) != set(environment):
         _changed("the marker environment has other names")
-    if installation_report.default_environment is not markers.default_environment:
-        _changed("the report's marker environment comes from elsewhere")
-    markers.default_environment = installation_report.default_environment = lambda: dict(environment)
-    probe = markers.Marker(f"platform_machine == {json.dumps(environment['platform_machine'] + '-foreseen')}")
-    environment["platform_machine"] += "-foreseen"
-    seen = probe.evaluate()
-    environment["platform_machine"] = environment["platform_machine"].removesuffix("-foreseen")
-    if not seen:
+    answer = {**environment, "platform_release": "foreseen"}
+    for module in (markers, installation_report):
+        _replace(module, "default_environment", lambda: dict(answer))
+    if not markers.Marker("platform_release == 'foreseen'").evaluate():
         _changed("markers do not ask for the default environment")
+    answer["platform_release"] = environment["platform_release"]
 
 
 def watch_sizes() -> dict[str, int]:
     """A table that fills with the size of every file an index tells of; pip itself drops them."""
     sizes: dict[str, int] = {}
-    original = getattr(getattr(collector, "Link", None), "from_json", None)
-    if original is None:
-        _changed("links of an index are read elsewhere")
+    original = collector.Link.from_json
 
     def from_json(file: dict[str, Any], page_url: str) -> Any:
         size, digest = file.get("size"), (file.get("hashes") or {}).get("sha256")
@@ -62,20 +63,18 @@ def watch_sizes() -> dict[str, int]:
             sizes[digest] = size
         return original(file, page_url)
 
-    collector.Link.from_json = from_json
+    _replace(collector.Link, "from_json", from_json)
     return sizes
 
 
 def keep_sdist(folder: Path) -> None:
     """Copy the first archive that would be unpacked into ``folder`` and stop: nothing of it runs."""
-    if not hasattr(prepare, "unpack_file"):
-        _changed("archives are unpacked elsewhere")
 
-    def unpack_file(filename: str, location: str, content_type: str | None = None) -> None:
+    def unpack_file(filename: str, location: str, content_type: str | None = None) -> NoReturn:
         shutil.copyfile(filename, folder / Path(filename).name)
         raise SystemExit(0)
 
-    prepare.unpack_file = unpack_file
+    _replace(prepare, "unpack_file", unpack_file)
 
 
 def _report_sizes(report: Path, sizes: dict[str, int]) -> None:
@@ -88,7 +87,7 @@ def _report_sizes(report: Path, sizes: dict[str, int]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run pip with ``arguments`` behind the marker environment and the mode ("report", "sdist", "plain") with its path."""
+    """Run pip behind the hook: markers, mode ("report", "sdist", "plain"), its path, pip's own arguments."""
     environment, mode, place, *rest = arguments
     foresee(json.loads(environment))
     if mode == "sdist":

@@ -1,0 +1,99 @@
+"""Names to folders: the images of a project, and the layers they may stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+from pathlib import Path
+
+from oci_builder.errors import NotFound
+
+IMAGES = "build"
+_RECIPES = ("image.toml", "requirements.txt")
+_LAYER = "layer.toml"
+_PACKAGE = Path(__file__).parent
+
+
+def find_image(name: str, project_dir: Path) -> Path:
+    """The folder of an image: ``build/<name>`` of the project, or the path that ``name`` is. Raises NotFound."""
+    if "/" in name or name in (".", ".."):
+        return _image_at(Path(name))
+    folder = project_dir / IMAGES / name
+    if _is_image(folder):
+        return folder
+    raise NotFound("image", name, searched=(str(folder.parent),), hint=_image_hint(name, folder, project_dir))
+
+
+def known_images(project_dir: Path) -> tuple[str, ...]:
+    """The names of all images under ``build/``, in order."""
+    return _names(project_dir / IMAGES, _RECIPES)
+
+
+def find_layer(name: str, *, recipe_folder: Path, project_dir: Path, extra: Sequence[Path]) -> Path:
+    """The folder of a layer recipe. Raises NotFound.
+
+    A name with a slash is a path beside image.toml. Any other is looked for in ``extra``, in ``layers/`` of the
+    project, among the packaged layers, and beside the package as in a checkout; the first found is it.
+    """
+    if "/" in name:
+        folder = recipe_folder / name
+        if (folder / _LAYER).is_file():
+            return folder
+        raise NotFound("layer", name, searched=(str(folder),), hint=f"a layer is a folder that holds {_LAYER}")
+    roots = _layer_roots(recipe_folder, project_dir, extra)
+    for root in roots:
+        if (root / name / _LAYER).is_file():
+            return root / name
+    known = [found for root in roots for found in _names(root, (_LAYER,))]
+    hint = _nearest_first("layer", name, known) or f"name a folder of layers with --layers; each holds a {_LAYER}"
+    raise NotFound("layer", name, searched=tuple(map(str, roots)), hint=hint)
+
+
+def known_layers(*, project_dir: Path, extra: Sequence[Path]) -> tuple[str, ...]:
+    """The names of all layers that an image of the project finds, in order."""
+    roots = _layer_roots(project_dir, project_dir, extra)
+    return tuple(sorted({name for root in roots for name in _names(root, (_LAYER,))}))
+
+
+def _layer_roots(recipe_folder: Path, project_dir: Path, extra: Sequence[Path]) -> list[Path]:
+    # An image given as a path may belong to another project: its own layers/ comes before the current one's.
+    beside = [recipe_folder.parent.parent] if recipe_folder.parent.name == IMAGES else []
+    roots = [*extra, *(root / "layers" for root in (*beside, project_dir)), _PACKAGE / "_layers"]
+    return list(dict.fromkeys([*roots, _PACKAGE.parent / "layers"]))
+
+
+def _image_at(folder: Path) -> Path:
+    if folder.name == _RECIPES[0] and folder.is_file():
+        folder = folder.parent
+    if _is_image(folder):
+        return folder
+    why = f"write {folder / _RECIPES[0]} or {folder / _RECIPES[1]}" if folder.is_dir() else None
+    raise NotFound("image", str(folder), searched=(str(folder.absolute()),), hint=why)
+
+
+def _is_image(folder: Path) -> bool:
+    return any((folder / file).is_file() for file in _RECIPES)
+
+
+def _names(root: Path, files: Iterable[str]) -> tuple[str, ...]:
+    marks = tuple(files)
+    try:
+        folders = sorted(root.iterdir())
+    except OSError:
+        return ()
+    return tuple(folder.name for folder in folders if any((folder / mark).is_file() for mark in marks))
+
+
+def _image_hint(name: str, folder: Path, project_dir: Path) -> str:
+    if folder.is_dir():
+        return f"write {folder / _RECIPES[0]} or {folder / _RECIPES[1]}"
+    hint = _nearest_first("image", name, known_images(project_dir))
+    return hint or f"no image is here at all: write {folder / _RECIPES[1]}, or name another project with --project-dir"
+
+
+def _nearest_first(what: str, name: str, known: Iterable[str]) -> str | None:
+    names = sorted(set(known))
+    if not names:
+        return None
+    names.sort(key=lambda other: -SequenceMatcher(None, name, other).ratio())
+    return f"the {what}s here are {', '.join(names)}" if len(names) > 1 else f"the only {what} here is {names[0]}"

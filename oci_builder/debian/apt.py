@@ -1,0 +1,178 @@
+"""The host's own apt-get as a source: with its mirrors, proxies and credentials, without root, without its state.
+
+Everything apt writes goes to a private folder. Of the host's configuration it sees the settings and those sources that
+have the suites asked for, nothing else: no hooks, no pins, no third-party repositories.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from oci_builder.debian.aptsources import host_sources
+from oci_builder.debian.lock import Pin
+from oci_builder.debian.recipe import Suite
+from oci_builder.debian.signed import MAX_RELEASE, Release, index_path, verify_index
+from oci_builder.debian.sources import DebFolder, reason
+from oci_builder.errors import ArchiveIndexError, OcibuildError, ToolFailed
+from oci_builder.store import Store
+
+TIMEOUT = 600
+"""Seconds one run of apt-get may take."""
+
+_CONFIGURATION = """
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear APT::Architectures;
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; }};
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Acquire::GzipIndexes "false";
+Acquire::Retries "2";
+Debug::NoLocking "true";
+Dir::State "{folder}/state";
+Dir::State::lists "{lists}";
+Dir::State::status "/dev/null";
+Dir::Cache "{folder}/cache";
+Dir::Etc::sourcelist "/dev/null";
+Dir::Etc::sourceparts "{folder}/sources";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+"""
+
+
+class Apt:
+    """apt-get for ``architecture`` (Debian's word), working in ``folder``, which the caller makes and removes."""
+
+    name = "apt-get on this machine"
+
+    def __init__(self, suites: Sequence[Suite], architecture: str, folder: Path) -> None:
+        self._suites, self._architecture, self._folder = suites, architecture, folder
+
+    def inrelease(self, suite: Suite) -> bytes:
+        """The InRelease file of a fresh private ``apt-get update``. Raises ToolFailed, ArchiveIndexError."""
+        return self._list(suite, "InRelease", MAX_RELEASE)
+
+    def packages_index(self, release: Release, architecture: str) -> bytes:
+        """The list of packages apt-get unpacked, checked against ``release``. Raises ToolFailed, ArchiveIndexError."""
+        path = index_path(architecture)
+        size, _ = release.listed(path)
+        return verify_index(self._list(release.suite, path.replace("/", "_"), size), release, path)
+
+    def fetch(self, pins: Sequence[Pin], store: Store) -> Mapping[Pin, str]:
+        """Download the packages: by the lists the host has, which is quick, else by fresh ones."""
+        missing: Mapping[Pin, str] = dict.fromkeys(pins, "not asked for")
+        try:
+            for lists in ("_host", "_fresh"):
+                if missing:
+                    missing = self._download(tuple(missing), store, getattr(self, lists))
+        except OcibuildError as error:
+            return dict.fromkeys(missing, reason(error))
+        return missing
+
+    def _download(self, pins: Sequence[Pin], store: Store, configuration: Path) -> Mapping[Pin, str]:
+        offered = self._offered(pins, configuration)
+        wanted = [pin for pin in pins if (pin.name, pin.version) in offered]
+        missing = dict.fromkeys(pins, "superseded: its archive no longer offers this version")
+        if not wanted:
+            return missing
+        target = self._folder / f"debs-{configuration.stem}"
+        target.mkdir()
+        said = self._run(
+            configuration, "apt-get", "-q", "download", *(f"{p.name}={p.version}" for p in wanted), cwd=target
+        )
+        why = said.stderr.strip().splitlines()[-1:] or ["it was not downloaded"]
+        failed = DebFolder(target).fetch(wanted, store)
+        shutil.rmtree(target)
+        return {
+            pin: why[0] if pin in failed else text
+            for pin, text in missing.items()
+            if pin not in wanted or pin in failed
+        }
+
+    def _offered(self, pins: Iterable[Pin], configuration: Path) -> set[tuple[str, str]]:
+        listing = self._run(configuration, "apt-cache", "madison", *(pin.name for pin in pins)).stdout
+        rows = [[field.strip() for field in line.split("|")] for line in listing.splitlines()]
+        return {(row[0], row[1]) for row in rows if len(row) == 3}
+
+    def _list(self, suite: Suite, path: str, limit: int) -> bytes:
+        ending = f"_{suite.archive}_dists_{suite.name}_{path}"
+        loose = f"_dists_{suite.name}_{path}"
+        lists = self._folder / "lists"
+        self._fresh  # noqa: B018 - runs apt-get update, once
+        found = sorted(lists.glob(f"*{ending}")) or sorted(lists.glob(f"*{loose}"))
+        if not found:
+            raise ArchiveIndexError(str(suite), f"apt-get on this machine got no {path}")
+        with found[0].open("rb") as stream:
+            return stream.read(limit + 1)
+
+    @cached_property
+    def _host(self) -> Path:
+        return self._configured("host", Path(self._settings["lists"]))
+
+    @cached_property
+    def _fresh(self) -> Path:
+        lists = self._folder / "lists"
+        (lists / "partial").mkdir(parents=True, exist_ok=True)
+        configuration = self._configured("fresh", lists)
+        said = self._run(configuration, "apt-get", "-q", "update")
+        if said.returncode:
+            raise ToolFailed("apt-get update", _last_error(said.stderr))
+        return configuration
+
+    def _configured(self, name: str, lists: Path) -> Path:
+        for part in ("state", "cache/archives/partial", "sources"):
+            (self._folder / part).mkdir(parents=True, exist_ok=True)
+        text = host_sources(
+            Path(self._settings["file"]), Path(self._settings["parts"]), self._suites, self._architecture
+        )
+        if not text:
+            suites = ", ".join(sorted(suite.name for suite in self._suites))
+            raise ToolFailed("apt-get", f"this machine's apt has none of the suites {suites}")
+        (self._folder / "sources" / "debian.sources").write_text(text)
+        path = self._folder / f"{name}.conf"
+        filled = _CONFIGURATION.format(architecture=self._architecture, folder=self._folder, lists=lists)
+        path.write_text(filled)
+        return path
+
+    @cached_property
+    def _settings(self) -> dict[str, str]:
+        if shutil.which("apt-get") is None:
+            raise ToolFailed("apt-get", "not on this machine")
+        keys = {"lists": "Dir::State::lists/d", "file": "Dir::Etc::sourcelist/f", "parts": "Dir::Etc::sourceparts/d"}
+        said = self._start("apt-config", "shell", *(part for pair in keys.items() for part in pair))
+        pairs = (line.partition("=") for line in said.stdout.splitlines())
+        return {name: shlex.split(value)[0] for name, _, value in pairs if value}
+
+    def _run(
+        self, configuration: Path, program: str, *arguments: str, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return self._start(program, "-c", str(configuration), *arguments, cwd=cwd)
+
+    def _start(self, *command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                command,
+                cwd=cwd or self._folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ToolFailed(command[0], f"no end after {TIMEOUT} seconds") from error
+        except OSError as error:
+            raise ToolFailed(command[0], f"does not start: {error.strerror}") from error
+
+
+def _last_error(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.startswith("E:")] or text.splitlines()
+    return lines[-1] if lines else "it failed and said nothing"

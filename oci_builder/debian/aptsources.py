@@ -1,0 +1,71 @@
+"""Which of the host's package sources hold the suites asked for (sources.list(5)), in apt's newer spelling."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from oci_builder.debian.control import stanza
+from oci_builder.debian.recipe import Suite
+
+_KEPT = ("signed-by", "trusted", "check-valid-until", "allow-insecure")
+"""Options of a source that decide whether apt believes it; the others only choose."""
+
+
+def host_sources(file: Path, parts: Path, suites: Sequence[Suite], architecture: str) -> str:
+    """The host's sources of ``suites``, as the text of one ``.sources`` file; empty if it has none of them."""
+    wanted = {suite.name for suite in suites}
+    files = [file, *sorted([*parts.glob("*.list"), *parts.glob("*.sources")])]
+    found = [
+        _written(source, kept, architecture)
+        for path in files
+        for source in _sources(path)
+        if (kept := [name for name in source.get("suites", "").split() if name in wanted]) and _is_binary(source)
+    ]
+    return "\n".join(found)
+
+
+def _is_binary(source: Mapping[str, str]) -> bool:
+    enabled = source.get("enabled", "yes").lower() not in ("no", "false", "0")
+    return enabled and "deb" in source.get("types", "").split() and "main" in source.get("components", "").split()
+
+
+def _sources(path: Path) -> Iterator[Mapping[str, str]]:
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return
+    if path.suffix == ".sources":
+        lines = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+        yield from (stanza(part) for part in re.split(r"\n\s*\n", lines) if part.strip())
+    else:
+        yield from (source for line in text.splitlines() if (source := _one_line(line)))
+
+
+def _one_line(line: str) -> Mapping[str, str] | None:
+    """``deb [signed-by=/x.gpg] URI suite component…`` as the fields of a stanza."""
+    found = re.match(r"\s*(deb)\s+(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)\s+([^#]+)", line)
+    if not found:
+        return None
+    pairs = (option.partition("=") for option in shlex.split(found[2] or ""))
+    options = {name.rstrip("+-").lower(): value.replace(",", " ") for name, _, value in pairs}
+    fixed = {"types": found[1], "uris": found[3], "suites": found[4], "components": found[5].strip()}
+    return {**options, **fixed}
+
+
+def _written(source: Mapping[str, str], suites: Sequence[str], architecture: str) -> str:
+    lines = [
+        "Types: deb",
+        f"URIs: {source.get('uris', '')}",
+        f"Suites: {' '.join(suites)}",
+        "Components: main",
+        f"Architectures: {architecture}",
+        "Targets: Packages",
+    ]
+    for name in _KEPT:
+        if source.get(name):
+            # A key may stand in the field itself, over many lines.
+            lines.append(f"{name}: " + source[name].replace("\n", "\n "))
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,83 @@
+"""Targets and bases small enough to read."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from oci_builder.digest import digest_file
+from oci_builder.platforms import AMD64
+from oci_builder.tree.entry import Entry, Kind, directory, entry_path, symlink
+from oci_builder.tree.tree import Tree
+from oci_builder.wheels.layering import Wheel
+from oci_builder.wheels.layers import Bytecode
+from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.target import Promise, Target
+
+SITE = "usr/local/lib/python3.11/site-packages"
+
+TARGET = Target(
+    platform=AMD64,
+    promise=Promise(
+        version="3.11.2",
+        interpreter="/usr/local/bin/python3.11",
+        prefix="/usr/local",
+        purelib=f"/{SITE}",
+        scripts="/usr/local/bin",
+        glibc=(2, 36),
+    ),
+)
+
+
+def base_tree(*more: Entry) -> Tree:
+    """A merged-/usr root filesystem: folders with modes worth keeping, links worth following."""
+    folders = ["etc", "run", "usr", "usr/bin", "usr/lib", "usr/local", "usr/local/bin", "usr/local/lib", "var"]
+    folders += ["usr/local/lib/python3.11", SITE]
+    special = {"tmp": 0o1777, "root": 0o700}
+    links = {"bin": "usr/bin", "lib": "usr/lib", "var/run": "/run"}
+    entries = [directory(path, origin="base") for path in folders]
+    entries += [directory(path, mode=mode, origin="base") for path, mode in special.items()]
+    entries += [symlink(path, target, origin="base") for path, target in links.items()]
+    return Tree([*entries, *more])
+
+
+def wheel_of(path: Path, *, requested: bool = True, direct_url: str | None = None) -> Wheel:
+    """A wheel file as the room knows it, under its own name."""
+    name, version = path.name.split("-")[:2]
+    digest, size = digest_file(str(path))
+    pin = WheelPin(
+        name=name.lower().replace("_", "-"),
+        version=version,
+        filename=path.name,
+        sha256=digest,
+        size=size,
+        requested=requested,
+        direct_url=direct_url,
+    )
+    return Wheel(pin=pin, path=path, size=size)
+
+
+@dataclass(frozen=True)
+class HostPython:
+    """The running interpreter, as one that compiles for the target."""
+
+    argv: Sequence[str] = (sys.executable, "-I", "-S")
+    env: Mapping[str, str] = None  # type: ignore[assignment]  # set below: dataclasses refuse a mutable default
+
+
+@contextlib.contextmanager
+def host_python() -> Iterator[HostPython]:
+    """Lend the running interpreter."""
+    yield HostPython(env={})
+
+
+NO_BYTECODE = Bytecode(mode="none", compiler="", start=host_python)
+BYTECODE = Bytecode(mode="default", compiler="this test's", start=host_python)
+
+
+def folder(path: str, *, mode: int = 0o755, uid: int = 0, gid: int = 0, mtime: int = 7) -> Entry:
+    """A folder with a time of its own."""
+    return Entry(path=entry_path(path), kind=Kind.DIRECTORY, mode=mode, uid=uid, gid=gid, mtime=mtime, origin="base")
