@@ -18,7 +18,7 @@ from typing import BinaryIO
 from oci_builder.digest import CHUNK, Digest, HashingWriter, verified_chunks
 from oci_builder.errors import CorruptBlob, DigestMismatch, FileProblem
 
-_LAYOUT = "v1"
+LAYOUT = "v1"
 _PARTIAL = ".new-"
 
 
@@ -27,9 +27,9 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._blobs = root / _LAYOUT / "blobs" / "sha256"
-        self._records = root / _LAYOUT / "records"
-        self._scratch = root / _LAYOUT / "tmp"
+        self._blobs = root / LAYOUT / "blobs" / "sha256"
+        self._records = root / LAYOUT / "records"
+        self._scratch = root / LAYOUT / "tmp"
         with explained(root):
             for folder in (self._blobs, self._records, self._scratch):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """What a struct's types say of themselves: the keys it has, and a person's words for what goes into one.
 
-Loaded only to explain a mistake: ``msgspec.inspect`` is not cheap.
+Loaded only to explain a mistake or to print a schema: ``msgspec.inspect`` is not cheap.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+import msgspec
 from msgspec import inspect
 
 _WORDS: dict[type[inspect.Type], str] = {
@@ -60,6 +61,11 @@ def nearest(kind: type, steps: list[str | int], name: str) -> str:
         if key == plain:
             return f"{key!r} belongs in {table}"
     return f"the keys known here are {', '.join(sorted(known))}"
+
+
+def json_schema(kind: type, *, title: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of files that are read as ``kind``."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **msgspec.json.schema(kind)}
 
 
 def _nested_keys(found: inspect.Type, above: str) -> Iterator[tuple[str, str]]:

@@ -117,5 +117,6 @@ def _user(text: str, before: UserRecipe) -> dict[str, Any]:
 
 def image_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of ``image.toml``, from the same types that read it."""
-    schema = msgspec.json.schema(ImageRecipe)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": FILE, **schema}
+    from oci_builder.tomlschema import json_schema
+
+    return json_schema(ImageRecipe, title=FILE)

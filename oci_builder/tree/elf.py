@@ -36,7 +36,9 @@ def parse(data: bytes | memoryview, *, what: str) -> Elf | None:
     if bytes(data[:4]) != MAGIC:
         return None
     try:
-        return _parsed(ELFFile(cast("IO[bytes]", _View(memoryview(data)))))
+        # Released by hand: pyelftools' objects refer to each other, and a mapped file cannot be closed under a view.
+        with memoryview(data) as view:
+            return _parsed(ELFFile(cast("IO[bytes]", _View(view))))
     except Exception as error:
         # pyelftools meets damage with whatever Python raises there: KeyError, struct.error, AttributeError …
         raise DamagedElf(what, str(error) or type(error).__name__) from error

@@ -109,6 +109,8 @@ def _slices(
     """Where each member's bytes lie. Members that overlap make a small file look endless; none may."""
     end = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
+        if info.header_offset < 0:
+            raise WheelError(filename, f"the zip entry of {info.filename} lies outside the file")
         stream.seek(info.header_offset)
         signature, name, extra = _LOCAL.unpack(stream.read(_LOCAL.size))
         offset = info.header_offset + _LOCAL.size + name + extra

@@ -75,15 +75,16 @@ def run(
     *,
     sources: WheelSources,
     markers: Mapping[str, str],
-    mode: tuple[str, Path] = ("plain", Path()),
+    sdists: Path | None = None,
     folder: Path | None = None,
     hear: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Run pip behind the hook to its end, in ``folder``; ``hear`` is told each line it says, from this thread.
 
+    With ``sdists`` pip stops at the first source archive it would unpack, which is then in that folder.
     Raises ToolFailed when pip cannot be started or is not the pip that the hook knows.
     """
-    hook = [str(_HOOK), json.dumps(dict(markers)), mode[0], str(mode[1])]
+    hook = [str(_HOOK), json.dumps(dict(markers)), str(sdists or "")]
     outcome = _run([*hook, *arguments], sources, folder, hear)
     if outcome.code == _CHANGED:
         hint = "install the version of pip that ocibuild asks for (pip install 'pip>=26.0,<27')"

@@ -164,8 +164,12 @@ def podman() -> Iterator[DockerLike]:
     with _folder() as folder:
         options = ["--root", folder / "r", "--runroot", folder / "t", "--tmpdir", folder / "m"]
         options += ["--cgroup-manager=cgroupfs", "--events-backend=file", "--storage-driver=overlay"]
-        # podman raises limits by itself, which a machine inside a container refuses.
-        engine = DockerLike("/usr/bin/podman", *options, run_options=["--ulimit=host"])
+        # crun refuses machines with both versions of cgroups.
+        options += ["--runtime=/usr/sbin/runc"]
+        # podman raises these limits by itself, which a machine that is itself a container refuses.
+        engine = DockerLike(
+            "/usr/bin/podman", *options, run_options=["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
+        )
         try:
             yield engine
         finally:

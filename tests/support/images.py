@@ -74,7 +74,7 @@ def base_tree(nonce: str) -> Tree:
 
 def random_entries(nonce: str, *, size: int = 100_000) -> list[Entry]:
     """Entries of every kind and awkward size, their names and contents made from ``nonce``."""
-    source = random.Random(nonce)  # noqa: S311
+    source = random.Random(nonce)
     home = f"opt/{nonce}"
     long = "/".join(["a-rather-long-name-of-a-folder"] * 4)
     return [

@@ -1,0 +1,5 @@
+"""``python -m oci_builder`` is ``ocibuild``."""
+
+from oci_builder.cli import run
+
+run()

@@ -1,0 +1,194 @@
+"""The conductor: from a recipe to an image. Calls every room, computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from oci_builder.assemble.annotations import annotations
+from oci_builder.assemble.options import Options
+from oci_builder.assemble.pins import LockChange, choose, relock, wheel_sources
+from oci_builder.assemble.top import run_config, top_layer
+from oci_builder.bases import Base, interpreter, open_base
+from oci_builder.catalog import find_layer
+from oci_builder.errors import CorruptBlob
+from oci_builder.export import docker_archive
+from oci_builder.image import Image
+from oci_builder.layer import Layer
+from oci_builder.listener import Listener
+from oci_builder.platforms import Platform
+from oci_builder.recipes import ImageSource
+from oci_builder.reference import Reference
+from oci_builder.store import Store
+from oci_builder.tree.entry import Entry
+from oci_builder.tree.tree import Tree
+from oci_builder.wheels.claims import lost_by, settle
+from oci_builder.wheels.fetch import fetch_wheels
+from oci_builder.wheels.layering import Wheel, plan
+from oci_builder.wheels.layers import Bytecode, wheel_layers
+from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """An image, and the wheels it was made from."""
+
+    image: Image
+    wheels: tuple[WheelPin, ...]
+
+
+def build(source: ImageSource, platform: Platform, *, options: Options, store: Store, listener: Listener) -> Built:
+    """Make the image of a recipe for one platform; its layers are in the store.
+
+    Raises OcibuildError: every room's own kinds.
+    """
+    with listener.stage("base"):
+        base = _base(source, platform, options=options, store=store, listener=listener)
+    with listener.stage("resolve"):
+        targets = _targets(source, base, platform)
+        pins = choose(source, base.target, targets, options=options, store=store, listener=listener)
+    with listener.stage("fetch"):
+        wheels = _fetched(source, pins, base.target, options=options, store=store, listener=listener)
+    with listener.stage("layers"):
+        layers = _wheel_layers(source, wheels, base, options=options, store=store, listener=listener)
+    with listener.stage("image"):
+        below = base.tree.overlaid(_entries(layer.tree(store) for layer in layers))
+        top = top_layer(source, below, store)
+        image = Image(
+            platform=platform,
+            run=run_config(source.recipe, base),
+            created=base.created if options.epoch is None else options.epoch,
+            layers=base.layers,
+            annotations=annotations(source.recipe, base, epoch=options.epoch),
+        ).append(*layers, *([top] if top else []))
+    return Built(image=image, wheels=pins)
+
+
+def write(
+    source: ImageSource,
+    platform: Platform,
+    path: Path,
+    *,
+    references: Sequence[Reference],
+    options: Options,
+    store: Store,
+    listener: Listener,
+) -> tuple[Built, int]:
+    """Build, and write the image to ``path``; gives what was built and the file's size in bytes.
+
+    A cached blob that turns out damaged while it is copied is dropped by the store and made again, once.
+    """
+    for last in (False, True):
+        built = build(source, platform, options=options, store=store, listener=listener)
+        try:
+            with listener.stage("write"):
+                size = docker_archive.write_file(
+                    built.image, path, references=references, store=store, listener=listener
+                )
+        except CorruptBlob as error:
+            if last:
+                raise
+            listener.note(f"{error.what} is damaged and is made again")
+            continue
+        return built, size
+    raise AssertionError("the second round returns or raises")
+
+
+def lock(
+    source: ImageSource,
+    *,
+    options: Options,
+    upgrade: bool,
+    upgrade_packages: Sequence[str],
+    store: Store,
+    listener: Listener,
+) -> LockChange:
+    """Resolve a recipe's requirements for all its platforms; gives the lock to write. Raises OcibuildError."""
+    with listener.stage("base"):
+        base = _base(source, source.recipe.targets[0], options=options, store=store, listener=listener)
+    with listener.stage("resolve"):
+        return relock(
+            source,
+            _targets(source, base, base.target.platform),
+            options=options,
+            store=store,
+            listener=listener,
+            upgrade=upgrade,
+            upgrade_packages=upgrade_packages,
+        )
+
+
+def _base(source: ImageSource, platform: Platform, *, options: Options, store: Store, listener: Listener) -> Base:
+    folder = find_layer(
+        source.recipe.base, recipe_folder=source.folder, project_dir=options.project, extra=options.layers
+    )
+    debs = source.folder / "debs"
+    return open_base(
+        folder,
+        platform,
+        store=store,
+        mirrors=options.mirrors,
+        offline=wheel_sources(source, options).offline,
+        locked=options.locked,
+        debs=debs if debs.is_dir() else None,
+        now=options.now,
+        listener=listener,
+    )
+
+
+def _targets(source: ImageSource, base: Base, platform: Platform) -> tuple[Target, ...]:
+    """Every platform the recipe's lock speaks for, and the one that is built now."""
+    platforms = dict.fromkeys((*source.recipe.targets, platform))
+    return tuple(Target(platform=each, promise=base.target.promise) for each in platforms)
+
+
+def _fetched(
+    source: ImageSource,
+    pins: Sequence[WheelPin],
+    target: Target,
+    *,
+    options: Options,
+    store: Store,
+    listener: Listener,
+) -> tuple[Wheel, ...]:
+    sources = wheel_sources(source, options)
+    files = fetch_wheels(pins, target, sources=sources, store=store, jobs=options.jobs, listener=listener)
+    return tuple(_wheel(pin, files) for pin in pins)
+
+
+def _wheel(pin: WheelPin, files: Mapping[str, Path]) -> Wheel:
+    path = files[pin.sha256.hex]
+    return Wheel(pin=pin, path=path, size=path.stat().st_size)
+
+
+def _wheel_layers(
+    source: ImageSource, wheels: Sequence[Wheel], base: Base, *, options: Options, store: Store, listener: Listener
+) -> tuple[Layer, ...]:
+    recipe = source.recipe
+    losses = settle(wheels, base.target, policy=recipe.python.conflicts, store=store)
+    for loss in losses:
+        listener.note(f"/{loss.path} is {loss.winner}'s; {loss.loser} has other bytes there")
+    # The base's layers and the top one count as well.
+    budget = max(recipe.layering.budget - len(base.layers) - 1, 1)
+    return wheel_layers(
+        plan(wheels, strategy=recipe.layering.strategy, budget=budget),
+        base.target,
+        base.tree,
+        bytecode=Bytecode(
+            mode=recipe.python.bytecode,
+            compiler=base.compiler,
+            start=partial(interpreter, base, store=store, listener=listener),
+        ),
+        lost=lost_by(losses),
+        store=store,
+        jobs=options.jobs,
+        listener=listener,
+    )
+
+
+def _entries(trees: Iterable[Tree]) -> Iterator[Entry]:
+    for tree in trees:
+        yield from tree

@@ -1,0 +1,66 @@
+"""The command ``ocibuild``: its verbs, each loaded when it is used; a first word that is no verb names an image."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+
+import click
+from click.shell_completion import CompletionItem
+
+from oci_builder import __version__
+
+_OWN = ("--help", "-h", "--version")
+COMMANDS = ("build", "lock", "verify", "schema", "base", "cache")
+
+
+class Verbs(click.Group):
+    """Commands in modules of their names, and ``build`` for whatever is none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, in the order in which one meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's command; its module is imported now and not before."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"oci_builder.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """``ocibuild mypy …`` and ``ocibuild --out x.tar mypy`` are ``ocibuild build …``."""
+        if args and args[0] not in (*COMMANDS, *_OWN):
+            args = ["build", *self._images_only(ctx, args)]
+        return super().parse_args(ctx, args)
+
+    def _images_only(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """``args``, unless its first word is a verb with a slip in it: two names in a row are no image."""
+        verb = get_close_matches(args[0], COMMANDS, n=1, cutoff=0.75)
+        if verb and len(args) > 1 and not args[1].startswith("-") and not ctx.resilient_parsing:
+            raise click.UsageError(f"no command {args[0]!r}; did you mean {verb[0]!r}?", ctx=ctx)
+        return args
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Verbs, and the images of this folder."""
+        from oci_builder.cli.options import image_names
+
+        verbs = super().shell_complete(ctx, incomplete)
+        return verbs + [CompletionItem(name) for name in image_names() if name.startswith(incomplete)]
+
+
+@click.group(
+    "ocibuild",
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog='Tab completion in bash, zsh or fish: put `eval "$(_OCIBUILD_COMPLETE=bash_source ocibuild)"` (or '
+    "zsh_source, fish_source) into the shell's start file.",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def app() -> None:
+    """Build an OCI image from Python wheels: no Docker, no root, nothing executed that came from a package.
+
+    `ocibuild NAME` is short for `ocibuild build NAME`, where NAME is a folder under build/ that holds an image.toml,
+    a requirements.txt or both.
+    """

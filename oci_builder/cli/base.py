@@ -1,0 +1,76 @@
+"""``ocibuild base``: the bases that images stand on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oci_builder.cli import options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oci_builder.cli.progress import Timed
+    from oci_builder.cli.settings import Settings
+    from oci_builder.platforms import Platform
+
+
+@click.group("base")
+def command() -> None:
+    """Look after the bases that images stand on."""
+
+
+@command.command("update")
+@click.argument("name")
+@click.option("--platform", "platforms", multiple=True, help="linux/amd64 or linux/arm64; repeatable. [those it has]")
+@options.debian
+@options.layers
+@options.project
+@options.cache
+@options.talk
+def update(name: str, platforms: tuple[str, ...], layers: tuple[Path, ...], **flags: Any) -> None:
+    """Lock the newest signed packages of a base.
+
+    The locks of the base NAME are lock.*.json beside its layer.toml."""
+    from oci_builder.catalog import find_layer
+    from oci_builder.cli.progress import shown
+    from oci_builder.cli.settings import make_settings
+
+    settings = make_settings(**flags)
+    folder = find_layer(name, recipe_folder=settings.project, project_dir=settings.project, extra=layers)
+    with shown(settings) as listener:
+        for platform in _platforms(folder, platforms):
+            _update(folder, platform, flags["mirrors"], settings, listener)
+
+
+def _platforms(folder: Path, wanted: tuple[str, ...]) -> list[Platform]:
+    from oci_builder.debian.lock import lock_path
+    from oci_builder.platforms import AMD64, ARM64, Platform
+
+    if wanted:
+        return [Platform.parse(text) for text in dict.fromkeys(wanted)]
+    return [platform for platform in (AMD64, ARM64) if lock_path(folder, platform).is_file()] or [AMD64, ARM64]
+
+
+def _update(folder: Path, platform: Platform, mirrors: tuple[str, ...], settings: Settings, listener: Timed) -> None:
+    from oci_builder.debian.apt import Apt
+    from oci_builder.debian.lock import changes, lock_path, read_lock, write_lock
+    from oci_builder.debian.recipe import key_files, load_layer
+    from oci_builder.debian.sources import ArchiveSource, Mirror
+    from oci_builder.debian.update import update
+    from oci_builder.store import Store
+
+    recipe, path = load_layer(folder), lock_path(folder, platform)
+    suites = recipe.source.suite_list()
+    archives = sorted({suite.archive for suite in suites})
+    with Store(settings.cache).scratch() as scratch:
+        sources: list[ArchiveSource] = [Mirror(url, archives) for url in mirrors]
+        if not mirrors:
+            sources = [Apt(suites, platform.architecture, scratch)]
+            sources += [Mirror(url, archives) for url in recipe.source.mirrors]
+        new = update(recipe, platform, sources, keys=key_files(folder), now=settings.now, listener=listener)
+    old = read_lock(path) if path.is_file() else None
+    write_lock(new, path)
+    for line in [*changes(old, new), f"{path}: {'unchanged' if old == new else 'written'}"]:
+        listener.note(line)

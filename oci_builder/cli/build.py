@@ -1,0 +1,136 @@
+"""``ocibuild build``: a recipe to a file that docker, podman and containerd load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oci_builder.cli import options
+
+if TYPE_CHECKING:
+    from oci_builder.assemble import Options
+    from oci_builder.cli.progress import Timed
+    from oci_builder.cli.settings import Settings
+    from oci_builder.platforms import Platform
+    from oci_builder.recipes import ImageSource
+
+_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+
+
+@click.command("build")
+@options.image_name
+@click.option(
+    "-o",
+    "--out",
+    metavar="FILE",
+    help="Where to write: .tar, or .tar.gz or .tgz to compress the whole file too; {version} and {arch} are filled in. "
+    "[NAME.tar]",
+)
+@options.image_config
+@options.recipe
+@options.sources
+@options.locking
+@options.project
+@options.cache
+@options.jobs
+@options.as_json
+@options.talk
+def command(**flags: Any) -> None:
+    """Build an image and write it to a file.
+
+    NAME is a folder under build/, or a path to such a folder."""
+    from oci_builder.cli.progress import shown
+    from oci_builder.cli.settings import make_settings
+    from oci_builder.store import Store
+
+    settings = make_settings(**flags)
+    source = open_source(settings, **flags)
+    files = out_files(flags["out"], source)
+    how = make_options(settings, **flags)
+    store = Store(settings.cache)
+    with shown(settings) as listener:
+        results = [_build(source, target, path, how, store, listener) for target, path in files.items()]
+    for result in results:
+        result.tell(as_json=flags["as_json"], quiet=settings.quiet)
+
+
+def open_source(settings: Settings, *, name: str, **flags: Any) -> ImageSource:
+    """The recipe that ``name`` leads to, changed by the flags. Raises NotFound, RecipeError, InvalidValue."""
+    from oci_builder.catalog import find_image
+    from oci_builder.recipes import ImageSource, load_image, with_overrides
+
+    source = load_image(find_image(name, settings.project))
+    recipe = with_overrides(
+        source.recipe,
+        base=flags.get("base"),
+        platforms=flags.get("platforms", ()),
+        tags=flags.get("tags", ()),
+        # A file named on the command line is relative to where the user stands, not to the recipe.
+        requirements=[str(path.absolute()) for path in flags.get("requirements", ())],
+        user=flags.get("user"),
+        env=flags.get("env"),
+        labels=flags.get("labels"),
+    )
+    return ImageSource(source.folder, recipe)
+
+
+def make_options(settings: Settings, **flags: Any) -> Options:
+    """How to build, from settings and flags. Raises click.UsageError where two flags exclude each other."""
+    from oci_builder.assemble import Options
+
+    for first, second in (("offline", "online"), ("locked", "frozen")):
+        if flags.get(first) and flags.get(second):
+            raise _misused(f"--{first} and --{second} exclude each other")
+    offline = True if flags.get("offline") else False if flags.get("online") else None
+    return Options(
+        find_links=tuple(_from_here(place) for place in flags.get("find_links", ())),
+        offline=offline,
+        locked=flags.get("locked", False),
+        frozen=flags.get("frozen", False),
+        mirrors=tuple(flags.get("mirrors", ())),
+        layers=tuple(path.absolute() for path in flags.get("layers", ())),
+        project=settings.project.absolute(),
+        jobs=settings.jobs,
+        epoch=settings.epoch,
+        now=settings.now,
+        environ=settings.environ,
+    )
+
+
+def out_files(out: str | None, source: ImageSource) -> dict[Platform, Path]:
+    """Where each platform's image goes. Raises click.UsageError for what could only fail after the build."""
+    targets = source.recipe.targets
+    pattern = out or (f"{source.recipe.name}.tar" if len(targets) == 1 else f"{source.recipe.name}-{{arch}}.tar")
+    if not pattern.endswith(_SUFFIXES) or Path(pattern).name in _SUFFIXES:
+        raise _misused(f"--out {pattern}: a file name ends in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}")
+    if len(targets) > 1 and "{arch}" not in pattern:
+        raise _misused(f"--out {pattern}: {len(targets)} platforms need {{arch}} in the file name")
+    pattern = pattern.replace("{version}", source.recipe.release)
+    files = {target: Path(pattern.replace("{arch}", target.architecture)) for target in targets}
+    for path in files.values():
+        if not path.parent.is_dir():
+            raise _misused(f"--out {path}: there is no folder {path.parent}")
+        if path.is_dir():
+            raise _misused(f"--out {path}: this is a folder")
+    return files
+
+
+def _misused(why: str) -> click.UsageError:
+    return click.UsageError(why, ctx=click.get_current_context(silent=True))
+
+
+def _build(source: ImageSource, target: Platform, path: Path, how: Options, store: Any, listener: Timed) -> Any:
+    from oci_builder.assemble import build
+    from oci_builder.cli.result import Result
+    from oci_builder.export.docker_archive import write_file
+
+    built = build(source, target, options=how, store=store, listener=listener)
+    references = source.recipe.references
+    size = write_file(built.image, path, references=references, store=store, listener=listener)
+    return Result(image=built.image, path=path, size=size, references=references, seconds=listener.lap())
+
+
+def _from_here(place: str) -> str:
+    return place if "://" in place else str(Path(place).absolute())

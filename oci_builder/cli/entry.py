@@ -1,0 +1,67 @@
+"""From words to an exit code: the only place that catches the root of all errors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from oci_builder.cli import messages
+from oci_builder.cli.app import app
+from oci_builder.cli.settings import COMPLETION, completion_instruction
+from oci_builder.errors import OcibuildError
+
+DONE, FAILED, USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``ocibuild`` with ``argv`` (by default the process's own) and return its exit code. Raises nothing."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _outcome(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who read us has gone (`| head`): say nothing, and keep the interpreter from saying it at exit.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return code
+
+
+def _outcome(words: list[str]) -> int:
+    try:
+        return _invoke(words)
+    except click.exceptions.Exit as request:
+        return request.exit_code
+    except click.ClickException as error:
+        messages.say(messages.usage_text(error))
+        return USAGE
+    except OcibuildError as error:
+        messages.say(messages.error_text(error))
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        messages.say("\nocibuild: interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        messages.say(messages.bug_text(error, traceback="--debug" in words))
+        return OUR_BUG
+
+
+def _invoke(words: list[str]) -> int:
+    if instruction := completion_instruction():
+        from click.shell_completion import shell_complete
+
+        return shell_complete(app, {}, app.name or "", COMPLETION, instruction)
+    with app.make_context(app.name, words) as context:
+        app.invoke(context)
+    return DONE

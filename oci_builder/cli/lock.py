@@ -1,0 +1,55 @@
+"""``ocibuild lock``: write down which wheels an image is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from oci_builder.cli import options
+
+
+@click.command("lock")
+@options.image_name
+@click.option("--check", is_flag=True, help="Change nothing; exit 3 when the lock no longer fits.")
+@click.option("--upgrade", is_flag=True, help="Choose every version anew.")
+@click.option(
+    "--upgrade-package", "upgrade_packages", multiple=True, metavar="PACKAGE", help="Choose this one anew; repeatable."
+)
+@options.recipe
+@options.sources
+@options.project
+@options.cache
+@options.jobs
+@options.talk
+def command(check: bool, upgrade: bool, upgrade_packages: tuple[str, ...], **flags: Any) -> None:
+    """Write down which wheels an image is made of.
+
+    The lock of the image NAME is pylock.toml beside its recipe; builds take exactly what it says."""
+    from oci_builder.assemble import lock
+    from oci_builder.cli.build import make_options, open_source
+    from oci_builder.cli.messages import say
+    from oci_builder.cli.progress import shown
+    from oci_builder.cli.settings import make_settings
+    from oci_builder.errors import CheckFailed
+    from oci_builder.store import Store, atomic
+
+    settings = make_settings(**flags)
+    source, how = open_source(settings, **flags), make_options(settings, **flags)
+    with shown(settings) as listener:
+        change = lock(
+            source,
+            options=how,
+            upgrade=upgrade,
+            upgrade_packages=upgrade_packages,
+            store=Store(settings.cache),
+            listener=listener,
+        )
+    if check and not change.current:
+        findings = change.changes or ["it is missing, or its inputs have changed"]
+        raise CheckFailed(str(change.path), findings, hint=f"run `ocibuild lock {flags['name']}`")
+    if not check and not change.current:
+        with atomic(change.path) as sink:
+            sink.write(change.text)
+    if not settings.quiet:
+        say("\n".join([*change.changes, f"{change.path}: {'unchanged' if change.current else 'written'}"]))

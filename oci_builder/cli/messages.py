@@ -1,0 +1,41 @@
+"""What a person reads when something went wrong: one sentence, and a hint after a blank line."""
+
+from __future__ import annotations
+
+import traceback as tracebacks
+
+import click
+
+from oci_builder.errors import OcibuildError
+
+
+def say(text: str) -> None:
+    """Talk: to stderr, where it mixes with no data."""
+    click.echo(text, err=True)
+
+
+def error_text(error: OcibuildError) -> str:
+    """An error of the user's world, with its next step."""
+    return _with_hint(f"ocibuild: {error}", error.hint)
+
+
+def usage_text(error: click.ClickException) -> str:
+    """Words on the command line that do not fit, and where to read which do."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error.format_message()
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    message = error.format_message().rstrip(".")
+    path = context.command_path if context else "ocibuild"
+    return _with_hint(f"ocibuild: {message[:1].lower()}{message[1:]}", f"`{path} --help` says what fits")
+
+
+def bug_text(error: Exception, *, traceback: bool) -> str:
+    """An error that is ours, in one line; the traceback for those who asked."""
+    trace = "".join(tracebacks.format_exception(error)) if traceback else ""
+    line = f"ocibuild: internal error: {type(error).__name__}: {str(error) or 'no message'}".splitlines()[0]
+    hint = "this is a bug in ocibuild: please report it with the output of the same command and --debug"
+    return trace + _with_hint(line, hint)
+
+
+def _with_hint(message: str, hint: str | None) -> str:
+    return f"{message}\n\nhint: {hint}" if hint else message

@@ -1,0 +1,70 @@
+"""What a build made, as a line for a person and as JSON for a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oci_builder.cli.messages import say
+from oci_builder.cli.progress import human_bytes
+
+if TYPE_CHECKING:
+    from oci_builder.image import Image
+    from oci_builder.layer import Layer
+    from oci_builder.reference import Reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One image in one file of ``size`` bytes; ``seconds`` by stage, and in ``total``."""
+
+    image: Image
+    path: Path
+    size: int
+    references: Sequence[Reference]
+    seconds: Mapping[str, float]
+
+    def tell(self, *, as_json: bool, quiet: bool) -> None:
+        """JSON, if asked for, to stdout; the summary, unless ``quiet``, to stderr."""
+        if not quiet:
+            say(self.summary())
+        if as_json:
+            click.echo(json.dumps(self.document()))
+
+    def summary(self) -> str:
+        """One line: file, size, image ID, tags, layers, seconds."""
+        tags = ", ".join(reference.familiar for reference in self.references)
+        count = len(self.image.layers)
+        return (
+            f"{self.path}: {human_bytes(self.size)}, image {self.image.id.hex[:12]}, {tags}, "
+            f"{count} layer{'' if count == 1 else 's'}, {self.seconds['total']:.1f} s"
+        )
+
+    def document(self) -> dict[str, Any]:
+        """The same and more; sizes are bytes, ``digest`` is the manifest's."""
+        return {
+            "file": str(self.path),
+            "size": self.size,
+            "id": str(self.image.id),
+            "digest": str(self.image.digest),
+            "platform": str(self.image.platform),
+            "tags": [reference.familiar for reference in self.references],
+            "layers": [_layer(layer) for layer in self.image.layers],
+            "seconds": dict(self.seconds),
+        }
+
+
+def _layer(layer: Layer) -> dict[str, Any]:
+    return {
+        "digest": str(layer.descriptor.digest),
+        "diff_id": str(layer.diff_id),
+        "size": layer.descriptor.size,
+        "unpacked": layer.unpacked,
+        "created_by": layer.created_by,
+        "holds": list(layer.holds),
+    }

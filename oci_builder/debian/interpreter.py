@@ -1,0 +1,117 @@
+"""A base's own Python, run on this machine: through its own loader, unprivileged, without chroot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from oci_builder.bytecode import Compiler, pyc_path
+from oci_builder.debian.libraries import Libraries
+from oci_builder.errors import PackageError
+from oci_builder.store import explained
+from oci_builder.tree.content import Sources
+from oci_builder.tree.entry import Entry, EntryPath, FileSlice, Kind, entry_path
+from oci_builder.tree.tree import Tree
+
+_LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
+ORIGIN = "ocibuild"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpreter:
+    """How to start a spooled Python: ``argv`` may be followed by ``-c`` and a program, ``env`` is all it needs.
+
+    Isolated and without site: neither this machine's settings nor its packages reach it.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+
+def spool(tree: Tree, folder: Path, *, minor: str, machine: str, sources: Sources) -> Interpreter:
+    """Write Python, its standard library and the libraries they need below ``folder``, and say how to start it.
+
+    The loader is named by its real path: the image's ``/lib64`` is an absolute link, which here leads to the host's.
+    Raises PackageError when the tree has no such Python, FileProblem when the folder cannot be written.
+    """
+    library = f"usr/lib/{machine}-linux-gnu"
+    python, loader = entry_path(f"usr/bin/python{minor}"), entry_path(f"{library}/{_LOADERS[machine]}")
+    modules = f"usr/lib/python{minor}/"
+    wanted = [entry for entry in tree if entry.path.startswith(modules)]
+    wanted += [entry for path in (python, loader) if (entry := tree.get(path)) is not None]
+    if len([entry for entry in wanted if entry.path in (python, loader)]) < 2:
+        raise PackageError(f"python{minor}", "not in the base")
+    needed = Libraries.of(Tree(wanted + _libraries(tree, library)), machine, sources)
+    for path in sorted(needed.needed_by(entry.path for entry in wanted)):
+        wanted.append(tree.paths[path])
+    _write(_with_links(wanted, tree, library), folder, sources)
+    argv = (
+        *(str(folder / loader), "--inhibit-cache", "--library-path", str(folder / library)),
+        *(str(folder / python), "-I", "-S"),
+    )
+    return Interpreter(argv=argv, env={"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"})
+
+
+def _libraries(tree: Tree, library: str) -> list[Entry]:
+    start = f"{library}/"
+    return [entry for entry in tree if entry.path.startswith(start) and "/" not in entry.path[len(start) :]]
+
+
+def _with_links(entries: list[Entry], tree: Tree, library: str) -> list[Entry]:
+    paths = {entry.path for entry in entries}
+    links = [
+        entry
+        for entry in _libraries(tree, library)
+        if entry.kind is Kind.SYMLINK and entry.path not in paths and tree.resolve(entry.path) in paths
+    ]
+    return entries + links
+
+
+def _write(entries: list[Entry], folder: Path, sources: Sources) -> None:
+    with explained(folder):
+        for entry in entries:
+            path = folder / entry.path
+            if entry.kind is Kind.DIRECTORY:
+                path.mkdir(parents=True, exist_ok=True)
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if entry.kind is Kind.SYMLINK and not entry.target.startswith("/"):
+                path.symlink_to(entry.target)
+            elif entry.kind is Kind.FILE and entry.content is not None:
+                with path.open("wb") as sink:
+                    for chunk in sources.chunks(entry.content, what=entry.path):
+                        sink.write(chunk)
+                path.chmod(0o755 if entry.mode & 0o111 else 0o644)
+
+
+def bytecode(tree: Tree, compiler: Compiler, spooled: Path, *, minor: str, sources: Sources) -> list[Entry]:
+    """The ``.pyc`` files of the standard library, their contents in the new file ``spooled``.
+
+    A module reached through a link has bytecode of its own: Python looks beside the name it was asked for.
+    Raises ToolFailed.
+    """
+    modules = [path for path in tree.paths if path.startswith(f"usr/lib/python{minor}/") and path.endswith(".py")]
+    compiled = compiler.compile(_modules(modules, tree, sources))
+    entries: list[Entry] = []
+    offset = 0
+    with explained(spooled), spooled.open("wb") as sink:
+        for path, data in zip(modules, compiled, strict=True):
+            if data is not None:
+                sink.write(data)
+                entries.append(_pyc(path, FileSlice(spooled, offset, len(data)), minor))
+                offset += len(data)
+    return entries
+
+
+def _modules(paths: list[EntryPath], tree: Tree, sources: Sources) -> Iterator[tuple[str, bytes]]:
+    for path in paths:
+        entry = tree.get(tree.resolve(path))
+        content = entry.content if entry is not None else None
+        yield f"/{path}", sources.read(content, what=path) if content is not None else b""
+
+
+def _pyc(path: str, content: FileSlice, minor: str) -> Entry:
+    tag = f"cpython-{minor.replace('.', '')}"
+    where = entry_path(pyc_path(path, tag))
+    return Entry(path=where, kind=Kind.FILE, mode=0o644, size=content.size, content=content, origin=ORIGIN)

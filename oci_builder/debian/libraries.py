@@ -1,0 +1,166 @@
+"""Shared libraries of a tree: the loader's cache, and whether everything that is needed is there."""
+
+from __future__ import annotations
+
+import functools
+import re
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from oci_builder.errors import MissingLibrary
+from oci_builder.tree import elf
+from oci_builder.tree.content import Sources
+from oci_builder.tree.elf import Elf
+from oci_builder.tree.entry import Entry, EntryPath, Kind
+from oci_builder.tree.tree import Tree
+
+_FLAGS = {"x86_64": 0x303, "aarch64": 0xA03}
+"""What ldconfig writes of a 64-bit library of glibc (FLAG_X8664_LIB64, FLAG_AARCH64_LIB64, with FLAG_ELF_LIBC6)."""
+
+_MAGIC = b"glibc-ld.so.cache1.1"
+_HEADER = 48
+_ITEM = struct.Struct("<iIIIQ")
+_LITTLE_ENDIAN = 2
+
+
+def folders(machine: str) -> list[str]:
+    """Where the loader of Debian looks, in ldconfig's order."""
+    triplet = f"{machine}-linux-gnu"
+    return [
+        "usr/local/lib",
+        f"usr/local/lib/{triplet}",
+        f"lib/{triplet}",
+        f"usr/lib/{triplet}",
+        "lib",
+        "usr/lib",
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Libraries:
+    """The ELF files of a tree, each read once."""
+
+    tree: Tree
+    machine: str
+    files: Mapping[EntryPath, Elf]
+
+    @classmethod
+    def of(cls, tree: Tree, machine: str, sources: Sources) -> Libraries:
+        """Read the headers of every file of ``tree`` that may be one. Raises DamagedElf."""
+        found = {entry.path: parsed for entry in tree if (parsed := _elf(entry, sources)) is not None}
+        return cls(tree, machine, found)
+
+    def cache(self) -> bytes:
+        """``/etc/ld.so.cache`` as ldconfig would write it: ``ctypes.util.find_library`` reads nothing else."""
+        return _written(sorted(self._cached(), key=functools.cmp_to_key(_compare)))
+
+    def check(self) -> None:
+        """Every library that a file needs is where the loader looks. Raises MissingLibrary."""
+        known = {name for folder in self._folders() for name in self._names(folder)}
+        for path, parsed in self.files.items():
+            for library in parsed.needed:
+                if library not in known and not self._beside(library, path, parsed.runpath):
+                    raise MissingLibrary(
+                        library, f"/{path}", hint="add its package to layer.toml, or drop the file that needs it"
+                    )
+
+    def needed_by(self, paths: Iterable[EntryPath]) -> set[EntryPath]:
+        """The libraries that ``paths`` need, and those need in turn, as real paths."""
+        known = {
+            name: self.tree.resolve(f"{folder}/{name}") for folder in self._folders() for name in self._names(folder)
+        }
+        found: set[EntryPath] = set()
+        waiting = list(paths)
+        while waiting:
+            parsed = self.files.get(waiting.pop())
+            new = {known[name] for name in parsed.needed if name in known} - found if parsed else set()
+            found |= new
+            waiting += sorted(new)
+        return found
+
+    def _folders(self) -> list[EntryPath]:
+        # "lib" and "usr/lib" are one folder since usrmerge: the first name stands for both.
+        return list(dict.fromkeys(self.tree.resolve(folder) for folder in folders(self.machine)))
+
+    def _names(self, folder: str) -> Iterator[str]:
+        start = f"{folder}/"
+        for path in self.tree.paths:
+            if path.startswith(start) and "/" not in path[len(start) :]:
+                yield path[len(start) :]
+
+    def _beside(self, library: str, path: str, runpath: Sequence[str]) -> bool:
+        origin = path.rpartition("/")[0]
+        for folder in runpath:
+            place = folder.replace("${ORIGIN}", f"/{origin}").replace("$ORIGIN", f"/{origin}")
+            if self.tree.resolve(f"{place}/{library}") in self.tree:
+                return True
+        return False
+
+    def _cached(self) -> Iterator[tuple[str, str, int]]:
+        seen: set[EntryPath] = set()
+        for folder in folders(self.machine):
+            real = self.tree.resolve(folder)
+            if real not in seen:
+                seen.add(real)
+                names = {name for file in self._names(real) if (name := self._cached_name(real, file))}
+                for name in sorted(names):
+                    yield name, f"/{folder}/{name}", _FLAGS[self.machine]
+
+    def _cached_name(self, folder: str, file: str) -> str:
+        if not re.match(r"(lib|ld-).*\.so", file):
+            return ""
+        path = EntryPath(f"{folder}/{file}")
+        entry, parsed = self.tree.get(path), self.files.get(self.tree.resolve(path))
+        if entry is None or parsed is None or parsed.kind != "ET_DYN" or parsed.machine != self.machine:
+            return ""
+        name = parsed.soname or file
+        if entry.kind is Kind.SYMLINK and file.endswith(".so"):
+            # A link for the linker keeps its own name.
+            name = file
+        return name if f"{folder}/{name}" in self.tree else ""
+
+
+def _elf(entry: Entry, sources: Sources) -> Elf | None:
+    if entry.kind is not Kind.FILE or entry.content is None or entry.size < len(elf.MAGIC):
+        return None
+    what = f"{entry.origin}: {entry.path}"
+    chunks = sources.chunks(entry.content, what=what)
+    first = next(chunks, b"")
+    if bytes(first[:4]) != elf.MAGIC:
+        return None
+    whole = first if len(first) == entry.size else b"".join([first, *chunks])
+    return elf.parse(whole, what=what)
+
+
+def _written(libraries: Sequence[tuple[str, str, int]]) -> bytes:
+    """The new format (glibc 2.32 and later read it), without extensions."""
+    base = _HEADER + _ITEM.size * len(libraries)
+    strings, items = bytearray(), bytearray()
+    for name, path, flags in libraries:
+        at = base + len(strings)
+        strings += path.encode() + b"\0"
+        # The name is the end of the path: one string serves both.
+        items += _ITEM.pack(flags, at + len(path) - len(name), at, 0, 0)
+    head = struct.pack("<20sIIB3xI12x", _MAGIC, len(libraries), len(strings), _LITTLE_ENDIAN, 0)
+    return head + bytes(items) + bytes(strings)
+
+
+def _compare(first: tuple[str, str, int], second: tuple[str, str, int]) -> int:
+    """ldconfig's order, newest first: the loader finds names by halving, so another order finds nothing."""
+    for one, other in zip(_chunks(first[0]), _chunks(second[0]), strict=False):
+        if one != other:
+            return _compare_chunks(one, other)
+    return len(list(_chunks(second[0]))) - len(list(_chunks(first[0])))
+
+
+def _chunks(name: str) -> list[int | str]:
+    return [int(part) if part.isdigit() else part for part in re.findall(r"\d+|\D", name)]
+
+
+def _compare_chunks(one: int | str, other: int | str) -> int:
+    if isinstance(one, int) and isinstance(other, int):
+        return other - one
+    if isinstance(one, int) or isinstance(other, int):
+        return -1 if isinstance(one, int) else 1
+    return ord(other) - ord(one)

@@ -1,0 +1,165 @@
+"""Packages as one root filesystem: merged, moved below /usr, thinned out, configured, compiled and checked."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+from oci_builder.bytecode import Compiler
+from oci_builder.debian.configure import ORIGIN, configuration, status
+from oci_builder.debian.deb import read_deb
+from oci_builder.debian.interpreter import bytecode
+from oci_builder.debian.libraries import Libraries
+from oci_builder.debian.lock import Pin, RootfsLock
+from oci_builder.debian.recipe import LayerRecipe
+from oci_builder.errors import PackageError
+from oci_builder.platforms import Platform
+from oci_builder.store import Store
+from oci_builder.tree.content import Sources
+from oci_builder.tree.entry import MTIME, Entry, EntryPath, Kind, directory, entry_path, file, symlink
+from oci_builder.tree.tree import Tree, parents
+
+FORMAT = 1
+"""Raised when the same packages and recipe give another root filesystem than before."""
+
+_MERGED = re.compile(r"(bin|sbin|lib|lib32|lib64|libx32)(?=/|\Z)")
+
+Compilers = Callable[[Tree, Sources], AbstractContextManager[Compiler | None]]
+"""Given the tree so far, opens what compiles its standard library, or None where nothing can."""
+
+
+def entries(
+    recipe: LayerRecipe, lock: RootfsLock, platform: Platform, *, store: Store, spool: Path, compilers: Compilers
+) -> list[Entry]:
+    """The whole root filesystem, from the verified packages in ``store``; contents lie in the folder ``spool``.
+
+    Folders and what is made here have the time ``MTIME``, files of packages their own, so that a newer lock with the
+    same packages gives the same bytes. Raises PackageError, UnsafePath, PathConflict, MissingLibrary, ToolFailed.
+    """
+    with Sources() as sources:
+        tree = _configured(recipe, lock, store, spool, sources)
+        libraries = Libraries.of(tree, platform.machine, sources)
+        tree = _with(tree, [file("etc/ld.so.cache", libraries.cache(), origin=ORIGIN)])
+        with compilers(tree, sources) as compiler:
+            if compiler is not None:
+                minor = recipe.python.minor
+                tree = _with(tree, bytecode(tree, compiler, spool / "bytecode", minor=minor, sources=sources))
+    libraries.check()
+    _check_links(tree)
+    return list(tree)
+
+
+def _configured(recipe: LayerRecipe, lock: RootfsLock, store: Store, spool: Path, sources: Sources) -> Tree:
+    merged = _Merger()
+    said: list[Entry] = []
+    # base-files first: the modes of its folders are the ones that count.
+    for pin in sorted(lock.packages, key=lambda pin: (pin.name != "base-files", pin.name)):
+        package = read_deb(store.path(pin.digest), spool / pin.name, origin=str(pin))
+        merged.add(package.entries, pin)
+        said += status(pin.name, package)
+    tree = Tree(merged.entries())
+    made = configuration(tree, recipe, sources)
+    return _with(_thinned(tree, recipe), [*made, *said])
+
+
+class _Merger:
+    """Entries of many packages by path, moved to where usrmerge has them."""
+
+    def __init__(self) -> None:
+        self._by_path: dict[EntryPath, Entry] = {}
+        self._links = {"bin", "lib", "sbin"}
+
+    def add(self, found: Iterable[Entry], pin: Pin) -> None:
+        """Take one package's entries. Raises PackageError for a hard link to nothing."""
+        for entry in found:
+            top = _MERGED.match(entry.path)
+            if top:
+                self._links.add(top[1])
+                if entry.path == top[1]:
+                    continue
+            self._put(self._settled(entry, pin))
+
+    def entries(self) -> Iterator[Entry]:
+        """All of them, with the links and the parents that a merged /usr has."""
+        yield from self._by_path.values()
+        for name in sorted(self._links):
+            yield symlink(name, f"usr/{name}", origin=ORIGIN)
+            if f"usr/{name}" not in self._by_path:
+                yield directory(f"usr/{name}", origin=ORIGIN)
+
+    def _settled(self, entry: Entry, pin: Pin) -> Entry:
+        path = _moved(entry.path)
+        if entry.kind is Kind.DIRECTORY:
+            return replace(entry, path=path, mtime=MTIME)
+        if entry.kind is Kind.HARDLINK:
+            # A copy: a layer may hold a file twice, and few do.
+            target = self._by_path.get(_moved(entry.target))
+            if target is None or target.kind is not Kind.FILE:
+                raise PackageError(str(pin), f"/{path} is a hard link to nothing, /{entry.target}")
+            return replace(target, path=path)
+        return replace(entry, path=path)
+
+    def _put(self, entry: Entry) -> None:
+        present = self._by_path.setdefault(entry.path, entry)
+        if present is not entry:
+            # Raises PathConflict unless both can be had; of two folders the first one's mode stays.
+            Tree((present, entry))
+
+
+def _moved(path: str) -> EntryPath:
+    return entry_path(f"usr/{path}") if _MERGED.match(path) else EntryPath(path)
+
+
+def _thinned(tree: Tree, recipe: LayerRecipe) -> Tree:
+    """Without what the recipe drops, and without the folders that are empty for it."""
+    drop, keep = _globs(recipe.source.drop), _globs(recipe.source.keep)
+    kept = [entry for entry in tree if keep.match(entry.path) or not drop.match(entry.path)]
+    full = {folder for entry in tree for folder in parents(entry.path)}
+    used = {
+        folder
+        for entry in kept
+        if entry.kind is not Kind.DIRECTORY or entry.path not in full
+        for folder in parents(entry.path)
+    }
+    return _with(
+        Tree(
+            entry for entry in kept if entry.kind is not Kind.DIRECTORY or entry.path in used or entry.path not in full
+        ),
+        [],
+    )
+
+
+def _globs(patterns: Iterable[str]) -> re.Pattern[str]:
+    # No pattern at all matches nothing, not everything.
+    return re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns) or r"(?!)")
+
+
+def _with(tree: Tree, added: Iterable[Entry]) -> Tree:
+    """``tree`` under ``added``; every folder above an entry is there, those that exist as they are."""
+    together = tree.overlaid(added)
+    missing = {
+        folder: directory(folder, origin=ORIGIN)
+        for entry in together
+        for folder in parents(entry.path)
+        if folder not in together
+    }
+    return together.overlaid(missing.values())
+
+
+def _check_links(tree: Tree) -> None:
+    for entry in tree:
+        if entry.kind is Kind.SYMLINK and tree.resolve(entry.path) not in tree and not _elsewhere(entry.target):
+            raise PackageError(
+                entry.origin,
+                f"/{entry.path} → {entry.target} leads nowhere",
+                hint="drop the link in layer.toml, or keep what it leads to",
+            )
+
+
+def _elsewhere(target: str) -> bool:
+    # Links into what the kernel or the engine mounts.
+    return target.startswith(("/proc/", "/dev/", "/sys/"))

@@ -1,0 +1,144 @@
+"""What pip meant when it failed: its output and its log, turned into the error a person can act on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from oci_builder.errors import NoMatchingWheel, OcibuildError, ResolutionError, TransportError
+from oci_builder.wheels.pip import WheelSources
+from oci_builder.wheels.rejected import Candidate, candidates, fitting, reasons
+from oci_builder.wheels.requirements import RequirementLine
+from oci_builder.wheels.target import Target
+
+_NO_MATCH = re.compile(r"No matching distribution found for (?P<what>.+)")
+_CONFLICT = re.compile(r"The conflict is caused by:\n(?P<lines>(?:\s+\S.*\n)+)")
+_CANNOT = re.compile(r"Cannot install (?P<what>.+) because these package versions have conflicting dependencies")
+_OFFLINE = re.compile(
+    r"(?P<line>.*(?:connection broken by|Max retries exceeded|Connection (?:refused|reset)|Could not fetch URL"
+    r"|(?:401|403|407|429|5\d\d) (?:Client|Server) Error|\b401 Error|timed out|CERTIFICATE_VERIFY_FAILED).*)"
+)
+_HASHES = re.compile(r"(?:Hashes are required|THESE PACKAGES DO NOT MATCH THE HASHES|==.*which --require-hashes)")
+_PREFIX = re.compile(r"^(?:ERROR|WARNING|CRITICAL): ")
+_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A resolution that failed: what pip said, its log, and what had been asked."""
+
+    said: str
+    log: str
+    target: Target
+    lines: Sequence[RequirementLine]
+    sources: WheelSources
+
+    def error(self) -> OcibuildError:
+        """The error to raise: NoMatchingWheel, TransportError or ResolutionError."""
+        found = candidates(self.log)
+        if conflict := self._conflict():
+            return conflict
+        if missing := _NO_MATCH.search(self.said):
+            return self._missing(missing["what"].partition(" (from ")[0].strip(), found)
+        if network := self._network():
+            return network
+        return ResolutionError(self._what(), " ".join(_distilled(self.said)))
+
+    def _missing(self, what: str, found: Sequence[Candidate]) -> OcibuildError:
+        name, specifier = _split(what)
+        ours = [candidate for candidate in found if candidate.name == name]
+        if not ours and (network := self._network()):
+            return network
+        allowed = fitting(ours, specifier)
+        if any(not candidate.said for candidate in allowed):
+            return ResolutionError(what, " ".join(_distilled(self.said)), hint=self._relax(name))
+        if allowed:
+            why = reasons(allowed, self.target)
+            return NoMatchingWheel(what, str(self.target), rejected=why, hint=self._hint(name, allowed, why))
+        return ResolutionError(what, self._which(name, ours), hint=self._relax(name) if ours else self._unknown(name))
+
+    def _which(self, name: str, ours: Sequence[Candidate]) -> str:
+        if not ours:
+            where = " or ".join(map(str, self.sources.find_links)) if self.sources.offline else "the index"
+            return f"{where or 'offline'} has nothing named {name}"
+        versions = _newest(candidate.version for candidate in ours if not candidate.said)
+        if versions:
+            return f"no such version; those that run on {self.target} are {versions}"
+        return f"no such version; there are {_newest(candidate.version for candidate in ours)}"
+
+    def _conflict(self) -> ResolutionError | None:
+        listed = _CONFLICT.search(self.said)
+        what = _CANNOT.search(self.said)
+        if not listed and not what:
+            return None
+        causes = [" ".join(line.split()) for line in listed["lines"].splitlines()] if listed else []
+        more = f" (and {len(causes) - 4} more)" if len(causes) > 4 else ""
+        why = "; ".join(causes[:4]) + more or "their dependencies contradict each other"
+        names = [_split(part)[0] for part in re.split(r",\s*|\s+and\s+", what["what"])] if what else []
+        places = ", ".join(sorted({line.place for line in self.lines if line.name in names}))
+        hint = f"relax one of them{f' ({places})' if places else ''}"
+        return ResolutionError(what["what"] if what else self._what(), why, hint=hint)
+
+    def _network(self) -> TransportError | None:
+        found = _OFFLINE.search(self.said)
+        if not found:
+            return None
+        line = _PREFIX.sub("", found["line"].strip())
+        url = re.search(r"https?://[^\s'\"),]+", line)
+        hint = "check pip's index, proxy and credentials (pip config list), or put the wheels into the image's wheels/"
+        return TransportError(url[0].rstrip(".:") if url else "the package index", line, hint=hint)
+
+    def _hint(self, name: str, allowed: Sequence[Candidate], why: Sequence[str]) -> str:
+        folder = f"put a wheel of it into {self._folder()}"
+        if all(candidate.is_sdist for candidate in allowed):
+            return f'if it is pure Python, name it in image.toml ([python] build = ["{name}"]); else {folder}'
+        if any("needs glibc" in line for line in why):
+            return f"relax {self._place(name)}, or use a base with a newer glibc"
+        if any("needs Python" in line for line in why):
+            return f"relax {self._place(name)}, or use a base with a newer Python"
+        return f"relax {self._place(name)}, leave it out with a marker, or {folder}"
+
+    def _unknown(self, name: str) -> str:
+        if self.sources.offline:
+            return f"put its wheel, and those it depends on, into {self._folder()}"
+        return f"check the spelling at {self._place(name)}, and which index pip is configured for (pip config list)"
+
+    def _relax(self, name: str) -> str:
+        return f"change {self._place(name)}"
+
+    def _folder(self) -> str:
+        return str(self.sources.find_links[0]) if self.sources.find_links else "the image's wheels/"
+
+    def _place(self, name: str) -> str:
+        places = [line.place for line in self.lines if line.name == name]
+        return " and ".join(places) or f"what depends on {name}"
+
+    def _what(self) -> str:
+        return ", ".join(sorted({str(line.file) for line in self.lines if not line.constraint}))
+
+
+def _split(what: str) -> tuple[str, str]:
+    try:
+        requirement = Requirement(what)
+    except InvalidRequirement:
+        return canonicalize_name(re.split(r"[^\w.-]", what.strip(), maxsplit=1)[0]), ""
+    return canonicalize_name(requirement.name), str(requirement.specifier)
+
+
+def _newest(versions: Iterable[Version]) -> str:
+    ordered = sorted(set(versions), reverse=True)
+    shown = ", ".join(map(str, ordered[:_SHOWN]))
+    return f"{shown} and {len(ordered) - _SHOWN} older ones" if len(ordered) > _SHOWN else shown
+
+
+def _distilled(said: str) -> list[str]:
+    """The two lines of pip's that say most: its last errors."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [_PREFIX.sub("", line) for line in lines if line.startswith("ERROR: ")]
+    hashes = [_PREFIX.sub("", line) for line in lines if _HASHES.search(line)]
+    return (hashes or errors or lines or ["pip said nothing"])[-2:]

@@ -1,0 +1,129 @@
+"""Why a file of an index does not fit a target, in words a person can act on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.tags import Tag
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import Version
+
+from oci_builder.wheels.target import Target
+
+_SKIPPED = re.compile(r"Skipping link: (?P<why>.*?): (?P<link>(?:https?|file)://\S+)")
+_FOUND = re.compile(r"Found link (?P<link>(?:https?|file)://\S+?)(?:,| \(|$)")
+_NEEDS_PYTHON = re.compile(r"Requires-Python (?P<what>\S+)$")
+_GLIBC = re.compile(r"manylinux_(\d+)_(\d+)_(\w+)")
+_LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
+_SYSTEMS = {"win": "Windows", "macosx": "macOS", "musllinux": "musl libc", "android": "Android", "ios": "iOS"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A file an index offers for a project, and what pip said of it ("" when it would have taken it)."""
+
+    filename: str
+    name: str
+    version: Version
+    said: str = ""
+
+    @property
+    def is_sdist(self) -> bool:
+        """Whether it is a source archive."""
+        return not self.filename.endswith(".whl")
+
+
+def candidates(log: str) -> tuple[Candidate, ...]:
+    """The files a log of pip (``--log``) tells of, each once, in no telling order."""
+    found: dict[str, Candidate] = {}
+    for match in [*_SKIPPED.finditer(log), *_FOUND.finditer(log)]:
+        filename = unquote(urlsplit(match["link"]).path).rpartition("/")[2]
+        said = match.groupdict().get("why") or ""
+        if (name := _name(filename)) is not None:
+            found[filename] = Candidate(filename=filename, name=name[0], version=name[1], said=said)
+    return tuple(found[filename] for filename in sorted(found))
+
+
+def fitting(found: Iterable[Candidate], specifier: str) -> list[Candidate]:
+    """Those whose version a specifier allows, newest first."""
+    try:
+        allowed = SpecifierSet(specifier, prereleases=True)
+    except InvalidSpecifier:
+        allowed = SpecifierSet(prereleases=True)
+    chosen = [candidate for candidate in found if allowed.contains(candidate.version)]
+    return sorted(chosen, key=lambda candidate: (candidate.version, candidate.filename), reverse=True)
+
+
+def reasons(found: Iterable[Candidate], target: Target, *, limit: int = 8) -> list[str]:
+    """One line for each file of the newest version, nearest to fitting first; the rest is counted."""
+    newest = list(found)
+    newest = [candidate for candidate in newest if candidate.version == newest[0].version]
+    judged = sorted((_judge(candidate, target), candidate.filename) for candidate in newest)
+    lines = [f"{filename}: {' and '.join(why)}" for (_, why), filename in judged[:limit]]
+    return [*lines, f"and {len(judged) - limit} more files of that version"] if len(judged) > limit else lines
+
+
+def _judge(candidate: Candidate, target: Target) -> tuple[int, list[str]]:
+    if candidate.is_sdist:
+        return 9, ["a source archive, no wheel"]
+    if needs := _NEEDS_PYTHON.search(candidate.said):
+        return 1, [f"needs Python {needs['what']}"]
+    tags = parse_wheel_filename(candidate.filename)[3]
+    if not tags.isdisjoint(target.tags()):
+        return 0, [candidate.said or "fits"]
+    return min((len(why), why) for why in (_mismatch(tag, target) for tag in tags))
+
+
+def _mismatch(tag: Tag, target: Target) -> list[str]:
+    found = [_python(tag, target), _platform(tag.platform, target)]
+    return [why for why in found if why] or [f"its tag {tag} is not one of the target's"]
+
+
+def _python(tag: Tag, target: Target) -> str:
+    if tag.interpreter.startswith("pp"):
+        return "is for PyPy"
+    if tag.abi == f"{target.abi}t":
+        return "is for the free-threaded Python"
+    if tag.interpreter == target.abi or (tag.abi in ("none", "abi3") and tag.interpreter[:2] in ("py", "cp")):
+        return ""
+    return f"is for {re.sub(r'^cp(\d)(\d+)$', r'CPython \1.\2', tag.interpreter)}"
+
+
+def _platform(platform: str, target: Target) -> str:
+    if platform == "any":
+        return ""
+    for prefix, system in _SYSTEMS.items():
+        if platform.startswith(prefix):
+            return f"is for {system}"
+    machine = target.platform.machine
+    if not platform.endswith(machine):
+        return f"is for {re.sub(r'^(manylinux(_[0-9]+_[0-9]+|[0-9]+)|linux)_', '', platform)}"
+    glibc = _glibc(platform)
+    return f"needs glibc {glibc[0]}.{glibc[1]}" if glibc and glibc > target.promise.glibc else ""
+
+
+def _glibc(platform: str) -> tuple[int, int] | None:
+    if found := _GLIBC.match(platform):
+        return int(found[1]), int(found[2])
+    return _LEGACY.get(platform.partition("_")[0])
+
+
+def _name(filename: str) -> tuple[str, Version] | None:
+    try:
+        if filename.endswith(".whl"):
+            name, version = parse_wheel_filename(filename)[:2]
+        else:
+            name, version = parse_sdist_filename(filename)
+    except (InvalidWheelFilename, InvalidSdistFilename):
+        return None
+    return canonicalize_name(name), version
