@@ -17,7 +17,7 @@ from oci_builder.debian.interpreter import Interpreter, spool
 from oci_builder.debian.lock import RootfsLock, changes, decode, encode, lock_path, read_lock
 from oci_builder.debian.recipe import LayerRecipe, key_files, load_layer
 from oci_builder.debian.sources import ArchiveSource, DebFolder, Mirror, fetch_packages
-from oci_builder.debian.update import check_promise, update
+from oci_builder.debian.update import check_lock, update
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, OcibuildError, PackageUnavailable, StaleLock, ToolFailed
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
@@ -95,7 +95,8 @@ def update_base(
 ) -> RootfsLock:
     """The lock that the archives' signed indexes give today; nothing is written. Raises what ``update`` raises."""
     supply = Supply(now=now, mirrors=mirrors)
-    return _Opening(folder, platform, store, supply, listener).renewed()
+    with listener.stage("indexes"):
+        return _Opening(folder, platform, store, supply, listener).renewed()
 
 
 @contextlib.contextmanager
@@ -139,7 +140,9 @@ class _Opening:
 
     def base(self) -> Base:
         recipe = load_layer(self.folder)
-        shipped = read_lock(lock_path(self.folder, self.platform))
+        path = lock_path(self.folder, self.platform)
+        shipped = read_lock(path)
+        check_lock(recipe, shipped, what=str(path))
         lock, layer = shipped, self._found(recipe, shipped)
         if layer is None and not self.supply.locked:
             lock = self._remembered(shipped) or shipped
@@ -174,6 +177,7 @@ class _Opening:
         decides = msgspec.structs.replace(recipe, source=source, summary="", env={})
         return LayerKey.of(
             kind="debian rootfs",
+            name=self.folder.name,
             rootfs=rootfs.FORMAT,
             platform=str(self.platform),
             recipe=msgspec.to_builtins(decides),
@@ -196,7 +200,6 @@ class _Opening:
 
     def _fetched(self, recipe: LayerRecipe, shipped: RootfsLock, lock: RootfsLock) -> RootfsLock:
         """``lock``, or what replaces it, once all its packages are in the store."""
-        check_promise(recipe, lock)
         with self._sources(recipe) as sources:
             try:
                 fetch_packages(lock.packages, sources, store=self.store, listener=self.listener)
@@ -257,7 +260,7 @@ class _Opening:
             yield found
 
     def _built(self, recipe: LayerRecipe, lock: RootfsLock) -> Layer:
-        with self.listener.stage("base"), self.store.scratch() as spooled:
+        with self.store.scratch() as spooled:
             compiler = _Compilers(self, recipe, lock)
             entries = rootfs.entries(
                 recipe, lock, self.platform, store=self.store, spool=spooled, compilers=compiler.open

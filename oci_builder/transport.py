@@ -45,34 +45,34 @@ class Transport:
         Tried again after a broken connection and after 429 and 5xx, as Retry-After says. Credentials in the URL go to
         its own host only. Raises TransportError, whose ``status`` is the HTTP status where there was an answer.
         """
-        for attempt in range(1, self.attempts):
-            try:
-                return self._fetch(url, limit)
-            except _Again as again:
-                self.sleep(min(again.wait or 0.5 * 2**attempt, LONGEST_WAIT))
-        try:
-            return self._fetch(url, limit)
-        except _Again as again:
-            raise again.error from again.__cause__
+        attempt = 0
+        while True:
+            attempt += 1
+            answer = self._attempt(url, limit)
+            if isinstance(answer, bytes):
+                return answer
+            if attempt >= self.attempts:
+                raise answer.error
+            self.sleep(min(answer.wait or 0.5 * 2**attempt, LONGEST_WAIT))
 
-    def _fetch(self, url: str, limit: int) -> bytes:
+    def _attempt(self, url: str, limit: int) -> bytes | _Again:
         request = _request(url)
         try:
             with _opener().open(request, timeout=self.timeout) as answer:
                 return _body(answer, limit, url)
         except urllib.error.HTTPError as error:
-            raise _refused(error, url) from error
+            return _refused(error, url)
         except (OSError, http.client.HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise _Again(TransportError(redacted(url), _words(reason)), None) from error
+            return _Again(TransportError(redacted(url), _words(reason)))
 
 
-class _Again(Exception):
+@dataclass(frozen=True, slots=True)
+class _Again:
     """A failure that may be over in a while; ``wait`` is what the server asked for, in seconds."""
 
-    def __init__(self, error: TransportError, wait: float | None) -> None:
-        super().__init__(str(error))
-        self.error, self.wait = error, wait
+    error: TransportError
+    wait: float | None = None
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
@@ -122,7 +122,7 @@ def _request(url: str) -> urllib.request.Request:
     return request
 
 
-def _body(answer: http.client.HTTPResponse, limit: int, url: str) -> bytes:
+def _body(answer: http.client.HTTPResponse, limit: int, url: str) -> bytes | _Again:
     pieces, size = [], 0
     while piece := answer.read(_CHUNK):
         size += len(piece)
@@ -131,16 +131,18 @@ def _body(answer: http.client.HTTPResponse, limit: int, url: str) -> bytes:
         pieces.append(piece)
     promised = answer.headers.get("Content-Length")
     if promised is not None and promised.isdigit() and size < int(promised):
-        cut = TransportError(redacted(url), f"the connection broke after {size} of {promised} bytes")
-        raise _Again(cut, None)
+        return _Again(TransportError(redacted(url), f"the connection broke after {size} of {promised} bytes"))
     return b"".join(pieces)
 
 
-def _refused(error: urllib.error.HTTPError, url: str) -> _Again | TransportError:
+def _refused(error: urllib.error.HTTPError, url: str) -> _Again:
+    """What to make of an HTTP error. Raises TransportError where another attempt would hear the same."""
     with error:
         hint = "its address needs a user and a password" if error.code in (401, 403) else None
         said = TransportError(redacted(url), f"{error.code} {error.reason}".strip(), status=error.code, hint=hint)
-        return _Again(said, _retry_after(error.headers)) if error.code in _AGAIN else said
+        if error.code not in _AGAIN:
+            raise said from error
+        return _Again(said, _retry_after(error.headers))
 
 
 def _retry_after(headers: Message) -> float | None:

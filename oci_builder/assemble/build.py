@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from oci_builder.assemble.annotations import annotations
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import LockChange, choose, relock, wheel_sources
+from oci_builder.assemble.provenance import provenance
 from oci_builder.assemble.top import run_config, top_layer
 from oci_builder.bases import Base, interpreter, open_base
 from oci_builder.catalog import find_layer
@@ -62,7 +62,7 @@ def build(source: ImageSource, platform: Platform, *, options: Options, store: S
             run=run_config(source.recipe, base),
             created=base.created if options.epoch is None else options.epoch,
             layers=base.layers,
-            annotations=annotations(source.recipe, base, epoch=options.epoch),
+            annotations=provenance(source.recipe, base, epoch=options.epoch),
         ).append(*layers, *([top] if top else []))
     return Built(image=image, wheels=pins)
 
@@ -125,7 +125,6 @@ def _base(source: ImageSource, platform: Platform, *, options: Options, store: S
     folder = find_layer(
         source.recipe.base, recipe_folder=source.folder, project_dir=options.project, extra=options.layers
     )
-    debs = source.folder / "debs"
     return open_base(
         folder,
         platform,
@@ -133,10 +132,15 @@ def _base(source: ImageSource, platform: Platform, *, options: Options, store: S
         mirrors=options.mirrors,
         offline=wheel_sources(source, options).offline,
         locked=options.locked,
-        debs=debs if debs.is_dir() else None,
+        debs=_debs(source),
         now=options.now,
         listener=listener,
     )
+
+
+def _debs(source: ImageSource) -> Path | None:
+    folder = source.folder / "debs"
+    return folder if folder.is_dir() else None
 
 
 def _targets(source: ImageSource, base: Base, platform: Platform) -> tuple[Target, ...]:
@@ -179,8 +183,17 @@ def _wheel_layers(
         base.tree,
         bytecode=Bytecode(
             mode=recipe.python.bytecode,
-            compiler=base.compiler,
-            start=partial(interpreter, base, store=store, listener=listener),
+            compiler=base.python,
+            start=partial(
+                interpreter,
+                base,
+                store=store,
+                mirrors=options.mirrors,
+                offline=wheel_sources(source, options).offline,
+                debs=_debs(source),
+                now=options.now,
+                listener=listener,
+            ),
         ),
         lost=lost_by(losses),
         store=store,

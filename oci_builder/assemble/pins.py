@@ -13,8 +13,9 @@ from oci_builder.recipes import ImageSource
 from oci_builder.store import Store, atomic
 from oci_builder.wheels import lock as locks
 from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.requirements import fingerprint, scan
-from oci_builder.wheels.resolve import WheelSources, resolve
+from oci_builder.wheels.resolve import resolve
 from oci_builder.wheels.target import Target
 
 

@@ -54,23 +54,16 @@ def _platforms(folder: Path, wanted: tuple[str, ...]) -> list[Platform]:
 
 
 def _update(folder: Path, platform: Platform, mirrors: tuple[str, ...], settings: Settings, listener: Timed) -> None:
-    from oci_builder.debian.apt import Apt
+    from oci_builder.bases import update_base
     from oci_builder.debian.lock import changes, lock_path, read_lock, write_lock
-    from oci_builder.debian.recipe import key_files, load_layer
-    from oci_builder.debian.sources import ArchiveSource, Mirror
-    from oci_builder.debian.update import update
     from oci_builder.store import Store
 
-    recipe, path = load_layer(folder), lock_path(folder, platform)
-    suites = recipe.source.suite_list()
-    archives = sorted({suite.archive for suite in suites})
-    with Store(settings.cache).scratch() as scratch:
-        sources: list[ArchiveSource] = [Mirror(url, archives) for url in mirrors]
-        if not mirrors:
-            sources = [Apt(suites, platform.architecture, scratch)]
-            sources += [Mirror(url, archives) for url in recipe.source.mirrors]
-        new = update(recipe, platform, sources, keys=key_files(folder), now=settings.now, listener=listener)
+    new = update_base(
+        folder, platform, store=Store(settings.cache), mirrors=mirrors, now=settings.now, listener=listener
+    )
+    path = lock_path(folder, platform)
     old = read_lock(path) if path.is_file() else None
-    write_lock(new, path)
+    if old != new:
+        write_lock(new, path)
     for line in [*changes(old, new), f"{path}: {'unchanged' if old == new else 'written'}"]:
         listener.note(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from oci_builder.cli import options
 if TYPE_CHECKING:
     from oci_builder.assemble import Options
     from oci_builder.cli.progress import Timed
+    from oci_builder.cli.result import Result
     from oci_builder.cli.settings import Settings
     from oci_builder.platforms import Platform
-    from oci_builder.recipes import ImageSource
+    from oci_builder.recipes import ImageRecipe, ImageSource
+    from oci_builder.store import Store
 
 _SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
@@ -43,12 +46,16 @@ def command(**flags: Any) -> None:
     NAME is a folder under build/, or a path to such a folder."""
     from oci_builder.cli.progress import shown
     from oci_builder.cli.settings import make_settings
+    from oci_builder.platforms import Platform
     from oci_builder.store import Store
 
     settings = make_settings(**flags)
     source = open_source(settings, **flags)
-    files = out_files(flags["out"], source)
-    how = make_options(settings, **flags)
+    platforms = tuple(dict.fromkeys(Platform.parse(text) for text in flags["platforms"]))
+    files = out_files(flags["out"], platforms, source.recipe)
+    # The lock is the recipe's: a build of something else reads it and leaves it as it is.
+    as_written = not flags["base"] and not flags["requirements"] and set(platforms) <= set(source.recipe.targets)
+    how = make_options(settings, keep_lock=as_written, **flags)
     store = Store(settings.cache)
     with shown(settings) as listener:
         results = [_build(source, target, path, how, store, listener) for target, path in files.items()]
@@ -65,7 +72,6 @@ def open_source(settings: Settings, *, name: str, **flags: Any) -> ImageSource:
     recipe = with_overrides(
         source.recipe,
         base=flags.get("base"),
-        platforms=flags.get("platforms", ()),
         tags=flags.get("tags", ()),
         # A file named on the command line is relative to where the user stands, not to the recipe.
         requirements=[str(path.absolute()) for path in flags.get("requirements", ())],
@@ -76,7 +82,7 @@ def open_source(settings: Settings, *, name: str, **flags: Any) -> ImageSource:
     return ImageSource(source.folder, recipe)
 
 
-def make_options(settings: Settings, **flags: Any) -> Options:
+def make_options(settings: Settings, *, keep_lock: bool = True, **flags: Any) -> Options:
     """How to build, from settings and flags. Raises click.UsageError where two flags exclude each other."""
     from oci_builder.assemble import Options
 
@@ -89,6 +95,7 @@ def make_options(settings: Settings, **flags: Any) -> Options:
         offline=offline,
         locked=flags.get("locked", False),
         frozen=flags.get("frozen", False),
+        keep_lock=keep_lock,
         mirrors=tuple(flags.get("mirrors", ())),
         layers=tuple(path.absolute() for path in flags.get("layers", ())),
         project=settings.project.absolute(),
@@ -99,15 +106,19 @@ def make_options(settings: Settings, **flags: Any) -> Options:
     )
 
 
-def out_files(out: str | None, source: ImageSource) -> dict[Platform, Path]:
-    """Where each platform's image goes. Raises click.UsageError for what could only fail after the build."""
-    targets = source.recipe.targets
-    pattern = out or (f"{source.recipe.name}.tar" if len(targets) == 1 else f"{source.recipe.name}-{{arch}}.tar")
+def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecipe) -> dict[Platform, Path]:
+    """Where the image of each platform goes: of those asked for, or else of the recipe's.
+
+    Of several that nobody asked for by name, a file name without ``{arch}`` has room for the first only. Raises
+    click.UsageError for what could only fail after the build.
+    """
+    pattern = out or f"{recipe.name}{'-{arch}' if len(platforms) > 1 else ''}.tar"
     if not pattern.endswith(_SUFFIXES) or Path(pattern).name in _SUFFIXES:
         raise _misused(f"--out {pattern}: a file name ends in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}")
-    if len(targets) > 1 and "{arch}" not in pattern:
-        raise _misused(f"--out {pattern}: {len(targets)} platforms need {{arch}} in the file name")
-    pattern = pattern.replace("{version}", source.recipe.release)
+    if len(platforms) > 1 and "{arch}" not in pattern:
+        raise _misused(f"--out {pattern}: {len(platforms)} platforms need {{arch}} in the file name")
+    pattern = pattern.replace("{version}", recipe.release)
+    targets = platforms or (recipe.targets if "{arch}" in pattern else recipe.targets[:1])
     files = {target: Path(pattern.replace("{arch}", target.architecture)) for target in targets}
     for path in files.values():
         if not path.parent.is_dir():
@@ -121,14 +132,12 @@ def _misused(why: str) -> click.UsageError:
     return click.UsageError(why, ctx=click.get_current_context(silent=True))
 
 
-def _build(source: ImageSource, target: Platform, path: Path, how: Options, store: Any, listener: Timed) -> Any:
-    from oci_builder.assemble import build
+def _build(source: ImageSource, target: Platform, path: Path, how: Options, store: Store, listener: Timed) -> Result:
+    from oci_builder.assemble import write
     from oci_builder.cli.result import Result
-    from oci_builder.export.docker_archive import write_file
 
-    built = build(source, target, options=how, store=store, listener=listener)
     references = source.recipe.references
-    size = write_file(built.image, path, references=references, store=store, listener=listener)
+    built, size = write(source, target, path, references=references, options=how, store=store, listener=listener)
     return Result(image=built.image, path=path, size=size, references=references, seconds=listener.lap())
 
 

@@ -29,7 +29,7 @@ def info(as_json: bool, **flags: Any) -> None:
     if as_json:
         click.echo(json.dumps({"folder": str(root), "files": len(sizes), "size": sum(sizes)}))
     else:
-        click.echo(f"{root}: {len(sizes)} files, {human_bytes(sum(sizes))}")
+        click.echo(f"{root}: {len(sizes)} file{'' if len(sizes) == 1 else 's'}, {human_bytes(sum(sizes))}")
 
 
 @command.command("clear")

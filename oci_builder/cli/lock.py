@@ -16,7 +16,6 @@ from oci_builder.cli import options
 @click.option(
     "--upgrade-package", "upgrade_packages", multiple=True, metavar="PACKAGE", help="Choose this one anew; repeatable."
 )
-@options.recipe
 @options.sources
 @options.project
 @options.cache
@@ -26,6 +25,8 @@ def command(check: bool, upgrade: bool, upgrade_packages: tuple[str, ...], **fla
     """Write down which wheels an image is made of.
 
     The lock of the image NAME is pylock.toml beside its recipe; builds take exactly what it says."""
+    from packaging.utils import canonicalize_name
+
     from oci_builder.assemble import lock
     from oci_builder.cli.build import make_options, open_source
     from oci_builder.cli.messages import say
@@ -41,7 +42,7 @@ def command(check: bool, upgrade: bool, upgrade_packages: tuple[str, ...], **fla
             source,
             options=how,
             upgrade=upgrade,
-            upgrade_packages=upgrade_packages,
+            upgrade_packages=[canonicalize_name(name) for name in upgrade_packages],
             store=Store(settings.cache),
             listener=listener,
         )

@@ -62,7 +62,7 @@ recipe = together(
         "--platform",
         "platforms",
         multiple=True,
-        help="linux/amd64 or linux/arm64, instead of the recipe's; repeatable.",
+        help="linux/amd64 or linux/arm64; repeatable. [the recipe's first; all of them with {arch} in --out]",
     ),
 )
 

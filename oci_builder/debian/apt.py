@@ -53,7 +53,7 @@ class Apt:
     name = "apt-get on this machine"
 
     def __init__(self, suites: Sequence[Suite], architecture: str, folder: Path) -> None:
-        self._suites, self._architecture, self._folder = suites, architecture, folder
+        self._suites, self._architecture, self._folder = suites, architecture, folder.resolve()
 
     def inrelease(self, suite: Suite) -> bytes:
         """The InRelease file of a fresh private ``apt-get update``. Raises ToolFailed, ArchiveIndexError."""

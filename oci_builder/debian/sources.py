@@ -45,12 +45,11 @@ def fetch_packages(pins: Sequence[Pin], sources: Sequence[ArchiveSource], *, sto
     for source in sources:
         if not missing:
             break
-        with listener.stage("packages"):
-            failed = source.fetch(missing, store)
-            for pin, why in failed.items():
-                tried[pin].append(f"{source.name}: {why}")
-            missing = [pin for pin in missing if pin in failed]
-            listener.advance(source.name, len(pins) - len(missing), len(pins))
+        failed = source.fetch(missing, store)
+        for pin, why in failed.items():
+            tried[pin].append(f"{source.name}: {why}")
+        missing = [pin for pin in missing if pin in failed]
+        listener.advance(source.name, len(pins) - len(missing), len(pins))
     if missing:
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise PackageUnavailable(f"{missing[0]}{others}", tried=tried[missing[0]] or ["no source to take it from"])

@@ -11,7 +11,7 @@ from oci_builder.debian.recipe import LayerRecipe, Suite
 from oci_builder.debian.signed import Release, verify_release
 from oci_builder.debian.sources import ArchiveSource, reason
 from oci_builder.debian.versions import satisfies, upstream, version_key
-from oci_builder.errors import OcibuildError, PackageError, PackageUnavailable
+from oci_builder.errors import OcibuildError, PackageError, PackageUnavailable, StaleLock
 from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
 
@@ -34,12 +34,12 @@ def update(
     """
     tried: list[OcibuildError] = []
     for source in sources:
-        with listener.stage("indexes"):
-            try:
-                indexes = _indexes(recipe, platform.architecture, source, keys=keys, now=now)
-            except OcibuildError as error:
-                tried.append(error)
-                continue
+        listener.advance(source.name, 0, None)
+        try:
+            indexes = _indexes(recipe, platform.architecture, source, keys=keys, now=now)
+        except OcibuildError as error:
+            tried.append(error)
+            continue
         return _locked(recipe, platform.architecture, indexes)
     if len(tried) == 1:
         raise tried[0]
@@ -100,6 +100,16 @@ def check_promise(recipe: LayerRecipe, lock: RootfsLock) -> None:
         if upstream(locked) != promised:
             why = f"{locked or 'not'} locked, and layer.toml promises {promised}"
             raise PackageError(package, why, hint=f"make python.{key} in layer.toml what the packages are")
+
+
+def check_lock(recipe: LayerRecipe, lock: RootfsLock, *, what: str) -> None:
+    """``lock`` was made of ``recipe`` as it is now; ``what`` names the lock. Raises StaleLock, PackageError."""
+    listed, locked = set(recipe.source.packages), {pin.name for pin in lock.packages}
+    if listed != locked:
+        odd = min(listed ^ locked)
+        why = f"layer.toml lists {odd}, the lock does not" if odd in listed else f"layer.toml does not list {odd}"
+        raise StaleLock(what, why, hint="generate it anew: ocibuild base update NAME")
+    check_promise(recipe, lock)
 
 
 def _check_closure(recipe: LayerRecipe, chosen: Mapping[str, Stanza]) -> None:

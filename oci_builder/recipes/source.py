@@ -74,7 +74,6 @@ def with_overrides(
     recipe: ImageRecipe,
     *,
     base: str | None = None,
-    platforms: Sequence[str] = (),
     tags: Sequence[str] = (),
     requirements: Sequence[str] = (),
     user: str | None = None,
@@ -86,7 +85,7 @@ def with_overrides(
     ``user`` is NAME, NAME:UID or NAME:UID:GID; ``0`` and ``root`` mean root.
     """
     document = msgspec.to_builtins(recipe)
-    document |= _written({"base": base, "platforms": list(platforms), "tags": list(tags)})
+    document |= _written({"base": base, "tags": list(tags)})
     if requirements:
         document["python"] = {**document.get("python", {}), "requirements": list(requirements)}
     if user is not None:

@@ -19,7 +19,7 @@ from oci_builder.wheels.target import Target
 _NO_MATCH = re.compile(r"No matching distribution found for (?P<what>.+)")
 _CONFLICT = re.compile(r"The conflict is caused by:\n(?P<lines>(?:\s+\S.*\n)+)")
 _CANNOT = re.compile(r"Cannot install (?P<what>.+) because these package versions have conflicting dependencies")
-_OFFLINE = re.compile(
+_NETWORK = re.compile(
     r"(?P<line>.*(?:connection broken by|Max retries exceeded|Connection (?:refused|reset)|Could not fetch URL"
     r"|(?:401|403|407|429|5\d\d) (?:Client|Server) Error|\b401 Error|timed out|CERTIFICATE_VERIFY_FAILED).*)"
 )
@@ -45,18 +45,18 @@ class Failure:
             return conflict
         if missing := _NO_MATCH.search(self.said):
             return self._missing(missing["what"].partition(" (from ")[0].strip(), found)
-        if network := self._network():
+        if network := network_error(self.said):
             return network
-        return ResolutionError(self._what(), " ".join(_distilled(self.said)))
+        return ResolutionError(self._what(), " ".join(distilled(self.said)))
 
     def _missing(self, what: str, found: Sequence[Candidate]) -> OcibuildError:
         name, specifier = _split(what)
         ours = [candidate for candidate in found if candidate.name == name]
-        if not ours and (network := self._network()):
+        if not ours and (network := network_error(self.said)):
             return network
         allowed = fitting(ours, specifier)
         if any(not candidate.said for candidate in allowed):
-            return ResolutionError(what, " ".join(_distilled(self.said)), hint=self._relax(name))
+            return ResolutionError(what, " ".join(distilled(self.said)), hint=self._relax(name))
         if allowed:
             why = reasons(allowed, self.target)
             return NoMatchingWheel(what, str(self.target), rejected=why, hint=self._hint(name, allowed, why))
@@ -83,15 +83,6 @@ class Failure:
         places = ", ".join(sorted({line.place for line in self.lines if line.name in names}))
         hint = f"relax one of them{f' ({places})' if places else ''}"
         return ResolutionError(what["what"] if what else self._what(), why, hint=hint)
-
-    def _network(self) -> TransportError | None:
-        found = _OFFLINE.search(self.said)
-        if not found:
-            return None
-        line = _PREFIX.sub("", found["line"].strip())
-        url = re.search(r"https?://[^\s'\"),]+", line)
-        hint = "check pip's index, proxy and credentials (pip config list), or put the wheels into the image's wheels/"
-        return TransportError(url[0].rstrip(".:") if url else "the package index", line, hint=hint)
 
     def _hint(self, name: str, allowed: Sequence[Candidate], why: Sequence[str]) -> str:
         folder = f"put a wheel of it into {self._folder()}"
@@ -122,6 +113,25 @@ class Failure:
         return ", ".join(sorted({str(line.file) for line in self.lines if not line.constraint}))
 
 
+def network_error(said: str) -> TransportError | None:
+    """The error for a failure in which pip complains of the network, None for others."""
+    found = _NETWORK.search(said)
+    if not found:
+        return None
+    line = _PREFIX.sub("", found["line"].strip())
+    url = re.search(r"https?://[^\s'\"),]+", line)
+    hint = "check pip's index, proxy and credentials (pip config list), or put the wheels into the image's wheels/"
+    return TransportError(url[0].rstrip(".:") if url else "the package index", line, hint=hint)
+
+
+def distilled(said: str) -> list[str]:
+    """The two lines of pip's that say most: what it says of hashes, else its last errors."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [_PREFIX.sub("", line) for line in lines if line.startswith("ERROR: ")]
+    hashes = [_PREFIX.sub("", line) for line in lines if _HASHES.search(line)]
+    return (hashes or errors or lines or ["pip said nothing"])[-2:]
+
+
 def _split(what: str) -> tuple[str, str]:
     try:
         requirement = Requirement(what)
@@ -134,11 +144,3 @@ def _newest(versions: Iterable[Version]) -> str:
     ordered = sorted(set(versions), reverse=True)
     shown = ", ".join(map(str, ordered[:_SHOWN]))
     return f"{shown} and {len(ordered) - _SHOWN} older ones" if len(ordered) > _SHOWN else shown
-
-
-def _distilled(said: str) -> list[str]:
-    """The two lines of pip's that say most: its last errors."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [_PREFIX.sub("", line) for line in lines if line.startswith("ERROR: ")]
-    hashes = [_PREFIX.sub("", line) for line in lines if _HASHES.search(line)]
-    return (hashes or errors or lines or ["pip said nothing"])[-2:]

@@ -20,13 +20,10 @@ _CHANGED = 97
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@'\"]+@")
 _QUERY = re.compile(r"(https?://[^\s'\"?#]+)\?[^\s'\"#)]+")
 # What a person may have set for installing on this machine; a target is not this machine.
-_HERE_ONLY = frozenset(
-    f"PIP_{name}"
-    for name in (
-        "ABI BREAK_SYSTEM_PACKAGES DRY_RUN EDITABLE FORCE_REINSTALL IGNORE_INSTALLED IGNORE_REQUIRES_PYTHON "
-        "IMPLEMENTATION LOG NO_BINARY NO_DEPS ONLY_BINARY PLATFORM PREFIX PYTHON PYTHON_VERSION QUIET REPORT "
-        "REQUIRE_HASHES REQUIRE_VIRTUALENV REQUIREMENT ROOT TARGET UPGRADE USER VERBOSE"
-    ).split()
+_HERE_ONLY = re.compile(
+    r"PIP_(?:ABI|BREAK_SYSTEM_PACKAGES|DRY_RUN|EDITABLE|FORCE_REINSTALL|IGNORE_INSTALLED|IGNORE_REQUIRES_PYTHON"
+    r"|IMPLEMENTATION|LOG|NO_BINARY|NO_DEPS|ONLY_BINARY|PLATFORM|PREFIX|PYTHON|PYTHON_VERSION|QUIET|REPORT"
+    r"|REQUIRE_HASHES|REQUIRE_VIRTUALENV|REQUIREMENT|ROOT|TARGET|UPGRADE|USER|VERBOSE)\Z"
 )
 
 
@@ -155,10 +152,9 @@ def _environment(sources: WheelSources) -> dict[str, str]:
         kept = {name: value for name, value in sources.environ.items() if not name.startswith("PIP_")}
         # --isolated leaves the machine's and the environment's configuration files in place; this does not.
         return {**kept, **fixed, "PIP_CONFIG_FILE": os.devnull}
-    return {name: value for name, value in sources.environ.items() if name not in _HERE_ONLY} | fixed
+    return {name: value for name, value in sources.environ.items() if not _HERE_ONLY.match(name)} | fixed
 
 
 def _absolute(place: Path | str) -> str:
     text = str(place)
     return text if "://" in text else str(Path(text).absolute())
-

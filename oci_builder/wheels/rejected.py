@@ -96,7 +96,7 @@ def _python(tag: Tag, target: Target) -> str:
         return "is for the free-threaded Python"
     if tag.interpreter == target.abi or (tag.abi in ("none", "abi3") and tag.interpreter[:2] in ("py", "cp")):
         return ""
-    return f"is for {re.sub(r'^cp(\d)(\d+)$', r'CPython \1.\2', tag.interpreter)}"
+    return "is for " + re.sub(r"^cp(\d)(\d+)$", r"CPython \1.\2", tag.interpreter)
 
 
 def _platform(platform: str, target: Target) -> str:

@@ -236,7 +236,9 @@ def _without_options(text: str) -> tuple[str, tuple[str, ...]]:
 
 def _is_path(text: str) -> bool:
     first = _EXTRAS.sub("", _unmarked(text))
-    return first.startswith((".", "/", "~")) or ("/" in first and "@" not in first) or first.endswith((".whl", ".tar.gz"))
+    return (
+        first.startswith((".", "/", "~")) or ("/" in first and "@" not in first) or first.endswith((".whl", ".tar.gz"))
+    )
 
 
 def _unmarked(text: str) -> str:

@@ -154,7 +154,9 @@ def _digest(info: Mapping[str, Any], name: str) -> Digest:
     if path := _local(info["url"]):
         with explained(path), path.open("rb") as stream:
             return Digest(hashlib.file_digest(stream, "sha256").hexdigest())
-    raise ResolutionError(name, "the index gives no sha256 for its wheel", hint="put the wheel into the image's wheels/")
+    raise ResolutionError(
+        name, "the index gives no sha256 for its wheel", hint="put the wheel into the image's wheels/"
+    )
 
 
 def _check_fits(filename: str, name: str, target: Target) -> None:

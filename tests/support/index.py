@@ -24,7 +24,14 @@ class Index:
     """A running index; ``url`` is its address, ``paths`` what was asked of it so far."""
 
     def __init__(
-        self, folder: Path, *, user: str, password: str, yanked: Mapping[str, str], as_json: bool, broken: frozenset[str]
+        self,
+        folder: Path,
+        *,
+        user: str,
+        password: str,
+        yanked: Mapping[str, str],
+        as_json: bool,
+        broken: frozenset[str],
     ) -> None:
         self.folder, self.user, self.password = folder, user, password
         self.yanked, self.as_json, self.broken = yanked, as_json, broken
@@ -78,7 +85,7 @@ def serve_index(
     as_json: bool = True,
     broken: frozenset[str] = frozenset(),
 ) -> Iterator[Index]:
-    """Serve ``folder``; a password asks for basic authentication, files named in ``broken`` arrive with a bit flipped."""
+    """Serve ``folder``; a password asks for basic authentication, files in ``broken`` arrive damaged."""
     index = Index(folder, user=user, password=password, yanked=yanked or {}, as_json=as_json, broken=broken)
     thread = threading.Thread(target=index.serve, daemon=True)
     thread.start()
@@ -90,7 +97,9 @@ def serve_index(
 
 
 def _project(path: Path) -> str:
-    return canonicalize_name(path.name.removesuffix(".tar.gz").rsplit("-", 1)[0] if path.suffix == ".gz" else path.name.split("-")[0])
+    return canonicalize_name(
+        path.name.removesuffix(".tar.gz").rsplit("-", 1)[0] if path.suffix == ".gz" else path.name.split("-")[0]
+    )
 
 
 def _requires_python(path: Path) -> str | None:
@@ -136,7 +145,7 @@ def _handler(index: Index) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # noqa: N802  (the name http.server calls)
+        def do_GET(self) -> None:
             path = unquote(urlsplit(self.path).path)
             index.paths.append(path)
             if not index.allows(self.headers.get("Authorization")):

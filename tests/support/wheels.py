@@ -43,7 +43,9 @@ def make_wheel(
     members = _members(stem, files or {f"{name.replace('-', '_')}.py": f"VERSION = {version!r}\n"}, data or {})
     info = f"{stem}.dist-info"
     members[f"{info}/METADATA"] = _metadata(name, version, requires, extras, requires_python, metadata)
-    members[f"{info}/WHEEL"] = _wheel(wheel_version, tag, build, tag.endswith("-none-any") if purelib is None else purelib)
+    members[f"{info}/WHEEL"] = _wheel(
+        wheel_version, tag, build, tag.endswith("-none-any") if purelib is None else purelib
+    )
     if entry_points:
         members[f"{info}/entry_points.txt"] = _entry_points(entry_points)
     members |= {f"{info}/{path}": _bytes(content) for path, content in (dist_info or {}).items()}

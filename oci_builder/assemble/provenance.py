@@ -11,7 +11,7 @@ from oci_builder.oci.documents import rfc3339
 from oci_builder.recipes import ImageRecipe
 
 
-def annotations(recipe: ImageRecipe, base: Base, *, epoch: int | None) -> Mapping[str, str]:
+def provenance(recipe: ImageRecipe, base: Base, *, epoch: int | None) -> Mapping[str, str]:
     """The manifest's annotations. Nothing in them depends on the machine or the moment of the build."""
     known = {
         "org.opencontainers.image.created": rfc3339(base.created if epoch is None else epoch),

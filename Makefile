@@ -1,0 +1,91 @@
+# Everything a person or a machine does to this project. `make` alone tells what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
+JOBS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Debian's packages of the programs that tests/real drives. The tests skip what is missing, unless OCIBUILD_REQUIRE_REAL=1.
+SYSTEM := ca-certificates containerd docker.io docker-registry git podman qemu-user-static runc skopeo umoci
+
+.PHONY: help
+help:  ## what there is
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: FORCE
+FORCE:
+
+mypy.tar: $(VENV)/.runtime FORCE  ## the reference image, from nothing but Python and make
+	$(BIN)/ocibuild mypy --out $@
+
+.PHONY: test
+test: lint $(VENV)/.system  ## all checks and all tests; what is missing is installed first
+	$(BIN)/pytest -n $(JOBS)
+
+.PHONY: lint
+lint: $(VENV)/.development  ## style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.development  ## what ruff can mend by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: schema
+schema: $(VENV)/.development  ## the generated pages: JSON Schemas, the command line's reference
+	$(BIN)/python docs/generate.py
+
+.PHONY: update-golden
+update-golden: $(VENV)/.development  ## write the golden digests anew; say in the commit why they moved
+	$(BIN)/pytest tests/golden --update-golden
+
+.PHONY: clean
+clean:  ## away with all that make made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist mypy.tar
+
+# Each stamp is younger than what it came from, or is made again.
+
+$(VENV)/.runtime: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and not on PATH" >&2; exit 1; }
+	$(venv)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.development: $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --group dev
+	touch $@
+
+$(VENV)/.system: $(VENV)/.runtime Makefile
+	$(system)
+	touch $@
+
+# Debian packages venv's other half apart, and says so only when a venv is half made. An environment that pip runs in is
+# kept: it may have been made another way.
+define venv
+@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	if ! $(PYTHON) -c 'import ensurepip' 2>/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update --quiet=2; \
+		DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends python3-venv; \
+	fi; \
+	$(PYTHON) -m venv $(VENV); \
+fi
+endef
+
+define system
+@missing=(); \
+for package in $(SYSTEM); do dpkg -s $$package >/dev/null 2>&1 || missing+=($$package); done; \
+if [ $${#missing[@]} = 0 ]; then :; \
+elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	apt-get update --quiet=2; \
+	DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends "$${missing[@]}"; \
+else \
+	echo "not root, or no apt-get: going on without $${missing[*]}" >&2; \
+fi
+endef

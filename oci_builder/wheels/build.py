@@ -1,0 +1,154 @@
+"""Pure wheels from the sdists of projects that a recipe names under [python] build: the one thing that runs foreign
+code on the host, and only when asked to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from packaging.tags import Tag
+from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
+
+from oci_builder.digest import Digest
+from oci_builder.errors import DigestMismatch, ResolutionError, UnsafeArchive, WheelError
+from oci_builder.listener import Listener
+from oci_builder.store import Store
+from oci_builder.tree.tarread import check_archive
+from oci_builder.wheels.pins import Source, WheelPin
+from oci_builder.wheels.pip import WheelSources, for_target, run, run_plain
+from oci_builder.wheels.requirements import RequirementLine
+from oci_builder.wheels.target import Target
+
+MAX_MEMBERS = 50_000
+MAX_BYTES = 1 << 30
+"""What a source archive may unpack to."""
+
+_ZIP_EPOCH = 315532800
+"""1980-01-01: the oldest time a zip can say, given to builds so that a wheel does not tell when it was made."""
+_PURE = Tag("py3", "none", "any")
+_RECORDS = "built-wheels"
+
+
+def build_wheels(
+    names: Collection[str],
+    target: Target,
+    *,
+    lines: Sequence[RequirementLine],
+    sources: WheelSources,
+    store: Store,
+    listener: Listener,
+) -> dict[str, WheelPin]:
+    """A pin, by normalised name, of a wheel built from the newest sdist that ``lines`` allow; it is in the store.
+
+    A sdist is built once: the store remembers. Raises ResolutionError (no sdist), UnsafeArchive, and WheelError (the
+    build failed, or its wheel is not pure).
+    """
+    built: dict[str, WheelPin] = {}
+    for name in sorted(map(canonicalize_name, names)):
+        ours = [line for line in lines if line.name == name]
+        specifier = ",".join(sorted({line.specifier for line in ours} - {""}))
+        hashes = [text for line in ours for text in line.hashes]
+        with store.scratch() as scratch:
+            sdist = _fetch_sdist(f"{name}{specifier}", hashes, name, target, sources, scratch)
+            built[name] = _pin(sdist, name, sources=sources, store=store, listener=listener)
+    return built
+
+
+def rebuild(pin: WheelPin, target: Target, *, sources: WheelSources, store: Store, listener: Listener) -> None:
+    """Put the wheel of a pin that was ``built_from`` an sdist into the store.
+
+    Raises what ``build_wheels`` does, and DigestMismatch when the build gives another wheel than it once did.
+    """
+    assert pin.built_from is not None
+    sha256 = f"sha256:{pin.built_from.sha256.hex}"
+    with store.scratch() as scratch:
+        sdist = _fetch_sdist(f"{pin.name}=={pin.version}", [sha256], pin.name, target, sources, scratch)
+        again = _pin(sdist, pin.name, sources=sources, store=store, listener=listener)
+    if again.sha256 != pin.sha256:
+        raise DigestMismatch(
+            f"{pin.filename}, built from {pin.built_from.filename}",
+            expected=str(pin.sha256),
+            actual=str(again.sha256),
+            hint="this build is not reproducible: keep the wheel in the image's wheels/, or lock again",
+        )
+
+
+def _fetch_sdist(
+    requirement: str, hashes: Sequence[str], name: str, target: Target, sources: WheelSources, scratch: Path
+) -> Path:
+    asked, kept = scratch / "sdist.txt", scratch / "sdist"
+    asked.write_text(" ".join([requirement, *(f"--hash={text}" for text in hashes)]) + "\n", encoding="utf-8")
+    kept.mkdir()
+    arguments = ["download", "--no-deps", f"--no-binary={name}", f"--dest={scratch}", f"--requirement={asked}"]
+    outcome = run(
+        [*arguments, *for_target(target), *sources.arguments()], sources=sources, markers=target.markers(), sdists=kept
+    )
+    found = sorted(kept.iterdir())
+    if not found:
+        errors = [line.removeprefix("ERROR: ") for line in outcome.said.splitlines() if line.startswith("ERROR: ")]
+        why = errors[-1] if errors else "pip found no source archive"
+        raise ResolutionError(requirement, why, hint="it stands under [python] build, so it needs an sdist")
+    return found[0]
+
+
+def _pin(sdist: Path, name: str, *, sources: WheelSources, store: Store, listener: Listener) -> WheelPin:
+    source = Source(filename=sdist.name, sha256=_digest(sdist))
+    known = _remembered(source, store)
+    filename, digest, size = known or _build(sdist, source, sources=sources, store=store, listener=listener)
+    found, version, _, tags = parse_wheel_filename(filename)
+    if found != name or _PURE not in tags:
+        raise WheelError(
+            filename,
+            f"built from {sdist.name}, it is not a pure wheel, and this host cannot build for another machine",
+            hint="build it where it will run, put it into the image's wheels/, and take it out of [python] build",
+        )
+    return WheelPin(
+        name=name,
+        version=str(version),
+        filename=filename,
+        sha256=digest,
+        size=size,
+        requested=True,
+        built_from=source,
+    )
+
+
+def _build(
+    sdist: Path, source: Source, *, sources: WheelSources, store: Store, listener: Listener
+) -> tuple[str, Digest, int]:
+    _check(sdist)
+    listener.note(f"building {sdist.name}: its build code runs on this machine")
+    folder = sdist.parent.with_name("wheel")
+    arguments = ["wheel", "--no-deps", f"--wheel-dir={folder}", *sources.arguments(), str(sdist)]
+    outcome = run_plain(arguments, sources=sources, epoch=_ZIP_EPOCH)
+    wheels = sorted(folder.glob("*.whl"))
+    if outcome.code != 0 or len(wheels) != 1:
+        said = [line.strip() for line in outcome.said.splitlines() if line.strip()]
+        raise WheelError(sdist.name, "building it failed:\n  " + "\n  ".join(said[-12:]))
+    digest, size = _digest(wheels[0]), wheels[0].stat().st_size
+    store.put_file(wheels[0], digest=digest, size=size, what=wheels[0].name)
+    record = {"filename": wheels[0].name, "sha256": digest.hex, "size": size}
+    store.put_record(_RECORDS, source.sha256.hex, json.dumps(record, sort_keys=True).encode())
+    return wheels[0].name, digest, size
+
+
+def _check(sdist: Path) -> None:
+    if not sdist.name.endswith(".tar.gz"):
+        raise UnsafeArchive(sdist.name, "a source archive is a .tar.gz (PEP 625)")
+    parse_sdist_filename(sdist.name)
+    check_archive(sdist, max_members=MAX_MEMBERS, max_bytes=MAX_BYTES)
+
+
+def _remembered(source: Source, store: Store) -> tuple[str, Digest, int] | None:
+    data = store.record(_RECORDS, source.sha256.hex)
+    if data is None:
+        return None
+    record = json.loads(data)
+    digest = Digest(record["sha256"])
+    return (record["filename"], digest, record["size"]) if store.has(digest, record["size"]) else None
+
+
+def _digest(path: Path) -> Digest:
+    # An sdist is small, and has just been written by us.
+    return Digest.of(path.read_bytes())

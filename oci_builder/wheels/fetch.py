@@ -1,0 +1,160 @@
+"""Pins → verified wheels in the store."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from oci_builder.errors import DigestMismatch, OcibuildError, ResolutionError
+from oci_builder.listener import Listener
+from oci_builder.store import Store
+from oci_builder.wheels.build import rebuild
+from oci_builder.wheels.explain import distilled, network_error
+from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.pip import WheelSources, for_target, run
+from oci_builder.wheels.target import Target
+
+_AT_ONCE = 4
+"""pips downloading at a time: one fills most lines, and each costs a third of a second to start."""
+
+_BEGINS = re.compile(r"(?:Downloading|Using cached) (?:\S*/)?([^/\s]+\.whl)(?: \(|$)")
+_NO_MATCH = re.compile(r"No matching distribution found for (?P<what>.+)")
+_DIFFERS = re.compile(
+    r"DO NOT MATCH THE HASHES.*?\n\s+(?P<what>\S+)[^\n]*\n"
+    r"\s+Expected sha256 (?P<expected>\w+)\s+Got\s+(?P<actual>\w+)",
+    re.DOTALL,
+)
+
+
+def fetch_wheels(
+    pins: Sequence[WheelPin],
+    target: Target,
+    *,
+    sources: WheelSources,
+    store: Store,
+    jobs: int,
+    listener: Listener,
+) -> Mapping[str, Path]:
+    """Where each pin's verified bytes are in the store, by sha256 in hex.
+
+    What the store does not have is copied from the find-links folders when name and digest match, then asked of pip
+    by name, version and digest. Progress counts wheels. Raises DigestMismatch, ResolutionError (nobody has it), and
+    what ``build.rebuild`` does.
+    """
+    missing = [pin for pin in pins if not store.has(pin.sha256, pin.size)]
+    progress = _Progress(listener, total=len(missing))
+    missing = [pin for pin in missing if not _copied(pin, sources, store, progress)]
+    for pin in [pin for pin in missing if pin.built_from]:
+        rebuild(pin, target, sources=sources, store=store, listener=listener)
+        progress.have(pin.filename)
+    _download([pin for pin in missing if not pin.built_from], target, sources, store, jobs, progress)
+    return {pin.sha256.hex: store.path(pin.sha256) for pin in pins}
+
+
+def sized(pins: Sequence[WheelPin], store: Store) -> tuple[WheelPin, ...]:
+    """The pins with the sizes of their fetched wheels, for a lock that says them."""
+    return tuple(replace(pin, size=store.path(pin.sha256).stat().st_size) for pin in pins)
+
+
+class _Progress:
+    """Which wheels are here; told from several threads, said to the listener from one at a time."""
+
+    def __init__(self, listener: Listener, *, total: int) -> None:
+        self._listener, self._total = listener, total
+        self._seen: set[str] = set()
+        self._lock = threading.Lock()
+
+    def have(self, filename: str) -> None:
+        with self._lock:
+            if filename not in self._seen:
+                self._seen.add(filename)
+                self._listener.advance(filename, len(self._seen), self._total)
+
+
+def _copied(pin: WheelPin, sources: WheelSources, store: Store, progress: _Progress) -> bool:
+    for folder in sources.folders():
+        path = folder / pin.filename
+        if not path.is_file():
+            continue
+        try:
+            store.put_file(path, digest=pin.sha256, size=path.stat().st_size, what=str(path))
+        except DigestMismatch:
+            # The folder may hold another build under the same name; the index is asked next, unless there is none.
+            if sources.offline:
+                raise
+            continue
+        progress.have(pin.filename)
+        return True
+    return False
+
+
+def _download(
+    pins: Sequence[WheelPin], target: Target, sources: WheelSources, store: Store, jobs: int, progress: _Progress
+) -> None:
+    if not pins:
+        return
+    workers = max(1, min(jobs, _AT_ONCE, len(pins)))
+    with ThreadPoolExecutor(workers, thread_name_prefix="pip") as pool:
+        parts = [pins[start::workers] for start in range(workers)]
+        running = [pool.submit(_download_part, part, target, sources, store, progress) for part in parts]
+    for future in running:
+        future.result()
+
+
+def _download_part(
+    pins: Sequence[WheelPin], target: Target, sources: WheelSources, store: Store, progress: _Progress
+) -> None:
+    with store.scratch() as scratch:
+        asked, folder = scratch / "pins.txt", scratch / "wheels"
+        asked.write_text("".join(f"{_line(pin)}\n" for pin in pins), encoding="utf-8")
+        fixed = ["download", "--no-deps", "--require-hashes", "--only-binary=:all:", f"--dest={folder}"]
+        arguments = [*fixed, f"--requirement={asked}", *for_target(target), *sources.arguments()]
+        heard = _Heard(progress)
+        outcome = run(arguments, sources=sources, markers=target.markers(), folder=scratch, hear=heard)
+        if outcome.code != 0:
+            raise _failure(outcome.said, pins)
+        for pin in pins:
+            path = folder / pin.filename
+            store.put_file(path, digest=pin.sha256, size=pin.size or path.stat().st_size, what=pin.filename)
+            progress.have(pin.filename)
+
+
+class _Heard:
+    """Makes progress of pip's lines: when it begins a wheel, it has finished the one before."""
+
+    def __init__(self, progress: _Progress) -> None:
+        self._progress, self._current = progress, ""
+
+    def __call__(self, line: str) -> None:
+        if found := _BEGINS.search(line):
+            if self._current:
+                self._progress.have(self._current)
+            self._current = found[1]
+
+
+def _line(pin: WheelPin) -> str:
+    url = json.loads(pin.direct_url)["url"] if pin.direct_url else ""
+    what = f"{pin.name} @ {url}" if url.startswith("http") else f"{pin.name}=={pin.version}"
+    return f"{what} --hash=sha256:{pin.sha256.hex}"
+
+
+def _failure(said: str, pins: Sequence[WheelPin]) -> OcibuildError:
+    if differs := _DIFFERS.search(said):
+        hint = "the index, or something on the way, gives other bytes than were locked; lock again if it may"
+        return DigestMismatch(
+            differs["what"].strip(),
+            expected=f"sha256:{differs['expected']}",
+            actual=f"sha256:{differs['actual']}",
+            hint=hint,
+        )
+    if network := network_error(said):
+        return network
+    found = _NO_MATCH.search(said)
+    what = found["what"].partition(" (from ")[0] if found else ", ".join(map(str, pins))
+    hint = "put the wheel into the image's wheels/, or lock again if its index no longer has it"
+    return ResolutionError(what, " ".join(distilled(said)), hint=hint)

@@ -1,0 +1,254 @@
+"""pylock.toml (PEP 751): the wheels of an image, for every platform it is built for, as ``packaging.pylock`` has it.
+
+Wheels are named by file name, size and digest, with ``wheels/<file>`` as their path and no URL: such a lock works behind
+every mirror, and pip and uv install from it where the folder holds the files. What only ocibuild needs stands in
+``tool.ocibuild`` tables.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from packaging.markers import Environment
+from packaging.pylock import (
+    Package,
+    PackageWheel,
+    Pylock,
+    PylockSelectError,
+    PylockUnsupportedVersionError,
+    PylockValidationError,
+)
+
+from oci_builder.digest import Digest
+from oci_builder.errors import InvalidValue, NotFound, RecipeError, StaleLock, UnsupportedRequirement
+from oci_builder.wheels.pins import Source, WheelPin
+from oci_builder.wheels.target import Target
+
+LIMIT = 64 << 20
+"""Bytes of a lock file that are read."""
+
+_AGAIN = "make it anew with 'ocibuild lock'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelLock:
+    """A lock as it was read; ``fingerprint`` is "" when another tool wrote it."""
+
+    path: Path
+    fingerprint: str
+    targets: tuple[str, ...]
+    base: str
+    document: Pylock
+
+    def select(self, target: Target) -> tuple[WheelPin, ...]:
+        """The pins for ``target``, sorted by name.
+
+        Raises StaleLock when the lock is not for this target, UnsupportedRequirement for what is no wheel.
+        """
+        environment = cast("Environment", dict(target.markers()))
+        try:
+            chosen = list(self.document.select(environment=environment, tags=target.tags()))
+        except PylockSelectError as error:
+            made = f" (it was made for {'; '.join(self.targets)})" if self.targets else ""
+            why = f"nothing for {target}: {_lowered(str(error))}{made}"
+            raise StaleLock(str(self.path), why, hint=_AGAIN) from error
+        pins = [self._pin(package, file) for package, file in chosen]
+        return tuple(sorted(pins, key=lambda pin: pin.name))
+
+    def _pin(self, package: Package, file: object) -> WheelPin:
+        if not isinstance(file, PackageWheel):
+            raise UnsupportedRequirement(
+                package.name,
+                str(self.path),
+                "the lock has no wheel of it",
+                hint=f"build a wheel of it, put it into {self.path.parent / 'wheels'}, and lock again",
+            )
+        tool = (package.tool or {}).get("ocibuild", {})
+        return WheelPin(
+            name=package.name,
+            version=str(package.version or file.filename.split("-")[1]),
+            filename=file.filename,
+            sha256=self._digest(package, file),
+            size=file.size,
+            requested=bool(tool.get("requested", False)),
+            direct_url=tool.get("direct-url"),
+            built_from=_source(tool.get("built-from")),
+        )
+
+    def _digest(self, package: Package, file: PackageWheel) -> Digest:
+        try:
+            return Digest.parse(f"sha256:{file.hashes.get('sha256', '')}")
+        except InvalidValue as error:
+            why = f"{file.filename} has no sha256"
+            raise RecipeError(str(self.path), f"packages.{package.name}", why, hint=_AGAIN) from error
+
+
+def read(path: Path) -> WheelLock:
+    """The lock at ``path``, by whichever tool it was written. Raises NotFound, and RecipeError for what is no lock."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(LIMIT + 1)
+    except OSError as error:
+        raise NotFound("wheel lock", path.name, searched=[str(path.parent)], hint=_AGAIN) from error
+    if len(data) > LIMIT:
+        raise RecipeError(str(path), "", f"longer than {LIMIT} bytes")
+    return parse(data, path=path)
+
+
+def parse(data: bytes, *, path: Path) -> WheelLock:
+    """The lock in ``data``; ``path`` is what errors name and where its ``wheels/`` would lie. Raises RecipeError."""
+    try:
+        document = Pylock.from_dict(tomllib.loads(data.decode()))
+    except PylockUnsupportedVersionError as error:
+        raise RecipeError(str(path), "lock-version", str(error), hint="use a newer ocibuild") from error
+    except PylockValidationError as error:
+        raise RecipeError(str(path), error.context or "", error.message, hint=_AGAIN) from error
+    except ValueError as error:
+        raise RecipeError(str(path), "", f"not TOML: {error}", hint=_AGAIN) from error
+    for package in document.packages:
+        for wheel in package.wheels or ():
+            _check_filename(wheel.filename, path)
+    tool = (document.tool or {}).get("ocibuild", {})
+    return WheelLock(
+        path=path,
+        fingerprint=str(tool.get("fingerprint", "")),
+        targets=tuple(map(str, tool.get("targets", ()))),
+        base=str(tool.get("base", "")),
+        document=document,
+    )
+
+
+def encode(pins_by_target: Mapping[Target, Sequence[WheelPin]], *, fingerprint: str, base: str = "") -> bytes:
+    """The lock that ``parse`` turns back into these pins: the same pins, in whichever order, give the same bytes.
+
+    ``base`` is whatever tells one state of the base from another.
+    """
+    targets = sorted(pins_by_target, key=str)
+    head = {
+        "lock-version": "1.0",
+        "environments": sorted({_marker(target, targets) for target in targets}),
+        "requires-python": _requires_python(targets),
+        "created-by": "ocibuild",
+    }
+    tool = {"fingerprint": fingerprint, "targets": [str(target) for target in targets]} | (
+        {"base": base} if base else {}
+    )
+    tables = [_pairs(head), *_packages(pins_by_target, targets), f"[tool.ocibuild]\n{_pairs(tool)}"]
+    return "\n".join(tables).encode()
+
+
+def changes(old: WheelLock | None, new: WheelLock) -> list[str]:
+    """What differs, a line per project: ``numpy 2.4.5 → 2.4.6``, ``+ idna 3.20``, ``- six 1.17.0``."""
+    before, after = _versions(old), _versions(new)
+    lines = []
+    for name in sorted(before.keys() | after.keys()):
+        was, now = before.get(name), after.get(name)
+        if was is None and now is not None:
+            lines.append(f"+ {name} {now[0]}")
+        elif now is None and was is not None:
+            lines.append(f"- {name} {was[0]}")
+        elif was is not None and now is not None and was != now:
+            lines.append(f"{name} {was[0]} → {now[0]}" if was[0] != now[0] else f"{name} {now[0]}: other files")
+    return lines
+
+
+def _versions(lock: WheelLock | None) -> dict[str, tuple[str, tuple[str, ...]]]:
+    found: dict[str, list[Package]] = {}
+    for package in lock.document.packages if lock else ():
+        found.setdefault(package.name, []).append(package)
+    return {
+        name: (
+            " and ".join(sorted({str(package.version) for package in packages})),
+            tuple(sorted(wheel.hashes.get("sha256", "") for package in packages for wheel in package.wheels or ())),
+        )
+        for name, packages in found.items()
+    }
+
+
+def _packages(pins_by_target: Mapping[Target, Sequence[WheelPin]], targets: Sequence[Target]) -> Iterable[str]:
+    """A table for each project and version, with all its wheels; a marker where not every target has it."""
+    groups: dict[tuple[Any, ...], dict[Target, WheelPin]] = {}
+    for target in targets:
+        for pin in pins_by_target[target]:
+            source = pin.built_from
+            alike = (pin.name, pin.version, pin.requested, pin.direct_url or "", source.filename if source else "")
+            groups.setdefault(alike, {})[target] = pin
+    for alike in sorted(groups):
+        yield _package(groups[alike], targets)
+
+
+def _package(pins: Mapping[Target, WheelPin], targets: Sequence[Target]) -> str:
+    pin = next(iter(pins.values()))
+    head: dict[str, Any] = {"name": pin.name, "version": pin.version}
+    if len(pins) < len(targets):
+        head["marker"] = " or ".join(sorted({_marker(target, targets) for target in pins}))
+    wheels = {wheel.filename: wheel for wheel in pins.values()}
+    files = [f"[[packages.wheels]]\n{_pairs(_wheel(wheels[filename]))}" for filename in sorted(wheels)]
+    tool = _tool(pin)
+    more = [f"[packages.tool.ocibuild]\n{_pairs(tool)}"] if tool else []
+    return "\n".join([f"[[packages]]\n{_pairs(head)}", *files, *more])
+
+
+def _wheel(pin: WheelPin) -> dict[str, Any]:
+    size = {} if pin.size is None else {"size": pin.size}
+    return {"name": pin.filename, "path": f"wheels/{pin.filename}", **size, "hashes": {"sha256": pin.sha256.hex}}
+
+
+def _tool(pin: WheelPin) -> dict[str, Any]:
+    tool: dict[str, Any] = {"requested": True} if pin.requested else {}
+    if pin.direct_url:
+        tool["direct-url"] = pin.direct_url
+    if pin.built_from:
+        tool["built-from"] = {"name": pin.built_from.filename, "sha256": pin.built_from.sha256.hex}
+    return tool
+
+
+def _source(table: Mapping[str, str] | None) -> Source | None:
+    return Source(filename=table["name"], sha256=Digest.parse(f"sha256:{table['sha256']}")) if table else None
+
+
+def _marker(target: Target, among: Sequence[Target]) -> str:
+    """A marker that tells ``target`` from the other targets of the lock."""
+    marker = f"sys_platform == 'linux' and platform_machine == '{target.platform.machine}'"
+    if len({other.minor for other in among}) > 1:
+        marker += f" and python_version == '{target.minor[0]}.{target.minor[1]}'"
+    return marker
+
+
+def _requires_python(targets: Sequence[Target]) -> str:
+    # Not the exact version: pip and uv on a later patch release may use the lock too.
+    oldest = min(tuple(map(int, target.promise.version.split(".")[:3])) for target in targets)
+    major, minor = max(target.minor for target in targets)
+    return f">={'.'.join(map(str, oldest))},<{major}.{minor + 1}"
+
+
+def _check_filename(filename: str, path: Path) -> None:
+    if "/" in filename or "\\" in filename or not filename.isprintable():
+        raise RecipeError(str(path), "packages.wheels.name", f"{filename!r} is not a file name", hint=_AGAIN)
+
+
+def _pairs(table: Mapping[str, Any]) -> str:
+    return "".join(f"{key} = {_value(value)}\n" for key, value in table.items())
+
+
+def _value(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case str():
+            # TOML's basic strings are JSON's, but for surrogate pairs and DEL.
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+        case dict():
+            return "{" + ", ".join(f"{key} = {_value(inner)}" for key, inner in value.items()) + "}"
+    return "[" + ", ".join(map(_value, value)) + "]"
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]

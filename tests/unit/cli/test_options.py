@@ -1,0 +1,100 @@
+"""Flags and environment become one finished value each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oci_builder.cli.build import make_options, open_source, out_files
+from oci_builder.cli.settings import Settings, make_settings, parse_epoch
+from oci_builder.errors import InvalidValue
+from oci_builder.platforms import AMD64, ARM64
+from oci_builder.recipes import VERBS, ImageRecipe
+
+
+def recipe(**fields: Any) -> ImageRecipe:
+    return ImageRecipe(name="mypy", **fields)
+
+
+def settings(tmp_path: Path) -> Settings:
+    return make_settings(project_dir=tmp_path, cache_dir=tmp_path / "cache", jobs=2)
+
+
+def test_every_command_is_a_word_no_image_may_be_named_like() -> None:
+    from oci_builder.cli.app import COMMANDS
+
+    assert set(COMMANDS) <= VERBS
+
+
+def test_an_epoch_is_the_flags_then_the_environments_then_nobodys(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "5")
+    assert make_settings(cache_dir=tmp_path, epoch=0).epoch == 0
+    assert make_settings(cache_dir=tmp_path).epoch == 5
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
+    assert make_settings(cache_dir=tmp_path).epoch is None
+
+
+@pytest.mark.parametrize("text", ["-1", "1.5", "8589934592", "٣"])
+def test_an_epoch_has_to_fit_a_tar_header(text: str) -> None:
+    with pytest.raises(InvalidValue):
+        parse_epoch(text)
+
+
+def test_progress_is_lines_where_no_terminal_is(tmp_path: Path) -> None:
+    assert make_settings(cache_dir=tmp_path).shown == "plain"
+    assert make_settings(cache_dir=tmp_path, progress="rich").shown == "rich"
+    assert make_settings(cache_dir=tmp_path, progress="rich", quiet=True).shown == "none"
+
+
+def test_the_cache_is_the_users_when_nobody_says_otherwise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert make_settings().cache == tmp_path / "ocibuild"
+
+
+@pytest.mark.parametrize(
+    ("flags", "offline"), [({}, None), ({"offline": True}, True), ({"online": True}, False), ({"offline": False}, None)]
+)
+def test_without_a_flag_the_wheels_folder_decides_about_the_network(
+    tmp_path: Path, flags: dict[str, bool], offline: bool | None
+) -> None:
+    assert make_options(settings(tmp_path), **flags).offline is offline
+
+
+def test_paths_on_the_command_line_are_relative_to_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = make_options(settings(tmp_path), find_links=("w", "https://x.example/w"), layers=(Path("l"),))
+    assert made.find_links == (str(tmp_path / "w"), "https://x.example/w")
+    assert made.layers == (tmp_path / "l",)
+
+
+def test_flags_change_the_recipe_and_its_folder_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "build" / "mypy"
+    folder.mkdir(parents=True)
+    (folder / "requirements.txt").touch()
+    made = open_source(settings(tmp_path), name="mypy", base="b", requirements=(Path("r.txt"),), env={"A": "1"})
+    assert (made.folder, made.recipe.base, made.requirements) == (folder, "b", (tmp_path / "r.txt",))
+    assert made.recipe.config.env == {"A": "1"}
+
+
+def test_a_file_is_named_like_its_image_and_filled_in() -> None:
+    assert out_files(None, (), recipe()) == {AMD64: Path("mypy.tar")}
+    assert out_files("{version}-{arch}.tgz", (), recipe(version="2")) == {AMD64: Path("2-amd64.tgz")}
+    assert out_files("x-{version}.tar.gz", (), recipe(tags=("a:7",))) == {AMD64: Path("x-7.tar.gz")}
+
+
+def test_of_a_recipes_platforms_one_file_takes_the_first_and_a_pattern_all() -> None:
+    both = recipe(platforms=("linux/arm64", "linux/amd64"))
+    assert out_files("mypy.tar", (), both) == {ARM64: Path("mypy.tar")}
+    assert out_files("{arch}.tar", (), both) == {ARM64: Path("arm64.tar"), AMD64: Path("amd64.tar")}
+
+
+def test_platforms_asked_for_are_built_whatever_the_recipe_says() -> None:
+    assert out_files("x.tar", (ARM64,), recipe()) == {ARM64: Path("x.tar")}
+    assert out_files(None, (AMD64, ARM64), recipe()) == {AMD64: Path("mypy-amd64.tar"), ARM64: Path("mypy-arm64.tar")}

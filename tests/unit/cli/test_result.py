@@ -1,0 +1,68 @@
+"""What is told of an image that was made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from oci_builder.cli import main
+from oci_builder.cli.result import Result
+from oci_builder.export.docker_archive import write_file
+from oci_builder.listener import Silent
+from oci_builder.reference import Reference
+from oci_builder.store import Store
+from tests.support.images import random_image
+
+
+def made(store: Store, path: Path) -> Result:
+    image = random_image(store, layers=2)
+    references = (Reference.parse("mypy:1"), Reference.parse("team/mypy"))
+    size = write_file(image, path, references=references, store=store, listener=Silent())
+    return Result(image=image, path=path, size=size, references=references, seconds={"layers": 0.5, "total": 1.25})
+
+
+def test_the_last_line_has_file_size_id_tags_layers_and_seconds(store: Store, tmp_path: Path) -> None:
+    result = made(store, tmp_path / "mypy.tar")
+    file, rest = result.summary().split(": ", 1)
+    size, image, *tags, layers, seconds = rest.split(", ")
+    assert file == str(tmp_path / "mypy.tar")
+    assert size.endswith("B")
+    assert image == f"image {result.image.id.hex[:12]}"
+    assert tags == ["mypy:1", "team/mypy:latest"]
+    assert (layers, seconds) == ("2 layers", "1.2 s")
+
+
+def test_json_is_data_and_the_summary_is_talk(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = made(store, tmp_path / "mypy.tar")
+    result.tell(as_json=True, quiet=False)
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert err == result.summary() + "\n"
+    assert document["id"] == str(result.image.id)
+    assert document["digest"] == str(result.image.digest)
+    assert document["size"] == (tmp_path / "mypy.tar").stat().st_size
+    assert document["tags"] == ["mypy:1", "team/mypy:latest"]
+    assert [layer["holds"] for layer in document["layers"]] == [["part 0"], ["part 1"]]
+    assert document["layers"][0]["diff_id"] == str(result.image.layers[0].diff_id)
+    assert document["seconds"] == {"layers": 0.5, "total": 1.25}
+
+
+def test_quiet_says_nothing(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made(store, tmp_path / "mypy.tar").tell(as_json=False, quiet=True)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_file_that_holds_passes_and_one_that_was_changed_exits_with_3(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mypy.tar"
+    result = made(store, path)
+    assert main(["verify", str(path)]) == 0
+    assert capsys.readouterr() == ("", f"{path}: holds\n")
+    data = path.read_bytes()
+    changed = data.replace(result.image.config, result.image.config.replace(b"amd64", b"arm64"))
+    path.write_bytes(changed)
+    assert main(["verify", str(path)]) == 3
+    assert str(path) in capsys.readouterr().err

@@ -1,0 +1,265 @@
+"""What image.toml can say, what it cannot, and what a command line says instead."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from oci_builder.errors import BadKey, InvalidValue, NotFound, OcibuildError, RecipeError
+from oci_builder.oci.documents import Healthcheck
+from oci_builder.platforms import AMD64, ARM64
+from oci_builder.recipes import (
+    ImageRecipe,
+    UserRecipe,
+    image_schema,
+    load_image,
+    with_overrides,
+)
+from oci_builder.tomlfile import parse_toml
+
+EVERYTHING = """
+name = "mypy"
+version = "1.4.2"
+tags = ["mypy:1.4.2", "registry.example:5000/team/mypy"]
+base = "python-3.11-slim"
+platforms = ["linux/amd64", "linux/arm64"]
+
+[python]
+requirements = ["requirements.txt", "more.txt"]
+find-links = ["../wheels"]
+bytecode = "all"
+build = ["oldpackage"]
+conflicts = "last"
+
+[user]
+name = "app"
+uid = 1234
+gid = 4321
+home = "/srv/app"
+shell = "/bin/bash"
+
+[config]
+env = { LANG = "C.UTF-8", DEBUG = "" }
+workdir = "/work"
+entrypoint = ["python3", "-m"]
+cmd = ["mypy"]
+labels = { "org.opencontainers.image.title" = "mypy" }
+exposed-ports = [8080, "53/udp", "80", 80]
+volumes = ["/data"]
+stop-signal = "SIGINT"
+
+[config.healthcheck]
+test = ["python3", "-c", "pass"]
+interval = "1m30s"
+timeout = "500ms"
+start-period = "1h"
+retries = 3
+
+[[copy]]
+src = "scripts"
+dest = "/opt/scripts"
+include = ["*.py"]
+exclude = ["*_test.py"]
+mode = "0755"
+owner = "user"
+
+[[copy]]
+src = "hello.txt"
+dest = "/hello.txt"
+owner = "5:6"
+
+[layering]
+strategy = "each"
+budget = 40
+"""
+
+
+def recipe(text: str) -> ImageRecipe:
+    return parse_toml(text, ImageRecipe, file="image.toml")
+
+
+def image_folder(root: Path, name: str = "mypy", **files: str) -> Path:
+    folder = root / "build" / name
+    folder.mkdir(parents=True)
+    for file, text in files.items():
+        (folder / f"{file}.{'txt' if file == 'requirements' else 'toml'}").write_text(text)
+    return folder
+
+
+def test_every_key_can_be_written() -> None:
+    whole = recipe(EVERYTHING)
+    assert whole.targets == (AMD64, ARM64)
+    assert [str(reference) for reference in whole.references] == [
+        "docker.io/library/mypy:1.4.2",
+        "registry.example:5000/team/mypy:latest",
+    ]
+    assert [(part.permissions, part.owner_ids(whole.user)) for part in whole.copy] == [
+        (0o755, (1234, 4321)),
+        (None, (5, 6)),
+    ]
+    run = whole.run()
+    assert (run.user, run.workdir, run.exposed_ports) == ("1234:4321", "/work", ("53/udp", "80/tcp", "8080/tcp"))
+    assert run.healthcheck == Healthcheck(
+        test=("CMD", "python3", "-c", "pass"),
+        interval=90_000_000_000,
+        timeout=500_000_000,
+        start_period=3_600_000_000_000,
+        retries=3,
+    )
+
+
+def test_an_empty_recipe_runs_python_as_a_user_without_rights() -> None:
+    run = recipe("name = 'mypy'").run()
+    assert (run.user, run.cmd, run.workdir) == ("1000:1000", ("python3",), "/home/sandbox")
+    assert recipe("name = 'mypy'").references[0].familiar == "mypy:latest"
+
+
+@pytest.mark.parametrize("text", ["[user]\nuid = 0", "[user]\nname = 'root'"])
+def test_root_is_root_in_every_field(text: str) -> None:
+    user = recipe(text).user
+    assert user.is_root
+    assert (user.name, user.uid, user.gid, user.home) == ("root", 0, 0, "/root")
+
+
+def test_a_healthcheck_in_one_text_runs_in_a_shell() -> None:
+    run = recipe("[config.healthcheck]\ntest = 'true'").run()
+    assert run.healthcheck == Healthcheck(test=("CMD-SHELL", "true"))
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("name = 'My'", "name"),
+        ("name = 'build'", "name"),
+        ("version = 'a/b'", "version"),
+        ("tags = ['A:b']", "tags[0]"),
+        (f"tags = ['a@sha256:{'0' * 64}']", "tags[0]"),
+        ("platforms = []", "platforms"),
+        ("platforms = ['linux/amd64', 'linux/s390x']", "platforms[1]"),
+        ("base = ''", "base"),
+        ("[python]\nbytecode = 'some'", "python.bytecode"),
+        ("[user]\nname = 'a:b'", "user.name"),
+        ('[user]\nname = "a\\nb"', "user.name"),
+        ("[user]\nuid = -1", "user.uid"),
+        ("[user]\nuid = 0\nname = 'app'", "user.uid"),
+        ("[user]\nhome = '/a:b'", "user.home"),
+        ("[user]\nshell = 'sh'", "user.shell"),
+        ("[config.env]\n1X = 'a'", "config.env.1X"),
+        ('[config.env]\nX = "a\\u0000"', "config.env.X"),
+        ("[config.labels]\n'a b' = 'c'", "config.labels.a b"),
+        ("[config]\ncmd = 'python3'", "config.cmd"),
+        ('[config]\ncmd = ["a\\u0000"]', "config.cmd[0]"),
+        ("[config]\nworkdir = 'app'", "config.workdir"),
+        ("[config]\nexposed-ports = [0]", "config.exposed-ports[0]"),
+        ("[config]\nexposed-ports = [80, '70000/tcp']", "config.exposed-ports[1]"),
+        ("[config]\nexposed-ports = ['80/http']", "config.exposed-ports[0]"),
+        ("[config]\nstop-signal = 'TERM'", "config.stop-signal"),
+        ("[config.healthcheck]\ntest = []", "config.healthcheck.test"),
+        ("[config.healthcheck]\ntest = 'a'\ninterval = '30'", "config.healthcheck.interval"),
+        ("[[copy]]\nsrc = '/a'\ndest = '/a'", "copy[0].src"),
+        ("[[copy]]\nsrc = 'a'\ndest = 'a'", "copy[0].dest"),
+        ("[[copy]]\nsrc = 'a'\ndest = '/a/../b'", "copy[0].dest"),
+        ("[[copy]]\nsrc = 'a'\ndest = '/a'\nmode = 0o644", "copy[0].mode"),
+        ("[[copy]]\nsrc = 'a'\ndest = '/a'\nowner = 'me'", "copy[0].owner"),
+        ("[[copy]]\nsrc = 'a'\ndest = '/a'\nowner = '9999999999:0'", "copy[0].owner"),
+        ("[layering]\nbudget = 0", "layering.budget"),
+        ("requirements = ['a']", "requirements"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_its_key(text: str, key: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        recipe(text)
+    assert caught.value.key == key
+    assert caught.value.line
+
+
+def test_a_value_made_in_code_is_checked_like_one_from_a_file() -> None:
+    with pytest.raises(BadKey, match="uid"):
+        UserRecipe(name="app", uid=0)
+
+
+def test_requirements_alone_are_a_recipe(tmp_path: Path) -> None:
+    source = load_image(image_folder(tmp_path, requirements="mypy\n"))
+    assert source.recipe == ImageRecipe(name="mypy")
+    assert source.requirements == (source.folder / "requirements.txt",)
+    assert (source.lock.name, source.wheels.name) == ("pylock.toml", "wheels")
+
+
+def test_a_recipe_may_do_without_requirements_that_it_does_not_name(tmp_path: Path) -> None:
+    assert load_image(image_folder(tmp_path, image="")).requirements == ()
+
+
+def test_requirements_that_a_recipe_names_have_to_be_there(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path, image="[python]\nrequirements = ['requirements.txt']\n")
+    with pytest.raises(RecipeError, match=r"image\.toml:2: python\.requirements\[0\]: there is no file"):
+        load_image(folder)
+
+
+def test_a_folder_with_neither_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no recipe 'mypy'"):
+        load_image(image_folder(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["MyPy", "lock"])
+def test_a_folder_that_cannot_name_an_image_asks_for_a_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RecipeError, match=f"the folder is called '{name}'") as caught:
+        load_image(image_folder(tmp_path, name, requirements=""))
+    assert "name =" in str(caught.value.hint)
+
+
+def test_the_version_of_a_file_name_is_the_recipes_else_that_of_the_first_tag() -> None:
+    assert recipe("name = 'a'\nversion = '2'\ntags = ['a:1']").release == "2"
+    assert recipe("name = 'a'\ntags = ['a:1', 'a:3']").release == "1"
+    assert recipe("name = 'a'").release == "latest"
+
+
+def test_a_command_line_changes_what_it_names_and_nothing_else() -> None:
+    before = recipe(EVERYTHING)
+    after = with_overrides(before, base="other", tags=["a:1"], env={"DEBUG": "1"}, labels={"x": "y"}, user="bob")
+    assert (after.base, after.tags, after.config.env["DEBUG"], after.config.env["LANG"]) == (
+        "other",
+        ("a:1",),
+        "1",
+        "C.UTF-8",
+    )
+    assert after.config.labels == {**before.config.labels, "x": "y"}
+    assert (after.user.name, after.user.uid, after.user.home) == ("bob", 1234, "/home/bob")
+    assert with_overrides(before) == before
+    assert after.copy == before.copy
+    assert after.config.exposed_ports == before.config.exposed_ports
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"), [("root", (0, 0)), ("0", (0, 0)), ("app", (1000, 1000)), ("app:5", (5, 5)), ("app:5:6", (5, 6))]
+)
+def test_a_user_can_be_given_with_numbers(text: str, ids: tuple[int, int]) -> None:
+    user = with_overrides(recipe("name = 'a'"), user=text).user
+    assert (user.uid, user.gid) == ids
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"user": "a:b"}, InvalidValue),
+        ({"user": "Bob"}, RecipeError),
+        ({"env": {"1": "a"}}, RecipeError),
+        ({"tags": ["Q"]}, RecipeError),
+    ],
+)
+def test_a_command_line_is_checked_like_a_file(changes: dict[str, Any], kind: type[OcibuildError]) -> None:
+    with pytest.raises(kind):
+        with_overrides(recipe("name = 'a'"), **changes)
+
+
+def test_the_schema_accepts_what_we_accept_and_refuses_a_slip() -> None:
+    validator = jsonschema.Draft202012Validator(image_schema())
+    validator.check_schema(image_schema())
+    validator.validate(json.loads(json.dumps(tomllib.loads(EVERYTHING))))
+    assert not validator.is_valid({"naem": "x"})
+    assert not validator.is_valid({"config": {"exposed-ports": [70000]}})
+    assert not validator.is_valid({"copy": [{"src": "a", "dest": "b"}]})
