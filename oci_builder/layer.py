@@ -16,7 +16,7 @@ import deflate
 import msgspec
 
 from oci_builder.digest import CHUNK, Digest, HashingWriter
-from oci_builder.errors import DigestMismatch
+from oci_builder.errors import DigestMismatch, InvalidValue
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import encode
 from oci_builder.oci.mediatypes import LAYER_GZIP
@@ -138,7 +138,7 @@ def find(key: LayerKey, store: Store) -> Layer | None:
     try:
         record = msgspec.json.decode(data, type=_Record)
         layer = _layer(record)
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, InvalidValue):
         store.drop_record(RECORDS, key.hex)
         return None
     return layer if store.has(layer.descriptor.digest, layer.descriptor.size) else None

@@ -27,6 +27,8 @@ class Reference:
     def parse(cls, text: str) -> Reference:
         """Read a reference; ``mypy`` means ``docker.io/library/mypy:latest``. Raises InvalidValue."""
         name, at, digest = text.partition("@")
+        if name.endswith(":"):
+            raise InvalidValue("image reference", text, "there is no tag behind the colon")
         name, tag = _split_tag(name)
         registry, repository = _split_registry(name)
         if not repository or any(not _COMPONENT.match(part) for part in repository.split("/")):

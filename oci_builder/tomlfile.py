@@ -87,6 +87,9 @@ def _document(text: str, file: str) -> dict[str, Any]:
         number = int(line[1]) if line else text.count("\n") + 1
         hint = "put text in quotes, and each key in a line of its own"
         raise RecipeError(file, "", f"not TOML: {_lower(why)}", line=number, hint=hint) from error
+    except (RecursionError, ValueError) as error:
+        # tomllib lets these through: thousands of brackets in each other, numbers of thousands of digits.
+        raise RecipeError(file, "", "not TOML that anybody would write: too deep, or too long a number") from error
 
 
 def _explained(error: msgspec.ValidationError, document: Any, text: str, kind: type, file: str) -> RecipeError:

@@ -60,13 +60,14 @@ def choose(
             raise StaleLock(str(source.lock), "there is no lock", hint=f"write it: ocibuild lock {source.recipe.name}")
         return _resolved(source, target, preferred=(), options=options, store=store, listener=listener)
     lock = locks.read(source.lock)
-    if options.frozen or lock.fingerprint == _fingerprint(source, targets, options):
+    # A lock of another tool says nothing of what it was made from; it is taken as it is.
+    if options.frozen or lock.fingerprint in ("", _fingerprint(source, targets, options)):
         return lock.select(target)
     if options.locked:
         hint = f"bring it up to date: ocibuild lock {source.recipe.name}"
         raise StaleLock(str(source.lock), "the requirements, the base or the platforms have changed since", hint=hint)
     if not options.keep_lock:
-        preferred = lock.pins(target)
+        preferred = _known(lock, target)
         return _resolved(source, target, preferred=preferred, options=options, store=store, listener=listener)
     change = relock(source, targets, options=options, store=store, listener=listener)
     _keep(change)
@@ -89,11 +90,11 @@ def relock(
     old = locks.read(source.lock) if source.lock.is_file() else None
     pins: dict[Target, tuple[WheelPin, ...]] = {}
     for target in targets:
-        known = old.pins(target) if old is not None and not upgrade else ()
+        known = _known(old, target) if old is not None and not upgrade else ()
         preferred = [pin for pin in known if pin.name not in upgrade_packages]
         pins[target] = _resolved(source, target, preferred=preferred, options=options, store=store, listener=listener)
     text = locks.encode(pins, fingerprint=_fingerprint(source, targets, options))
-    new = locks.parse(text, str(source.lock))
+    new = locks.parse(text, path=source.lock)
     return LockChange(
         path=source.lock,
         text=text,
@@ -130,3 +131,10 @@ def _resolved(
 def _fingerprint(source: ImageSource, targets: Sequence[Target], options: Options) -> str:
     lines = scan(source.requirements, environ=options.environ)
     return fingerprint(lines, build=source.recipe.python.build, targets=[str(target) for target in targets])
+
+
+def _known(lock: locks.WheelLock, target: Target) -> tuple[WheelPin, ...]:
+    try:
+        return lock.select(target)
+    except StaleLock:
+        return ()  # made before this platform was asked for

@@ -68,7 +68,7 @@ def find_contents(archive: Archive, findings: Findings) -> Contents:
         return Contents()
     descriptors = _read_index(archive, findings) if names & {"index.json", "oci-layout"} else []
     entry = _read_docker_manifest(archive, findings) if "manifest.json" in names else None
-    if not descriptors and entry is None:
+    if not descriptors and "index.json" in names:
         findings.add("index.json names no image")
     contents = _from_manifest(archive, descriptors[0], findings) if descriptors else None
     if contents is None:

@@ -32,7 +32,8 @@ def command() -> None:
 def update(name: str, platforms: tuple[str, ...], layers: tuple[Path, ...], **flags: Any) -> None:
     """Lock the newest signed packages of a base.
 
-    The locks of the base NAME are lock.*.json beside its layer.toml."""
+    The locks of the base NAME are lock.*.json beside its layer.toml.
+    """
     from oci_builder.catalog import find_layer
     from oci_builder.cli.progress import shown
     from oci_builder.cli.settings import make_settings

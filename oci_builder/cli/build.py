@@ -43,7 +43,8 @@ _SUFFIXES = (".tar", ".tar.gz", ".tgz")
 def command(**flags: Any) -> None:
     """Build an image and write it to a file.
 
-    NAME is a folder under build/, or a path to such a folder."""
+    NAME is a folder under build/, or a path to such a folder.
+    """
     from oci_builder.cli.progress import shown
     from oci_builder.cli.settings import make_settings
     from oci_builder.platforms import Platform

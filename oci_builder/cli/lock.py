@@ -24,7 +24,8 @@ from oci_builder.cli import options
 def command(check: bool, upgrade: bool, upgrade_packages: tuple[str, ...], **flags: Any) -> None:
     """Write down which wheels an image is made of.
 
-    The lock of the image NAME is pylock.toml beside its recipe; builds take exactly what it says."""
+    The lock of the image NAME is pylock.toml beside its recipe; builds take exactly what it says.
+    """
     from packaging.utils import canonicalize_name
 
     from oci_builder.assemble import lock

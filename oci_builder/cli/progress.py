@@ -27,7 +27,7 @@ class Timed:
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a stage; one that comes again is added up."""
+        """Time a stage; one that comes again is added up. One that fails is not shown as done."""
         began = time.monotonic()
         self._enter(name)
         try:
@@ -35,7 +35,7 @@ class Timed:
         finally:
             spent = time.monotonic() - began
             self._seconds[name] = self._seconds.get(name, 0.0) + spent
-            self._leave(name, spent)
+        self._leave(name, spent)
 
     def advance(self, what: str, done: int, total: int | None) -> None:
         """Nothing is shown."""

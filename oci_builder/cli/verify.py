@@ -15,7 +15,8 @@ from oci_builder.cli import options
 def command(file: Path, quiet: bool, **_: object) -> None:
     """Check that a file holds the image it says.
 
-    Every digest, size and reference in FILE is checked; the exit code is 3 when one does not hold."""
+    Every digest, size and reference in FILE is checked; the exit code is 3 when one does not hold.
+    """
     from oci_builder.check.verify import verify_file
     from oci_builder.cli.messages import say
     from oci_builder.errors import CheckFailed

@@ -46,8 +46,10 @@ def read_deb(file: Path, spool: Path, *, origin: str) -> Package:
             control, payload = _members(stream, origin)
             with _unpacked(stream, control, origin) as plain:
                 scripts = _small_files(plain, origin)
+                _drain(plain, origin)
             with _unpacked(stream, payload, origin) as plain, spool.open("wb") as sink:
                 entries = tuple(_Reader(sink, spool, origin).entries(plain))
+                _drain(plain, origin)
     except (OSError, EOFError, lzma.LZMAError, tarfile.TarError, ValueError) as error:
         raise PackageError(origin, f"not a readable .deb: {error}") from error
     if "control" not in scripts:
@@ -175,6 +177,15 @@ class _Reader:
             raise PackageError(self._origin, f"{member.name} is cut off")
         where = FileSlice(self._spool, offset, size) if size else Inline(b"")
         return replace(plain, size=size, content=where, sha256=seen.hexdigest())
+
+
+def _drain(plain: IO[bytes], origin: str) -> None:
+    """Read what follows the archive: only at its end does a packed stream know that it was whole."""
+    size = 0
+    while chunk := plain.read(CHUNK):
+        size += len(chunk)
+        if size > MAX_CONTROL:
+            raise PackageError(origin, "goes on after the end of its files")
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:

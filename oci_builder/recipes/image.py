@@ -50,11 +50,22 @@ class Table(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fi
 class PythonRecipe(Table, frozen=True, kw_only=True):
     """``[python]``: which wheels go in. Paths are relative to the recipe's folder."""
 
-    requirements: tuple[Text, ...] = REQUIREMENTS_DEFAULT
-    find_links: tuple[Text, ...] = ()
-    bytecode: Literal["default", "all", "none"] = "default"
-    build: tuple[Text, ...] = ()
-    conflicts: Literal["error", "last"] = "error"
+    requirements: Annotated[
+        tuple[Text, ...], Meta(description="a list of requirements files, relative to the folder")
+    ] = REQUIREMENTS_DEFAULT
+    find_links: Annotated[
+        tuple[Text, ...], Meta(description="a list of folders or addresses to look for wheels in")
+    ] = ()
+    bytecode: Annotated[
+        Literal["default", "all", "none"], Meta(description='"default" (all .pyc but those of tests), "all" or "none"')
+    ] = "default"
+    build: Annotated[
+        tuple[Text, ...], Meta(description="a list of distributions that may be built from their source")
+    ] = ()
+    conflicts: Annotated[
+        Literal["error", "last"],
+        Meta(description='"error", or "last" to let the later of two wheels have a path, as pip does'),
+    ] = "error"
 
 
 class UserRecipe(Table, frozen=True, kw_only=True):
@@ -87,10 +98,16 @@ class UserRecipe(Table, frozen=True, kw_only=True):
 class HealthcheckRecipe(Table, frozen=True, kw_only=True):
     """``[config.healthcheck]``, as docker understands it."""
 
-    test: tuple[str, ...] | Text
-    interval: Duration | None = None
-    timeout: Duration | None = None
-    start_period: Duration | None = None
+    test: Annotated[tuple[str, ...] | Text, Meta(description="a list of words, or one text for a shell")]
+    interval: Annotated[Duration | None, Meta(description='the time between two checks, such as "30s" or "1m30s"')] = (
+        None
+    )
+    timeout: Annotated[Duration | None, Meta(description='the time after which a check has failed, such as "5s"')] = (
+        None
+    )
+    start_period: Annotated[
+        Duration | None, Meta(description='the time in which failures do not count, such as "1m"')
+    ] = None
     retries: Annotated[int, Meta(ge=0, le=1000, description="a number of tries from 0 to 1000")] = 0
 
     def __post_init__(self) -> None:
@@ -112,13 +129,15 @@ class HealthcheckRecipe(Table, frozen=True, kw_only=True):
 class ConfigRecipe(Table, frozen=True, kw_only=True):
     """``[config]``: how a container runs. ``exposed_ports`` are like ``80/tcp`` afterwards."""
 
-    env: dict[EnvName, str] = {}
+    env: Annotated[dict[EnvName, str], Meta(description="a table of environment variables")] = {}
     workdir: Absolute | None = None
-    entrypoint: tuple[str, ...] = ()
-    cmd: tuple[str, ...] = ("python3",)
-    labels: dict[LabelName, str] = {}
-    exposed_ports: tuple[Port, ...] = ()
-    volumes: tuple[Absolute, ...] = ()
+    entrypoint: Annotated[tuple[str, ...], Meta(description="a list of words, the first being the program")] = ()
+    cmd: Annotated[
+        tuple[str, ...], Meta(description="a list of words: the program, or what follows the entrypoint")
+    ] = ("python3",)
+    labels: Annotated[dict[LabelName, str], Meta(description="a table of labels")] = {}
+    exposed_ports: Annotated[tuple[Port, ...], Meta(description='a list of ports such as 8080 or "53/udp"')] = ()
+    volumes: Annotated[tuple[Absolute, ...], Meta(description="a list of absolute paths of the image")] = ()
     stop_signal: Signal | None = None
     healthcheck: HealthcheckRecipe | None = None
 
@@ -138,8 +157,10 @@ class CopyRecipe(Table, frozen=True, kw_only=True):
 
     src: Inside
     dest: Absolute
-    include: tuple[Text, ...] = ()
-    exclude: tuple[Text, ...] = ()
+    include: Annotated[
+        tuple[Text, ...], Meta(description="a list of patterns; only files that match one are copied")
+    ] = ()
+    exclude: Annotated[tuple[Text, ...], Meta(description="a list of patterns; files that match one are left out")] = ()
     mode: Mode | None = None
     owner: Owner = "0:0"
 
@@ -165,7 +186,10 @@ class CopyRecipe(Table, frozen=True, kw_only=True):
 class LayeringRecipe(Table, frozen=True, kw_only=True):
     """``[layering]``: how wheels are spread over layers, and over how many at most."""
 
-    strategy: Literal["size", "one", "each"] = "size"
+    strategy: Annotated[
+        Literal["size", "one", "each"],
+        Meta(description='"size" (large wheels alone), "one" (all together) or "each" (every wheel alone)'),
+    ] = "size"
     budget: Annotated[int, Meta(ge=1, le=120, description="a number of layers from 1 to 120")] = 20
 
 
@@ -174,9 +198,11 @@ class ImageRecipe(Table, frozen=True, kw_only=True):
 
     name: Name = ""
     version: Version | None = None
-    tags: tuple[Text, ...] = ()
-    base: Text = "python-3.11"
-    platforms: tuple[Text, ...] = ("linux/amd64",)
+    tags: Annotated[tuple[Text, ...], Meta(description='a list of image references such as "mypy:1.4.2"')] = ()
+    base: Annotated[Text, Meta(description="the name of a base layer, or a path to one")] = "python-3.11"
+    platforms: Annotated[tuple[Text, ...], Meta(description='a list of "linux/amd64", "linux/arm64" or both')] = (
+        "linux/amd64",
+    )
     python: PythonRecipe = PythonRecipe()
     user: UserRecipe = UserRecipe()
     config: ConfigRecipe = ConfigRecipe()

@@ -17,6 +17,9 @@ from oci_builder.digest import CHUNK
 from oci_builder.errors import DigestMismatch
 from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member
 
+_PAGE = 4096
+_GZIP = 16 + zlib.MAX_WBITS
+
 LARGE = 32 << 20
 """Bytes of content above which it is streamed: whole, it would set the peak of memory."""
 
@@ -73,7 +76,7 @@ class Sources:
             case DeflateSlice():
                 yield from _promised(self._inflated(content, what), content.expected, what)
             case Member(blob, offset, size):
-                yield from self._members(blob, offset, size)
+                yield from self._members(blob, offset, size, what)
 
     def read(self, content: Content, *, what: str) -> bytes:
         """All of a content that is known to be small. Raises DigestMismatch."""
@@ -92,20 +95,24 @@ class Sources:
             raise _damaged(what)
         yield bytes(data)
 
-    def _members(self, blob: Path, offset: int, size: int) -> Iterator[bytes]:
-        # Only what ocibuild wrote is read this way: small files of a layer in the store.
-        found = 0
+    def _members(self, blob: Path, offset: int, size: int, what: str) -> Iterator[bytes]:
+        # Only what ocibuild wrote is read this way: files of a layer in the store.
+        found, packed, inflater = 0, b"", zlib.decompressobj(_GZIP)
+        piece = min(CHUNK, size + _PAGE)
         with blob.open("rb") as stream:
             stream.seek(offset)
-            inflater = zlib.decompressobj(31)
-            while found < size and (packed := inflater.unused_data or stream.read(CHUNK)):
-                if inflater.eof:
-                    inflater = zlib.decompressobj(31)
-                data = inflater.decompress(packed)[: size - found]
+            # To the end of the last member: its CRC comes behind its content.
+            while size and (found < size or not inflater.eof) and (packed := packed or stream.read(piece)):
+                inflater = zlib.decompressobj(_GZIP) if inflater.eof else inflater
+                try:
+                    data = inflater.decompress(packed, 4 * CHUNK)
+                except zlib.error as error:
+                    raise _damaged_blob(blob, what) from error
+                packed = inflater.unconsumed_tail or inflater.unused_data
                 found += len(data)
                 yield data
-        if found != size:
-            raise DigestMismatch(str(blob), expected=f"{size} bytes at {offset}", actual=f"{found}")
+        if found != size or (size and not inflater.eof):
+            raise _damaged_blob(blob, what)
 
 
 def _pieces(view: memoryview) -> Iterator[memoryview]:
@@ -151,6 +158,15 @@ def _inflated_in_pieces(stream: memoryview, content: DeflateSlice, what: str) ->
         yield data
     if not inflater.eof or size != content.size or crc != content.crc:
         raise _damaged(what)
+
+
+def _damaged_blob(blob: Path, what: str) -> DigestMismatch:
+    return DigestMismatch(
+        what,
+        expected="the content its layer was made with",
+        actual=f"a damaged member of {blob}",
+        hint="remove that file and build again",
+    )
 
 
 def _damaged(what: str) -> DigestMismatch:

@@ -10,7 +10,7 @@ from pathlib import Path
 from packaging.tags import Tag
 from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
 
-from oci_builder.digest import Digest
+from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import DigestMismatch, ResolutionError, UnsafeArchive, WheelError
 from oci_builder.listener import Listener
 from oci_builder.store import Store
@@ -93,7 +93,7 @@ def _fetch_sdist(
 
 
 def _pin(sdist: Path, name: str, *, sources: WheelSources, store: Store, listener: Listener) -> WheelPin:
-    source = Source(filename=sdist.name, sha256=_digest(sdist))
+    source = Source(filename=sdist.name, sha256=digest_file(str(sdist))[0])
     known = _remembered(source, store)
     filename, digest, size = known or _build(sdist, source, sources=sources, store=store, listener=listener)
     found, version, _, tags = parse_wheel_filename(filename)
@@ -126,7 +126,7 @@ def _build(
     if outcome.code != 0 or len(wheels) != 1:
         said = [line.strip() for line in outcome.said.splitlines() if line.strip()]
         raise WheelError(sdist.name, "building it failed:\n  " + "\n  ".join(said[-12:]))
-    digest, size = _digest(wheels[0]), wheels[0].stat().st_size
+    digest, size = digest_file(str(wheels[0]))
     store.put_file(wheels[0], digest=digest, size=size, what=wheels[0].name)
     record = {"filename": wheels[0].name, "sha256": digest.hex, "size": size}
     store.put_record(_RECORDS, source.sha256.hex, json.dumps(record, sort_keys=True).encode())
@@ -147,8 +147,3 @@ def _remembered(source: Source, store: Store) -> tuple[str, Digest, int] | None:
     record = json.loads(data)
     digest = Digest(record["sha256"])
     return (record["filename"], digest, record["size"]) if store.has(digest, record["size"]) else None
-
-
-def _digest(path: Path) -> Digest:
-    # An sdist is small, and has just been written by us.
-    return Digest.of(path.read_bytes())

@@ -10,21 +10,27 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from oci_builder.errors import NoMatchingWheel, OcibuildError, ResolutionError, TransportError
+from oci_builder.errors import DigestMismatch, NoMatchingWheel, OcibuildError, ResolutionError, TransportError
 from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.rejected import Candidate, candidates, fitting, reasons
 from oci_builder.wheels.requirements import RequirementLine
 from oci_builder.wheels.target import Target
 
 _NO_MATCH = re.compile(r"No matching distribution found for (?P<what>.+)")
-_CONFLICT = re.compile(r"The conflict is caused by:\n(?P<lines>(?:\s+\S.*\n)+)")
+_CONFLICT = re.compile(r"The conflict is caused by:\n(?P<lines>(?:[ \t]+\S.*\n)+)")
 _CANNOT = re.compile(r"Cannot install (?P<what>.+) because these package versions have conflicting dependencies")
+_BY_LINE = re.compile(r"-[rc] (\S+ \(line \d+\))")
+_DIFFERS = re.compile(
+    r"DO NOT MATCH THE HASHES.*?\n\s+(?P<what>\S+)[^\n]*\n"
+    r"\s+Expected sha256 (?P<expected>\w+)\s+Got\s+(?P<actual>\w+)",
+    re.DOTALL,
+)
 _NETWORK = re.compile(
-    r"(?P<line>.*(?:connection broken by|Max retries exceeded|Connection (?:refused|reset)|Could not fetch URL"
+    r"(?P<line>.*(?:connection broken by|Max retries exceeded|Connection (?:refused|reset)|Could not fetch URL(?!.* 404 )"
     r"|(?:401|403|407|429|5\d\d) (?:Client|Server) Error|\b401 Error|timed out|CERTIFICATE_VERIFY_FAILED).*)"
 )
 _HASHES = re.compile(r"(?:Hashes are required|THESE PACKAGES DO NOT MATCH THE HASHES|==.*which --require-hashes)")
-_PREFIX = re.compile(r"^(?:ERROR|WARNING|CRITICAL): ")
+_PREFIX = re.compile(r"^(?:\d{4}-\S+\s+)?(?:(?:ERROR|WARNING|CRITICAL): )?")
 _SHOWN = 12
 
 
@@ -39,7 +45,9 @@ class Failure:
     sources: WheelSources
 
     def error(self) -> OcibuildError:
-        """The error to raise: NoMatchingWheel, TransportError or ResolutionError."""
+        """The error to raise: NoMatchingWheel, DigestMismatch, TransportError or ResolutionError."""
+        if mismatch := mismatch_error(self.said, hint="correct its --hash, or find out who changed the wheel"):
+            return mismatch
         found = candidates(self.log)
         if conflict := self._conflict():
             return conflict
@@ -52,7 +60,8 @@ class Failure:
     def _missing(self, what: str, found: Sequence[Candidate]) -> OcibuildError:
         name, specifier = _split(what)
         ours = [candidate for candidate in found if candidate.name == name]
-        if not ours and (network := network_error(self.said)):
+        # A page that did not come is an error for a person, and a line of the log for pip.
+        if not ours and (network := network_error(self.said) or network_error(self.log)):
             return network
         allowed = fitting(ours, specifier)
         if any(not candidate.said for candidate in allowed):
@@ -78,11 +87,16 @@ class Failure:
             return None
         causes = [" ".join(line.split()) for line in listed["lines"].splitlines()] if listed else []
         more = f" (and {len(causes) - 4} more)" if len(causes) > 4 else ""
-        why = "; ".join(causes[:4]) + more or "their dependencies contradict each other"
-        names = [_split(part)[0] for part in re.split(r",\s*|\s+and\s+", what["what"])] if what else []
-        places = ", ".join(sorted({line.place for line in self.lines if line.name in names}))
-        hint = f"relax one of them{f' ({places})' if places else ''}"
-        return ResolutionError(what["what"] if what else self._what(), why, hint=hint)
+        why = ", but ".join(causes[:4]) + more or "their dependencies contradict each other"
+        asked = self._named(what["what"]) if what else self._what()
+        names = [_split(part)[0] for part in re.split(r",\s*|\s+and\s+", asked)]
+        places = ", ".join(dict.fromkeys(line.place for line in self.lines if line.name in names))
+        return ResolutionError(asked, why, hint=f"relax one of them{f' ({places})' if places else ''}")
+
+    def _named(self, what: str) -> str:
+        """``what`` with the requirements that pip names by file and line only."""
+        texts = {f"{line.file.absolute()} (line {line.line})": line.text for line in self.lines}
+        return _BY_LINE.sub(lambda found: texts.get(found[1], found[0]), what)
 
     def _hint(self, name: str, allowed: Sequence[Candidate], why: Sequence[str]) -> str:
         folder = f"put a wheel of it into {self._folder()}"
@@ -113,12 +127,21 @@ class Failure:
         return ", ".join(sorted({str(line.file) for line in self.lines if not line.constraint}))
 
 
+def mismatch_error(said: str, *, hint: str) -> DigestMismatch | None:
+    """The error for a wheel whose bytes are not those that were asked for, None for other failures."""
+    found = _DIFFERS.search(said)
+    if not found:
+        return None
+    expected, actual = f"sha256:{found['expected']}", f"sha256:{found['actual']}"
+    return DigestMismatch(found["what"], expected=expected, actual=actual, hint=hint)
+
+
 def network_error(said: str) -> TransportError | None:
     """The error for a failure in which pip complains of the network, None for others."""
     found = _NETWORK.search(said)
     if not found:
         return None
-    line = _PREFIX.sub("", found["line"].strip())
+    line = _PREFIX.sub("", found["line"].strip()).removesuffix(" - skipping")
     url = re.search(r"https?://[^\s'\"),]+", line)
     hint = "check pip's index, proxy and credentials (pip config list), or put the wheels into the image's wheels/"
     return TransportError(url[0].rstrip(".:") if url else "the package index", line, hint=hint)

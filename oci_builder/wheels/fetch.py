@@ -14,7 +14,7 @@ from oci_builder.errors import DigestMismatch, OcibuildError, ResolutionError
 from oci_builder.listener import Listener
 from oci_builder.store import Store
 from oci_builder.wheels.build import rebuild
-from oci_builder.wheels.explain import distilled, network_error
+from oci_builder.wheels.explain import distilled, mismatch_error, network_error
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import WheelSources, for_target, run
 from oci_builder.wheels.target import Target
@@ -24,11 +24,6 @@ _AT_ONCE = 4
 
 _BEGINS = re.compile(r"(?:Downloading|Using cached) (?:\S*/)?([^/\s]+\.whl)(?: \(|$)")
 _NO_MATCH = re.compile(r"No matching distribution found for (?P<what>.+)")
-_DIFFERS = re.compile(
-    r"DO NOT MATCH THE HASHES.*?\n\s+(?P<what>\S+)[^\n]*\n"
-    r"\s+Expected sha256 (?P<expected>\w+)\s+Got\s+(?P<actual>\w+)",
-    re.DOTALL,
-)
 
 
 def fetch_wheels(
@@ -144,14 +139,9 @@ def _line(pin: WheelPin) -> str:
 
 
 def _failure(said: str, pins: Sequence[WheelPin]) -> OcibuildError:
-    if differs := _DIFFERS.search(said):
-        hint = "the index, or something on the way, gives other bytes than were locked; lock again if it may"
-        return DigestMismatch(
-            differs["what"].strip(),
-            expected=f"sha256:{differs['expected']}",
-            actual=f"sha256:{differs['actual']}",
-            hint=hint,
-        )
+    changed = "the index, or something on the way, gives other bytes than were locked; lock again if it may"
+    if mismatch := mismatch_error(said, hint=changed):
+        return mismatch
     if network := network_error(said):
         return network
     found = _NO_MATCH.search(said)

@@ -1,8 +1,8 @@
 """pylock.toml (PEP 751): the wheels of an image, for every platform it is built for, as ``packaging.pylock`` has it.
 
-Wheels are named by file name, size and digest, with ``wheels/<file>`` as their path and no URL: such a lock works behind
-every mirror, and pip and uv install from it where the folder holds the files. What only ocibuild needs stands in
-``tool.ocibuild`` tables.
+Wheels are named by file name, size and digest, with ``wheels/<file>`` as their path and no URL: such a lock works
+behind every mirror, and pip and uv install from it where the folder holds the files. What only ocibuild needs stands
+in ``tool.ocibuild`` tables.
 """
 
 from __future__ import annotations

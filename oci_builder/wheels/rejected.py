@@ -23,6 +23,7 @@ from oci_builder.wheels.target import Target
 _SKIPPED = re.compile(r"Skipping link: (?P<why>.*?): (?P<link>(?:https?|file)://\S+)")
 _FOUND = re.compile(r"Found link (?P<link>(?:https?|file)://\S+?)(?:,| \(|$)")
 _NEEDS_PYTHON = re.compile(r"Requires-Python (?P<what>\S+)$")
+_INTERPRETER = re.compile(r"(cp|py)(\d)(\d+)?\Z")
 _GLIBC = re.compile(r"manylinux_(\d+)_(\d+)_(\w+)")
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _SYSTEMS = {"win": "Windows", "macosx": "macOS", "musllinux": "musl libc", "android": "Android", "ios": "iOS"}
@@ -70,7 +71,7 @@ def reasons(found: Iterable[Candidate], target: Target, *, limit: int = 8) -> li
     newest = [candidate for candidate in newest if candidate.version == newest[0].version]
     judged = sorted((_judge(candidate, target), candidate.filename) for candidate in newest)
     lines = [f"{filename}: {' and '.join(why)}" for (_, why), filename in judged[:limit]]
-    return [*lines, f"and {len(judged) - limit} more files of that version"] if len(judged) > limit else lines
+    return [*lines, f"and {len(judged) - limit} more of that version"] if len(judged) > limit else lines
 
 
 def _judge(candidate: Candidate, target: Target) -> tuple[int, list[str]]:
@@ -94,9 +95,14 @@ def _python(tag: Tag, target: Target) -> str:
         return "is for PyPy"
     if tag.abi == f"{target.abi}t":
         return "is for the free-threaded Python"
-    if tag.interpreter == target.abi or (tag.abi in ("none", "abi3") and tag.interpreter[:2] in ("py", "cp")):
+    found = _INTERPRETER.match(tag.interpreter)
+    if tag.interpreter in (target.abi, "py3") or not found:
         return ""
-    return "is for " + re.sub(r"^cp(\d)(\d+)$", r"CPython \1.\2", tag.interpreter)
+    minor, wanted = int(found[3] or 0), f"{found[2]}.{found[3]}" if found[3] else found[2]
+    later = found[1] == "py" or tag.abi == "abi3"
+    if later and int(found[2]) == target.minor[0]:
+        return f"needs Python {wanted} or newer" if minor > target.minor[1] else ""
+    return f"is for {'Python' if found[1] == 'py' else 'CPython'} {wanted}"
 
 
 def _platform(platform: str, target: Target) -> str:

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from oci_builder.digest import digest_file
 from oci_builder.errors import NotFound, RecipeError, UnsupportedRequirement
 from oci_builder.wheels.pip import redact
 
@@ -95,7 +96,8 @@ def fingerprint(lines: Iterable[RequirementLine], *, build: Collection[str] = ()
     Comments, spacing, order and the division into files do not count; the bytes of local wheels do.
     """
     asked = [
-        [line.text, line.constraint, sorted(line.hashes), _digest(line.wheel) if line.wheel else ""] for line in lines
+        [line.text, line.constraint, sorted(line.hashes), digest_file(str(line.wheel))[0].hex if line.wheel else ""]
+        for line in lines
     ]
     document = {"lines": sorted(asked), "build": sorted(map(canonicalize_name, build)), "targets": sorted(targets)}
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
@@ -281,8 +283,3 @@ def _logical_lines(content: str) -> Iterator[tuple[int, str]]:
 def _cleaned(number: int, line: str) -> Iterator[tuple[int, str]]:
     if text := _COMMENT.sub("", line).strip():
         yield number, text
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +13,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from oci_builder.digest import Digest
-from oci_builder.errors import OcibuildError, ResolutionError, ToolFailed
+from oci_builder.digest import Digest, digest_file
+from oci_builder.errors import NoMatchingWheel, ResolutionError, ToolFailed
 from oci_builder.listener import Listener
 from oci_builder.store import Store, explained
 from oci_builder.wheels.build import build_wheels
-from oci_builder.wheels.explain import Failure
+from oci_builder.wheels.explain import Failure, network_error
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import WheelSources, for_target, run
 from oci_builder.wheels.requirements import RequirementLine, scan
@@ -93,9 +92,7 @@ def _ask_with_preference(
         limits = (*request.constraints, *_constraints_file(request.scratch / "preferred.txt", text))
         try:
             return _ask(replace(request, constraints=limits))
-        except (OcibuildError, ResolutionError) as error:
-            if isinstance(error, ToolFailed):
-                raise
+        except (NoMatchingWheel, ResolutionError):
             listener.note("the locked versions no longer fit together; choosing all of them anew")
     return _ask(request)
 
@@ -108,6 +105,9 @@ def _ask(request: _Request) -> list[dict[str, Any]]:
     outcome = run([*arguments, "--quiet"], sources=request.sources, markers=markers, folder=folder)
     if outcome.code == 0:
         return _installs(report)
+    if "(from versions: none)" in outcome.said and (network := network_error(outcome.said)):
+        # Nothing more would be learnt, and pip's retries take their time.
+        raise network
     again = run([*arguments, f"--log={log}"], sources=request.sources, markers=markers, folder=folder)
     if again.code == 0:
         return _installs(report)
@@ -152,8 +152,8 @@ def _digest(info: Mapping[str, Any], name: str) -> Digest:
     if found:
         return Digest.parse(f"sha256:{found}")
     if path := _local(info["url"]):
-        with explained(path), path.open("rb") as stream:
-            return Digest(hashlib.file_digest(stream, "sha256").hexdigest())
+        with explained(path):
+            return digest_file(str(path))[0]
     raise ResolutionError(
         name, "the index gives no sha256 for its wheel", hint="put the wheel into the image's wheels/"
     )

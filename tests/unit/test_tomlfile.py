@@ -113,3 +113,8 @@ def test_a_problem_found_after_loading_gets_its_file_and_line(tmp_path: Path) ->
     error = misplaced(path, BadKey("names[1]", "there is no b"))
     assert str(error) == f"{path}:2: names[1]: there is no b"
     assert misplaced(tmp_path / "gone.toml", BadKey("names", "no")).line is None
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "9" * 5000])
+def test_text_made_to_break_a_parser_is_refused_like_any_other(text: str) -> None:
+    assert "not TOML" in refused(text).why

@@ -1,0 +1,54 @@
+"""The reference image, built once for all tests that look at it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from oci_builder.cli import main
+from tests.support.engines import DockerLike
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this test run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+
+@pytest.fixture(scope="session")
+def cache() -> list[str]:
+    """The flags for the cache: the user's own, so that a second run fetches nothing."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def mypy_tar(shared: Path, cache: list[str]) -> Path:
+    """``build/mypy`` as its users build it: amd64, from its lock."""
+    path = shared / "mypy.tar"
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            build("mypy", "--out", str(path), "--platform", "linux/amd64", *cache)
+    return path
+
+
+@pytest.fixture(scope="session")
+def mypy(mypy_tar: Path, docker: DockerLike) -> str:
+    """The reference image, loaded into the distribution's docker."""
+    return docker.load(mypy_tar)
+
+
+def build(name: str, *flags: str, project: Path = ROOT) -> str:
+    """Run ``ocibuild build`` in this process; what it says on stderr. Fails the test unless it exits 0."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        code = main(["build", name, "--project-dir", str(project), "--progress", "plain", *flags])
+    assert code == 0, said.getvalue()
+    return said.getvalue()

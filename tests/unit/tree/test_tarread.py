@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from oci_builder.errors import UnsafeArchive
+from oci_builder.tree.tarread import check_archive
+from tests.support.sdists import symlink, write_tar
+
+
+def device(name: str) -> tarfile.TarInfo:
+    header = tarfile.TarInfo(name)
+    header.type = tarfile.CHRTYPE
+    return header
+
+
+def fifo(name: str) -> tarfile.TarInfo:
+    header = tarfile.TarInfo(name)
+    header.type = tarfile.FIFOTYPE
+    return header
+
+
+def test_a_plain_archive_passes_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar.gz", {"a/x": "1", "a/y": "2"}, [symlink("a/z", "x")])
+    check_archive(path, max_members=3, max_bytes=2)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "files, more",
+    [
+        ({"../x": "1"}, []),
+        ({"/x": "1"}, []),
+        ({"a/../../x": "1"}, []),
+        ({}, [symlink("a", "/etc")]),
+        ({}, [symlink("a", "../x")]),
+        # The chain that gets out of TarSafe alone.
+        ({}, [symlink("a", "."), symlink("b", "a/.."), tarfile.TarInfo("b/evil")]),
+        ({}, [device("null")]),
+        ({}, [fifo("pipe")]),
+    ],
+)
+def test_what_would_land_outside_or_is_no_file_is_refused(
+    tmp_path: Path, files: dict[str, str], more: list[tarfile.TarInfo]
+) -> None:
+    path = write_tar(tmp_path / "inner" / "a.tar.gz", files, more)
+    with pytest.raises(UnsafeArchive, match=r"a\.tar\.gz"):
+        check_archive(path, max_members=10, max_bytes=100_000)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["inner"]
+
+
+def test_limits_of_members_and_bytes_are_kept(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar.gz", {"x": "1" * 1000, "y": ""})
+    with pytest.raises(UnsafeArchive, match="more than 1 members"):
+        check_archive(path, max_members=1, max_bytes=10_000_000)
+    with pytest.raises(UnsafeArchive, match="more than 999 bytes"):
+        check_archive(path, max_members=10, max_bytes=999)
+
+
+def test_a_bomb_is_noticed_before_it_is_unpacked(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar.gz", {"x": b"\0" * 10_000_000})
+    with pytest.raises(UnsafeArchive, match="unpacks to more than"):
+        check_archive(path, max_members=10, max_bytes=100_000)
+
+
+@pytest.mark.parametrize("content", [b"", b"not gzip at all", b"\x1f\x8b\x08\0\0\0\0\0\0\xffcut"])
+def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(content)
+    with pytest.raises(UnsafeArchive):
+        check_archive(path, max_members=10, max_bytes=100_000)
