@@ -100,16 +100,18 @@ def _read_index(archive: Archive, findings: Findings) -> list[Named]:
 
 
 def _image_manifests(values: object, findings: Findings) -> Iterator[Named]:
-    first: Digest | None = None
+    first: Named | None = None
     for value in values if isinstance(values, list) else ():
         only_known(as_object(value), _DESCRIPTOR_KEYS, "index.json: a descriptor", findings)
     for named in read_descriptors(values, "index.json", findings):
         if named.media_type not in _FAMILIES:
             findings.add(f"index.json: {named.digest} is a {named.media_type}, and only image manifests are checked")
-        elif first not in (None, named.digest):
-            findings.add(f"index.json: more than one image: {first} and {named.digest}; only the first is checked")
+        elif first is not None and first.digest != named.digest:
+            findings.add(f"index.json: more than one image: {first.digest} and {named.digest}; only one is checked")
         else:
-            first = named.digest
+            first = first or named
+            if (first.size, first.media_type) != (named.size, named.media_type):
+                findings.add(f"index.json: two descriptors of {named.digest} differ in size or media type")
             yield named
 
 

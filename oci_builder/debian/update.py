@@ -11,7 +11,7 @@ from oci_builder.debian.recipe import LayerRecipe, Suite
 from oci_builder.debian.signed import Release, verify_release
 from oci_builder.debian.sources import ArchiveSource, reason
 from oci_builder.debian.versions import satisfies, upstream, version_key
-from oci_builder.errors import OcibuildError, PackageError, PackageUnavailable, StaleLock
+from oci_builder.errors import ArchiveIndexError, OcibuildError, PackageError, PackageUnavailable, StaleLock
 from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
 
@@ -26,10 +26,12 @@ def update(
     keys: Sequence[Path],
     now: int,
     listener: Listener,
+    after: RootfsLock | None = None,
 ) -> RootfsLock:
     """The recipe's packages in their newest versions, by the first of ``sources`` whose signed indexes hold.
 
-    ``now`` is in seconds since 1970. Raises ArchiveIndexError, TransportError or ToolFailed if no source serves;
+    ``now`` is in seconds since 1970. An index older than the one ``after`` was made from does not hold: an old
+    signature stays good for ever, and whoever replays it brings back what was repaired since. Raises ArchiveIndexError, TransportError or ToolFailed if no source serves;
     PackageError when a package, or something one of them depends on, is not to be had.
     """
     tried: list[OcibuildError] = []
@@ -37,6 +39,7 @@ def update(
         listener.advance(source.name, 0, None)
         try:
             indexes = _indexes(recipe, platform.architecture, source, keys=keys, now=now)
+            _check_no_older([release for release, _ in indexes], after)
         except OcibuildError as error:
             tried.append(error)
             continue
@@ -61,6 +64,15 @@ def _indexes(
         index = source.packages_index(release, architecture)
         found.append((release, [fields for fields in stanzas(index, wanted) if _fits(fields, architecture)]))
     return found
+
+
+def _check_no_older(releases: Sequence[Release], after: RootfsLock | None) -> None:
+    dates = {(pin.archive, pin.suite): int(pin.date.timestamp()) for pin in after.suites} if after else {}
+    for release in releases:
+        locked = dates.get((release.suite.archive, release.suite.name), 0)
+        if release.date < locked:
+            why = f"signed {moment(release.date):%Y-%m-%d}, before the lock's own index of {moment(locked):%Y-%m-%d}"
+            raise ArchiveIndexError(str(release.suite), why, hint="the mirror is behind; take another one")
 
 
 def _fits(fields: Stanza, architecture: str) -> bool:

@@ -26,8 +26,8 @@ _DIFFERS = re.compile(
     re.DOTALL,
 )
 _NETWORK = re.compile(
-    r"(?P<line>.*(?:connection broken by|Max retries exceeded|Connection (?:refused|reset)|Could not fetch URL(?!.* 404 )"
-    r"|(?:401|403|407|429|5\d\d) (?:Client|Server) Error|\b401 Error|timed out|CERTIFICATE_VERIFY_FAILED).*)"
+    r"(?P<line>.*(?:connection broken by|Max retries exceeded|Connection (?:refused|reset)"
+    r"|Could not fetch URL(?!.* 404 )|(?:401|403|407|429|5\d\d) (?:Client|Server) Error|\b401 Error|timed out|CERTIFICATE_VERIFY_FAILED).*)"
 )
 _HASHES = re.compile(r"(?:Hashes are required|THESE PACKAGES DO NOT MATCH THE HASHES|==.*which --require-hashes)")
 _PREFIX = re.compile(r"^(?:\d{4}-\S+\s+)?(?:(?:ERROR|WARNING|CRITICAL): )?")

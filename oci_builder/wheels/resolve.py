@@ -58,8 +58,9 @@ def resolve(
     """The wheels that ``requirements`` mean on ``target``, sorted by name; nothing depends on this host.
 
     Versions of ``preferred`` pins are kept where the requirements still allow them. Projects named in ``build`` are
-    built from their sdist, and must come out as pure wheels. Sizes are unknown but for wheels that are in the store
-    already: see ``fetch.sized``.
+    built from their sdist, and must come out as pure wheels. A size is known when a preferred pin tells it or the
+    wheel was local: pip does not pass on what an index says, and what the store happens to hold must not show in a
+    lock. ``fetch.sized`` fills it in.
 
     Raises UnsupportedRequirement, RecipeError, NotFound (from ``scan``); NoMatchingWheel; ResolutionError;
     TransportError; UnsafeArchive and WheelError for what is built; ToolFailed.
@@ -80,7 +81,8 @@ def resolve(
         items = _ask_with_preference(request, preferred, set(built), listener)
         pins = [_pin(item, target, built, store) for item in items]
         _note_yanked(items, listener)
-    return tuple(sorted(pins, key=lambda pin: pin.name))
+    sizes = {pin.sha256: pin.size for pin in preferred}
+    return tuple(sorted((replace(pin, size=sizes.get(pin.sha256, pin.size)) for pin in pins), key=lambda pin: pin.name))
 
 
 def _ask_with_preference(
@@ -133,15 +135,18 @@ def _pin(item: Mapping[str, Any], target: Target, built: Mapping[str, WheelPin],
     digest = _digest(info, name)
     _check_fits(filename, name, target)
     direct = json.dumps(_placeless(info), sort_keys=True) if item["is_direct"] else None
+    size = None
     if item["is_direct"] and (path := _local(info["url"])):
         # No index has it: what is in the store now is what will be installed.
-        store.put_file(path, digest=digest, size=path.stat().st_size, what=filename)
+        with explained(path):
+            size = path.stat().st_size
+        store.put_file(path, digest=digest, size=size, what=filename)
     return WheelPin(
         name=name,
         version=str(Version(metadata["version"])),
         filename=filename,
         sha256=digest,
-        size=store.path(digest).stat().st_size if store.has(digest) else None,
+        size=size,
         requested=item["requested"],
         direct_url=direct,
     )

@@ -31,7 +31,10 @@ pytestmark = pytest.mark.real
 LAYERS = Path(__file__).parents[2] / "layers"
 HOST = Platform.parse(os.uname().machine)
 NOBODY = 65534
-MODULES = "ssl sqlite3 ctypes lzma bz2 curses readline decimal uuid zoneinfo dbm.ndbm hashlib multiprocessing".split()
+MODULES = [
+    *("ssl", "sqlite3", "ctypes", "lzma", "bz2", "curses", "readline", "decimal", "uuid", "zoneinfo", "dbm.ndbm"),
+    *("hashlib", "multiprocessing"),
+]
 HELPER = "/usr/lib/apt/apt-helper"
 
 
@@ -64,7 +67,7 @@ def root(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(root: Path, *command: str) -> str:
-    env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+    env = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
     done = subprocess.run(["chroot", str(root), *command], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -163,7 +166,7 @@ def as_nobody(code: str, *arguments: str) -> str:
     drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     path = os.pathsep.join([str(LAYERS.parent), *(part for part in sys.path if part.endswith("site-packages"))])
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": path, "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"}
-    minor = "%d.%d" % sys.version_info[:2]
+    minor = f"{sys.version_info[0]}.{sys.version_info[1]}"
     for program in (sys.executable, f"/usr/bin/python{minor}"):
         able = subprocess.run(
             [*drop, program, "-c", "import oci_builder.bases"], env=env, capture_output=True, check=False

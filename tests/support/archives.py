@@ -31,7 +31,7 @@ def member(
 
 def folder(name: str, **fields: Json) -> tuple[tarfile.TarInfo, bytes]:
     """A directory member."""
-    return member(name, tarfile.DIRTYPE, **({"mode": 0o755} | fields))
+    return member(name, tarfile.DIRTYPE, mode=fields.pop("mode", 0o755), **fields)
 
 
 def make_tar(*members: tuple[tarfile.TarInfo, bytes], form: int = tarfile.PAX_FORMAT, **options: Json) -> bytes:
@@ -64,7 +64,7 @@ class HandMade:
         layers = [_keep(blob + self.behind_gzip, self.media_type, blobs) for blob in packed]
         config = self._config(packed)
         self.change_config(config)
-        manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": _keep(_json(config), CONFIG, blobs)}
+        manifest: Json = {"schemaVersion": 2, "mediaType": MANIFEST, "config": _keep(_json(config), CONFIG, blobs)}
         manifest["layers"] = layers
         docker: Json = [{"Config": _path(manifest["config"]), "RepoTags": ["x:1"], "Layers": [*map(_path, layers)]}]
         self.change_manifest(manifest)

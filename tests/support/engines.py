@@ -39,14 +39,17 @@ def call(*argv: str | Path, path: str = _DEBIAN, check: bool = True) -> Result:
 
 
 class DockerLike:
-    """An engine driven through docker's command line, or podman's, which is the same for what is needed here."""
+    """An engine driven through docker's command line, or podman's, which is the same for what is needed here.
+
+    ``command`` is what stands before every subcommand.
+    """
 
     def __init__(self, *command: str | Path, path: str = _DEBIAN, run_options: Sequence[str] = ()) -> None:
-        self._command, self._path, self._run_options = command, path, run_options
+        self.command, self._path, self._run_options = command, path, run_options
 
     def call(self, *argv: str | Path, check: bool = True) -> Result:
         """Run a command of the engine. Raises EngineFailed."""
-        return call(*self._command, *argv, path=self._path, check=check)
+        return call(*self.command, *argv, path=self._path, check=check)
 
     def load(self, archive: Path) -> str:
         """Load an image file; what the engine calls the image then (the last name, or its ID)."""
@@ -162,7 +165,7 @@ def containerd(newest: Path | None = None) -> Iterator[Containerd]:
 def podman() -> Iterator[DockerLike]:
     """A podman with storage of its own; it needs no daemon."""
     with _folder() as folder:
-        options = ["--root", folder / "r", "--runroot", folder / "t", "--tmpdir", folder / "m"]
+        options: list[str | Path] = ["--root", folder / "r", "--runroot", folder / "t", "--tmpdir", folder / "m"]
         options += ["--cgroup-manager=cgroupfs", "--events-backend=file", "--storage-driver=overlay"]
         # crun refuses machines with both versions of cgroups.
         options += ["--runtime=/usr/sbin/runc"]

@@ -12,7 +12,7 @@ from oci_builder.debian.lock import RootfsLock
 from oci_builder.debian.recipe import key_files, load_layer
 from oci_builder.debian.sources import ArchiveSource, DebFolder, Mirror, fetch_packages
 from oci_builder.debian.update import check_lock, update
-from oci_builder.errors import PackageError, PackageUnavailable, StaleLock, TransportError
+from oci_builder.errors import ArchiveIndexError, PackageError, PackageUnavailable, StaleLock, TransportError
 from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
 from oci_builder.store import Store
@@ -112,6 +112,17 @@ def test_the_next_source_serves_when_one_fails(tmp_path: Path, server: WebServer
     debs = small_base()
     write_mirror(tmp_path / "mirror", debs)
     assert resolved(tmp_path, debs, DebFolder(tmp_path), mirror(server)).version("tzdata") == "1.0-1"
+
+
+def test_an_index_older_than_the_locks_own_is_refused(tmp_path: Path, server: WebServer) -> None:
+    debs = small_base()
+    write_mirror(tmp_path / "mirror", debs)
+    lock = resolved(tmp_path, debs, mirror(server))
+    write_suite(tmp_path / "mirror", "debian", "bookworm", debs, date=int(time.time()) - 86400)
+    folder = tmp_path / "tiny"
+    recipe, keys = load_layer(folder), key_files(folder)
+    with pytest.raises(ArchiveIndexError, match="before the lock's own index"):
+        update(recipe, AMD64, [mirror(server)], keys=keys, now=int(time.time()), after=lock, listener=Silent())
 
 
 def test_all_that_was_tried_is_said(tmp_path: Path, server: WebServer) -> None:

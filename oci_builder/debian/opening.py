@@ -1,0 +1,250 @@
+"""A base on its way to be opened: its layer from the store, or made of packages from wherever they can be had."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from oci_builder.bytecode import Compiler
+from oci_builder.debian import rootfs
+from oci_builder.debian.apt import Apt
+from oci_builder.debian.interpreter import spool
+from oci_builder.debian.lock import RootfsLock, changes, decode, encode, lock_path, read_lock
+from oci_builder.debian.recipe import LayerRecipe, key_files, load_layer
+from oci_builder.debian.sources import ArchiveSource, DebFolder, Mirror, fetch_packages
+from oci_builder.debian.update import check_lock, update
+from oci_builder.errors import InvalidValue, OcibuildError, PackageUnavailable, StaleLock, ToolFailed
+from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
+from oci_builder.listener import Listener
+from oci_builder.platforms import Platform
+from oci_builder.store import Store
+from oci_builder.tree.content import Sources
+from oci_builder.tree.tree import Tree
+
+_RENEWED = "renewed-lock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supply:
+    """Where packages may come from, and the clock that judges signatures (seconds since 1970).
+
+    ``mirrors`` are addresses of mirrors, tried after this machine's apt-get and before the recipe's; ``debs`` is a
+    folder of .deb files looked in first. ``locked`` forbids any other version than the lock's.
+    """
+
+    now: int
+    mirrors: Sequence[str] = ()
+    debs: Path | None = None
+    offline: bool = False
+    locked: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A base whose layer is in the store, and the lock it really follows."""
+
+    recipe: LayerRecipe
+    lock: RootfsLock
+    layer: Layer
+
+    @property
+    def python(self) -> str:
+        """The version of the package the interpreter is from: bases with the same one compile alike."""
+        return interpreter_version(self.recipe, self.lock)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """One base on one platform, on its way to be opened."""
+
+    folder: Path
+    platform: Platform
+    store: Store
+    supply: Supply
+    listener: Listener
+
+    def opened(self) -> Opened:
+        """The base, built if the store does not have it.
+
+        Raises RecipeError, StaleLock, PackageUnavailable, PackageError, ToolFailed and what reading packages raises.
+        """
+        recipe = load_layer(self.folder)
+        path = lock_path(self.folder, self.platform)
+        shipped = read_lock(path)
+        check_lock(recipe, shipped, what=str(path))
+        lock, layer = shipped, self._found(recipe, shipped)
+        if layer is None and not self.supply.locked:
+            lock = self._remembered(shipped) or shipped
+            layer = self._found(recipe, lock)
+        if layer is None:
+            lock = self._fetched(recipe, shipped, lock)
+            layer = self._found(recipe, lock) or self._built(recipe, lock)
+        if lock is not shipped:
+            self._say(shipped, lock)
+        return Opened(recipe=recipe, lock=lock, layer=layer)
+
+    def renewed(self) -> RootfsLock:
+        """The lock that today's signed indexes give; nothing is written. Raises what ``update`` raises."""
+        recipe = load_layer(self.folder)
+        path = lock_path(self.folder, self.platform)
+        old = read_lock(path) if path.exists() else None
+        with self._sources(recipe) as sources:
+            return self._resolve(recipe, sources, after=old)
+
+    def _key(self, recipe: LayerRecipe, lock: RootfsLock, compiler: str) -> LayerKey:
+        source = msgspec.structs.replace(recipe.source, mirrors=())
+        decides = msgspec.structs.replace(recipe, source=source, summary="", env={})
+        return LayerKey.of(
+            kind="debian rootfs",
+            name=self.folder.name,
+            rootfs=rootfs.FORMAT,
+            platform=str(self.platform),
+            recipe=msgspec.to_builtins(decides),
+            packages=sorted([pin.name, pin.version, pin.sha256] for pin in lock.packages),
+            bytecode=compiler,
+        )
+
+    def _found(self, recipe: LayerRecipe, lock: RootfsLock) -> Layer | None:
+        return find(self._key(recipe, lock, interpreter_version(recipe, lock)), self.store)
+
+    def _remembered(self, shipped: RootfsLock) -> RootfsLock | None:
+        data = self.store.record(_RENEWED, shipped.digest.hex)
+        if data is None:
+            return None
+        try:
+            return decode(data, what="the store's record of a lock")
+        except StaleLock:
+            self.store.drop_record(_RENEWED, shipped.digest.hex)
+            return None
+
+    def _fetched(self, recipe: LayerRecipe, shipped: RootfsLock, lock: RootfsLock) -> RootfsLock:
+        """``lock``, or what replaces it, once all its packages are in the store."""
+        with self._sources(recipe) as sources:
+            try:
+                fetch_packages(lock.packages, sources, store=self.store, listener=self.listener)
+                return lock
+            except PackageUnavailable as error:
+                if self.supply.offline:
+                    error.hint = (
+                        "not in the store; build once online, or put its .deb file into a folder debs beside image.toml"
+                    )
+                    raise
+                if self.supply.locked:
+                    error.hint = f"if it was superseded: ocibuild base update {self.folder.name}"
+                    raise
+                return self._replaced(recipe, shipped, lock, sources, error)
+
+    def _replaced(
+        self,
+        recipe: LayerRecipe,
+        shipped: RootfsLock,
+        lock: RootfsLock,
+        sources: Sequence[ArchiveSource],
+        missing: PackageUnavailable,
+    ) -> RootfsLock:
+        try:
+            renewed = self._resolve(recipe, sources, after=lock)
+        except OcibuildError as error:
+            missing.hint = f"nor do the signed indexes help ({error}); name a mirror with --mirror".replace("\n", " ")
+            raise missing from error
+        if renewed.packages == lock.packages:
+            # Nothing newer: the packages exist and cannot be had.
+            missing.hint = "the archives still list it; try again, or name another mirror with --mirror"
+            raise missing
+        fetch_packages(renewed.packages, sources, store=self.store, listener=self.listener)
+        self.store.put_record(_RENEWED, shipped.digest.hex, encode(renewed))
+        return renewed
+
+    def _resolve(
+        self, recipe: LayerRecipe, sources: Sequence[ArchiveSource], *, after: RootfsLock | None
+    ) -> RootfsLock:
+        keys, now = key_files(self.folder), self.supply.now
+        return update(recipe, self.platform, sources, keys=keys, now=now, after=after, listener=self.listener)
+
+    def _say(self, shipped: RootfsLock, lock: RootfsLock) -> None:
+        lines = changes(shipped, lock)
+        shown = ", ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")
+        name = self.folder.name
+        self.listener.note(
+            f"{name}: packages of its lock were superseded: {shown}; to keep that: ocibuild base update {name}"
+        )
+
+    @contextlib.contextmanager
+    def _sources(self, recipe: LayerRecipe) -> Iterator[list[ArchiveSource]]:
+        found: list[ArchiveSource] = [DebFolder(self.supply.debs)] if self.supply.debs is not None else []
+        if self.supply.offline:
+            yield found
+            return
+        suites = recipe.source.suite_list()
+        archives = sorted({suite.archive for suite in suites})
+        with self.store.scratch() as folder:
+            found.append(Apt(suites, self.platform.architecture, folder))
+            found += [Mirror(url, archives) for url in (*self.supply.mirrors, *recipe.source.mirrors)]
+            yield found
+
+    def _built(self, recipe: LayerRecipe, lock: RootfsLock) -> Layer:
+        with self.store.scratch() as spooled:
+            compiler = _Compilers(self, recipe, lock)
+            entries = rootfs.entries(
+                recipe, lock, self.platform, store=self.store, spool=spooled, compilers=compiler.open
+            )
+            holds = tuple(str(pin) for pin in lock.packages)
+            layer = write_layer(Tree(entries), self.store, created_by=f"ocibuild base {self.folder.name}", holds=holds)
+        keep(layer, self._key(recipe, lock, compiler.used), self.store)
+        return layer
+
+
+class _Compilers:
+    """Who compiles a base's standard library; ``used`` is the version that did, empty where none could."""
+
+    def __init__(self, opening: Opening, recipe: LayerRecipe, lock: RootfsLock) -> None:
+        self._opening, self._recipe, self._wanted = opening, recipe, interpreter_version(recipe, lock)
+        self.used = ""
+
+    @contextlib.contextmanager
+    def open(self, tree: Tree, sources: Sources) -> Iterator[Compiler | None]:
+        """The compiler of ``tree`` itself, or that of the same recipe on this machine's CPU."""
+        opening = self._opening
+        running = tree
+        if opening.platform != host_platform():
+            other = self._neighbour()
+            if other is None or other.python != self._wanted:
+                opening.listener.note(
+                    f"{opening.folder.name}: this machine has no Python {self._wanted} to run, "
+                    f"so the {opening.platform} base comes without bytecode and starts slower"
+                )
+                yield None
+                return
+            running = other.layer.tree(opening.store)
+        self.used = self._wanted
+        with opening.store.scratch() as folder:
+            minor, machine = self._recipe.python.minor, host_platform().machine
+            started = spool(running, folder, minor=minor, machine=machine, sources=sources)
+            with Compiler(started.argv, started.env) as compiler:
+                yield compiler
+
+    def _neighbour(self) -> Opened | None:
+        opening = self._opening
+        try:
+            return replace(opening, platform=host_platform()).opened()
+        except OcibuildError:
+            return None
+
+
+def interpreter_version(recipe: LayerRecipe, lock: RootfsLock) -> str:
+    """The version of the package the base's Python is from: what bytecode depends on."""
+    return lock.version(f"python{recipe.python.minor}")
+
+
+def host_platform() -> Platform:
+    """The platform of this machine. Raises ToolFailed where no base could run."""
+    machine = os.uname().machine
+    try:
+        return Platform.parse(machine)
+    except InvalidValue as error:
+        raise ToolFailed("the base's Python", f"no base runs on this machine's CPU, {machine}") from error

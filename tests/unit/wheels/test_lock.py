@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from packaging.pylock import Pylock
+
+from oci_builder.digest import Digest
+from oci_builder.errors import NotFound, RecipeError, StaleLock, UnsupportedRequirement
+from oci_builder.platforms import ARM64
+from oci_builder.wheels.lock import WheelLock, changes, encode, parse, read
+from oci_builder.wheels.pins import Source, WheelPin
+from tests.support.targets import TARGET
+
+ON_ARM = replace(TARGET, platform=ARM64)
+PATH = Path("build/demo/pylock.toml")
+
+
+def pin(name: str, version: str = "1.0", tag: str = "py3-none-any", **fields: object) -> WheelPin:
+    filename = f"{name.replace('-', '_')}-{version}-{tag}.whl"
+    made = WheelPin(
+        name=name, version=version, filename=filename, sha256=Digest.of(filename.encode()), size=7, requested=False
+    )
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+PURE = pin("pure", requested=True)
+INTEL = pin("fast", "2.0", "cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64")
+ARM = pin("fast", "2.0", "cp311-cp311-manylinux_2_28_aarch64")
+
+
+def lock_of(*pins: WheelPin, **fields: str) -> WheelLock:
+    return parse(encode({TARGET: pins}, fingerprint="f", **fields), path=PATH)
+
+
+def test_what_is_written_is_read_back_for_every_target() -> None:
+    odd = pin("odd-one", direct_url='{"url": "https://files.example/\\"é\\u0001\x7f"}', size=None)
+    built = pin("old", built_from=Source(filename="old-1.0.tar.gz", sha256=Digest.of(b"old")))
+    only_arm = pin("only-arm", requested=True)
+    pins = {TARGET: (INTEL, odd, built, PURE), ON_ARM: (ARM, only_arm, PURE)}
+    lock = parse(encode(pins, fingerprint="f00", base="b45e"), path=PATH)
+    for target, chosen in pins.items():
+        assert lock.select(target) == tuple(sorted(chosen, key=lambda one: one.name))
+    assert (lock.fingerprint, lock.base) == ("f00", "b45e")
+    assert lock.targets == (str(TARGET), str(ON_ARM))
+
+
+def test_the_same_pins_in_another_order_give_the_same_bytes() -> None:
+    one = encode({TARGET: (PURE, INTEL), ON_ARM: (ARM, PURE)}, fingerprint="f")
+    two = encode({ON_ARM: (PURE, ARM), TARGET: (INTEL, PURE)}, fingerprint="f")
+    assert one == two
+
+
+def test_the_file_is_a_valid_pylock_without_urls() -> None:
+    text = encode({TARGET: (PURE, INTEL), ON_ARM: (ARM, PURE)}, fingerprint="f").decode()
+    assert "://" not in text
+    document = Pylock.from_dict(tomllib.loads(text))
+    assert [package.name for package in document.packages] == ["fast", "pure"]
+    fast = document.packages[0]
+    assert [wheel.path for wheel in fast.wheels or ()] == [f"wheels/{ARM.filename}", f"wheels/{INTEL.filename}"]
+    assert fast.marker is None
+
+
+def test_a_project_of_one_platform_has_a_marker() -> None:
+    document = parse(encode({TARGET: (PURE, INTEL), ON_ARM: (PURE,)}, fingerprint="f"), path=PATH).document
+    assert str(document.packages[0].marker) == 'sys_platform == "linux" and platform_machine == "x86_64"'
+
+
+def test_versions_may_differ_between_platforms() -> None:
+    older = pin("pure", "0.9", requested=True)
+    lock = parse(encode({TARGET: (PURE,), ON_ARM: (older,)}, fingerprint="f"), path=PATH)
+    assert (lock.select(TARGET), lock.select(ON_ARM)) == ((PURE,), (older,))
+
+
+def test_two_pythons_on_one_platform_are_told_apart() -> None:
+    newer = replace(TARGET, promise=replace(TARGET.promise, version="3.12.1"))
+    later = pin("fast", "2.0", "cp312-cp312-manylinux_2_17_x86_64")
+    backport = pin("backport")
+    lock = parse(encode({TARGET: (INTEL, backport), newer: (later,)}, fingerprint="f"), path=PATH)
+    assert (lock.select(TARGET), lock.select(newer)) == ((backport, INTEL), (later,))
+
+
+def test_a_later_patch_release_of_python_can_use_the_lock() -> None:
+    later = replace(TARGET, promise=replace(TARGET.promise, version="3.11.9"))
+    assert lock_of(PURE).select(later) == (PURE,)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        ON_ARM,
+        replace(TARGET, promise=replace(TARGET.promise, version="3.12.1")),
+        replace(TARGET, promise=replace(TARGET.promise, version="3.11.1")),
+        replace(TARGET, promise=replace(TARGET.promise, glibc=(2, 12))),
+    ],
+    ids=str,
+)
+def test_a_lock_for_another_target_is_stale_and_says_what_it_was_made_for(target: object) -> None:
+    with pytest.raises(StaleLock, match="made for Python 3.11.2, glibc 2.36, linux/amd64") as caught:
+        lock_of(PURE, INTEL).select(target)  # type: ignore[arg-type]
+    assert "ocibuild lock" in (caught.value.hint or "")
+
+
+def test_a_lock_of_another_tool_is_read() -> None:
+    text = """
+lock-version = "1.0"
+created-by = "another tool"
+[[packages]]
+name = "pure"
+version = "1.0"
+index = "https://index.example/simple"
+sdist = {url = "https://files.example/pure-1.0.tar.gz", hashes = {sha256 = "00"}}
+[[packages.wheels]]
+url = "https://files.example/pure-1.0-py3-none-any.whl"
+hashes = {sha256 = "HASH"}
+""".replace("HASH", PURE.sha256.hex)
+    lock = parse(text.encode(), path=PATH)
+    assert lock.select(TARGET) == (replace(PURE, size=None, requested=False),)
+    assert lock.fingerprint == ""
+
+
+FOREIGN = 'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "a"\nversion = "1"\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FOREIGN + 'sdist = {path = "a-1.tar.gz", hashes = {sha256 = "00"}}\n',
+        FOREIGN + 'vcs = {type = "git", url = "https://host.example/a.git", commit-id = "00"}\n',
+        FOREIGN + 'directory = {path = "."}\n',
+    ],
+)
+def test_a_locked_package_without_a_wheel_is_refused(text: str) -> None:
+    with pytest.raises(UnsupportedRequirement, match="no wheel"):
+        parse(text.encode(), path=PATH).select(TARGET)
+
+
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        ("not toml", "not TOML"),
+        ("\xff", "not TOML"),
+        ("", "Missing required value"),
+        ('lock-version = "2.0"\ncreated-by = "x"\npackages = []\n', "not supported"),
+        (FOREIGN + 'wheels = [{name = "b-1-py3-none-any.whl", path = "b", hashes = {sha256 = "00"}}]\n', "consistent"),
+        (
+            FOREIGN + 'wheels = [{name = "a-1-py3-none-x/../y.whl", path = "b", hashes = {sha256 = "00"}}]\n',
+            "file name",
+        ),
+    ],
+)
+def test_what_is_no_lock_is_refused(text: str, why: str) -> None:
+    with pytest.raises(RecipeError, match=why) as caught:
+        parse(text.encode("latin-1"), path=PATH)
+    assert caught.value.file == str(PATH)
+
+
+@pytest.mark.parametrize("hashes", ['{md5 = "00"}', '{sha256 = "short"}'])
+def test_a_wheel_without_a_sha256_is_refused(hashes: str) -> None:
+    text = FOREIGN + f'wheels = [{{name = "a-1-py3-none-any.whl", path = "b", hashes = {hashes}}}]\n'
+    with pytest.raises(RecipeError, match="no sha256"):
+        parse(text.encode(), path=PATH).select(TARGET)
+
+
+def test_a_missing_lock_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"pylock\.toml"):
+        read(tmp_path / "pylock.toml")
+
+
+def test_changes_are_told_a_line_for_each_project() -> None:
+    old = lock_of(pin("gone"), pin("moved", "1.0"), pin("same"), pin("rebuilt", sha256=Digest.of(b"1")))
+    new = lock_of(pin("moved", "1.1"), pin("new"), pin("rebuilt", sha256=Digest.of(b"2")), pin("same"))
+    assert changes(old, new) == ["- gone 1.0", "moved 1.0 → 1.1", "+ new 1.0", "rebuilt 1.0: other files"]
+    assert changes(None, lock_of(PURE)) == ["+ pure 1.0"]
+    assert changes(new, new) == []
