@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oci_builder.debian.interpreter import Interpreter, spool
-from oci_builder.debian.lock import RootfsLock
-from oci_builder.debian.opening import Opened, Opening, Supply, host_platform
-from oci_builder.debian.recipe import LayerRecipe
+from oci_builder.debian.lock import Pin, RootfsLock, encode, lock_path, read_lock
+from oci_builder.debian.opening import Opened, Opening, Supply, host_platform, renewed_name
+from oci_builder.debian.recipe import LayerRecipe, load_layer
 from oci_builder.digest import Digest
 from oci_builder.errors import ToolFailed
 from oci_builder.layer import Layer
@@ -36,6 +36,53 @@ class Base:
     env: Mapping[str, str]
     python: str
     """The version of the package the interpreter is from: two bases with the same one compile alike."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packages:
+    """The .deb files of a base, by file name.
+
+    ``renewed`` holds, by file name, the locks that go with them where packages of the base's own were superseded.
+    """
+
+    files: Mapping[str, Pin]
+    renewed: Mapping[str, bytes]
+
+
+def fetch_base(
+    folder: Path,
+    platform: Platform,
+    *,
+    store: Store,
+    mirrors: Sequence[str] = (),
+    offline: bool = False,
+    locked: bool = False,
+    debs: Path | None = None,
+    now: int,
+    listener: Listener,
+) -> Packages:
+    """All packages of a base are in ``store`` afterwards; nothing is built.
+
+    Raises RecipeError, StaleLock, PackageUnavailable, PackageError.
+    """
+    supply = Supply(now=now, mirrors=mirrors, debs=debs, offline=offline, locked=locked)
+    shipped, lock = Opening(folder, platform, store, supply, listener).packages()
+    renewed = {} if lock == shipped else {renewed_name(shipped): encode(lock)}
+    return Packages(files=_deb_names(lock), renewed=renewed)
+
+
+def base_files(folder: Path, platform: Platform) -> frozenset[str]:
+    """The names of the files ``fetch_base`` may give, as the base's lock has them; none without a lock."""
+    path = lock_path(folder, platform)
+    if not path.is_file():
+        return frozenset()
+    lock = read_lock(path)
+    return frozenset({*_deb_names(lock), renewed_name(lock)})
+
+
+def base_target(folder: Path, platform: Platform) -> Target:
+    """What the base promises on ``platform``, read from its recipe alone. Raises RecipeError."""
+    return Target(platform=platform, promise=_promise(load_layer(folder)))
 
 
 def open_base(
@@ -117,6 +164,10 @@ def _base(opening: Opening) -> Base:
         env=opened.recipe.env,
         python=opened.python,
     )
+
+
+def _deb_names(lock: RootfsLock) -> dict[str, Pin]:
+    return {pin.path.rpartition("/")[2]: pin for pin in lock.packages}
 
 
 def _promise(recipe: LayerRecipe) -> Promise:

@@ -81,7 +81,12 @@ class Compiler:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if kind is not None:
             self._child.kill()
-        self._close()
+        try:
+            self._close()
+        except BaseException:  # interrupted while the child was still at work
+            self._child.kill()
+            self._close()
+            raise
 
     def compile(self, items: Iterable[tuple[str, bytes]]) -> Iterator[bytes | None]:
         """Yield one ``.pyc`` file for each ``(absolute path in the image, source)``, in their order.

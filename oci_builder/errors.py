@@ -195,6 +195,27 @@ class TransportError(OcibuildError):
         self.url, self.why, self.status = url, why, status
 
 
+class RegistryError(OcibuildError):
+    """A registry that refused, failed or did not answer.
+
+    ``url`` holds neither credentials nor a query; ``status`` is HTTP's where there was an answer, ``codes`` are the
+    registry's own (distribution-spec, "Error Codes").
+    """
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        why: str,
+        *,
+        status: int | None = None,
+        codes: Sequence[str] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(f"{method} {url}: {why}", hint=hint)
+        self.method, self.url, self.why, self.status, self.codes = method, url, why, status, tuple(codes)
+
+
 class DamagedElf(OcibuildError):
     """A program or library whose headers cannot be read."""
 

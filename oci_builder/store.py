@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from oci_builder.digest import CHUNK, Digest, HashingWriter, verified_chunks
+from oci_builder.digest import CHUNK, Digest, HashingWriter, digest_file, verified_chunks
 from oci_builder.errors import CorruptBlob, DigestMismatch, FileProblem
 
 LAYOUT = "v1"
@@ -30,12 +30,14 @@ class Store:
         self._blobs = root / LAYOUT / "blobs" / "sha256"
         self._records = root / LAYOUT / "records"
         self._scratch = root / LAYOUT / "tmp"
+        self._named: set[Digest] = set()
         with explained(root):
             for folder in (self._blobs, self._records, self._scratch):
                 folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, digest: Digest) -> Path:
         """Where the blob is, or would be."""
+        self._named.add(digest)
         return self._blobs / digest.hex
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
@@ -63,6 +65,13 @@ class Store:
     def drop(self, digest: Digest) -> None:
         """Forget a blob; without one nothing happens."""
         self.path(digest).unlink(missing_ok=True)
+
+    def drop_damaged(self) -> tuple[Digest, ...]:
+        """Read every blob that this object was asked for; those that do not hold what they say are dropped, and told.
+
+        For when something in them turned out wrong: what is still here afterwards is not to blame.
+        """
+        return tuple(digest for digest in sorted(self._named) if not self._sound(digest))
 
     def put_bytes(self, data: bytes) -> Digest:
         """Keep ``data`` and return its digest; keeping it twice is keeping it once."""
@@ -116,6 +125,15 @@ class Store:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _sound(self, digest: Digest) -> bool:
+        try:
+            actual, _ = digest_file(str(self.path(digest)))
+        except OSError:
+            return True  # not here, or not readable: dropping it would mend nothing
+        if actual != digest:
+            self.drop(digest)
+        return actual == digest
 
     def _record_path(self, kind: str, key: str) -> Path:
         return self._records / kind / f"{key}.json"

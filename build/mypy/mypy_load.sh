@@ -8,7 +8,7 @@ image=mypy:latest
 
 [ -r "$tar" ] || { echo "mypy_load.sh: cannot read $tar" >&2; exit 1; }
 if [ -r "$tar.sha256" ]; then
-    (cd "$(dirname "$tar")" && sha256sum --check --quiet "$(basename "$tar").sha256") ||
+    (cd "$(dirname "$tar")" && sha256sum --check --status "$(basename "$tar").sha256") ||
         { echo "mypy_load.sh: $tar is not the file that was built; copy it again" >&2; exit 1; }
 fi
 

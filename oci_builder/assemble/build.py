@@ -13,7 +13,16 @@ from oci_builder.assemble.provenance import provenance
 from oci_builder.assemble.top import run_config, top_layer
 from oci_builder.bases import Base, interpreter, open_base
 from oci_builder.catalog import find_layer
-from oci_builder.errors import CorruptBlob
+from oci_builder.errors import (
+    CorruptBlob,
+    DamagedElf,
+    DigestMismatch,
+    MissingLibrary,
+    PackageError,
+    ToolFailed,
+    UnsafePath,
+    WheelError,
+)
 from oci_builder.export import docker_archive
 from oci_builder.image import Image
 from oci_builder.layer import Layer
@@ -30,6 +39,10 @@ from oci_builder.wheels.layering import Wheel, plan
 from oci_builder.wheels.layers import Bytecode, wheel_layers
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.target import Target
+
+
+_DAMAGE = (DamagedElf, DigestMismatch, MissingLibrary, PackageError, ToolFailed, UnsafePath, WheelError)
+"""What a damaged blob of the store may look like to whoever reads it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,21 +92,23 @@ def write(
 ) -> tuple[Built, int]:
     """Build, and write the image to ``path``; gives what was built and the file's size in bytes.
 
-    A cached blob that turns out damaged while it is copied is dropped by the store and made again, once.
+    Where something in the store turns out damaged, that is dropped and all is done again, once.
     """
     for last in (False, True):
-        built = build(source, platform, options=options, store=store, listener=listener)
         try:
+            built = build(source, platform, options=options, store=store, listener=listener)
             with listener.stage("write"):
                 size = docker_archive.write_file(
                     built.image, path, references=references, store=store, listener=listener
                 )
-        except CorruptBlob as error:
-            if last:
+            return built, size
+        except _DAMAGE as error:
+            dropped = [f"cached blob {digest}" for digest in store.drop_damaged()]
+            # That one has been dropped by whoever found it.
+            dropped += [error.what] if isinstance(error, CorruptBlob) else []
+            if last or not dropped:
                 raise
-            listener.note(f"{error.what} is damaged and is made again")
-            continue
-        return built, size
+            listener.note(f"{', '.join(dropped)} damaged; made again")
     raise AssertionError("the second round returns or raises")
 
 

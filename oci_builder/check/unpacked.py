@@ -10,6 +10,8 @@ from oci_builder.digest import CHUNK, Digest
 
 GZIP_MAGIC = b"\x1f\x8b"
 _GZIP = 16 + zlib.MAX_WBITS
+_PIECE = 16 << 10
+"""Bytes fed at a time: zlib copies what is left of them at each member's end, and a layer has tens of thousands."""
 
 
 class Hashed:
@@ -43,7 +45,7 @@ class Inflated:
     def __init__(self, source: Source, *, what: str) -> None:
         self._source, self._what = source, what
         self._inflater = zlib.decompressobj(_GZIP)
-        self._packed = b""
+        self._packed = memoryview(b"")
         self._begun = False
         self._plain = bytearray()
 
@@ -57,20 +59,21 @@ class Inflated:
 
     def _more(self) -> bool:
         if self._inflater.eof:
-            self._packed = self._inflater.unused_data
             self._inflater, self._begun = zlib.decompressobj(_GZIP), False
-        if not self._packed:
-            self._packed = self._source.read(CHUNK)
+        self._packed = self._packed or memoryview(self._source.read(CHUNK))
         if not self._packed:
             if self._begun:
                 raise Damaged(f"{self._what}: the gzip stream is cut off")
             return False
+        piece = self._packed[:_PIECE]
         try:
-            self._plain += self._inflater.decompress(self._packed, CHUNK)
+            self._plain += self._inflater.decompress(piece, CHUNK)
         except zlib.error as error:
             raise Damaged(f"{self._what}: not valid gzip: {error}") from error
         self._begun = True
-        self._packed = self._inflater.unconsumed_tail
+        # At a member's end the tail may repeat what is unused.
+        left = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
+        self._packed = self._packed[len(piece) - len(left) :]
         return True
 
 

@@ -47,7 +47,7 @@ def _outcome(words: list[str]) -> int:
         messages.say(messages.usage_text(error))
         return USAGE
     except OcibuildError as error:
-        messages.say(messages.error_text(error))
+        messages.say(messages.error_text(error, traceback="--debug" in words))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         messages.say("\nocibuild: interrupted")

@@ -14,9 +14,9 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def error_text(error: OcibuildError) -> str:
-    """An error of the user's world, with its next step."""
-    return _with_hint(f"ocibuild: {error}", error.hint)
+def error_text(error: OcibuildError, *, traceback: bool = False) -> str:
+    """An error of the user's world, with its next step; the traceback for those who asked."""
+    return _trace(error, wanted=traceback) + _with_hint(f"ocibuild: {error}", error.hint)
 
 
 def usage_text(error: click.ClickException) -> str:
@@ -31,10 +31,13 @@ def usage_text(error: click.ClickException) -> str:
 
 def bug_text(error: Exception, *, traceback: bool) -> str:
     """An error that is ours, in one line; the traceback for those who asked."""
-    trace = "".join(tracebacks.format_exception(error)) if traceback else ""
     line = f"ocibuild: internal error: {type(error).__name__}: {str(error) or 'no message'}".splitlines()[0]
     hint = "this is a bug in ocibuild: please report it with the output of the same command and --debug"
-    return trace + _with_hint(line, hint)
+    return _trace(error, wanted=traceback) + _with_hint(line, hint)
+
+
+def _trace(error: Exception, *, wanted: bool) -> str:
+    return "".join(tracebacks.format_exception(error)) if wanted else ""
 
 
 def _with_hint(message: str, hint: str | None) -> str:

@@ -131,7 +131,7 @@ talk = together(
         help="How to show what goes on. [auto: rich on a terminal, else plain]",
     ),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
-    click.option("--debug", is_flag=True, help="Show the traceback of an internal error."),
+    click.option("--debug", is_flag=True, help="Show the traceback of an error."),
 )
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON to stdout.")

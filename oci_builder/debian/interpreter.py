@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from oci_builder.bytecode import Compiler, pyc_path
-from oci_builder.debian.libraries import Libraries
 from oci_builder.errors import PackageError
 from oci_builder.store import explained
 from oci_builder.tree.content import Sources
@@ -30,22 +29,21 @@ class Interpreter:
 
 
 def spool(tree: Tree, folder: Path, *, minor: str, machine: str, sources: Sources) -> Interpreter:
-    """Write Python, its standard library and the libraries they need below ``folder``, and say how to start it.
+    """Write Python, its standard library and all libraries below ``folder``, and say how to start it.
 
     The loader is named by its real path: the image's ``/lib64`` is an absolute link, which here leads to the host's.
     Raises PackageError when the tree has no such Python, FileProblem when the folder cannot be written.
     """
     library = f"usr/lib/{machine}-linux-gnu"
-    python, loader = entry_path(f"usr/bin/python{minor}"), entry_path(f"{library}/{_LOADERS[machine]}")
+    python, loader = f"usr/bin/python{minor}", f"{library}/{_LOADERS[machine]}"
+    for path in (python, loader):
+        if path not in tree:
+            raise PackageError(f"python{minor}", f"no /{path} in the base, so nothing can be run")
+    # Every library rather than the needed ones: copying a few more is quicker than reading who needs which.
     modules = f"usr/lib/python{minor}/"
-    wanted = [entry for entry in tree if entry.path.startswith(modules)]
-    wanted += [entry for path in (python, loader) if (entry := tree.get(path)) is not None]
-    if len([entry for entry in wanted if entry.path in (python, loader)]) < 2:
-        raise PackageError(f"python{minor}", "not in the base")
-    needed = Libraries.of(Tree(wanted + _libraries(tree, library)), machine, sources)
-    for path in sorted(needed.needed_by(entry.path for entry in wanted)):
-        wanted.append(tree.paths[path])
-    _write(_with_links(wanted, tree, library), folder, sources)
+    _write(
+        (e for e in tree if e.path == python or e.path.startswith(modules) or _is_in(e.path, library)), folder, sources
+    )
     argv = (
         *(str(folder / loader), "--inhibit-cache", "--library-path", str(folder / library)),
         *(str(folder / python), "-I", "-S"),
@@ -53,22 +51,11 @@ def spool(tree: Tree, folder: Path, *, minor: str, machine: str, sources: Source
     return Interpreter(argv=argv, env={"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"})
 
 
-def _libraries(tree: Tree, library: str) -> list[Entry]:
-    start = f"{library}/"
-    return [entry for entry in tree if entry.path.startswith(start) and "/" not in entry.path[len(start) :]]
+def _is_in(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder}/") and "/" not in path[len(folder) + 1 :]
 
 
-def _with_links(entries: list[Entry], tree: Tree, library: str) -> list[Entry]:
-    paths = {entry.path for entry in entries}
-    links = [
-        entry
-        for entry in _libraries(tree, library)
-        if entry.kind is Kind.SYMLINK and entry.path not in paths and tree.resolve(entry.path) in paths
-    ]
-    return entries + links
-
-
-def _write(entries: list[Entry], folder: Path, sources: Sources) -> None:
+def _write(entries: Iterable[Entry], folder: Path, sources: Sources) -> None:
     with explained(folder):
         for entry in entries:
             path = folder / entry.path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from oci_builder.errors import MissingLibrary
@@ -64,20 +64,6 @@ class Libraries:
                     raise MissingLibrary(
                         library, f"/{path}", hint="add its package to layer.toml, or drop the file that needs it"
                     )
-
-    def needed_by(self, paths: Iterable[EntryPath]) -> set[EntryPath]:
-        """The libraries that ``paths`` need, and those need in turn, as real paths."""
-        known = {
-            name: self.tree.resolve(f"{folder}/{name}") for folder in self._folders() for name in self._names(folder)
-        }
-        found: set[EntryPath] = set()
-        waiting = list(paths)
-        while waiting:
-            parsed = self.files.get(waiting.pop())
-            new = {known[name] for name in parsed.needed if name in known} - found if parsed else set()
-            found |= new
-            waiting += sorted(new)
-        return found
 
     def _folders(self) -> list[EntryPath]:
         # "lib" and "usr/lib" are one folder since usrmerge: the first name stands for both.

@@ -16,7 +16,6 @@ from oci_builder.store import atomic
 SCHEMA = 1
 LIMIT = 4 << 20
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
-_HINT = "generate it anew: ocibuild base update NAME"
 
 
 class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,26 +84,31 @@ def read_lock(path: Path) -> RootfsLock:
         with path.open("rb") as stream:
             data = stream.read(LIMIT)
     except FileNotFoundError as error:
-        raise StaleLock(str(path), "there is none for this platform", hint=_HINT) from error
+        raise StaleLock(str(path), "there is none for this platform", hint=_hint(path.parent.name)) from error
     except OSError as error:
         raise FileProblem(str(path), (error.strerror or str(error)).lower()) from error
-    return decode(data, what=str(path))
+    return decode(data, what=str(path), base=path.parent.name)
 
 
-def decode(data: bytes, *, what: str) -> RootfsLock:
-    """A lock from its bytes; ``what`` names it. Raises StaleLock."""
+def decode(data: bytes, *, what: str, base: str) -> RootfsLock:
+    """A lock from its bytes; ``what`` names it, ``base`` whose it is. Raises StaleLock."""
+    hint = _hint(base)
     try:
         lock = msgspec.json.decode(data, type=RootfsLock)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise StaleLock(what, f"not a base's lock: {error}", hint=_HINT) from error
+        raise StaleLock(what, f"not a base's lock: {error}", hint=hint) from error
     if lock.schema != SCHEMA:
-        raise StaleLock(what, f"schema {lock.schema}, and this ocibuild reads {SCHEMA}", hint=_HINT)
+        raise StaleLock(what, f"schema {lock.schema}, and this ocibuild reads {SCHEMA}", hint=hint)
     if not lock.suites or not lock.packages:
-        raise StaleLock(what, "no suites or no packages", hint=_HINT)
+        raise StaleLock(what, "no suites or no packages", hint=hint)
     for pin in lock.packages:
         if not _HEX.match(pin.sha256) or pin.size <= 0 or ".." in pin.path.split("/"):
-            raise StaleLock(what, f"{pin.name}: its digest, size or path is not one", hint=_HINT)
+            raise StaleLock(what, f"{pin.name}: its digest, size or path is not one", hint=hint)
     return lock
+
+
+def _hint(base: str) -> str:
+    return f"generate it anew: ocibuild base update {base}"
 
 
 def encode(lock: RootfsLock) -> bytes:

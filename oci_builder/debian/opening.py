@@ -18,7 +18,15 @@ from oci_builder.debian.lock import RootfsLock, changes, decode, encode, lock_pa
 from oci_builder.debian.recipe import LayerRecipe, key_files, load_layer
 from oci_builder.debian.sources import ArchiveSource, DebFolder, Mirror, fetch_packages
 from oci_builder.debian.update import check_lock, update
-from oci_builder.errors import InvalidValue, OcibuildError, PackageUnavailable, StaleLock, ToolFailed
+from oci_builder.errors import (
+    ArchiveIndexError,
+    InvalidValue,
+    OcibuildError,
+    PackageError,
+    PackageUnavailable,
+    StaleLock,
+    ToolFailed,
+)
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
@@ -34,7 +42,8 @@ class Supply:
     """Where packages may come from, and the clock that judges signatures (seconds since 1970).
 
     ``mirrors`` are addresses of mirrors, tried after this machine's apt-get and before the recipe's; ``debs`` is a
-    folder of .deb files looked in first. ``locked`` forbids any other version than the lock's.
+    folder of .deb files looked in first, which may hold the lock they follow (``renewed_name``). ``locked`` forbids any
+    other version than the lock's.
     """
 
     now: int
@@ -76,7 +85,7 @@ class Opening:
         recipe = load_layer(self.folder)
         path = lock_path(self.folder, self.platform)
         shipped = read_lock(path)
-        check_lock(recipe, shipped, what=str(path))
+        check_lock(recipe, shipped, path=path)
         lock, layer = shipped, self._found(recipe, shipped)
         if layer is None and not self.supply.locked:
             lock = self._remembered(shipped) or shipped
@@ -88,11 +97,30 @@ class Opening:
             self._say(shipped, lock)
         return Opened(recipe=recipe, lock=lock, layer=layer)
 
+    def packages(self) -> tuple[RootfsLock, RootfsLock]:
+        """The lock in the base's folder and the one ``opened`` follows, whose packages are all in the store afterwards.
+
+        Nothing is built. Raises what ``opened`` raises of locks and packages.
+        """
+        recipe = load_layer(self.folder)
+        path = lock_path(self.folder, self.platform)
+        shipped = read_lock(path)
+        check_lock(recipe, shipped, what=str(path))
+        lock = shipped
+        if not self.supply.locked and self._found(recipe, shipped) is None:
+            lock = self._remembered(shipped) or shipped
+        lock = self._fetched(recipe, shipped, lock)
+        if lock is not shipped:
+            self._say(shipped, lock)
+        return shipped, lock
+
     def renewed(self) -> RootfsLock:
         """The lock that today's signed indexes give; nothing is written. Raises what ``update`` raises."""
         recipe = load_layer(self.folder)
-        path = lock_path(self.folder, self.platform)
-        old = read_lock(path) if path.exists() else None
+        old = None
+        with contextlib.suppress(StaleLock):
+            # One that cannot be read, or is not there, is what this is for.
+            old = read_lock(lock_path(self.folder, self.platform))
         with self._sources(recipe) as sources:
             return self._resolve(recipe, sources, after=old)
 
@@ -113,11 +141,13 @@ class Opening:
         return find(self._key(recipe, lock, interpreter_version(recipe, lock)), self.store)
 
     def _remembered(self, shipped: RootfsLock) -> RootfsLock | None:
+        if self.supply.debs is not None and (carried := self.supply.debs / renewed_name(shipped)).is_file():
+            return read_lock(carried)
         data = self.store.record(_RENEWED, shipped.digest.hex)
         if data is None:
             return None
         try:
-            return decode(data, what="the store's record of a lock")
+            return decode(data, what="the store's record of a lock", base=self.folder.name)
         except StaleLock:
             self.store.drop_record(_RENEWED, shipped.digest.hex)
             return None
@@ -149,8 +179,11 @@ class Opening:
     ) -> RootfsLock:
         try:
             renewed = self._resolve(recipe, sources, after=lock)
+        except (ArchiveIndexError, PackageError):
+            # An index that does not hold says more than what is missing for it.
+            raise
         except OcibuildError as error:
-            missing.hint = f"nor do the signed indexes help ({error}); name a mirror with --mirror".replace("\n", " ")
+            missing.hint = "name a mirror of Debian's archives with --mirror, or in OCIBUILD_DEBIAN_MIRROR"
             raise missing from error
         if renewed.packages == lock.packages:
             # Nothing newer: the packages exist and cannot be had.
@@ -234,6 +267,11 @@ class _Compilers:
             return replace(opening, platform=host_platform()).opened()
         except OcibuildError:
             return None
+
+
+def renewed_name(shipped: RootfsLock) -> str:
+    """What a folder of .deb files calls the lock that replaces ``shipped``, whose packages were superseded."""
+    return f"renewed-{shipped.digest.hex[:16]}.json"
 
 
 def interpreter_version(recipe: LayerRecipe, lock: RootfsLock) -> str:

@@ -101,7 +101,11 @@ class DebFolder:
                 by_size.setdefault(path.stat().st_size, []).append(path)
         for pin in pins:
             if not any(self._is(path, pin, store) for path in by_size.get(pin.size, ())):
-                yield pin, "no such file there"
+                yield pin, self._why_not(pin)
+
+    def _why_not(self, pin: Pin) -> str:
+        named = sorted(path.name for path in self._folder.glob(f"{pin.name}_*.deb"))
+        return f"{named[0]} is damaged or another version: not the locked bytes" if named else "no such file there"
 
     def _is(self, path: Path, pin: Pin, store: Store) -> bool:
         try:
@@ -123,9 +127,12 @@ class Mirror:
         self._base = base.removesuffix(f"/{last}") if last in archives else base
         self._transport = transport or Transport()
         self.name = redacted(self._base)
+        self._silence: TransportError | None = None
 
     def inrelease(self, suite: Suite) -> bytes:
-        """The InRelease file. Raises TransportError."""
+        """The InRelease file. Raises TransportError; at once if nobody answered when packages were asked for."""
+        if self._silence is not None:
+            raise self._silence
         return self._transport.fetch(f"{self._suite(suite)}/InRelease", limit=MAX_RELEASE)
 
     def packages_index(self, release: Release, architecture: str) -> bytes:
@@ -157,6 +164,7 @@ class Mirror:
                 failed[pin] = error.why if isinstance(error, TransportError) else str(error)
                 if isinstance(error, TransportError) and error.status is None:
                     # Nobody answers: the others would only wait as long.
+                    self._silence = error
                     return {**failed, **dict.fromkeys(pins[pins.index(pin) :], error.why)}
         return failed
 

@@ -31,8 +31,9 @@ def update(
     """The recipe's packages in their newest versions, by the first of ``sources`` whose signed indexes hold.
 
     ``now`` is in seconds since 1970. An index older than the one ``after`` was made from does not hold: an old
-    signature stays good for ever, and whoever replays it brings back what was repaired since. Raises ArchiveIndexError, TransportError or ToolFailed if no source serves;
-    PackageError when a package, or something one of them depends on, is not to be had.
+    signature stays good for ever, and whoever replays it brings back what was repaired since. Raises
+    ArchiveIndexError, TransportError or ToolFailed if no source serves; PackageError when a package, or something one
+    of them depends on, is not to be had.
     """
     tried: list[OcibuildError] = []
     for source in sources:
@@ -114,13 +115,13 @@ def check_promise(recipe: LayerRecipe, lock: RootfsLock) -> None:
             raise PackageError(package, why, hint=f"make python.{key} in layer.toml what the packages are")
 
 
-def check_lock(recipe: LayerRecipe, lock: RootfsLock, *, what: str) -> None:
-    """``lock`` was made of ``recipe`` as it is now; ``what`` names the lock. Raises StaleLock, PackageError."""
+def check_lock(recipe: LayerRecipe, lock: RootfsLock, *, path: Path) -> None:
+    """``lock``, which is at ``path``, was made of ``recipe`` as it is now. Raises StaleLock, PackageError."""
     listed, locked = set(recipe.source.packages), {pin.name for pin in lock.packages}
     if listed != locked:
         odd = min(listed ^ locked)
         why = f"layer.toml lists {odd}, the lock does not" if odd in listed else f"layer.toml does not list {odd}"
-        raise StaleLock(what, why, hint="generate it anew: ocibuild base update NAME")
+        raise StaleLock(str(path), why, hint=f"generate it anew: ocibuild base update {path.parent.name}")
     check_promise(recipe, lock)
 
 

@@ -24,7 +24,7 @@ MAX_MEMBERS = 50_000
 MAX_BYTES = 1 << 30
 """What a source archive may unpack to."""
 
-_ZIP_EPOCH = 315532800
+ZIP_EPOCH = 315532800
 """1980-01-01: the oldest time a zip can say, given to builds so that a wheel does not tell when it was made."""
 _PURE = Tag("py3", "none", "any")
 _RECORDS = "built-wheels"
@@ -78,7 +78,8 @@ def _fetch_sdist(
     requirement: str, hashes: Sequence[str], name: str, target: Target, sources: WheelSources, scratch: Path
 ) -> Path:
     asked, kept = scratch / "sdist.txt", scratch / "sdist"
-    asked.write_text(" ".join([requirement, *(f"--hash={text}" for text in hashes)]) + "\n", encoding="utf-8")
+    line = " ".join([requirement, *(f"--hash={text}" for text in hashes)])
+    asked.write_text("\n".join([*sources.options, line, ""]), encoding="utf-8")
     kept.mkdir()
     arguments = ["download", "--no-deps", f"--no-binary={name}", f"--dest={scratch}", f"--requirement={asked}"]
     outcome = run(
@@ -121,7 +122,7 @@ def _build(
     listener.note(f"building {sdist.name}: its build code runs on this machine")
     folder = sdist.parent.with_name("wheel")
     arguments = ["wheel", "--no-deps", f"--wheel-dir={folder}", *sources.arguments(), str(sdist)]
-    outcome = run_plain(arguments, sources=sources, epoch=_ZIP_EPOCH)
+    outcome = run_plain(arguments, sources=sources, epoch=ZIP_EPOCH)
     wheels = sorted(folder.glob("*.whl"))
     if outcome.code != 0 or len(wheels) != 1:
         said = [line.strip() for line in outcome.said.splitlines() if line.strip()]

@@ -27,7 +27,8 @@ _DIFFERS = re.compile(
 )
 _NETWORK = re.compile(
     r"(?P<line>.*(?:connection broken by|Max retries exceeded|Connection (?:refused|reset)"
-    r"|Could not fetch URL(?!.* 404 )|(?:401|403|407|429|5\d\d) (?:Client|Server) Error|\b401 Error|timed out|CERTIFICATE_VERIFY_FAILED).*)"
+    r"|Could not fetch URL(?!.* 404 )|(?:401|403|407|429|5\d\d) (?:Client|Server) Error|\b401 Error"
+    r"|timed out|CERTIFICATE_VERIFY_FAILED).*)"
 )
 _HASHES = re.compile(r"(?:Hashes are required|THESE PACKAGES DO NOT MATCH THE HASHES|==.*which --require-hashes)")
 _PREFIX = re.compile(r"^(?:\d{4}-\S+\s+)?(?:(?:ERROR|WARNING|CRITICAL): )?")

@@ -106,7 +106,7 @@ def _download_part(
 ) -> None:
     with store.scratch() as scratch:
         asked, folder = scratch / "pins.txt", scratch / "wheels"
-        asked.write_text("".join(f"{_line(pin)}\n" for pin in pins), encoding="utf-8")
+        asked.write_text("\n".join([*sources.options, *map(_line, pins), ""]), encoding="utf-8")
         fixed = ["download", "--no-deps", "--require-hashes", "--only-binary=:all:", f"--dest={folder}"]
         arguments = [*fixed, f"--requirement={asked}", *for_target(target), *sources.arguments()]
         heard = _Heard(progress)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import multiprocessing.connection
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import AbstractContextManager
@@ -198,10 +201,19 @@ def _begin(work: _Work) -> None:
     # Ctrl-C reaches the whole group; the parent alone decides, and ends its workers by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     compiler = None
     if work.interpreter is not None:
         compiler = Compiler(work.interpreter.argv, work.interpreter.env)
     _worker = (work, compiler)
+
+
+def _end_with_parent() -> None:
+    # A parent that was killed outright ends nobody: its workers would wait for work for ever.
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker has been forked"
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

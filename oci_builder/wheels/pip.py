@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from oci_builder.errors import ToolFailed
@@ -17,7 +17,7 @@ from oci_builder.wheels.target import Target
 
 _HOOK = Path(__file__).with_name("pip_hook.py")
 _CHANGED = 97
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@'\"]+@")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"]+@")
 _QUERY = re.compile(r"(https?://[^\s'\"?#]+)\?[^\s'\"#)]+")
 # What a person may have set for installing on this machine; a target is not this machine.
 _HERE_ONLY = re.compile(
@@ -32,11 +32,14 @@ class WheelSources:
     """Where wheels may come from.
 
     ``find_links`` are folders (or pages) of wheels; with ``offline`` they are all there is, and pip's configuration
-    is not read. ``environ`` is the environment pip runs in: it carries index, proxy and credentials.
+    is not read. ``environ`` is the environment pip runs in: it carries index, proxy and credentials. ``options`` are
+    lines of requirements files that say where to look (``requirements.index_options``); resolving reads them in the
+    files themselves, fetching knows them only from here.
     """
 
     find_links: tuple[Path | str, ...] = ()
     offline: bool = False
+    options: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(repr=False)
 
     def arguments(self) -> list[str]:
@@ -92,8 +95,7 @@ def run(
 def run_plain(arguments: Sequence[str], *, sources: WheelSources, epoch: int) -> Outcome:
     """Run pip as it is, for work that is done for this host: building a wheel. Raises ToolFailed."""
     environ = {**sources.environ, "SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0"}
-    plain = WheelSources(find_links=sources.find_links, offline=sources.offline, environ=environ)
-    return _run(["-m", "pip", *arguments], plain, None, None)
+    return _run(["-m", "pip", *arguments], replace(sources, environ=environ), None, None)
 
 
 def redact(text: str) -> str:

@@ -18,6 +18,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from oci_builder.digest import digest_file
 from oci_builder.errors import NotFound, RecipeError, UnsupportedRequirement
+from oci_builder.wheels.listed import Listed
 from oci_builder.wheels.pip import redact
 
 LIMIT = 4 << 20
@@ -28,6 +29,8 @@ _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _VCS = re.compile(r"(?:^|@\s*)(git|hg|svn|bzr)\+", re.IGNORECASE)
 _URL = re.compile(r"(?:^|@\s*)((?:https?|file|ftp)://\S+)", re.IGNORECASE)
 _EXTRAS = re.compile(r"\[[^\[\]]*\]$")
+_FOLDERS = ("-f", "--find-links")
+_WHERE = ("-i", "--index-url", "--pypi-url", "--extra-index-url", "--no-index", "--trusted-host", *_FOLDERS)
 _NESTED = {"-r": "requirement", "-c": "constraint"}
 
 
@@ -73,7 +76,7 @@ class _Line:
 
 
 def scan(
-    files: Sequence[Path], *, constraints: Sequence[Path] = (), environ: Mapping[str, str] | None = None
+    files: Sequence[Path | Listed], *, constraints: Sequence[Path] = (), environ: Mapping[str, str] | None = None
 ) -> tuple[RequirementLine, ...]:
     """Every requirement and constraint of ``files`` and of what they include, in order of reading.
 
@@ -83,23 +86,55 @@ def scan(
     """
     found: list[RequirementLine] = []
     tasks = [*((file, False) for file in files), *((file, True) for file in constraints)]
-    folder = tasks[0][0].absolute().parent if tasks else Path()
+    folder = _place(tasks[0][0]) if tasks else Path()
     for file, constraint in tasks:
+        if isinstance(file, Listed):
+            found += [_requirement(_Line(file.file, number, text, False, folder)) for number, text in file.lines]
+            continue
         for line in _lines(file, constraint, folder, environ or {}, ()):
-            found.append(_requirement(line))
+            if not line.text.startswith("-"):
+                found.append(_requirement(line))
     return tuple(found)
 
 
-def fingerprint(lines: Iterable[RequirementLine], *, build: Collection[str] = (), targets: Collection[str] = ()) -> str:
+def _place(first: Path | Listed) -> Path:
+    return (first.file if isinstance(first, Listed) else first).absolute().parent
+
+
+def index_options(files: Sequence[Path | Listed], *, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The option lines of ``files``, and of what they include, that say where wheels are (``--index-url`` …).
+
+    They may hold credentials. Relative folders are made absolute. Raises what ``scan`` does.
+    """
+    paths = [file for file in files if isinstance(file, Path)]
+    lines = [line for file in paths for line in _lines(file, False, file.absolute().parent, environ or {}, ())]
+    options = [_option(line.text) for line in lines if line.text.startswith("-")]
+    places = [line.file.absolute().parent for line in lines if line.text.startswith("-")]
+    return tuple(
+        " ".join([name, _beside(place, value) if name in _FOLDERS else value]).strip()
+        for (name, value), place in zip(options, places, strict=True)
+        if name in _WHERE
+    )
+
+
+def fingerprint(
+    lines: Iterable[RequirementLine],
+    *,
+    build: Collection[str] = (),
+    targets: Collection[str] = (),
+    project: Collection[str] = (),
+) -> str:
     """A hex digest of all that decides a resolution, but not of when it is made nor of the index it asks.
 
     Comments, spacing, order and the division into files do not count; the bytes of local wheels do.
+    ``project`` is whatever else of a project built here decides.
     """
     asked = [
         [line.text, line.constraint, sorted(line.hashes), digest_file(str(line.wheel))[0].hex if line.wheel else ""]
         for line in lines
     ]
     document = {"lines": sorted(asked), "build": sorted(map(canonicalize_name, build)), "targets": sorted(targets)}
+    document |= {"project": sorted(project)} if project else {}
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
@@ -124,6 +159,7 @@ def _lines(
             yield from _lines(nested, constraint or option == "-c", folder, environ, (*above, file))
         else:
             _check_option(line, option)
+            yield line
 
 
 def _included(line: _Line, value: str, environ: Mapping[str, str]) -> Path:
@@ -234,6 +270,11 @@ def _without_options(text: str) -> tuple[str, tuple[str, ...]]:
     words = text.split()
     end = next((at for at, word in enumerate(words) if word.startswith("-")), len(words))
     return " ".join(words[:end]), tuple(re.findall(r"--hash[= ](\S+)", " ".join(words[end:])))
+
+
+def _beside(folder: Path, value: str) -> str:
+    # As in pip: a folder beside the file goes before one where pip is run.
+    return str(folder / value) if "://" not in value and (folder / value).exists() else value
 
 
 def _is_path(text: str) -> bool:

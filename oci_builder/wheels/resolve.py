@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from oci_builder.listener import Listener
 from oci_builder.store import Store, explained
 from oci_builder.wheels.build import build_wheels
 from oci_builder.wheels.explain import Failure, network_error
+from oci_builder.wheels.listed import Listed
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import WheelSources, for_target, run
 from oci_builder.wheels.requirements import RequirementLine, scan
@@ -30,6 +31,7 @@ __all__ = ["WheelSources", "resolve"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
     requirements: tuple[Path, ...]
+    folder: Path
     constraints: tuple[Path, ...]
     lines: tuple[RequirementLine, ...]
     target: Target
@@ -45,7 +47,7 @@ class _Request:
 
 
 def resolve(
-    requirements: Sequence[Path],
+    requirements: Sequence[Path | Listed],
     target: Target,
     *,
     sources: WheelSources,
@@ -66,12 +68,14 @@ def resolve(
     TransportError; UnsafeArchive and WheelError for what is built; ToolFailed.
     """
     lines = scan(requirements, constraints=constraints, environ=sources.environ)
-    if all(line.constraint for line in lines):
+    project = next((each.project for each in requirements if isinstance(each, Listed) and each.project), None)
+    if all(line.constraint for line in lines) and project is None:
         return ()
     with store.scratch() as scratch:
         built = build_wheels(build, target, lines=lines, sources=sources, store=store, listener=listener)
         request = _Request(
-            requirements=tuple(requirements),
+            requirements=tuple(_files(requirements, lines, scratch, store)),
+            folder=_folder(requirements),
             constraints=(*constraints, *_constraints_file(scratch / "built.txt", _as_urls(built, scratch, store))),
             lines=lines,
             target=target,
@@ -82,7 +86,31 @@ def resolve(
         pins = [_pin(item, target, built, store) for item in items]
         _note_yanked(items, listener)
     sizes = {pin.sha256: pin.size for pin in preferred}
+    # The project changes with every edit of its sources: what is pinned is what it needs.
+    pins = [pin for pin in pins if project is None or pin.name != project.name]
     return tuple(sorted((replace(pin, size=sizes.get(pin.sha256, pin.size)) for pin in pins), key=lambda pin: pin.name))
+
+
+def _files(
+    requirements: Sequence[Path | Listed], lines: Sequence[RequirementLine], scratch: Path, store: Store
+) -> Iterator[Path]:
+    """The requirements as files for pip."""
+    for number, each in enumerate(requirements):
+        if isinstance(each, Path):
+            yield each
+            continue
+        asked = [text for _, text in each.lines]
+        if each.project is not None:
+            extras = f"[{','.join(each.extras)}]" if each.extras else ""
+            # One hash in a file makes pip ask for all the others.
+            proof = f" --hash=sha256:{each.project.sha256.hex}" if any(line.hashes for line in lines) else ""
+            asked = [f"{each.project.name}{extras} @ {_as_url(each.project, scratch, store)}{proof}"]
+        yield from _constraints_file(scratch / f"{number}-{each.file.name}.txt", asked)
+
+
+def _folder(requirements: Sequence[Path | Listed]) -> Path:
+    first = requirements[0]
+    return (first.file if isinstance(first, Listed) else first).absolute().parent
 
 
 def _ask_with_preference(
@@ -103,7 +131,7 @@ def _ask(request: _Request) -> list[dict[str, Any]]:
     """pip's report. Its log is only written when it has failed: there, it is what tells why."""
     report, log = request.scratch / "report.json", request.scratch / "pip.log"
     arguments = request.arguments(report)
-    markers, folder = request.target.markers(), request.requirements[0].absolute().parent
+    markers, folder = request.target.markers(), request.folder
     outcome = run([*arguments, "--quiet"], sources=request.sources, markers=markers, folder=folder)
     if outcome.code == 0:
         return _installs(report)
@@ -195,9 +223,12 @@ def _still_allowed(pin: WheelPin, lines: Sequence[RequirementLine]) -> bool:
 
 
 def _as_urls(built: Mapping[str, WheelPin], scratch: Path, store: Store) -> list[str]:
-    for pin in built.values():
-        (scratch / pin.filename).symlink_to(store.path(pin.sha256).absolute())
-    return [f"{pin.name} @ {(scratch / pin.filename).as_uri()}" for pin in built.values()]
+    return [f"{pin.name} @ {_as_url(pin, scratch, store)}" for pin in built.values()]
+
+
+def _as_url(pin: WheelPin, scratch: Path, store: Store) -> str:
+    (scratch / pin.filename).symlink_to(store.path(pin.sha256).absolute())
+    return (scratch / pin.filename).as_uri()
 
 
 def _constraints_file(path: Path, lines: Sequence[str]) -> tuple[Path, ...]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from oci_builder.check.verify import verify_file
 from tests.real.conftest import ROOT
@@ -55,7 +56,7 @@ except OSError as error:
 
 def pinned() -> dict[str, str]:
     lines = (ROOT / "build" / "mypy" / "requirements.txt").read_text().splitlines()
-    return dict(re.match(r"([A-Za-z0-9._-]+)==(\S+)", line).groups() for line in lines if "==" in line)  # type: ignore[union-attr, misc]
+    return dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
 
 
 def python(docker: DockerLike, image: str, code: str) -> str:
@@ -79,9 +80,6 @@ def test_every_package_of_the_requirements_imports(docker: DockerLike, mypy: str
 
 
 def test_every_requirement_of_every_distribution_is_met(docker: DockerLike, mypy: str) -> None:
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
     found = json.loads(python(docker, mypy, PIP_CHECK))
     environment = {"python_version": "3.11", "python_full_version": "3.11.2", "extra": ""}
     unmet = [

@@ -148,11 +148,11 @@ def _put(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def small_base(*, python: str = PYTHON, extra: Sequence[Deb] = ()) -> list[Deb]:
+def small_base(*, python: str = PYTHON, extra: Sequence[Deb] = (), loader: bytes = b"") -> list[Deb]:
     """Packages that make a tiny base: no program in it but a loader that hands over to the Python of this test."""
     libraries = {"x86_64-linux-gnu/ld-linux-x86-64.so.2", "aarch64-linux-gnu/ld-linux-aarch64.so.1"}
     # Called as: loader --inhibit-cache --library-path PATH PYTHON -I -S -c PROGRAM
-    loader = f'#!/bin/sh\nshift 4\nexec "{sys.executable}" "$@"\n'.encode()
+    loader = loader or f'#!/bin/sh\nshift 4\nexec "{sys.executable}" "$@"\n'.encode()
     loaders = {f"lib/{name}": loader for name in sorted(libraries)}
     passwd, group = b"root:*:0:0:root:/root:/bin/bash\n", b"root:*:0:\nshadow:*:42:\n"
     return [

@@ -107,11 +107,11 @@ class Containerd:
     """A containerd driven through ctr."""
 
     def __init__(self, *command: str | Path, path: str = _DEBIAN) -> None:
-        self._command, self._path = command, path
+        self.command, self._path = command, path
 
     def call(self, *argv: str | Path, check: bool = True) -> Result:
         """Run a command of ctr. Raises EngineFailed."""
-        return call(*self._command, *argv, path=self._path, check=check)
+        return call(*self.command, *argv, path=self._path, check=check)
 
     def load(self, archive: Path) -> None:
         """Import an image file and unpack its layers."""

@@ -17,7 +17,9 @@ ORACLES = "OCIBUILD_ORACLES"
 
 def need(*programs: str, root: bool = True) -> None:
     """Skip the test unless all ``programs`` are here (and this is root); fail it where they are demanded."""
-    missing = [program for program in programs if shutil.which(program) is None]
+    # Engines live in sbin, which is not on everybody's PATH.
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    missing = [program for program in programs if shutil.which(program, path=path) is None]
     if root and os.geteuid() != 0:
         missing.append("root's rights")
     if missing:

@@ -184,6 +184,14 @@ def test_a_base_without_a_lock_for_a_platform_says_how_to_get_one(world: World) 
         world.open()
 
 
+def test_a_lock_that_cannot_be_read_can_be_made_anew(world: World) -> None:
+    path = lock_path(world.folder, HOST)
+    before = path.read_bytes()
+    path.write_bytes(b"{}")
+    world.lock(HOST)
+    assert path.read_bytes() == before
+
+
 def test_another_cpus_base_is_compiled_by_this_ones(world: World) -> None:
     base = world.open(OTHER)
     assert "usr/lib/python3.11/__pycache__/os.cpython-311.pyc" in base.tree

@@ -125,3 +125,9 @@ def test_a_gzip_of_many_members_some_empty_is_fine(tmp_path: Path) -> None:
     plain = make_tar(folder("a"), member("a/f", data=b"x" * 5000))
     pieces = [gzip.compress(plain[at : at + 700]) for at in range(0, len(plain), 700)]
     assert findings(tmp_path, b"".join([gzip.compress(b""), *pieces, gzip.compress(b"")])) == []
+
+
+def test_a_member_that_inflates_to_much_may_be_followed_by_another(tmp_path: Path) -> None:
+    plain = make_tar(member("zeros", data=bytes(5 << 20)), member("f", data=b"x" * 5000))
+    pieces = [gzip.compress(plain[: (5 << 20) + 512]), gzip.compress(plain[(5 << 20) + 512 :])]
+    assert findings(tmp_path, b"".join(pieces)) == []

@@ -70,7 +70,6 @@ def test_libraries_found_through_links_are_no_findings() -> None:
         *(symlink(f"{LIBRARY}/{name}", f"real-{name}", origin="x") for name in names),
     )
     found.check()
-    assert found.needed_by([found.tree.resolve(f"lib/{MACHINE}-linux-gnu/libm.so.6")]) >= {f"{LIBRARY}/real-libc.so.6"}
 
 
 @needs_libc

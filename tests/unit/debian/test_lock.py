@@ -74,8 +74,8 @@ def test_dates_are_written_in_utc() -> None:
 )
 def test_a_lock_that_cannot_be_used_says_how_to_get_one(old: bytes, new: bytes) -> None:
     with pytest.raises(StaleLock) as raised:
-        decode(encode(lock(pin("a"))).replace(old, new, 1), what="lock.amd64.json")
-    assert "ocibuild base update" in (raised.value.hint or "")
+        decode(encode(lock(pin("a"))).replace(old, new, 1), what="lock.amd64.json", base="tiny")
+    assert "ocibuild base update tiny" in (raised.value.hint or "")
 
 
 def test_no_lock_is_a_stale_lock(tmp_path: Path) -> None:

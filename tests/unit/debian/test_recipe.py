@@ -57,7 +57,7 @@ def test_what_a_recipe_cannot_say_is_named_by_its_key(tmp_path: Path, old: str, 
 def test_a_shipped_base_has_a_lock_of_its_recipe(folder: Path, platform: Platform) -> None:
     path = lock_path(folder, platform)
     lock = read_lock(path)
-    check_lock(load_layer(folder), lock, what=str(path))
+    check_lock(load_layer(folder), lock, path=path)
     assert (lock.architecture, encode(lock)) == (platform.architecture, path.read_bytes())
 
 

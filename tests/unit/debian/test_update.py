@@ -138,8 +138,9 @@ def test_a_recipe_that_changed_since_its_lock_was_made_is_noticed(tmp_path: Path
     write_mirror(tmp_path / "mirror", debs)
     lock = resolved(tmp_path, debs, mirror(server))
     recipe = load_layer(write_layer_folder(tmp_path / "more", [*debs, Deb(name="nano")]))
-    with pytest.raises(StaleLock, match=r"lock\.json: layer\.toml lists nano"):
-        check_lock(recipe, lock, what="lock.json")
+    with pytest.raises(StaleLock, match=r"lock\.json: layer\.toml lists nano") as raised:
+        check_lock(recipe, lock, path=tmp_path / "more" / "lock.json")
+    assert raised.value.hint == "generate it anew: ocibuild base update more"
 
 
 def test_packages_come_from_the_first_source_that_has_them(tmp_path: Path, server: WebServer, store: Store) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -151,9 +150,16 @@ def test_a_pin_by_url_is_fetched_from_there(store: Store, wheels: Path, index: I
     assert store.has(pin.sha256, pin.size)
 
 
+def test_an_index_that_the_requirements_name_is_asked(store: Store, wheels: Path, index: Index) -> None:
+    pin = pin_of(make_wheel(wheels, "app", "1.0"))
+    environ = {**index.environ(os.environ), "PIP_INDEX_URL": f"http://127.0.0.1:{index.port}/nothing/"}
+    sources = WheelSources(environ=environ, options=(f"--extra-index-url {index.url}",))
+    fetch_wheels([pin], TARGET, sources=sources, store=store, jobs=1, listener=Silent())
+    assert store.has(pin.sha256, pin.size)
+
+
 def test_a_damaged_copy_in_the_store_is_replaced_when_its_length_shows_it(store: Store, wheels: Path) -> None:
     pin = pin_of(make_wheel(wheels, "app", "1.0"))
     store.path(pin.sha256).write_bytes(b"short")
     fetch_wheels([pin], TARGET, sources=offline(wheels), store=store, jobs=1, listener=Silent())
     assert store.read(pin.sha256, pin.size or 0)
-    shutil.rmtree(wheels)

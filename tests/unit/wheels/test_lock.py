@@ -59,7 +59,7 @@ def test_the_file_is_a_valid_pylock_without_urls() -> None:
     document = Pylock.from_dict(tomllib.loads(text))
     assert [package.name for package in document.packages] == ["fast", "pure"]
     fast = document.packages[0]
-    assert [wheel.path for wheel in fast.wheels or ()] == [f"wheels/{ARM.filename}", f"wheels/{INTEL.filename}"]
+    assert [wheel.path for wheel in fast.wheels or ()] == [f"wheels/{INTEL.filename}", f"wheels/{ARM.filename}"]
     assert fast.marker is None
 
 
@@ -98,7 +98,7 @@ def test_a_later_patch_release_of_python_can_use_the_lock() -> None:
     ids=str,
 )
 def test_a_lock_for_another_target_is_stale_and_says_what_it_was_made_for(target: object) -> None:
-    with pytest.raises(StaleLock, match="made for Python 3.11.2, glibc 2.36, linux/amd64") as caught:
+    with pytest.raises(StaleLock, match=r"made for Python 3\.11\.2, glibc 2\.36, linux/amd64") as caught:
         lock_of(PURE, INTEL).select(target)  # type: ignore[arg-type]
     assert "ocibuild lock" in (caught.value.hint or "")
 
@@ -147,7 +147,7 @@ def test_a_locked_package_without_a_wheel_is_refused(text: str) -> None:
         (FOREIGN + 'wheels = [{name = "b-1-py3-none-any.whl", path = "b", hashes = {sha256 = "00"}}]\n', "consistent"),
         (
             FOREIGN + 'wheels = [{name = "a-1-py3-none-x/../y.whl", path = "b", hashes = {sha256 = "00"}}]\n',
-            "file name",
+            "file ?name",
         ),
     ],
 )

@@ -57,6 +57,7 @@ def test_a_target_is_told_to_pip_with_every_tag_down_to_the_oldest() -> None:
     "text, clean",
     [
         ("https://me:secret@host.example/x", "https://****@host.example/x"),
+        ("https://me:p@ss@host.example/x", "https://****@host.example/x"),
         ("https://token@host.example/x.whl (1 MB)", "https://****@host.example/x.whl (1 MB)"),
         ("https://host.example/x.whl?X-Signature=secret#sha256=00", "https://host.example/x.whl#sha256=00"),
         ("git+ssh://git@host.example/x", "git+ssh://****@host.example/x"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import NotFound, OcibuildError, RecipeError, UnsupportedRequirement
-from oci_builder.wheels.requirements import fingerprint, scan, wheel_folders
+from oci_builder.wheels.requirements import fingerprint, index_options, scan, wheel_folders
 from tests.support.wheels import make_wheel
 
 
@@ -150,3 +150,15 @@ def test_the_fingerprint_changes_with_all_that_decides(tmp_path: Path) -> None:
     make_wheel(tmp_path, "demo", "1.0", files={"demo.py": "other"})
     prints.add(fingerprint(lines))
     assert len(prints) == 5
+
+
+def test_options_that_say_where_to_look_are_found_for_fetching(tmp_path: Path) -> None:
+    (tmp_path / "vendor").mkdir()
+    write(tmp_path, "--extra-index-url=https://two.example/simple\nb\n--pre\n", "more.txt")
+    file = write(tmp_path, "-i https://one.example/simple\na\n-r more.txt\n-f vendor\n--no-index\n")
+    assert index_options([file]) == (
+        "-i https://one.example/simple",
+        "--extra-index-url https://two.example/simple",
+        f"-f {tmp_path}/vendor",
+        "--no-index",
+    )

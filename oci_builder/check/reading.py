@@ -1,0 +1,229 @@
+"""Image parts to their contents: every layer streamed once, each file hashed, little of it kept."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import posixpath
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from oci_builder.check.contents import (
+    MAX_ENTRIES,
+    MAX_KEPT_FILE,
+    MAX_PATH,
+    FileRecord,
+    ImageContents,
+    LayerContents,
+    Merge,
+    is_wanted,
+)
+from oci_builder.check.documents import as_object, as_strings
+from oci_builder.check.layer_rules import OPAQUE, WHITEOUT
+from oci_builder.check.parts import ImageParts, LayerBlob, open_parts
+from oci_builder.check.tarstream import Damaged, Source, TarMember, TarStream
+from oci_builder.check.unpacked import GZIP_MAGIC, Hashed, Inflated
+from oci_builder.digest import Digest
+from oci_builder.errors import DigestMismatch, UnsupportedImage
+from oci_builder.image import Image
+from oci_builder.oci.jsonio import decode
+from oci_builder.platforms import Platform
+from oci_builder.store import Store
+from oci_builder.tree.content import Sources
+from oci_builder.tree.entry import Member
+
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "hardlink"}
+
+
+def read_image(path: Path, *, platform: Platform | None = None) -> ImageContents:
+    """What is in the image file or folder at ``path``.
+
+    Raises UnsupportedImage, DigestMismatch where a layer is not the one that was promised, FileProblem.
+    """
+    with open_parts(path, platform=platform) as parts:
+        return read_parts(parts)
+
+
+def read_parts(parts: ImageParts) -> ImageContents:
+    """What is in an image, from wherever its parts come. Raises as ``read_image``."""
+    config = decode(parts.config, what=f"{parts.name}: configuration")
+    diff_ids = as_strings(as_object(config.get("rootfs")).get("diff_ids"))
+    steps = created_by(config)
+    merge, layers = Merge(parts.name), []
+    for number, blob in enumerate(parts.layers, 1):
+        pass_ = _Pass(parts.name, number)
+        with _explained(parts.name):
+            pass_.read(blob)
+        pass_.merge_into(merge)
+        layers.append(
+            LayerContents(
+                number=number,
+                digest=blob.digest,
+                diff_id=_nth(diff_ids, number),
+                size=blob.size,
+                created_by=_nth(steps, number),
+                files=tuple(pass_.files),
+                hidden=tuple(pass_.hidden),
+            )
+        )
+    return ImageContents(
+        name=parts.name,
+        config=config,
+        config_digest=Digest.of(parts.config),
+        manifest_digest=Digest.of(parts.manifest) if parts.manifest is not None else None,
+        references=parts.references,
+        layers=tuple(layers),
+        tree=_sorted(merge.tree),
+        kept=merge.kept,
+        annotations=parts.annotations,
+    )
+
+
+def contents_of(image: Image, store: Store, *, name: str) -> ImageContents:
+    """What is in an image that was built just now: from its layers' indexes, without unpacking them again.
+
+    Raises CorruptBlob and UnsupportedImage.
+    """
+    merge, layers = Merge(name), []
+    for number, layer in enumerate(image.layers, 1):
+        files = [
+            FileRecord(e.path, e.kind, e.mode, e.uid, e.gid, e.size, e.target, e.sha256, number) for e in layer.entries
+        ]
+        merge.add(files, hidden=(), opaque=())
+        blob = store.path(layer.descriptor.digest)
+        with Sources() as sources:
+            merge.keep(
+                {
+                    entry.path: sources.read(Member(blob, entry.offset, entry.size), what=entry.path)
+                    for entry in layer.entries
+                    if entry.kind == "file" and entry.size <= MAX_KEPT_FILE and is_wanted(entry.path)
+                }
+            )
+        layers.append(
+            LayerContents(
+                number=number,
+                digest=layer.descriptor.digest,
+                diff_id=str(layer.diff_id),
+                size=layer.descriptor.size,
+                created_by=layer.created_by,
+                files=tuple(files),
+            )
+        )
+    return ImageContents(
+        name=name,
+        config=decode(image.config, what="configuration"),
+        config_digest=image.id,
+        manifest_digest=image.digest,
+        references=(),
+        layers=tuple(layers),
+        tree=_sorted(merge.tree),
+        kept=merge.kept,
+        annotations=image.annotations,
+    )
+
+
+def created_by(config: Mapping[str, object]) -> list[str]:
+    """What made each layer, by the history of a configuration; shorter than the layers where it does not say."""
+    history = config.get("history")
+    steps = [as_object(step) for step in history] if isinstance(history, list) else []
+    return [str(step.get("created_by", "")) for step in steps if step.get("empty_layer") is not True]
+
+
+def _nth(texts: Sequence[str], number: int) -> str:
+    return texts[number - 1] if number <= len(texts) else ""
+
+
+def _sorted(tree: Mapping[str, FileRecord]) -> dict[str, FileRecord]:
+    return {path: tree[path] for path in sorted(tree, key=lambda path: path.split("/"))}
+
+
+class _Pass:
+    """One walk over a layer: its files, what it deletes, and the contents worth keeping."""
+
+    def __init__(self, image: str, number: int) -> None:
+        self._image, self._number = image, number
+        self._label = f"layer {number}"
+        self._digests: dict[str, str] = {}
+        self._kept: dict[str, bytes] = {}
+        self.files: list[FileRecord] = []
+        self.hidden: list[str] = []
+        self._opaque: list[str] = []
+
+    def read(self, blob: LayerBlob) -> None:
+        """Read all of ``blob``. Raises Damaged, DigestMismatch, UnsupportedImage."""
+        head = blob.open().read(4)
+        if head == _ZSTD_MAGIC:
+            hint = "save the image with gzip layers, or uncompressed ones"
+            raise UnsupportedImage(self._image, f"{self._label} is compressed with zstd", hint=hint)
+        packed = Hashed(blob.open())
+        plain: Source = Inflated(packed, what=self._label) if head[:2] == GZIP_MAGIC else packed
+        stream = TarStream(plain, what=self._label)
+        for member in stream.members():
+            self._add(member, stream)
+        packed.drain()
+        if blob.digest is not None and packed.digest() != blob.digest:
+            raise DigestMismatch(
+                f"{self._image}: {self._label}",
+                expected=str(blob.digest),
+                actual=str(packed.digest()),
+                hint="the file was changed or cut off; get it again",
+            )
+
+    def merge_into(self, merge: Merge) -> None:
+        """Lay what was read on the layers below."""
+        merge.add(self.files, hidden=self.hidden, opaque=self._opaque)
+        merge.keep(self._kept)
+
+    def _add(self, member: TarMember, stream: TarStream) -> None:
+        path = _path(member.name)
+        if path is None or len(path) > MAX_PATH or len(self.files) > MAX_ENTRIES:
+            raise Damaged(f"{self._label}: {member.name[:80]!r} is no path of a layer, or one too many")
+        folder, name = posixpath.split(path)
+        if name == OPAQUE:
+            self._opaque.append(folder)
+        elif name.startswith(WHITEOUT):
+            self.hidden.append(posixpath.join(folder, name.removeprefix(WHITEOUT)))
+        elif path:
+            self.files.append(self._record(path, member, stream))
+
+    def _record(self, path: str, member: TarMember, stream: TarStream) -> FileRecord:
+        kind = "file" if member.is_file else _KINDS.get(member.type, "special")
+        target = posixpath.normpath(member.target) if kind == "hardlink" else member.target
+        sha256 = self._content(path, member, stream) if kind == "file" else ""
+        if kind == "hardlink":
+            sha256 = self._digests.get(target, "")
+            if target in self._kept and is_wanted(path):
+                self._kept[path] = self._kept[target]
+        if sha256:
+            self._digests[path] = sha256
+        size = member.size if kind == "file" else 0
+        return FileRecord(path, kind, member.mode, member.uid, member.gid, size, target, sha256, self._number)
+
+    def _content(self, path: str, member: TarMember, stream: TarStream) -> str:
+        seen, wanted = hashlib.sha256(), is_wanted(path) and member.size <= MAX_KEPT_FILE
+        kept = bytearray()
+        for data in stream.content():
+            seen.update(data)
+            if wanted:
+                kept += data
+        if wanted:
+            self._kept[path] = bytes(kept)
+        return seen.hexdigest()
+
+
+def _path(name: str) -> str | None:
+    # "/usr", "./usr/" and "usr" are one path to every engine; ".." is none.
+    if "\0" in name or ".." in name.split("/"):
+        return None
+    path = posixpath.normpath(name.lstrip("/"))
+    return "" if path == "." else path
+
+
+@contextlib.contextmanager
+def _explained(image: str) -> Iterator[None]:
+    try:
+        yield
+    except Damaged as error:
+        raise UnsupportedImage(image, str(error), hint="`ocibuild verify` says all that is wrong") from error

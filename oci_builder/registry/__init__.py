@@ -1,0 +1,23 @@
+"""Registries: where images come from and go to, and a cache that several machines share.
+
+What other rooms call. Nothing here imports oras (0.4 to 0.9 s) before ``Registries.of`` first speaks to a registry::
+
+    access = Access(logins=Logins(environ), insecure=False, ca_file=None)   # made once, by cli
+    registries = Registries(access)                                          # one for a run; threads may share it
+
+    # reading (pulling.py)
+    resolve(reference, registries) -> Descriptor               # one HEAD; the tag's digest today
+    fetch_manifest(reference, registries) -> Manifest | Index  # oci/manifest.py; verified, raw bytes kept
+    fetch_image(reference, platform, registries) -> PulledImage   # manifest and config (bytes, verified), no layers
+    blob_chunks(reference, descriptor, registries) -> Iterator[bytes]   # streamed, resumed where it breaks, verified
+    fetch_blobs(reference, descriptors, registries, store=, jobs=, listener=)   # into the store, several at once
+
+    # writing (pushing.py)
+    push(images, references, registries, blobs=, sources=, jobs=, listener=) -> tuple[Pushed, ...]
+
+``reference`` names the repository; where it matters its digest, else its tag, names the manifest. ``blobs`` is a Store
+or anything like it; ``sources`` says for a blob's digest in which repository it can be found, so that a base's layers
+are mounted instead of sent, and need not be in the store.
+
+Everything raises RegistryError, DigestMismatch, UnsupportedImage, FileProblem.
+"""

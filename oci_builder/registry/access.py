@@ -1,0 +1,80 @@
+"""How registries are spoken to: a value made once from flags and environment."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oci_builder.registry.auth import Logins
+
+if TYPE_CHECKING:
+    from oci_builder.reference import Reference
+    from oci_builder.registry.client import Client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to wait, in seconds. ``total`` with all attempts and waits; a large blob adds its size / ``slowest``.
+
+    ``silence`` is how long a registry may say nothing at all; ``slowest`` is in bytes per second. ``sleep`` and
+    ``clock`` (monotonic) are what waiting and time mean.
+    """
+
+    silence: float = 60.0
+    total: float = 300.0
+    slowest: float = 16_000.0
+    attempts: int = 6
+    first_wait: float = 0.5
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    def deadline(self, size: int = 0) -> Deadline:
+        """The end of the time that something which moves ``size`` bytes has from now on."""
+        seconds = self.total + size / self.slowest
+        return Deadline(self.clock() + seconds, seconds, self.clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment of the monotonic clock, ``seconds`` after it was set."""
+
+    moment: float
+    seconds: float
+    clock: Callable[[], float]
+
+    @property
+    def left(self) -> float:
+        """Seconds until then; negative when it has passed."""
+        return self.moment - self.clock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """``insecure`` allows plain http and unknown certificates anywhere; ``ca_file`` is trusted besides the system's."""
+
+    logins: Logins
+    insecure: bool = False
+    ca_file: Path | None = None
+    patience: Patience = field(default_factory=Patience)
+
+
+class Registries:
+    """The registries of one run, each met when it is first needed; threads may share it."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self._clients: dict[str, Client] = {}
+        self._lock = threading.Lock()
+
+    def of(self, reference: Reference) -> Client:
+        """The client for the registry of ``reference``. Raises RegistryError where nobody answers."""
+        from oci_builder.registry.client import meet
+
+        with self._lock:
+            if reference.registry not in self._clients:
+                self._clients[reference.registry] = meet(reference.registry, self.access)
+            return self._clients[reference.registry]

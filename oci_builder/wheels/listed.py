@@ -1,0 +1,155 @@
+"""Requirements that stand in no requirements file: those of a pyproject.toml, and those of a project built here."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from oci_builder.errors import NotFound, RecipeError
+from oci_builder.wheels.pins import WheelPin
+
+PYPROJECT = "pyproject.toml"
+LIMIT = 4 << 20
+"""Bytes of a pyproject.toml that are read."""
+
+_DYNAMIC = 'let ocibuild build it and read its metadata: [python] project = "…" in image.toml'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """Requirements, each with the number of the line of ``file`` it stands in (1 where that cannot be told).
+
+    ``project`` is set for those of a project whose wheel is in the store: pip then reads them in that wheel, with
+    ``extras``, and ``lines`` are what a lock depends on.
+    """
+
+    file: Path
+    lines: tuple[tuple[int, str], ...]
+    project: WheelPin | None = None
+    extras: tuple[str, ...] = ()
+
+
+def read_pyproject(file: Path, *, extras: Collection[str] = (), groups: Collection[str] = ()) -> Listed:
+    """The dependencies of ``[project]``, with those of ``extras``, and of dependency ``groups`` (PEP 621, PEP 735).
+
+    Raises NotFound, and RecipeError: no TOML, no such extra or group, dependencies that only a build would tell.
+    """
+    text = _read(file)
+    document = _Document(file, text, _parsed(text, file))
+    found = [*document.dependencies(extras, required=not groups), *document.groups(groups)]
+    return Listed(file=file, lines=tuple(dict.fromkeys((document.line(one), one) for one in found)))
+
+
+def read_groups(file: Path, groups: Collection[str]) -> Listed:
+    """The requirements of dependency ``groups`` alone. Raises as ``read_pyproject``."""
+    text = _read(file)
+    document = _Document(file, text, _parsed(text, file))
+    found = document.groups(groups)
+    return Listed(file=file, lines=tuple(dict.fromkeys((document.line(one), one) for one in found)))
+
+
+def _read(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(LIMIT + 1)
+    except OSError as error:
+        raise NotFound("requirements file", file.name, searched=[str(file.parent)]) from error
+    if len(data) > LIMIT:
+        raise RecipeError(str(file), "", f"longer than {LIMIT} bytes")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise RecipeError(str(file), "", "not UTF-8, which TOML has to be") from error
+
+
+def _parsed(text: str, file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(str(file), "", f"not TOML: {error}") from error
+
+
+class _Document:
+    """A pyproject.toml and its text, which tells lines."""
+
+    def __init__(self, file: Path, text: str, document: Mapping[str, Any]) -> None:
+        self._file, self._lines, self._document = file, text.splitlines(), document
+
+    def line(self, requirement: str) -> int:
+        """Where ``requirement`` stands; 1 if it is written in another way there."""
+        quoted = (f'"{requirement}"', f"'{requirement}'")
+        return next((n for n, line in enumerate(self._lines, 1) if any(text in line for text in quoted)), 1)
+
+    def dependencies(self, extras: Collection[str], *, required: bool) -> Iterator[str]:
+        """Those of ``[project]``; a file without the table has none, if that is not ``required``."""
+        project = self._document.get("project")
+        if not isinstance(project, dict):
+            if required or extras:
+                raise self._wrong("project", "there is no such table")
+            return
+        dynamic = project.get("dynamic", [])
+        for key in ("dependencies", *(["optional-dependencies"] if extras else [])):
+            if key in dynamic:
+                raise self._wrong(f"project.{key}", "it is dynamic: only building the project tells it", hint=_DYNAMIC)
+        yield from self._texts(project.get("dependencies", []), "project.dependencies")
+        known = self._named(project.get("optional-dependencies", {}), "project.optional-dependencies")
+        name = canonicalize_name(str(project.get("name", "")))
+        for extra in sorted({canonicalize_name(extra) for extra in extras}):
+            yield from self._extra(extra, known, name, ())
+
+    def groups(self, groups: Collection[str]) -> Iterator[str]:
+        """Those of ``[dependency-groups]``, includes followed."""
+        known = self._named(self._document.get("dependency-groups", {}), "dependency-groups")
+        for group in sorted({canonicalize_name(group) for group in groups}):
+            yield from self._group(group, known, ())
+
+    def _extra(
+        self, extra: str, known: Mapping[str, Sequence[Any]], name: str, above: tuple[str, ...]
+    ) -> Iterator[str]:
+        key = f"project.optional-dependencies.{extra}"
+        for text in self._texts(self._of(extra, known, key, above), key):
+            requirement = Requirement(text)
+            if canonicalize_name(requirement.name) != name:
+                yield text
+                continue
+            # "all = ['app[web,cli]']": a project may put its extras together so.
+            for inner in sorted(map(canonicalize_name, requirement.extras)):
+                yield from self._extra(inner, known, name, (*above, extra))
+
+    def _group(self, group: str, known: Mapping[str, Sequence[Any]], above: tuple[str, ...]) -> Iterator[str]:
+        key = f"dependency-groups.{group}"
+        for item in self._of(group, known, key, above):
+            if isinstance(item, dict) and set(item) == {"include-group"}:
+                yield from self._group(canonicalize_name(str(item["include-group"])), known, (*above, group))
+            else:
+                yield from self._texts([item], key)
+
+    def _of(self, name: str, known: Mapping[str, Sequence[Any]], key: str, above: tuple[str, ...]) -> Sequence[Any]:
+        if name in above:
+            raise self._wrong(key, f"includes itself: {' → '.join((*above, name))}")
+        if name not in known:
+            there = f"there are {', '.join(sorted(known))}" if known else "there is none"
+            raise self._wrong(key, f"no such name; {there}")
+        return known[name]
+
+    def _named(self, table: object, key: str) -> dict[str, Sequence[Any]]:
+        if not isinstance(table, dict) or not all(isinstance(value, list) for value in table.values()):
+            raise self._wrong(key, "expected a table of lists")
+        return {canonicalize_name(name): value for name, value in table.items()}
+
+    def _texts(self, items: object, key: str) -> Iterator[str]:
+        for number, item in enumerate(items if isinstance(items, list) else [items]):
+            try:
+                Requirement(item if isinstance(item, str) else "")
+            except InvalidRequirement as error:
+                raise self._wrong(f"{key}[{number}]", f"{item!r} is not a requirement") from error
+            yield str(item)
+
+    def _wrong(self, key: str, why: str, *, hint: str | None = None) -> RecipeError:
+        return RecipeError(str(self._file), key, why, hint=hint)

@@ -1,0 +1,156 @@
+"""The user's own project as a wheel: built on this machine, by the backend its pyproject.toml names."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from packaging.metadata import RawMetadata, parse_email
+from packaging.utils import parse_wheel_filename
+
+from oci_builder.digest import digest_file
+from oci_builder.errors import WheelError
+from oci_builder.listener import Listener
+from oci_builder.store import Store, explained
+from oci_builder.wheels.archive import open_wheel
+from oci_builder.wheels.build import ZIP_EPOCH
+from oci_builder.wheels.listed import PYPROJECT, Listed
+from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.pip import WheelSources, run_plain
+from oci_builder.wheels.target import Target
+
+BACKENDS = "build-system"
+"""The folder, below ``wheels/``, of what builds a project where there is no network."""
+
+_NEVER = frozenset(
+    {".venv", "venv", ".tox", ".nox", ".eggs", "__pycache__", "node_modules", ".mypy_cache", ".ruff_cache"}
+    | {".pytest_cache", ".hypothesis", ".hg", ".svn"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A built project: its wheel, which is in the store, and what that says it needs."""
+
+    folder: Path
+    pin: WheelPin
+    requires: tuple[str, ...]
+    requires_python: str
+
+    def listed(self, extras: Iterable[str]) -> Listed:
+        """Its dependencies, with those of ``extras``, as requirements."""
+        lines = tuple((1, text) for text in self.requires)
+        return Listed(file=self.folder / PYPROJECT, lines=lines, project=self.pin, extras=tuple(sorted(set(extras))))
+
+
+def build_project(
+    folder: Path, target: Target, *, sources: WheelSources, store: Store, listener: Listener
+) -> Project:
+    """Build the project in ``folder`` with pip, in isolation, from a copy: nothing is written beside the sources.
+
+    Built anew each time, because nothing but its backend knows what decides the wheel. Raises WheelError (the build
+    failed, or its wheel does not run on ``target``), FileProblem.
+    """
+    listener.note(f"building {folder.resolve().name}: its build code runs on this machine")
+    with store.scratch() as scratch:
+        copy = scratch / folder.resolve().name
+        _copy(folder.resolve(), copy)
+        wheel = _built(copy, folder, scratch / "wheel", sources)
+        digest, size = digest_file(str(wheel))
+        store.put_file(wheel, digest=digest, size=size, what=wheel.name)
+    name, version, _, tags = parse_wheel_filename(wheel.name)
+    if tags.isdisjoint(target.tags()):
+        why = f"this machine built {wheel.name}, which does not run on {target}"
+        hint = "build the wheel where it will run, put it into the image's wheels/, and require it instead"
+        raise WheelError(str(folder), why, hint=hint)
+    pin = WheelPin(name=name, version=str(version), filename=wheel.name, sha256=digest, size=size, requested=True)
+    said = _metadata(store.path(digest), wheel.name)
+    requires = tuple(sorted(said.get("requires_dist", [])))
+    return Project(folder=folder, pin=pin, requires=requires, requires_python=said.get("requires_python", ""))
+
+
+def download_backend(folder: Path, dest: Path, requires: Iterable[str], *, sources: WheelSources) -> None:
+    """Fill ``dest`` with what building the project in ``folder`` takes on this machine. Raises WheelError."""
+    dest.mkdir(parents=True, exist_ok=True)
+    wanted = sorted(requires)
+    if not wanted:
+        return
+    links = replace(sources, find_links=(dest, *sources.find_links))
+    outcome = run_plain(
+        ["download", "--prefer-binary", f"--dest={dest}", *links.arguments(), *wanted], sources=links, epoch=ZIP_EPOCH
+    )
+    if outcome.code != 0:
+        raise WheelError(str(folder), f"what builds it cannot be had:\n  {_last(outcome.said)}")
+
+
+def _built(copy: Path, folder: Path, dest: Path, sources: WheelSources) -> Path:
+    # git describe, which some backends ask for a version, must not touch the user's index.
+    environ = {**sources.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    quiet = replace(sources, environ=environ)
+    arguments = ["wheel", "--no-deps", f"--wheel-dir={dest}", *quiet.arguments(), str(copy)]
+    outcome = run_plain(arguments, sources=quiet, epoch=ZIP_EPOCH)
+    wheels = sorted(dest.glob("*.whl"))
+    if outcome.code == 0 and len(wheels) == 1:
+        return wheels[0]
+    hint = f"try it alone: pip wheel --no-deps {folder}"
+    if sources.offline:
+        hint = f"offline, what builds it must lie in wheels/{BACKENDS}/: ocibuild download puts it there"
+    raise WheelError(str(folder), f"building it failed:\n  {_last(outcome.said)}", hint=hint)
+
+
+def _last(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return "\n  ".join(lines[-12:])
+
+
+def _metadata(path: Path, filename: str) -> RawMetadata:
+    archive = open_wheel(path, filename)
+    return parse_email(archive.read(f"{archive.dist_info}/METADATA"))[0]
+
+
+def _copy(folder: Path, dest: Path) -> None:
+    """Copy a project's tree, with modes that say executable or not and nothing of the machine's umask.
+
+    Left out is what belongs to a machine: environments, caches, what earlier builds left, images and their wheels.
+    """
+    with explained(folder):
+        dest.mkdir()
+        for here, folders, files in os.walk(folder):
+            place = Path(here)
+            folders[:] = sorted(name for name in folders if not _left_out(place / name, folder))
+            copied = dest / place.relative_to(folder)
+            for name in folders:
+                _place(place / name, copied / name)
+            folders[:] = [name for name in folders if not (copied / name).is_symlink()]
+            for name in files:
+                if place != folder or not name.endswith((".tar", ".tar.gz", ".tgz")):
+                    _place(place / name, copied / name)
+
+
+def _left_out(path: Path, root: Path) -> bool:
+    if path.name in _NEVER or path.name.endswith(".egg-info") or (path / "pyvenv.cfg").is_file():
+        return True
+    match path.relative_to(root).parts:
+        case ("build", name):
+            # What setuptools left there it would take into the next wheel.
+            return name == "lib" or name.startswith(("lib.", "bdist.", "temp."))
+        case ("build", _, "wheels" | "debs") | ("dist",):
+            return True
+    return False
+
+
+def _place(source: Path, dest: Path) -> None:
+    if source.name == ".git":
+        # Backends ask it for the version; it can be larger than all the rest.
+        dest.symlink_to(source)
+    elif source.is_symlink():
+        dest.symlink_to(source.readlink())
+    elif source.is_dir():
+        dest.mkdir()
+    elif source.is_file():
+        shutil.copyfile(source, dest)
+        dest.chmod(0o755 if source.stat().st_mode & 0o111 else 0o644)
+
