@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from oci_builder.digest import CHUNK, Digest, HashingWriter, digest_file, verified_chunks
 from oci_builder.errors import CorruptBlob, DigestMismatch, FileProblem
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 LAYOUT = "v1"
 _PARTIAL = ".new-"
@@ -90,12 +95,13 @@ class Store:
         """Yield a sink; what was written is kept, under its digest, on a clean exit. Raises FileProblem."""
         with explained(self.root):
             handle, name = tempfile.mkstemp(dir=self._blobs, prefix=_PARTIAL)
-        with _discarded_on_error(Path(name)), explained(self.root):
-            with os.fdopen(handle, "wb", buffering=CHUNK) as file:
+        with _discarded_on_error(Path(name)):
+            with _written(handle, self.root) as file:
                 sink = HashingWriter(file)
                 yield sink
-            os.chmod(name, 0o644)
-            Path(name).replace(self.path(sink.digest()))
+            with explained(self.root):
+                os.chmod(name, 0o644)
+                Path(name).replace(self.path(sink.digest()))
 
     def record(self, kind: str, key: str) -> bytes | None:
         """What was kept under ``key``, or None."""
@@ -145,13 +151,39 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
 
     The mode is what the umask says of a new file. Raises FileProblem.
     """
+    name = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     with explained(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with _discarded_on_error(Path(name)), explained(path):
-        with os.fdopen(handle, "wb", buffering=CHUNK) as file:
+        # Not by tempfile, which knows no umask: what appears at the end has a new file's usual mode.
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    with _discarded_on_error(name):
+        with _written(handle, path) as file:
             yield file
-        os.chmod(name, 0o666 & ~_umask())
-        Path(name).replace(path)
+        with explained(path):
+            name.replace(path)
+
+
+class _Sink(io.BufferedWriter):
+    """A file whose own failures name ``place``; those of whoever writes to it pass by as they are."""
+
+    place: Path
+
+    def write(self, data: Buffer, /) -> int:
+        with explained(self.place):
+            return super().write(data)
+
+
+@contextlib.contextmanager
+def _written(handle: int, place: Path) -> Iterator[BinaryIO]:
+    sink = _Sink(io.FileIO(handle, "wb"), CHUNK)
+    sink.place = place
+    try:
+        yield sink
+        with explained(place):
+            sink.flush()
+    finally:
+        # Nothing is lost by it: what was to be kept is flushed, and the rest is about to be removed.
+        with contextlib.suppress(OSError):
+            sink.close()
 
 
 @contextlib.contextmanager
@@ -176,10 +208,3 @@ def _discarded_on_error(path: Path) -> Iterator[None]:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-
-
-def _umask() -> int:
-    # The only portable way to read it is to set it; single-threaded here.
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from oci_builder.assemble.inputs import Inputs, read_inputs
 from oci_builder.assemble.options import Options
-from oci_builder.assemble.pins import LockChange, choose, relock, wheel_sources
-from oci_builder.assemble.provenance import provenance
+from oci_builder.assemble.pins import LockChange, Pinning, fetch_sources, wheel_sources
+from oci_builder.assemble.provenance import manifest_annotations, provenance
 from oci_builder.assemble.top import run_config, top_layer
 from oci_builder.bases import Base, interpreter, open_base
 from oci_builder.catalog import find_layer
@@ -35,11 +36,10 @@ from oci_builder.tree.entry import Entry
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.claims import lost_by, settle
 from oci_builder.wheels.fetch import fetch_wheels
-from oci_builder.wheels.layering import Wheel, plan
+from oci_builder.wheels.layering import Group, Wheel, plan
 from oci_builder.wheels.layers import Bytecode, wheel_layers
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.target import Target
-
 
 _DAMAGE = (DamagedElf, DigestMismatch, MissingLibrary, PackageError, ToolFailed, UnsafePath, WheelError)
 """What a damaged blob of the store may look like to whoever reads it."""
@@ -61,23 +61,26 @@ def build(source: ImageSource, platform: Platform, *, options: Options, store: S
     with listener.stage("base"):
         base = _base(source, platform, options=options, store=store, listener=listener)
     with listener.stage("resolve"):
-        targets = _targets(source, base, platform)
-        pins = choose(source, base.target, targets, options=options, store=store, listener=listener)
+        pinning = pinning_of(source, base.target, options=options, store=store, listener=listener)
+        chosen = pinning.choose(base.target)
     with listener.stage("fetch"):
-        wheels = _fetched(source, pins, base.target, options=options, store=store, listener=listener)
+        wheels = _fetched(pinning, chosen.pins, base.target)
     with listener.stage("layers"):
-        layers = _wheel_layers(source, wheels, base, options=options, store=store, listener=listener)
+        project = _project(pinning.inputs, store)
+        layers = _wheel_layers(source, wheels, project, base, options=options, store=store, listener=listener)
     with listener.stage("image"):
         below = base.tree.overlaid(_entries(layer.tree(store) for layer in layers))
         top = top_layer(source, below, store)
+        created = base.created if options.epoch is None else options.epoch
+        known = provenance(source.recipe, base, lock=chosen.lock)
         image = Image(
             platform=platform,
-            run=run_config(source.recipe, base),
-            created=base.created if options.epoch is None else options.epoch,
+            run=run_config(source.recipe, base, labels=known),
+            created=created,
             layers=base.layers,
-            annotations=provenance(source.recipe, base, epoch=options.epoch),
+            annotations=manifest_annotations(source.recipe, known, created=created),
         ).append(*layers, *([top] if top else []))
-    return Built(image=image, wheels=pins)
+    return Built(image=image, wheels=tuple(wheel.pin for wheel in (*wheels, *project)))
 
 
 def write(
@@ -125,23 +128,37 @@ def lock(
     with listener.stage("base"):
         base = _base(source, source.recipe.targets[0], options=options, store=store, listener=listener)
     with listener.stage("resolve"):
-        return relock(
-            source,
-            _targets(source, base, base.target.platform),
-            options=options,
-            store=store,
-            listener=listener,
-            upgrade=upgrade,
-            upgrade_packages=upgrade_packages,
-        )
+        pinning = pinning_of(source, base.target, options=options, store=store, listener=listener)
+        return pinning.relock(upgrade=upgrade, upgrade_packages=upgrade_packages)
+
+
+def pinning_of(source: ImageSource, target: Target, *, options: Options, store: Store, listener: Listener) -> Pinning:
+    """What chooses wheels for a recipe on ``target``; its project, if it has one, has been built.
+
+    Raises RecipeError and NotFound for what its inputs are, WheelError for the project.
+    """
+    # Every platform the recipe's lock speaks for, and the one that is built now.
+    platforms = dict.fromkeys((*source.recipe.targets, target.platform))
+    inputs = read_inputs(source, target, sources=wheel_sources(source, options), store=store, listener=listener)
+    return Pinning(
+        source=source,
+        inputs=inputs,
+        targets=tuple(Target(platform=each, promise=target.promise) for each in platforms),
+        options=options,
+        store=store,
+        listener=listener,
+    )
+
+
+def base_folder(source: ImageSource, options: Options) -> Path:
+    """Where the recipe of the base is. Raises NotFound."""
+    name = source.recipe.base
+    return find_layer(name, recipe_folder=source.folder, project_dir=options.project, extra=options.layers)
 
 
 def _base(source: ImageSource, platform: Platform, *, options: Options, store: Store, listener: Listener) -> Base:
-    folder = find_layer(
-        source.recipe.base, recipe_folder=source.folder, project_dir=options.project, extra=options.layers
-    )
     return open_base(
-        folder,
+        base_folder(source, options),
         platform,
         store=store,
         mirrors=options.mirrors,
@@ -154,28 +171,19 @@ def _base(source: ImageSource, platform: Platform, *, options: Options, store: S
 
 
 def _debs(source: ImageSource) -> Path | None:
-    folder = source.folder / "debs"
-    return folder if folder.is_dir() else None
+    return source.debs if source.debs.is_dir() else None
 
 
-def _targets(source: ImageSource, base: Base, platform: Platform) -> tuple[Target, ...]:
-    """Every platform the recipe's lock speaks for, and the one that is built now."""
-    platforms = dict.fromkeys((*source.recipe.targets, platform))
-    return tuple(Target(platform=each, promise=base.target.promise) for each in platforms)
-
-
-def _fetched(
-    source: ImageSource,
-    pins: Sequence[WheelPin],
-    target: Target,
-    *,
-    options: Options,
-    store: Store,
-    listener: Listener,
-) -> tuple[Wheel, ...]:
-    sources = wheel_sources(source, options)
-    files = fetch_wheels(pins, target, sources=sources, store=store, jobs=options.jobs, listener=listener)
+def _fetched(pinning: Pinning, pins: Sequence[WheelPin], target: Target) -> tuple[Wheel, ...]:
+    options, store = pinning.options, pinning.store
+    sources = fetch_sources(pinning.source, pinning.inputs, options)
+    files = fetch_wheels(pins, target, sources=sources, store=store, jobs=options.jobs, listener=pinning.listener)
     return tuple(_wheel(pin, files) for pin in pins)
+
+
+def _project(inputs: Inputs, store: Store) -> tuple[Wheel, ...]:
+    pin = inputs.project
+    return (_wheel(pin, {pin.sha256.hex: store.path(pin.sha256)}),) if pin else ()
 
 
 def _wheel(pin: WheelPin, files: Mapping[str, Path]) -> Wheel:
@@ -184,16 +192,25 @@ def _wheel(pin: WheelPin, files: Mapping[str, Path]) -> Wheel:
 
 
 def _wheel_layers(
-    source: ImageSource, wheels: Sequence[Wheel], base: Base, *, options: Options, store: Store, listener: Listener
+    source: ImageSource,
+    wheels: Sequence[Wheel],
+    project: tuple[Wheel, ...],
+    base: Base,
+    *,
+    options: Options,
+    store: Store,
+    listener: Listener,
 ) -> tuple[Layer, ...]:
+    """The layers of the wheels, and above them that of the project: the one that changes every day."""
     recipe = source.recipe
-    losses = settle(wheels, base.target, policy=recipe.python.conflicts, store=store)
+    losses = settle((*wheels, *project), base.target, policy=recipe.python.conflicts, store=store)
     for loss in losses:
         listener.note(f"/{loss.path} is {loss.winner}'s; {loss.loser} has other bytes there")
-    # The base's layers and the top one count as well.
-    budget = max(recipe.layering.budget - len(base.layers) - 1, 1)
+    # The base's layers, the project's and the top one count as well.
+    budget = max(recipe.layering.budget - len(base.layers) - len(project) - 1, 1)
+    groups = plan(wheels, strategy=recipe.layering.strategy, budget=budget)
     return wheel_layers(
-        plan(wheels, strategy=recipe.layering.strategy, budget=budget),
+        (*groups, *([Group(wheels=project)] if project else [])),
         base.target,
         base.tree,
         bytecode=Bytecode(

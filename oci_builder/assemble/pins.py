@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from oci_builder.assemble.inputs import Inputs
 from oci_builder.assemble.options import Options
-from oci_builder.errors import StaleLock
+from oci_builder.digest import Digest
+from oci_builder.errors import OcibuildError, RecipeError, StaleLock
 from oci_builder.listener import Listener
 from oci_builder.recipes import ImageSource
 from oci_builder.store import Store, atomic
 from oci_builder.wheels import lock as locks
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import WheelSources
-from oci_builder.wheels.requirements import fingerprint, scan
+from oci_builder.wheels.requirements import fingerprint, index_options, scan, wheel_folders
 from oci_builder.wheels.resolve import resolve
 from oci_builder.wheels.target import Target
 
@@ -31,6 +33,19 @@ class LockChange:
     changes: tuple[str, ...]
     current: bool
 
+    def keep(self) -> None:
+        """Make the file hold the text; it appears whole. Raises FileProblem."""
+        with atomic(self.path) as sink:
+            sink.write(self.text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The wheels for one target; ``lock`` is the digest of the lock that names them, None where none does."""
+
+    pins: tuple[WheelPin, ...]
+    lock: Digest | None = None
+
 
 def wheel_sources(source: ImageSource, options: Options) -> WheelSources:
     """Where wheels come from: a ``wheels/`` folder beside the recipe makes a build offline unless it is told not to."""
@@ -41,96 +56,118 @@ def wheel_sources(source: ImageSource, options: Options) -> WheelSources:
     return WheelSources(find_links=(*links, *options.find_links), offline=offline, environ=options.environ)
 
 
-def choose(
-    source: ImageSource,
-    target: Target,
-    targets: Sequence[Target],
-    *,
-    options: Options,
-    store: Store,
-    listener: Listener,
-) -> tuple[WheelPin, ...]:
-    """The wheels for ``target``. Without a lock pip resolves; a lock that fell behind is brought up to date, in file.
-
-    Raises StaleLock where ``locked`` or ``frozen`` ask for a lock that is not there or does not hold, and what
-    resolving raises.
-    """
-    if not source.lock.is_file():
-        if options.locked or options.frozen:
-            raise StaleLock(str(source.lock), "there is no lock", hint=f"write it: ocibuild lock {source.recipe.name}")
-        return _resolved(source, target, preferred=(), options=options, store=store, listener=listener)
-    lock = locks.read(source.lock)
-    # A lock of another tool says nothing of what it was made from; it is taken as it is.
-    if options.frozen or lock.fingerprint in ("", _fingerprint(source, targets, options)):
-        return lock.select(target)
-    if options.locked:
-        hint = f"bring it up to date: ocibuild lock {source.recipe.name}"
-        raise StaleLock(str(source.lock), "the requirements, the base or the platforms have changed since", hint=hint)
-    if not options.keep_lock:
-        preferred = _known(lock, target)
-        return _resolved(source, target, preferred=preferred, options=options, store=store, listener=listener)
-    change = relock(source, targets, options=options, store=store, listener=listener)
-    _keep(change)
-    moved = ", ".join(change.changes) or "no version moved"
-    listener.note(f"{source.lock.name} was behind and has been brought up to date: {moved}")
-    return locks.read(source.lock).select(target)
+def fetch_sources(source: ImageSource, inputs: Inputs, options: Options) -> WheelSources:
+    """The same for pins, which no longer say what the requirements say of indexes and of local wheels."""
+    sources = wheel_sources(source, options)
+    try:
+        folders = wheel_folders(scan(inputs.requirements, environ=options.environ))
+        where = index_options(inputs.requirements, environ=options.environ)
+    except OcibuildError:
+        if options.frozen:
+            return sources  # a lock taken unseen holds whatever the requirements have become
+        raise
+    return replace(sources, find_links=(*sources.find_links, *folders), options=where)
 
 
-def relock(
-    source: ImageSource,
-    targets: Sequence[Target],
-    *,
-    options: Options,
-    store: Store,
-    listener: Listener,
-    upgrade: bool = False,
-    upgrade_packages: Collection[str] = (),
-) -> LockChange:
-    """Resolve for every target, keeping what the lock holds already but for what is to be upgraded. Writes nothing."""
-    old = locks.read(source.lock) if source.lock.is_file() else None
-    pins: dict[Target, tuple[WheelPin, ...]] = {}
-    for target in targets:
-        known = _known(old, target) if old is not None and not upgrade else ()
-        preferred = [pin for pin in known if pin.name not in upgrade_packages]
-        pins[target] = _resolved(source, target, preferred=preferred, options=options, store=store, listener=listener)
-    text = locks.encode(pins, fingerprint=_fingerprint(source, targets, options))
-    new = locks.parse(text, path=source.lock)
-    return LockChange(
-        path=source.lock,
-        text=text,
-        changes=tuple(locks.changes(old, new)),
-        current=source.lock.is_file() and source.lock.read_bytes() == text,
-    )
+@dataclass(frozen=True, kw_only=True)
+class Pinning:
+    """The choice of wheels for one recipe: ``targets`` are those its lock speaks for, and the one built now."""
 
+    source: ImageSource
+    inputs: Inputs
+    targets: tuple[Target, ...]
+    options: Options
+    store: Store
+    listener: Listener
 
-def _keep(change: LockChange) -> None:
-    with atomic(change.path) as sink:
-        sink.write(change.text)
+    def choose(self, target: Target) -> Chosen:
+        """The wheels for ``target``. Without a lock pip resolves; one that fell behind is brought up to date, in file.
 
+        Raises StaleLock where ``locked`` or ``frozen`` ask for a lock that is not there or does not hold, and what
+        resolving raises.
+        """
+        lock = self._current()
+        if lock is not None:
+            return Chosen(pins=lock.select(target), lock=Digest.of(self.source.lock.read_bytes()))
+        if not self.source.lock.is_file():
+            return Chosen(pins=self._resolved(target, preferred=()))
+        if not self.options.keep_lock:
+            return Chosen(pins=self._resolved(target, preferred=_known(locks.read(self.source.lock), target)))
+        self._bring_up_to_date()
+        return Chosen(pins=locks.read(self.source.lock).select(target), lock=Digest.of(self.source.lock.read_bytes()))
 
-def _resolved(
-    source: ImageSource,
-    target: Target,
-    *,
-    preferred: Sequence[WheelPin],
-    options: Options,
-    store: Store,
-    listener: Listener,
-) -> tuple[WheelPin, ...]:
-    return resolve(
-        source.requirements,
-        target,
-        sources=wheel_sources(source, options),
-        build=source.recipe.python.build,
-        preferred=preferred,
-        store=store,
-        listener=listener,
-    )
+    def locked(self) -> locks.WheelLock:
+        """The lock, made or brought up to date, in file, where that is needed. Raises as ``choose``."""
+        lock = self._current()
+        if lock is not None:
+            return lock
+        self._bring_up_to_date()
+        return locks.read(self.source.lock)
 
+    def relock(self, *, upgrade: bool = False, upgrade_packages: Collection[str] = ()) -> LockChange:
+        """Resolve for every target, keeping what the lock holds but for what is to be upgraded. Writes nothing."""
+        source = self.source
+        if source.borrowed_lock is not None:
+            raise RecipeError(
+                str(source.borrowed_lock),
+                "",
+                "the recipe names this lock in place of requirements, and ocibuild takes it as it is",
+                hint="make it anew with the tool that made it, or name requirements to lock",
+            )
+        old = locks.read(source.lock) if source.lock.is_file() else None
+        pins: dict[Target, tuple[WheelPin, ...]] = {}
+        for target in self.targets:
+            known = _known(old, target) if old is not None and not upgrade else ()
+            preferred = [pin for pin in known if pin.name not in upgrade_packages]
+            pins[target] = self._resolved(target, preferred=preferred)
+        text = locks.encode(pins, fingerprint=self._fingerprint())
+        new = locks.parse(text, path=source.lock)
+        return LockChange(
+            path=source.lock,
+            text=text,
+            changes=tuple(locks.changes(old, new)),
+            current=source.lock.is_file() and source.lock.read_bytes() == text,
+        )
 
-def _fingerprint(source: ImageSource, targets: Sequence[Target], options: Options) -> str:
-    lines = scan(source.requirements, environ=options.environ)
-    return fingerprint(lines, build=source.recipe.python.build, targets=[str(target) for target in targets])
+    def _current(self) -> locks.WheelLock | None:
+        """The lock as far as it holds; None where it does not, or is not there."""
+        source, options = self.source, self.options
+        hint = f"ocibuild lock {source.recipe.name}"
+        if not source.lock.is_file():
+            if options.locked or options.frozen:
+                raise StaleLock(str(source.lock), "there is no lock", hint=f"write it: {hint}")
+            return None
+        lock = locks.read(source.lock)
+        # A lock of another tool says nothing of what it was made from; it is taken as it is.
+        if options.frozen or source.borrowed_lock or lock.fingerprint in ("", self._fingerprint()):
+            return lock
+        if options.locked:
+            why = "the requirements, the base or the platforms have changed since"
+            raise StaleLock(str(source.lock), why, hint=f"bring it up to date: {hint}")
+        return None
+
+    def _bring_up_to_date(self) -> None:
+        path = self.source.lock
+        was = "was behind and has been brought up to date" if path.is_file() else "was missing and has been written"
+        change = self.relock()
+        change.keep()
+        self.listener.note(f"{path.name} {was}: {', '.join(change.changes) or 'no version moved'}")
+
+    def _resolved(self, target: Target, *, preferred: Sequence[WheelPin]) -> tuple[WheelPin, ...]:
+        return resolve(
+            self.inputs.requirements,
+            target,
+            sources=wheel_sources(self.source, self.options),
+            build=self.source.recipe.python.build,
+            preferred=preferred,
+            store=self.store,
+            listener=self.listener,
+        )
+
+    def _fingerprint(self) -> str:
+        lines = scan(self.inputs.requirements, environ=self.options.environ)
+        targets = [str(target) for target in self.targets]
+        return fingerprint(lines, build=self.source.recipe.python.build, targets=targets, project=self.inputs.watched)
 
 
 def _known(lock: locks.WheelLock, target: Target) -> tuple[WheelPin, ...]:

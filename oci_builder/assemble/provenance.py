@@ -6,22 +6,38 @@ from collections.abc import Mapping
 
 from oci_builder import __version__
 from oci_builder.bases import Base
+from oci_builder.digest import Digest
 from oci_builder.layer import FORMAT
 from oci_builder.oci.documents import rfc3339
 from oci_builder.recipes import ImageRecipe
 
+_DEFINED = "org.opencontainers.image."
 
-def provenance(recipe: ImageRecipe, base: Base, *, epoch: int | None) -> Mapping[str, str]:
-    """The manifest's annotations. Nothing in them depends on the machine or the moment of the build."""
+
+def provenance(recipe: ImageRecipe, base: Base, *, lock: Digest | None) -> Mapping[str, str]:
+    """What the image was made from; ``lock`` is the digest of pylock.toml.
+
+    These are labels, which engines keep and show, and annotations of the manifest, where registries look. Nothing in
+    them depends on the machine or the moment of the build.
+    """
     known = {
-        "org.opencontainers.image.created": rfc3339(base.created if epoch is None else epoch),
-        "org.opencontainers.image.base.name": recipe.base,
-        "dev.ocibuild.base.lock": str(base.digest),
+        f"{_DEFINED}base.name": recipe.base,
+        # No registry has our base: the lock that says which packages it is made of stands for it.
+        f"{_DEFINED}base.digest": str(base.digest),
         "dev.ocibuild.version": __version__,
         "dev.ocibuild.layer-format": str(FORMAT),
     }
+    if lock is not None:
+        known["dev.ocibuild.lock"] = str(lock)
     if recipe.version:
-        known["org.opencontainers.image.version"] = recipe.version
-    # What the recipe says of itself as labels holds for the manifest too, where registries look for it.
-    described = {key: text for key, text in recipe.config.labels.items() if key.startswith("org.opencontainers.image.")}
-    return {**known, **described}
+        known[f"{_DEFINED}version"] = recipe.version
+    return known
+
+
+def manifest_annotations(recipe: ImageRecipe, known: Mapping[str, str], *, created: int) -> Mapping[str, str]:
+    """The manifest's annotations: what is ``known``, and what the recipe's labels say in pre-defined keys.
+
+    So revision and source are there when the recipe or ``--label`` gives them, and never guessed.
+    """
+    described = {key: text for key, text in recipe.config.labels.items() if key.startswith(_DEFINED)}
+    return {**known, f"{_DEFINED}created": rfc3339(created), **described}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from oci_builder.bases import Base
 from oci_builder.errors import PathConflict
@@ -21,8 +21,8 @@ MPLCONFIGDIR = "/tmp/matplotlib"
 """Where matplotlib may write its font cache: in /tmp, the one place a locked-down container can write."""
 
 
-def run_config(recipe: ImageRecipe, base: Base) -> RunConfig:
-    """How the image runs: what the recipe says, over what the base and the user bring."""
+def run_config(recipe: ImageRecipe, base: Base, *, labels: Mapping[str, str]) -> RunConfig:
+    """How the image runs: what the recipe says, over what the base and the user bring and over ``labels``."""
     run = recipe.run()
     env = {**base.env, "HOME": recipe.user.home, "MPLCONFIGDIR": MPLCONFIGDIR, **run.env}
     return RunConfig(
@@ -31,7 +31,7 @@ def run_config(recipe: ImageRecipe, base: Base) -> RunConfig:
         entrypoint=run.entrypoint,
         cmd=run.cmd,
         workdir=run.workdir,
-        labels=run.labels,
+        labels={**labels, **run.labels},
         exposed_ports=run.exposed_ports,
         volumes=run.volumes,
         stop_signal=run.stop_signal,

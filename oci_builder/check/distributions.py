@@ -140,7 +140,7 @@ def _applies(marker: Marker | None, environment: dict[str, str]) -> bool:
 
 
 def _files(contents: ImageContents, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What RECORD lists that is there, with the bytecode of its modules, and what is not there."""
+    """What RECORD lists that is there, and what it lists that is not."""
     root, present, missing = posixpath.dirname(folder), dict[str, None](), []
     try:
         rows = [row[0] for row in csv.reader(_text(contents, f"{folder}/RECORD").splitlines()) if row and row[0]]
@@ -153,23 +153,9 @@ def _files(contents: ImageContents, folder: str) -> tuple[tuple[str, ...], tuple
             missing.append(path)
         elif record.kind != "directory":
             present[path] = None
-            present.update(dict.fromkeys(_bytecode(contents, path)))
     # Without a RECORD (or one that is empty) at least what describes it is its own.
     own = (path for path in contents.kept if path.startswith(f"{folder}/"))
     return tuple(dict.fromkeys((*present, *own))), tuple(missing)
-
-
-def _bytecode(contents: ImageContents, path: str) -> Iterator[str]:
-    if not path.endswith(".py"):
-        return
-    folder, name = posixpath.split(path)
-    match = _PYTHON.search(folder)
-    tags = [f"cpython-{match[1]}{match[2]}"] if match else []
-    for tag in tags:
-        for suffix in (".pyc", ".opt-1.pyc", ".opt-2.pyc"):
-            compiled = f"{folder}/__pycache__/{name[:-3]}.{tag}{suffix}"
-            if compiled in contents.tree:
-                yield compiled
 
 
 def _is_vendored(path: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import email.parser
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ _SLACK = 1 << 12
 """Bytes that a gzip member of incompressible content may be longer than it, at least; and a sixteenth part more."""
 
 _MAX_METADATA = 16 << 20
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class ElfFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,6 +62,11 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     def key(self) -> str:
         """The normalised name."""
         return canonicalize_name(self.name)
+
+    @property
+    def required_names(self) -> tuple[str, ...]:
+        """The normalised names of all it may require, under whatever conditions."""
+        return tuple(canonicalize_name(found[0]) for text in self.requires if (found := _NAME.match(text)))
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

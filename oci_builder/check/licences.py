@@ -62,8 +62,10 @@ def licence_of(metadata: Message) -> Licence:
     if known and len(known) == len(names):
         # Several classifiers may mean "and" or "or"; one means itself.
         return Licence(known[0], spdx=True) if len(known) == 1 else Licence(", ".join(known))
-    first = next((line.strip() for line in field.splitlines() if line.strip()), "")
-    return Licence((expression or first or ", ".join(names))[:_LONGEST])
+    # A field of many lines is the licence itself; its classifier says which one it is, if anything does.
+    lines = [line.strip() for line in field.splitlines() if any(map(str.isalpha, line))]
+    short = lines[0] if len(lines) == 1 else ""
+    return Licence((expression or short or ", ".join(names) or next(iter(lines), ""))[:_LONGEST])
 
 
 def spdx(text: str) -> str:

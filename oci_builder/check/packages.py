@@ -29,6 +29,12 @@ class Inventory:
         for package in self.packages:
             for path in package.files:
                 found.setdefault(path, package)
+        # Bytecode is made after packages were, and no list has it: it is whose its module is.
+        for path in self.contents.tree:
+            if path.endswith(".pyc") and path not in found:
+                owner = found.get(_module_of(path))
+                if owner is not None:
+                    found[path] = owner
         return found
 
     @cached_property
@@ -57,6 +63,12 @@ class Inventory:
         near = [each.name for each in self.packages if wanted in each.name or each.name in wanted]
         hint = f"there is {', '.join(near[:5])}" if near else "`ocibuild inspect` lists what there is"
         raise NotFound("package", name, searched=[self.contents.name], hint=hint)
+
+
+def _module_of(path: str) -> str:
+    """``x/__pycache__/y.cpython-311.pyc`` to ``x/y.py``."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder.removesuffix('__pycache__')}{name.partition('.')[0]}.py"
 
 
 def inventory(contents: ImageContents) -> Inventory:

@@ -34,7 +34,7 @@ def command(check: bool, upgrade: bool, upgrade_packages: tuple[str, ...], **fla
     from oci_builder.cli.progress import shown
     from oci_builder.cli.settings import make_settings
     from oci_builder.errors import CheckFailed
-    from oci_builder.store import Store, atomic
+    from oci_builder.store import Store
 
     settings = make_settings(**flags)
     source, how = open_source(settings, **flags), make_options(settings, **flags)
@@ -51,7 +51,6 @@ def command(check: bool, upgrade: bool, upgrade_packages: tuple[str, ...], **fla
         findings = change.changes or ["it is missing, or its inputs have changed"]
         raise CheckFailed(str(change.path), findings, hint=f"run `ocibuild lock {flags['name']}`")
     if not check and not change.current:
-        with atomic(change.path) as sink:
-            sink.write(change.text)
+        change.keep()
     if not settings.quiet:
         say("\n".join([*change.changes, f"{change.path}: {'unchanged' if change.current else 'written'}"]))

@@ -51,8 +51,16 @@ class PythonRecipe(Table, frozen=True, kw_only=True):
     """``[python]``: which wheels go in. Paths are relative to the recipe's folder."""
 
     requirements: Annotated[
-        tuple[Text, ...], Meta(description="a list of requirements files, relative to the folder")
+        tuple[Text, ...],
+        Meta(description="a list of requirements files or pyproject.toml, or one pylock.toml, relative to the folder"),
     ] = REQUIREMENTS_DEFAULT
+    project: Annotated[
+        Text | None, Meta(description="the folder of a project to build and install, relative to the folder")
+    ] = None
+    extras: Annotated[tuple[Text, ...], Meta(description="a list of extras of the project or pyproject.toml")] = ()
+    groups: Annotated[
+        tuple[Text, ...], Meta(description="a list of dependency groups of the project or pyproject.toml")
+    ] = ()
     find_links: Annotated[
         tuple[Text, ...], Meta(description="a list of folders or addresses to look for wheels in")
     ] = ()

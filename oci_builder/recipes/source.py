@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ FILE = "image.toml"
 REQUIREMENTS = "requirements.txt"
 LOCK = "pylock.toml"
 WHEELS = "wheels"
+DEBS = "debs"
+_LOCK_NAME = re.compile(r"pylock\.(?:[^.]+\.)?toml")
+_PROJECT_FILES = ("pyproject.toml", "setup.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +33,41 @@ class ImageSource:
     @property
     def requirements(self) -> tuple[Path, ...]:
         """The requirements files, in order."""
-        return tuple(self.folder / name for name in self.recipe.python.requirements)
+        return tuple(path for path in self._named if path.suffix != ".toml")
+
+    @property
+    def pyprojects(self) -> tuple[Path, ...]:
+        """The pyproject.toml files whose dependencies are asked for, in order."""
+        return tuple(path for path in self._named if path.suffix == ".toml" and not is_lock(path))
+
+    @property
+    def project(self) -> Path | None:
+        """The folder of the project to build and install."""
+        return None if self.recipe.python.project is None else self.folder / self.recipe.python.project
+
+    @property
+    def borrowed_lock(self) -> Path | None:
+        """The lock that the recipe names in place of requirements: taken as it is, and never written."""
+        return next(filter(is_lock, self._named), None)
 
     @property
     def lock(self) -> Path:
         """Where the wheel lock is, or would be."""
-        return self.folder / LOCK
+        return self.borrowed_lock or self.folder / LOCK
+
+    @property
+    def _named(self) -> tuple[Path, ...]:
+        return tuple(self.folder / name for name in self.recipe.python.requirements)
 
     @property
     def wheels(self) -> Path:
         """Where wheels for an offline build are, or would be."""
         return self.folder / WHEELS
+
+    @property
+    def debs(self) -> Path:
+        """Where packages for an offline build of the base are, or would be."""
+        return self.folder / DEBS
 
 
 def load_image(folder: Path) -> ImageSource:
@@ -55,7 +83,29 @@ def load_image(folder: Path) -> ImageSource:
     for number, name in enumerate(python.requirements):
         if not (folder / name).is_file():
             raise misplaced(file, BadKey(f"python.requirements[{number}]", f"there is no file {folder / name}"))
+    try:
+        _check_python(ImageSource(folder, msgspec.structs.replace(recipe, python=python)))
+    except BadKey as error:
+        raise misplaced(file, error) from error
     return ImageSource(folder, _named(recipe, folder, python))
+
+
+def is_lock(path: Path) -> bool:
+    """Whether a file is called as PEP 751 wants locks called: ``pylock.toml`` or ``pylock.NAME.toml``."""
+    return _LOCK_NAME.fullmatch(path.name) is not None
+
+
+def _check_python(source: ImageSource) -> None:
+    python = source.recipe.python
+    if source.borrowed_lock and len(python.requirements) > 1:
+        why = "a lock says all there is to install: it stands alone"
+        raise BadKey("python.requirements", why, hint="name the lock, or what it was made from, but not both")
+    if source.project is not None and not any((source.project / name).is_file() for name in _PROJECT_FILES):
+        raise BadKey("python.project", f"there is neither {' nor '.join(_PROJECT_FILES)} in {source.project}")
+    for key in ("extras", "groups"):
+        if getattr(python, key) and not source.pyprojects and source.project is None:
+            hint = 'name whose they are: project = "../..", or requirements = ["../../pyproject.toml"]'
+            raise BadKey(f"python.{key}", "a requirements.txt has none", hint=hint)
 
 
 def _named(recipe: ImageRecipe, folder: Path, python: PythonRecipe) -> ImageRecipe:

@@ -46,9 +46,7 @@ class Project:
         return Listed(file=self.folder / PYPROJECT, lines=lines, project=self.pin, extras=tuple(sorted(set(extras))))
 
 
-def build_project(
-    folder: Path, target: Target, *, sources: WheelSources, store: Store, listener: Listener
-) -> Project:
+def build_project(folder: Path, target: Target, *, sources: WheelSources, store: Store, listener: Listener) -> Project:
     """Build the project in ``folder`` with pip, in isolation, from a copy: nothing is written beside the sources.
 
     Built anew each time, because nothing but its backend knows what decides the wheel. Raises WheelError (the build
@@ -153,4 +151,3 @@ def _place(source: Path, dest: Path) -> None:
     elif source.is_file():
         shutil.copyfile(source, dest)
         dest.chmod(0o755 if source.stat().st_mode & 0o111 else 0o644)
-

@@ -1,0 +1,50 @@
+"""What a recipe asks for: its requirements, wherever they are written, and the project it builds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from oci_builder.listener import Listener
+from oci_builder.recipes import ImageSource
+from oci_builder.store import Store
+from oci_builder.wheels.listed import PYPROJECT, Listed, read_groups, read_pyproject
+from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.pip import WheelSources
+from oci_builder.wheels.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Requirements for pip, the wheel of the project (in the store) if there is one, and what of it a lock watches."""
+
+    requirements: tuple[Path | Listed, ...]
+    project: WheelPin | None = None
+    watched: tuple[str, ...] = ()
+
+
+def read_inputs(
+    source: ImageSource, target: Target, *, sources: WheelSources, store: Store, listener: Listener
+) -> Inputs:
+    """What ``source`` asks for on ``target``; its project is built for that.
+
+    Raises RecipeError and NotFound for a pyproject.toml that does not serve, WheelError for a project that cannot be
+    built.
+    """
+    python = source.recipe.python
+    found: list[Path | Listed] = [*source.requirements]
+    found += [read_pyproject(path, extras=python.extras, groups=python.groups) for path in source.pyprojects]
+    if source.project is None:
+        return Inputs(requirements=tuple(found))
+    # Loaded only where a project is built.
+    from oci_builder.wheels.project import BACKENDS, build_project
+
+    backends = source.wheels / BACKENDS
+    if backends.is_dir():
+        sources = replace(sources, find_links=(backends, *sources.find_links))
+    project = build_project(source.project, target, sources=sources, store=store, listener=listener)
+    found.append(project.listed(python.extras))
+    if python.groups and not source.pyprojects:
+        found.append(read_groups(source.project / PYPROJECT, python.groups))
+    watched = (project.pin.name, f"python {project.requires_python}", *(f"extra {extra}" for extra in python.extras))
+    return Inputs(requirements=tuple(found), project=project.pin, watched=watched)

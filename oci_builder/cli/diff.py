@@ -1,0 +1,82 @@
+"""``ocibuild diff``: how two images differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from oci_builder.cli import images, options
+
+if TYPE_CHECKING:
+    from oci_builder.check.diff import Difference
+
+_NO = 3
+_FILES = 40
+"""Files that are listed; --json has all."""
+
+
+@click.command("diff")
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+@images.platform
+@click.option("--exit-code", is_flag=True, help="Exit with 3 when the images differ, as git does with 1.")
+@options.as_json
+@options.talk
+def command(before: str, after: str, platform: str | None, exit_code: bool, as_json: bool, **_: object) -> None:
+    """Show what changes from image A to image B.
+
+    Packages, configuration and files, and how many bytes a machine that has A must fetch for B. The times of files are
+    not compared.
+    """
+    from oci_builder.check.diff import difference
+    from oci_builder.cli.tables import tell_json
+
+    found = difference(images.read_inventory(before, platform), images.read_inventory(after, platform))
+    if as_json:
+        tell_json(found.to_json())
+    else:
+        _tell(found)
+    if exit_code and not found.is_empty:
+        raise click.exceptions.Exit(_NO)
+
+
+def _tell(found: Difference) -> None:
+    from oci_builder.cli.progress import human_bytes
+    from oci_builder.cli.tables import tell_table
+
+    tell_table(
+        ("package", "before", "after", "size"),
+        (
+            (each.name, each.before or "-", each.after or "-", _signed(each.size_after - each.size_before))
+            for each in found.packages
+        ),
+        right=("size",),
+    )
+    tell_table(
+        ("configuration", "before", "after"),
+        ((each.key, each.before or "-", each.after or "-") for each in found.config),
+    )
+    shown = sorted(found.files, key=lambda each: (-max(each.size_before, each.size_after), each.path))[:_FILES]
+    tell_table(
+        ("file", "change", "size", "package"),
+        (
+            (f"/{each.path}", each.change, _signed(each.size_after - each.size_before), each.owner)
+            for each in sorted(shown, key=lambda each: each.path)
+        ),
+        right=("size",),
+    )
+    if len(found.files) > _FILES:
+        click.echo(f"and {len(found.files) - _FILES} smaller files")
+    count = len(found.new_layers)
+    click.echo(
+        f"{'no difference' if found.is_empty else f'{len(found.files)} files differ'}; "
+        f"{human_bytes(found.transfer)} to transfer in {count} layer{'' if count == 1 else 's'}, "
+        f"{human_bytes(found.shared)} shared"
+    )
+
+
+def _signed(size: int) -> str:
+    from oci_builder.cli.progress import human_bytes
+
+    return f"{'-' if size < 0 else '+'}{human_bytes(abs(size))}" if size else "0"

@@ -1,0 +1,89 @@
+"""``ocibuild inspect``: what is in an image, ours or anybody's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from oci_builder.cli import images, options
+
+if TYPE_CHECKING:
+    from oci_builder.check.packages import Inventory
+
+
+@click.command("inspect")
+@images.one_image
+@options.as_json
+@options.talk
+def command(image: str, platform: str | None, as_json: bool, **_: object) -> None:
+    """Show configuration, layers and packages of an image.
+
+    IMAGE is a docker archive or an OCI layout, packed or a folder, whoever made it. Nothing in it is run.
+    """
+    from oci_builder.check.inspect import describe
+    from oci_builder.cli.tables import tell_json
+
+    found = images.read_inventory(image, platform)
+    if as_json:
+        tell_json(describe(found))
+    else:
+        _tell(found)
+
+
+def _tell(found: Inventory) -> None:
+    from oci_builder.cli.progress import human_bytes
+    from oci_builder.cli.tables import tell_facts, tell_table
+
+    contents = found.contents
+    tell_facts(
+        [
+            ("image", contents.name),
+            ("names", ", ".join(contents.references)),
+            ("id", str(contents.config_digest)),
+            ("digest", str(contents.manifest_digest or "")),
+            ("platform", contents.platform),
+            ("created", contents.created),
+            ("system", contents.os_release.get("PRETTY_NAME", "")),
+            ("size", f"{human_bytes(contents.size)} stored, {human_bytes(contents.unpacked)} unpacked"),
+            *((name.lower(), _value(value)) for name, value in sorted(contents.run.items())),
+        ]
+    )
+    click.echo()
+    tell_table(
+        ("layer", "stored", "unpacked", "files", "created by"),
+        (
+            (
+                str(layer.number),
+                human_bytes(layer.size),
+                human_bytes(layer.unpacked),
+                str(sum(record.kind != "directory" for record in layer.files)),
+                layer.created_by,
+            )
+            for layer in contents.layers
+        ),
+        right=("layer", "stored", "unpacked", "files"),
+    )
+    for kind, heading in (("python", "distribution"), ("debian", "package")):
+        click.echo()
+        tell_table(
+            (heading, "version", "size", "layer", "licence"),
+            (
+                (
+                    package.name,
+                    package.version,
+                    human_bytes(found.size(package)),
+                    ",".join(map(str, found.layers(package))),
+                    package.licence.text,
+                )
+                for package in found.packages
+                if package.kind == kind
+            ),
+            right=("size", "layer"),
+        )
+
+
+def _value(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={text}" if text != {} else str(name) for name, text in sorted(value.items()))
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
