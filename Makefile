@@ -25,7 +25,7 @@ mypy.tar: $(VENV)/.runtime FORCE  ## the reference image, from nothing but Pytho
 
 .PHONY: test
 test: lint $(VENV)/.system  ## all checks and all tests; what is missing is installed first
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 .PHONY: lint
 lint: $(VENV)/.development  ## style and types

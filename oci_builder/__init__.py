@@ -1,5 +1,59 @@
-"""Python wheels in, OCI images out: no Docker, no root, nothing executed that came from a package."""
+"""Python wheels in, OCI images out: no Docker, no root, nothing executed that came from a package.
+
+What the command line does, these do for Python: ``load_image`` reads a recipe, ``build`` makes its image, ``write``
+makes it and writes it to a file, ``lock`` resolves it, ``verify_file`` checks any image file. They are loaded when
+asked for.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from oci_builder.assemble.build import Built, build, lock, write
+    from oci_builder.assemble.options import Options
+    from oci_builder.check.verify import verify_file
+    from oci_builder.errors import OcibuildError
+    from oci_builder.listener import Listener, Silent
+    from oci_builder.platforms import Platform
+    from oci_builder.recipes import ImageSource, load_image
+    from oci_builder.reference import Reference
+    from oci_builder.store import Store
+
 __version__ = "0.1.0"
+__all__ = [
+    "Built",
+    "ImageSource",
+    "Listener",
+    "OcibuildError",
+    "Options",
+    "Platform",
+    "Reference",
+    "Silent",
+    "Store",
+    "build",
+    "load_image",
+    "lock",
+    "verify_file",
+    "write",
+]
+
+_HOMES = {
+    "oci_builder.assemble": ("Built", "Options", "build", "lock", "write"),
+    "oci_builder.check.verify": ("verify_file",),
+    "oci_builder.errors": ("OcibuildError",),
+    "oci_builder.listener": ("Listener", "Silent"),
+    "oci_builder.platforms": ("Platform",),
+    "oci_builder.recipes": ("ImageSource", "load_image"),
+    "oci_builder.reference": ("Reference",),
+    "oci_builder.store": ("Store",),
+}
+
+
+def __getattr__(name: str) -> object:
+    # PEP 562: importing the package stays free of all that its parts need.
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

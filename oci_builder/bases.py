@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from oci_builder.debian.interpreter import Interpreter, spool
 from oci_builder.debian.lock import Pin, RootfsLock, encode, lock_path, read_lock
 from oci_builder.debian.opening import Opened, Opening, Supply, host_platform, renewed_name
 from oci_builder.debian.recipe import LayerRecipe, load_layer
+from oci_builder.debian.sonames import libraries_path, read_libraries
 from oci_builder.digest import Digest
 from oci_builder.errors import ToolFailed
 from oci_builder.layer import Layer
@@ -20,6 +22,19 @@ from oci_builder.store import Store
 from oci_builder.tree.content import Sources
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.target import Promise, Target
+
+__all__ = [
+    "Base",
+    "Packages",
+    "base_files",
+    "base_target",
+    "fetch_base",
+    "host_platform",
+    "interpreter",
+    "library_supplier",
+    "open_base",
+    "update_base",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +135,14 @@ def update_base(
     supply = Supply(now=now, mirrors=mirrors)
     with listener.stage("indexes"):
         return Opening(folder, platform, store, supply, listener).renewed()
+
+
+def library_supplier(base: Base) -> Callable[[str], str]:
+    """What names the Debian package that brings a shared library; it gives empty text for one nobody brings."""
+    path = libraries_path(base.folder, base.target.platform)
+    # Read when it is asked for the first time: an image that holds asks for nothing.
+    read = functools.cache(functools.partial(read_libraries, path))
+    return lambda library: read().get(library, "")
 
 
 @contextlib.contextmanager

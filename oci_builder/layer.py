@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,7 @@ from oci_builder.oci.jsonio import encode
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.store import Store
 from oci_builder.tree.content import LARGE, Sources
-from oci_builder.tree.entry import DeflateSlice, Entry, EntryPath, Kind, Member, promised_sha256
+from oci_builder.tree.entry import Content, DeflateSlice, Entry, EntryPath, Kind, Member, promised_sha256
 from oci_builder.tree.tarwrite import END, header, padding
 from oci_builder.tree.tree import Tree
 
@@ -33,6 +34,8 @@ LEVEL = 6
 RECORDS = "layer"
 _MEMBER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 """A gzip header (RFC 1952) that says nothing of the machine: no name, no time, unknown system."""
+
+_EMPTY = hashlib.sha256().hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,74 +180,121 @@ class _Pass:
 
     def __init__(self, sink: HashingWriter, sources: Sources, level: int) -> None:
         self._sink, self._sources, self._level = sink, sources, level
-        self._pending = b""
+        self._headers = bytearray()
+        # Tens of thousands of files make hundreds of thousands of small pieces; below, each would cost a call.
+        self._packed = bytearray()
         self.plain = hashlib.sha256()
         self.size = 0
 
     def add(self, entry: Entry) -> IndexEntry:
         """Write one entry and say what was written."""
-        self._pending += header(entry)
+        self._headers += header(entry)
         offset = 0
         digest = ""
         if entry.kind is Kind.FILE:
             if entry.size:
-                self._flush()
-            offset = self._sink.size
+                self._end_headers()
+            offset = self._sink.size + len(self._packed)
             digest = self._content(entry)
-            self._pending += padding(entry.size)
+            self._headers += padding(entry.size)
         return _indexed(entry, offset=offset, sha256=digest)
 
     def close(self) -> None:
         """End the archive."""
-        self._pending += END
-        self._flush()
+        self._headers += END
+        self._end_headers()
+        self._drain(0)
 
-    def _flush(self) -> None:
-        if self._pending:
-            self._count(self._pending)
-            self._pack(self._pending)
-            self._pending = b""
+    def _end_headers(self) -> None:
+        if self._headers:
+            self._count(self._headers)
+            self._pack(self._headers)
+            self._headers.clear()
 
-    def _count(self, data: bytes | memoryview) -> None:
+    def _count(self, data: bytes | bytearray | memoryview) -> None:
         self.plain.update(data)
         self.size += len(data)
 
-    def _pack(self, data: bytes | bytearray) -> None:
-        self._sink.write(deflate.gzip_compress(data, self._level))
+    def _pack(self, data: bytes | bytearray | memoryview) -> None:
+        self._put(deflate.gzip_compress(data, self._level))
+
+    def _put(self, *pieces: bytes | bytearray | memoryview) -> None:
+        for piece in pieces:
+            if len(piece) < CHUNK:
+                self._packed += piece
+                continue
+            self._drain(0)
+            for start in range(0, len(piece), CHUNK):
+                self._sink.write(piece[start : start + CHUNK])
+        self._drain(CHUNK)
+
+    def _drain(self, limit: int) -> None:
+        if len(self._packed) > limit:
+            self._sink.write(self._packed)
+            self._packed.clear()
 
     def _content(self, entry: Entry) -> str:
         """Write a file's content and return its digest: the promised one, proved by reading, or the one found."""
         content, what = entry.content, f"{entry.origin}: {entry.path}"
+        if content is None or not entry.size:
+            self._check_size(entry, 0)
+            return promised_sha256(content) or _EMPTY
+        if isinstance(content, DeflateSlice):
+            return self._spliced(entry, content, what)
+        if entry.size <= LARGE:
+            data = self._sources.whole(content, what=what)
+            self._check_size(entry, len(data))
+            self._count(data)
+            self._pack(data)
+            return promised_sha256(content) or hashlib.sha256(data).hexdigest()
+        return self._compressed(entry, content, what)
+
+    def _spliced(self, entry: Entry, content: DeflateSlice, what: str) -> str:
+        """Copy the deflate stream; its content is seen by the digests alone."""
+        if entry.size <= LARGE:
+            data = self._sources.whole(content, what=what)
+            self._check_size(entry, len(data))
+            self._count(data)
+            digest = promised_sha256(content) or hashlib.sha256(data).hexdigest()
+        else:
+            digest = self._streamed(entry, content, what, keep=lambda chunk: None)
+        stream = self._sources.slice(content.file, content.offset, content.length)
+        self._put(_MEMBER, stream, struct.pack("<II", content.crc, content.size & 0xFFFFFFFF))
+        return digest
+
+    def _compressed(self, entry: Entry, content: Content, what: str) -> str:
+        """Compress content too large to be held, in members of LARGE bytes."""
+        buffered = bytearray()
+
+        def keep(chunk: bytes | memoryview) -> None:
+            buffered.extend(chunk)
+            if len(buffered) > LARGE:
+                self._pack(buffered)
+                buffered.clear()
+
+        digest = self._streamed(entry, content, what, keep=keep)
+        if buffered:
+            self._pack(buffered)
+        return digest
+
+    def _streamed(
+        self, entry: Entry, content: Content, what: str, *, keep: Callable[[bytes | memoryview], None]
+    ) -> str:
         promised = promised_sha256(content)
         seen, count = hashlib.sha256(), 0
-        buffered = bytearray()
-        spliced = isinstance(content, DeflateSlice)
-        for chunk in self._sources.chunks(content, what=what) if content is not None and entry.size else ():
+        for chunk in self._sources.chunks(content, what=what):
             if not promised:
                 seen.update(chunk)
             self._count(chunk)
+            keep(chunk)
             count += len(chunk)
-            if not spliced:
-                buffered += chunk
-                self._drain(buffered, LARGE)
-        if count != entry.size:
-            raise DigestMismatch(what, expected=f"{entry.size} bytes", actual=f"{count}")
-        self._drain(buffered, 0)
-        if isinstance(content, DeflateSlice) and entry.size:
-            self._splice(content)
+        self._check_size(entry, count)
         return promised or seen.hexdigest()
 
-    def _drain(self, buffered: bytearray, limit: int) -> None:
-        if len(buffered) > limit:
-            self._pack(buffered)
-            buffered.clear()
-
-    def _splice(self, content: DeflateSlice) -> None:
-        stream = self._sources.slice(content.file, content.offset, content.length)
-        self._sink.write(_MEMBER)
-        for start in range(0, len(stream), CHUNK):
-            self._sink.write(stream[start : start + CHUNK])
-        self._sink.write(struct.pack("<II", content.crc, content.size & 0xFFFFFFFF))
+    def _check_size(self, entry: Entry, count: int) -> None:
+        if count != entry.size:
+            what = f"{entry.origin}: {entry.path}"
+            raise DigestMismatch(what, expected=f"{entry.size} bytes", actual=f"{count}")
 
 
 def _indexed(entry: Entry, *, offset: int, sha256: str) -> IndexEntry:

@@ -132,6 +132,22 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    @contextlib.contextmanager
+    def without(self, kind: str) -> Iterator[Store]:
+        """A store with all blobs and records of this one but those of ``kind``; new ones of that are gone afterwards.
+
+        For doing again what has been done. Raises FileProblem.
+        """
+        with self.scratch() as folder:
+            with explained(folder):
+                records = folder / LAYOUT / "records"
+                records.mkdir(parents=True)
+                (folder / LAYOUT / "blobs").symlink_to(self._blobs.parent.absolute())
+                for kept in self._records.iterdir():
+                    if kept.name != kind:
+                        (records / kept.name).symlink_to(kept.absolute())
+            yield Store(folder)
+
     def _sound(self, digest: Digest) -> bool:
         try:
             actual, _ = digest_file(str(self.path(digest)))
@@ -160,6 +176,15 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
             yield file
         with explained(path):
             name.replace(path)
+
+
+@contextlib.contextmanager
+def spooled(path: Path) -> Iterator[BinaryIO]:
+    """Yield a stream that fills the file ``path``. What goes wrong with that file, and nothing else, is a FileProblem."""
+    with explained(path):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    with _written(handle, path) as sink:
+        yield sink
 
 
 class _Sink(io.BufferedWriter):

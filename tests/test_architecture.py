@@ -21,7 +21,7 @@ RANKS = [
     {"reference", "oci", "tree", "store", "transport", "tomlfile"},
     {"layer", "bytecode"},
     {"image"},
-    {"wheels", "debian", "registry", "export"},
+    {"wheels", "debian", "registry", "export", "foreign"},
     {"bases", "check", "recipes", "catalog"},
     {"assemble"},
     {"cli"},
@@ -49,7 +49,10 @@ ONLY_IMPORTED_IN = {
     "installer": ["wheels/"],
     "wheel": ["wheels/"],
     "pip": ["wheels/pip_hook.py"],
-    "subprocess": ["wheels/pip.py", "debian/apt.py", "bytecode.py"],
+    "oras": ["registry/client.py"],
+    "requests": ["registry/"],
+    "urllib3": ["registry/"],
+    "subprocess": ["registry/auth.py", "wheels/pip.py", "debian/apt.py", "bytecode.py"],
 }
 # These run in another interpreter, as a program of their own.
 PROGRAMS = {"wheels/pip_hook.py"}

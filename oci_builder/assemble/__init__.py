@@ -1,7 +1,9 @@
 """From a recipe to an image: the conductor and what it puts on top."""
 
-from oci_builder.assemble.build import Built, build, lock, write
+from oci_builder.assemble.bill import write_bill
+from oci_builder.assemble.build import Built, build, check, lock, write
+from oci_builder.assemble.download import Downloaded, download, prune
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import LockChange
 
-__all__ = ["Built", "LockChange", "Options", "build", "lock", "write"]
+__all__ = ["Built", "Downloaded", "LockChange", "Options", "build", "check", "download", "lock", "prune", "write", "write_bill"]

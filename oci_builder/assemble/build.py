@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from oci_builder.assemble.gating import judge, let_through
 from oci_builder.assemble.inputs import Inputs, read_inputs
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import LockChange, Pinning, fetch_sources, wheel_sources
@@ -14,6 +15,7 @@ from oci_builder.assemble.provenance import manifest_annotations, provenance
 from oci_builder.assemble.top import run_config, top_layer
 from oci_builder.bases import Base, interpreter, open_base
 from oci_builder.catalog import find_layer
+from oci_builder.check.finding import Gated
 from oci_builder.errors import (
     CorruptBlob,
     DamagedElf,
@@ -56,8 +58,27 @@ class Built:
 def build(source: ImageSource, platform: Platform, *, options: Options, store: Store, listener: Listener) -> Built:
     """Make the image of a recipe for one platform; its layers are in the store.
 
+    Raises CheckFailed for one that would not run, and OcibuildError: every room's own kinds.
+    """
+    built, base = _composed(source, platform, options=options, store=store, listener=listener)
+    with listener.stage("check"):
+        let_through(judge(source.recipe, built.image, base, store=store), source.recipe, listener)
+    return built
+
+
+def check(source: ImageSource, platform: Platform, *, options: Options, store: Store, listener: Listener) -> Gated:
+    """All that the gate finds in the image of a recipe, the imports of every module included; nothing is written.
+
     Raises OcibuildError: every room's own kinds.
     """
+    built, base = _composed(source, platform, options=options, store=store, listener=listener)
+    with listener.stage("check"):
+        return judge(source.recipe, built.image, base, store=store, imports=True)
+
+
+def _composed(
+    source: ImageSource, platform: Platform, *, options: Options, store: Store, listener: Listener
+) -> tuple[Built, Base]:
     with listener.stage("base"):
         base = _base(source, platform, options=options, store=store, listener=listener)
     with listener.stage("resolve"):
@@ -80,7 +101,7 @@ def build(source: ImageSource, platform: Platform, *, options: Options, store: S
             layers=base.layers,
             annotations=manifest_annotations(source.recipe, known, created=created),
         ).append(*layers, *([top] if top else []))
-    return Built(image=image, wheels=tuple(wheel.pin for wheel in (*wheels, *project)))
+    return Built(image=image, wheels=tuple(wheel.pin for wheel in (*wheels, *project))), base
 
 
 def write(

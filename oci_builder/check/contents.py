@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from oci_builder.check.documents import as_object
 from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
+from oci_builder.foreign.documents import as_object
 
 MAX_KEPT_FILE = 32 << 20
 """Bytes of one file that describes packages; the RECORD of the largest wheels has three million."""

@@ -1,98 +1,25 @@
-"""The JSON of an image, received from outside: read into values, with what is wrong said and passed over."""
+"""Moved to ``foreign``."""
 
-from __future__ import annotations
+from oci_builder.foreign.documents import (
+    Findings,
+    Named,
+    as_object,
+    as_strings,
+    only_known,
+    read_descriptor,
+    read_descriptors,
+    read_list,
+    read_object,
+)
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-
-from oci_builder.digest import Digest
-from oci_builder.errors import InvalidValue, UnsupportedImage
-from oci_builder.oci.jsonio import decode
-
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
-DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
-
-
-@dataclass(slots=True)
-class Findings:
-    """What is wrong, in the order it was found, each thing once."""
-
-    lines: dict[str, None] = field(default_factory=dict)
-
-    def add(self, line: str) -> None:
-        """One more; saying it twice is saying it once."""
-        self.lines[line] = None
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A descriptor of a document: what blob it names, as what, how long."""
-
-    digest: Digest
-    size: int
-    media_type: str
-    annotations: Mapping[str, str]
-
-
-def read_object(data: bytes | None, what: str, findings: Findings) -> Mapping[str, object] | None:
-    """The JSON object ``data`` holds, or None after saying why not."""
-    if data is None:
-        return None
-    try:
-        return decode(data, what=what)
-    except UnsupportedImage as error:
-        findings.add(str(error))
-        return None
-
-
-def read_list(data: bytes, what: str, findings: Findings) -> Sequence[object]:
-    """The JSON array ``data`` holds; an empty one after saying why not."""
-    wrapped = read_object(b'{"":' + data + b"}", what, findings)
-    found = wrapped.get("") if wrapped else None
-    if wrapped is not None and (not isinstance(found, list) or len(wrapped) > 1):
-        findings.add(f"{what}: expected a JSON array")
-    return found if isinstance(found, list) else ()
-
-
-def read_descriptor(value: object, what: str, findings: Findings) -> Named | None:
-    """A descriptor (descriptor.md), or None after saying why not."""
-    fields = as_object(value)
-    size, media_type = fields.get("size"), fields.get("mediaType")
-    try:
-        digest = Digest.parse(str(fields.get("digest")))
-    except InvalidValue as error:
-        findings.add(f"{what}: {error}")
-        return None
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0 or not isinstance(media_type, str):
-        findings.add(f"{what}: the descriptor of {digest} lacks a size or a media type")
-        return None
-    annotations = as_object(fields.get("annotations"))
-    return Named(digest, size, media_type, {key: str(text) for key, text in annotations.items()})
-
-
-def read_descriptors(values: object, what: str, findings: Findings) -> Iterator[Named]:
-    """The descriptors of an array; those that do not read are said and left out."""
-    if not isinstance(values, list):
-        findings.add(f"{what}: expected an array of descriptors")
-        return
-    for value in values:
-        if named := read_descriptor(value, what, findings):
-            yield named
-
-
-def only_known(document: Mapping[str, object], known: frozenset[str], what: str, findings: Findings) -> None:
-    """Say which keys of a document that no digest protects are not in its specification."""
-    for key in sorted(document.keys() - known):
-        findings.add(f"{what}: unknown key {json.dumps(key)}")
-
-
-def as_object(value: object) -> Mapping[str, object]:
-    """``value`` if it is a JSON object, else an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def as_strings(value: object) -> list[str]:
-    """``value`` if it is an array of strings, else an empty one."""
-    return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else []
+__all__ = [
+    "Findings",
+    "Named",
+    "as_object",
+    "as_strings",
+    "only_known",
+    "read_descriptor",
+    "read_descriptors",
+    "read_list",
+    "read_object",
+]

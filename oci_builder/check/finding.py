@@ -79,7 +79,8 @@ class Gated:
 
 def judged(findings: Iterable[Finding], allow: Sequence[Allowance]) -> Gated:
     """Errors, warnings and what is allowed; an allowance for nothing is a warning of its own."""
-    errors, warnings = [], []
+    errors: list[Finding] = []
+    warnings: list[Finding] = []
     allowed: list[tuple[Finding, str]] = []
     used: set[Allowance] = set()
     for finding in sorted(set(findings)):
@@ -102,3 +103,22 @@ def _unused(allowance: Allowance) -> Finding:
         message=f"[checks] allow with {allowance} fits no finding",
         hint="take it out",
     )
+
+
+def summary(findings: Sequence[Finding], *, limit: int) -> list[str]:
+    """Warnings in ``limit`` lines at most: one for each kind and origin."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.kind, finding.origin), []).append(finding)
+    lines = [_together(members) for members in groups.values()]
+    if len(lines) > limit:
+        lines = [*lines[: limit - 1], f"and {len(lines) - limit + 1} more kinds of warning"]
+    return lines
+
+
+def _together(findings: Sequence[Finding]) -> str:
+    first = findings[0].message
+    if len(findings) == 1:
+        return first
+    subjects = ", ".join(finding.subject for finding in findings[1:4])
+    return f"{first}; likewise {subjects}{f' and {len(findings) - 4} more' if len(findings) > 4 else ''}"

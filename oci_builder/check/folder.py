@@ -1,79 +1,8 @@
-"""An image in a folder: an OCI image layout, or a docker archive that somebody unpacked."""
+"""Moved to ``foreign``."""
 
-from __future__ import annotations
+from oci_builder.foreign.folder import (
+    Folder,
+    open_folder,
+)
 
-import contextlib
-import os
-import stat
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import BinaryIO
-
-from oci_builder.check.documents import Findings
-from oci_builder.check.unpacked import Section
-from oci_builder.oci.jsonio import MAX_DOCUMENT
-from oci_builder.store import explained
-
-_MAX_FILES = 20_000
-
-
-class Folder:
-    """The files of a folder by name, read like those of an archive: one at a time, and none outside the folder."""
-
-    def __init__(self, root: Path, files: dict[str, Path], stack: contextlib.ExitStack) -> None:
-        self._root, self._files, self._stack = root, files, stack
-        self._open: BinaryIO | None = None
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The names of all files, sorted."""
-        return list(self._files)
-
-    def size(self, name: str) -> int | None:
-        """The size of a file in bytes, or None if it is not there."""
-        path = self._files.get(name)
-        return path.stat().st_size if path else None
-
-    def open(self, name: str) -> Section | None:
-        """The content of a file, to be read before the next is opened; None if it is not there."""
-        path = self._files.get(name)
-        if path is None:
-            return None
-        if self._open is not None:
-            self._open.close()
-        self._open = self._stack.enter_context(path.open("rb"))
-        return Section(self._open, os.fstat(self._open.fileno()).st_size)
-
-    def document(self, name: str, findings: Findings) -> bytes | None:
-        """The whole of a small file; None after saying that it is not there, or too large to be a document."""
-        size = self.size(name)
-        section = self.open(name)
-        if size is None or section is None:
-            findings.add(f"{name} is not in the folder")
-            return None
-        if size > MAX_DOCUMENT:
-            findings.add(f"{name}: {size} bytes, and a document has {MAX_DOCUMENT} at most")
-            return None
-        return section.read(size)
-
-
-@contextlib.contextmanager
-def open_folder(root: Path) -> Iterator[Folder]:
-    """The regular files of ``root``, links left out. Raises FileProblem."""
-    with explained(root), contextlib.ExitStack() as stack:
-        yield Folder(root, dict(_regular(root)), stack)
-
-
-def _regular(root: Path) -> Iterator[tuple[str, Path]]:
-    found = sorted(root.rglob("*"))[:_MAX_FILES]
-    for path in found:
-        # A link could lead to any file of this machine.
-        if stat.S_ISREG(path.lstat().st_mode) and not any(parent.is_symlink() for parent in _inside(path, root)):
-            yield path.relative_to(root).as_posix(), path
-
-
-def _inside(path: Path, root: Path) -> Iterator[Path]:
-    for parent in path.parents:
-        if parent == root:
-            return
-        yield parent
+__all__ = ["Folder", "open_folder"]

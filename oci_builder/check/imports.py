@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from oci_builder.check.finding import Finding
 from oci_builder.check.modules import Modules
@@ -31,18 +31,25 @@ class _Module(msgspec.Struct, frozen=True, array_like=True):
 def import_findings(layers: Sequence[Layer], modules: Modules, store: Store) -> Iterator[Finding]:
     """A warning for each distribution with unguarded imports of what is not in the image."""
     missing: dict[str, dict[str, list[str]]] = {}
-    known: dict[str, bool] = {}
+    known: dict[str, str] = {}
     for layer in layers:
         for module in _layer_imports(layer, modules.site, store):
-            for each in module.imports:
-                if not known.setdefault(each.module, modules.exists(each.module)):
-                    missing.setdefault(module.origin, {}).setdefault(each.module, []).append(module.path)
+            for name in {_absent(each.module, modules, known) for each in module.imports} - {""}:
+                missing.setdefault(module.origin, {}).setdefault(name, []).append(modules.shown(module.path))
     for origin, names in sorted(missing.items()):
         yield _finding(origin, names)
 
 
+def _absent(name: str, modules: Modules, known: dict[str, str]) -> str:
+    """The shortest part of ``name`` that is not there, or empty text."""
+    if name not in known:
+        head = name.partition(".")[0]
+        known[name] = "" if modules.exists(name) else name if modules.exists(head) else head
+    return known[name]
+
+
 def _finding(origin: str, names: dict[str, list[str]]) -> Finding:
-    shown = [f"{name} (/{paths[0]})" for name, paths in sorted(names.items())]
+    shown = [f"{name} ({_places(paths)})" for name, paths in sorted(names.items())]
     more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
     return Finding(
         severity="warning",
@@ -51,6 +58,10 @@ def _finding(origin: str, names: dict[str, list[str]]) -> Finding:
         subject=" ".join(sorted(names)),
         message=f"{origin}: imports what is not in the image: {', '.join(shown[:_NAMED])}{more}",
     )
+
+
+def _places(paths: Sequence[str]) -> str:
+    return f"{min(paths)} and {len(paths) - 1} more" if len(paths) > 1 else paths[0]
 
 
 def _layer_imports(layer: Layer, site: str, store: Store) -> tuple[_Module, ...]:

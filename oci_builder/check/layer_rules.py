@@ -5,10 +5,9 @@ from __future__ import annotations
 import posixpath
 import tarfile
 
-from oci_builder.check.tarstream import TarMember
+from oci_builder.foreign.tarstream import TarMember
+from oci_builder.tree.entry import OPAQUE, WHITEOUT
 
-WHITEOUT = ".wh."
-OPAQUE = ".wh..wh..opq"
 _SPECIAL = {
     tarfile.CHRTYPE: "a character device",
     tarfile.BLKTYPE: "a block device",

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from oci_builder.check.archive import Archive
-from oci_builder.check.documents import (
-    DOCKER_CONFIG,
-    DOCKER_LAYER,
-    DOCKER_MANIFEST,
+from oci_builder.digest import Digest
+from oci_builder.errors import InvalidValue
+from oci_builder.foreign.archive import Archive
+from oci_builder.foreign.documents import (
     Findings,
     Named,
     as_object,
@@ -20,13 +19,19 @@ from oci_builder.check.documents import (
     read_list,
     read_object,
 )
-from oci_builder.digest import Digest
-from oci_builder.errors import InvalidValue
-from oci_builder.export.docker_archive import CONTAINERD_NAME, REF_NAME
-from oci_builder.oci.mediatypes import CONFIG, INDEX, LAYER_GZIP, LAYER_TAR, MANIFEST
+from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME, blob_path
+from oci_builder.oci.mediatypes import (
+    CONFIG,
+    DOCKER_CONFIG,
+    DOCKER_LAYER,
+    DOCKER_MANIFEST,
+    INDEX,
+    LAYER_GZIP,
+    LAYER_TAR,
+    MANIFEST,
+)
 from oci_builder.reference import Reference
 
-_BLOBS = "blobs/sha256/"
 _LAYOUT_KEYS = frozenset({"imageLayoutVersion"})
 _INDEX_KEYS = frozenset({"schemaVersion", "mediaType", "manifests", "annotations", "artifactType", "subject"})
 _DESCRIPTOR_KEYS = frozenset({"mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform"})
@@ -77,11 +82,6 @@ def find_contents(archive: Archive, findings: Findings) -> Contents:
         _compare(entry, contents, descriptors, findings)
     _check_unreferenced(archive, contents, descriptors, findings)
     return contents
-
-
-def blob_path(digest: Digest) -> str:
-    """The name of a blob in an OCI layout (image-layout.md)."""
-    return f"{_BLOBS}{digest.hex}"
 
 
 def _read_index(archive: Archive, findings: Findings) -> list[Named]:
@@ -168,7 +168,7 @@ def _read_docker_manifest(archive: Archive, findings: Findings) -> Mapping[str, 
 def _from_docker(archive: Archive, entry: Mapping[str, object], findings: Findings) -> Contents:
     path = str(entry.get("Config", ""))
     config = archive.document(path, findings) if path else None
-    promised = path.removeprefix(_BLOBS).removesuffix(".json")
+    promised = path.removeprefix(BLOBS).removesuffix(".json")
     if config is not None and Digest.of(config).hex != promised:
         findings.add(f"{path}: its bytes have the digest {Digest.of(config)}")
     return Contents(config=config, config_path=path, layers=tuple(map(_docker_layer, as_strings(entry.get("Layers")))))
@@ -176,7 +176,7 @@ def _from_docker(archive: Archive, entry: Mapping[str, object], findings: Findin
 
 def _docker_layer(path: str) -> LayerFile:
     try:
-        return LayerFile(path, Digest.parse(f"sha256:{path.removeprefix(_BLOBS)}"))
+        return LayerFile(path, Digest.parse(f"sha256:{path.removeprefix(BLOBS)}"))
     except InvalidValue:
         return LayerFile(path)
 

@@ -1,4 +1,4 @@
-"""The dynamic loader, played through on paper (ld.so(8)): which file each needed library would be, and which is none."""
+"""The dynamic loader, played through on paper (ld.so(8)): which file each needed library would be."""
 
 from __future__ import annotations
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from oci_builder.check.sources import imports
+from oci_builder.check.sources import Import, imports
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import Entry, Kind
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.target import Target
+
+_SPLIT_OFF = frozenset({"tkinter", "_tkinter", "turtle", "turtledemo", "idlelib", "ensurepip", "distutils", "lib2to3"})
+"""Parts of the standard library that distributions leave out, or newer ones have no more."""
 
 
 class Modules:
@@ -41,9 +44,19 @@ class Modules:
 
     def exists(self, name: str) -> bool:
         """Whether ``import name`` finds something; a folder without ``__init__`` will do (PEP 420)."""
-        if name.partition(".")[0] in sys.builtin_module_names or name in sys.stdlib_module_names:
+        if self.find(name) is not None or any(self._folder(f"{root}/{_path(name)}") for root in self._roots):
             return True
-        return self.find(name) is not None or any(self._folder(f"{root}/{_path(name)}") for root in self._roots)
+        head, dot, _ = name.partition(".")
+        # Which modules are built into the interpreter cannot be read off its files.
+        if head in sys.stdlib_module_names and head not in _SPLIT_OFF:
+            return True
+        # What a module that is no package has below it, it made itself.
+        found = self.find(head) if dot else None
+        return found is not None and "/__init__." not in found.path
+
+    def shown(self, path: str) -> str:
+        """``path`` as messages have it: below site-packages where it is there, else absolute."""
+        return path.removeprefix(f"{self.site}/") if path.startswith(f"{self.site}/") else f"/{path}"
 
     def find(self, name: str) -> Entry | None:
         """The file that ``import name`` would run or load, or None: also for a folder without ``__init__``."""
@@ -67,12 +80,9 @@ class Modules:
                 name = todo.pop()
                 entry = self.find(name) if name not in seen else None
                 seen.add(name)
-                if entry is not None and entry.origin == origin and entry.content is not None:
-                    if entry.path.endswith(".py"):
-                        package = entry.path.endswith("/__init__.py")
-                        source = sources.read(entry.content, what=entry.path)
-                        for found in imports(source, name, package=package, calls=True):
-                            todo += _steps(found.module) + ([f"{found.module}.{found.name}"] if found.name else [])
+                if entry is not None and entry.origin == origin and entry.path.endswith(".py"):
+                    for found in _imports(entry, name, sources):
+                        todo += _steps(found.module) + ([f"{found.module}.{found.name}"] if found.name else [])
         return frozenset(seen)
 
     def _names(self, origin: str) -> Iterator[str]:
@@ -96,6 +106,11 @@ class Modules:
         return entry is not None and entry.kind is Kind.DIRECTORY
 
 
+def _imports(entry: Entry, name: str, sources: Sources) -> list[Import]:
+    source = sources.read(entry.content, what=entry.path) if entry.content is not None else b""
+    return imports(source, name, package=entry.path.endswith("/__init__.py"), calls=True)
+
+
 def _path(name: str) -> str:
     return name.replace(".", "/")
 
@@ -103,5 +118,3 @@ def _path(name: str) -> str:
 def _steps(module: str) -> list[str]:
     parts = module.split(".")
     return [".".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
-
-

@@ -12,10 +12,11 @@ from oci_builder.check.loader import Loaded, Loader, Missing, Unversioned
 from oci_builder.check.modules import Modules
 from oci_builder.tree.tree import Tree
 
-_OF_THE_DRIVER = frozenset({"libcuda.so.1", "libcudadebugger.so.1", "libnvidia-ml.so.1", "libnvidia-ptxjitcompiler.so.1"})
+_OF_THE_DRIVER = frozenset({"libcuda.so.1", "libcudadebugger.so.1", "libnvidia-ml.so.1", "libnvidia-opticalflow.so.1"})
 """Libraries of the host's GPU driver: a container gets them from whoever starts it, and no image may bring them."""
 
 _MUSL = "libc.musl-"
+_FOR_GLIBC = "it is made for musl (Alpine): take a wheel for glibc"
 
 
 @dataclass(frozen=True)
@@ -57,20 +58,20 @@ class Native:
     def _machine(self, origin: str, files: Sequence[ElfFile]) -> Finding:
         first = files[0]
         machine = first.elf.machine if first.elf else ""
-        are = "is" if len(files) == 1 else "are"
+        who = f"{self._some(first.path, len(files))} {'is' if len(files) == 1 else 'are'}"
         return Finding(
             severity="error",
             kind="machine",
             origin=origin,
             subject=machine,
-            message=f"{origin}: {_some(first.path, len(files))} {are} for {machine}, and the image is for {self.machine}",
+            message=f"{origin}: {who} for {machine}, and the image is for {self.machine}",
             hint=f"its wheel says it is for {self.machine} and is not: get it again from who made it",
         )
 
     def _damaged(self) -> Iterator[Finding]:
         for file in self.files.values():
             if file.damage and self._severity(file.path) == "error":
-                message = f"{file.origin}: /{file.path} is a damaged ELF file: {file.damage}"
+                message = f"{file.origin}: {self.modules.shown(file.path)} is a damaged ELF file: {file.damage}"
                 yield Finding(
                     severity="error", kind="damaged-elf", origin=file.origin, subject=f"/{file.path}", message=message
                 )
@@ -79,13 +80,14 @@ class Native:
         for file in self.files.values():
             loader = file.elf.interpreter if file.elf and file.elf.machine == self.machine else ""
             if loader and self.tree.resolve(loader) not in self.tree:
-                hint = "it is made for musl (Alpine): take a wheel for glibc" if "musl" in loader else ""
+                hint = _FOR_GLIBC if "musl" in loader else ""
+                shown = self.modules.shown(file.path)
                 yield Finding(
                     severity=self._severity(file.path),
                     kind="program-loader",
                     origin=file.origin,
                     subject=loader,
-                    message=f"{file.origin}: /{file.path} is started by {loader}, which is not in the image",
+                    message=f"{file.origin}: {shown} is started by {loader}, which is not in the image",
                     hint=hint,
                 )
 
@@ -125,20 +127,25 @@ class Native:
         members: Sequence[tuple[str, Missing | Unversioned]],
     ) -> Finding:
         path, problem = min(members, key=lambda member: (member[0] != member[1].needed_by, member[0]))
-        who = _some(path, len(members))
-        through = f" (through /{problem.needed_by})" if problem.needed_by != path else ""
+        who = self._some(path, len(members))
+        through = f" (through {self.modules.shown(problem.needed_by)})" if problem.needed_by != path else ""
         needs = "needs" if len(members) == 1 else "need"
         if isinstance(problem, Unversioned):
-            rest = f"{problem.version} of {problem.library}, and /{problem.found} does not have it"
+            rest = f"{problem.version} of {problem.library}, and {self.modules.shown(problem.found)} does not have it"
             hint = "take an older release or one made for an older system, or a base with a newer " + _library(problem)
         elif problem.elsewhere:
-            rest = f"{problem.library}, which is at /{problem.elsewhere}, where the loader does not look for it"
+            place = self.modules.shown(problem.elsewhere)
+            rest = f"{problem.library}, which is at {place}, where the loader does not look for it"
             hint = "that works only if something loads it before"
         else:
             rest = f"{problem.library}, which is not in the image"
-            hint = "it is made for musl (Alpine): take a wheel for glibc" if subject.startswith(_MUSL) else ""
+            hint = _FOR_GLIBC if subject.startswith(_MUSL) else ""
         message = f"{origin}: {who} {needs} {rest}{through}"
         return Finding(severity=severity, kind=kind, origin=origin, subject=subject, message=message, hint=hint)
+
+    def _some(self, path: str, count: int) -> str:
+        others = f" and {count - 1} other{'s' if count > 2 else ''}" if count > 1 else ""
+        return f"{self.modules.shown(path)}{others}"
 
     def _weight(self, path: str, kind: str, problem: Missing | Unversioned) -> Severity:
         if kind == "library-path" or problem.library in _OF_THE_DRIVER:
@@ -185,11 +192,6 @@ def _sort(problem: Missing | Unversioned) -> tuple[str, str]:
     if isinstance(problem, Unversioned):
         return "symbol-version", f"{problem.library} {problem.version}"
     return "library-path" if problem.elsewhere else "library", problem.library
-
-
-def _some(path: str, count: int) -> str:
-    others = f" and {count - 1} other{'s' if count > 2 else ''}" if count > 1 else ""
-    return f"/{path}{others}"
 
 
 def _library(problem: Unversioned) -> str:

@@ -1,4 +1,4 @@
-"""Python closure: what distributions require of each other, of the interpreter, and of the modules their scripts name."""
+"""Python closure: what distributions require of each other and of the interpreter, and the modules of their scripts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ class PythonClosure:
         except InvalidSpecifier:
             return  # old metadata says what pip does not understand either
         if not fits:
-            message = f"{distribution.origin} asks for Python {distribution.requires_python}, and the image has {version}"
+            asks = f"{distribution.origin} asks for Python {distribution.requires_python}"
+            message = f"{asks}, and the image has {version}"
             yield _finding("requires-python", distribution, version, message, "take a release made for this Python")
 
     def _requirements(self, distribution: Distribution) -> Iterator[Finding]:
@@ -103,9 +104,7 @@ class PythonClosure:
 
 
 def _finding(kind: str, distribution: Distribution, subject: str, message: str, hint: str) -> Finding:
-    return Finding(
-        severity="error", kind=kind, origin=distribution.origin, subject=subject, message=message, hint=hint
-    )
+    return Finding(severity="error", kind=kind, origin=distribution.origin, subject=subject, message=message, hint=hint)
 
 
 def _parsed(text: str) -> Requirement | None:

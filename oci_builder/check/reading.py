@@ -19,13 +19,13 @@ from oci_builder.check.contents import (
     Merge,
     is_wanted,
 )
-from oci_builder.check.documents import as_object, as_strings
 from oci_builder.check.layer_rules import OPAQUE, WHITEOUT
-from oci_builder.check.parts import ImageParts, LayerBlob, open_parts
-from oci_builder.check.tarstream import Damaged, Source, TarMember, TarStream
-from oci_builder.check.unpacked import GZIP_MAGIC, Hashed, Inflated
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
+from oci_builder.foreign.documents import as_object, as_strings
+from oci_builder.foreign.parts import ImageParts, LayerBlob, open_parts
+from oci_builder.foreign.tarstream import Damaged, Source, TarMember, TarStream
+from oci_builder.foreign.unpacked import GZIP_MAGIC, Hashed, Inflated
 from oci_builder.image import Image
 from oci_builder.oci.jsonio import decode
 from oci_builder.platforms import Platform
@@ -81,7 +81,7 @@ def read_parts(parts: ImageParts) -> ImageContents:
     )
 
 
-def contents_of(image: Image, store: Store, *, name: str) -> ImageContents:
+def contents_of(image: Image, store: Store, *, name: str, references: Sequence[str] = ()) -> ImageContents:
     """What is in an image that was built just now: from its layers' indexes, without unpacking them again.
 
     Raises CorruptBlob and UnsupportedImage.
@@ -116,7 +116,7 @@ def contents_of(image: Image, store: Store, *, name: str) -> ImageContents:
         config=decode(image.config, what="configuration"),
         config_digest=image.id,
         manifest_digest=image.digest,
-        references=(),
+        references=tuple(references),
         layers=tuple(layers),
         tree=_sorted(merge.tree),
         kept=merge.kept,

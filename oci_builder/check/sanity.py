@@ -9,7 +9,6 @@ from oci_builder.check.facts import Distribution
 from oci_builder.check.finding import Finding
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import Entry, Kind
-from oci_builder.tree.tree import Tree
 
 COPIED = "copy"
 """The origin of what ``[[copy]]`` brings."""
@@ -17,10 +16,12 @@ COPIED = "copy"
 _SET_ID = 0o6000
 _STICKY = 0o1000
 _SECRET_NAMES = frozenset(
-    ".env .netrc _netrc .pypirc .pgpass .my.cnf .git-credentials .htpasswd .npmrc .dockercfg id_rsa id_dsa id_ecdsa "
-    "id_ed25519 credentials.json service-account.json".split()  # noqa: SIM905
+    (
+        *(".env", ".netrc", "_netrc", ".pypirc", ".pgpass", ".my.cnf", ".git-credentials", ".htpasswd", ".dockercfg"),
+        *("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "credentials.json", "service-account.json"),
+    )
 )
-_SECRET_PATHS = (".aws/credentials", ".docker/config.json", ".kube/config", "gcloud/application_default_credentials.json")
+_SECRET_PATHS = (".aws/credentials", ".docker/config.json", ".kube/config", "application_default_credentials.json")
 _LOOKED_INTO = ("pip.conf", "pip.ini", "uv.toml", ".pip/pip.conf", ".pem", ".key", ".crt", ".p8")
 _CREDENTIALS = re.compile(rb"://[^/\s:@]+:[^/\s@$]+@|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")
 _LOOKED_AT = 256 << 10
@@ -99,10 +100,15 @@ def _asked_for(distributions: Sequence[Distribution]) -> Mapping[str, str]:
         for name in set(distribution.required_names):
             requirers.setdefault(name, []).append(distribution.key)
     return {
-        each.origin: ", asked for" if each.requested else f", required by {' and '.join(sorted(requirers[each.key])[:3])}"
+        each.origin: ", asked for" if each.requested else f", required by {_listed(requirers[each.key])}"
         for each in distributions
         if each.requested or each.key in requirers
     }
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(sorted(names)[:3])}{more}"
 
 
 def _is_secret(entry: Entry, sources: Sources) -> bool:

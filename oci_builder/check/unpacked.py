@@ -1,90 +1,10 @@
-"""Compressed bytes read as plain ones, both hashed, in flat memory."""
+"""Moved to ``foreign``."""
 
-from __future__ import annotations
+from oci_builder.foreign.unpacked import (
+    GZIP_MAGIC,
+    Hashed,
+    Inflated,
+    Section,
+)
 
-import hashlib
-import zlib
-
-from oci_builder.check.tarstream import Damaged, Source
-from oci_builder.digest import CHUNK, Digest
-
-GZIP_MAGIC = b"\x1f\x8b"
-_GZIP = 16 + zlib.MAX_WBITS
-_PIECE = 16 << 10
-"""Bytes fed at a time: zlib copies what is left of them at each member's end, and a layer has tens of thousands."""
-
-
-class Hashed:
-    """Passes reads on, counting and hashing what came."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    def read(self, size: int, /) -> bytes:
-        """``size`` bytes, or fewer at the end."""
-        data = self._source.read(size)
-        self._hash.update(data)
-        self.size += len(data)
-        return data
-
-    def drain(self) -> None:
-        """Read and hash what is left."""
-        while self.read(CHUNK):
-            pass
-
-    def digest(self) -> Digest:
-        """The digest of what was read so far."""
-        return Digest(self._hash.hexdigest())
-
-
-class Inflated:
-    """The content of a gzip file of any number of members (RFC 1952); each one's CRC and length are checked."""
-
-    def __init__(self, source: Source, *, what: str) -> None:
-        self._source, self._what = source, what
-        self._inflater = zlib.decompressobj(_GZIP)
-        self._packed = memoryview(b"")
-        self._begun = False
-        self._plain = bytearray()
-
-    def read(self, size: int, /) -> bytes:
-        """``size`` bytes, or fewer at the end. Raises Damaged, also for bytes after the last member."""
-        while len(self._plain) < size and self._more():
-            pass
-        data = bytes(self._plain[:size])
-        del self._plain[:size]
-        return data
-
-    def _more(self) -> bool:
-        if self._inflater.eof:
-            self._inflater, self._begun = zlib.decompressobj(_GZIP), False
-        self._packed = self._packed or memoryview(self._source.read(CHUNK))
-        if not self._packed:
-            if self._begun:
-                raise Damaged(f"{self._what}: the gzip stream is cut off")
-            return False
-        piece = self._packed[:_PIECE]
-        try:
-            self._plain += self._inflater.decompress(piece, CHUNK)
-        except zlib.error as error:
-            raise Damaged(f"{self._what}: not valid gzip: {error}") from error
-        self._begun = True
-        # At a member's end the tail may repeat what is unused.
-        left = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
-        self._packed = self._packed[len(piece) - len(left) :]
-        return True
-
-
-class Section:
-    """``size`` bytes of a seekable file from ``offset``; several may share the file if read one at a time."""
-
-    def __init__(self, file: Source, size: int) -> None:
-        self._file, self._left = file, size
-
-    def read(self, size: int, /) -> bytes:
-        """``size`` bytes, or fewer at the end."""
-        data = self._file.read(min(size, self._left))
-        self._left -= len(data)
-        return data
+__all__ = ["GZIP_MAGIC", "Hashed", "Inflated", "Section"]

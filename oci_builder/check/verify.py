@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from oci_builder.check.archive import Archive, open_archive
 from oci_builder.check.config import check_config
-from oci_builder.check.documents import Findings
 from oci_builder.check.layer_rules import LayerRules
 from oci_builder.check.layout import Contents, LayerFile, find_contents
-from oci_builder.check.tarstream import Damaged, TarStream
-from oci_builder.check.unpacked import GZIP_MAGIC, Hashed, Inflated
 from oci_builder.digest import Digest
+from oci_builder.foreign.archive import Archive, open_archive
+from oci_builder.foreign.documents import Findings
+from oci_builder.foreign.tarstream import Damaged, TarStream
+from oci_builder.foreign.unpacked import GZIP_MAGIC, Hashed, Inflated
 from oci_builder.image import MAX_LAYERS
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-
 from oci_builder.check.installed import Needed, Package
 from oci_builder.check.packages import Inventory
 from oci_builder.oci.jsonio import JSON

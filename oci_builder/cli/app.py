@@ -11,7 +11,22 @@ from click.shell_completion import CompletionItem
 from oci_builder import __version__
 
 _OWN = ("--help", "-h", "--version")
-COMMANDS = ("build", "lock", "verify", "inspect", "tree", "why", "diff", "sbom", "report", "schema", "base", "cache")
+COMMANDS = (
+    "build",
+    "lock",
+    "download",
+    "check",
+    "verify",
+    "inspect",
+    "tree",
+    "why",
+    "diff",
+    "sbom",
+    "report",
+    "schema",
+    "base",
+    "cache",
+)
 
 
 class Verbs(click.Group):

@@ -31,6 +31,12 @@ _SUFFIXES = (".tar", ".tar.gz", ".tgz")
     help="Where to write: .tar, or .tar.gz or .tgz to compress the whole file too; {version} and {arch} are filled in. "
     "[NAME.tar]",
 )
+@click.option(
+    "--sbom",
+    metavar="FILE",
+    help="Write the bill of materials there as well: .cdx.json is CycloneDX, .spdx.json SPDX; {version} and {arch} are "
+    "filled in.",
+)
 @options.image_config
 @options.recipe
 @options.sources
@@ -54,12 +60,15 @@ def command(**flags: Any) -> None:
     source = open_source(settings, **flags)
     platforms = tuple(dict.fromkeys(Platform.parse(text) for text in flags["platforms"]))
     files = out_files(flags["out"], platforms, source.recipe)
+    bills = bill_files(flags["sbom"], tuple(files), source.recipe)
     # The lock is the recipe's: a build of something else reads it and leaves it as it is.
     as_written = not flags["base"] and not flags["requirements"] and set(platforms) <= set(source.recipe.targets)
     how = make_options(settings, keep_lock=as_written, **flags)
     store = Store(settings.cache)
     with shown(settings) as listener:
-        results = [_build(source, target, path, how, store, listener) for target, path in files.items()]
+        results = [
+            _build(source, target, path, how, store, listener, bill=bills.get(target)) for target, path in files.items()
+        ]
     for result in results:
         result.tell(as_json=flags["as_json"], quiet=settings.quiet)
 
@@ -129,16 +138,48 @@ def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecip
     return files
 
 
+def bill_files(pattern: str | None, platforms: Sequence[Platform], recipe: ImageRecipe) -> dict[Platform, Path]:
+    """Where the bill of materials of each platform's image goes, if anywhere.
+
+    Raises click.UsageError and InvalidValue for what could only fail after the build.
+    """
+    from oci_builder.check.sbom import format_of
+
+    if pattern is None:
+        return {}
+    if len(platforms) > 1 and "{arch}" not in pattern:
+        raise _misused(f"--sbom {pattern}: {len(platforms)} platforms need {{arch}} in the file name")
+    pattern = pattern.replace("{version}", recipe.release)
+    files = {target: Path(pattern.replace("{arch}", target.architecture)) for target in platforms}
+    for path in files.values():
+        format_of(path)
+        if not path.parent.is_dir():
+            raise _misused(f"--sbom {path}: there is no folder {path.parent}")
+    return files
+
+
 def _misused(why: str) -> click.UsageError:
     return click.UsageError(why, ctx=click.get_current_context(silent=True))
 
 
-def _build(source: ImageSource, target: Platform, path: Path, how: Options, store: Store, listener: Timed) -> Result:
-    from oci_builder.assemble import write
+def _build(
+    source: ImageSource,
+    target: Platform,
+    path: Path,
+    how: Options,
+    store: Store,
+    listener: Timed,
+    *,
+    bill: Path | None,
+) -> Result:
+    from oci_builder.assemble import write, write_bill
     from oci_builder.cli.result import Result
 
     references = source.recipe.references
     built, size = write(source, target, path, references=references, options=how, store=store, listener=listener)
+    if bill is not None:
+        with listener.stage("sbom"):
+            write_bill(built, bill, references=references, store=store)
     return Result(image=built.image, path=path, size=size, references=references, seconds=listener.lap())
 
 

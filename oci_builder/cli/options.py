@@ -47,7 +47,7 @@ def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 image_name = click.argument("name", shell_complete=_complete_image)
 
-recipe = together(
+recipe_inputs = together(
     click.option("--base", metavar="LAYER|IMAGE", help="What to stand on, instead of the recipe's base."),
     click.option(
         "-r",
@@ -58,11 +58,25 @@ recipe = together(
         metavar="FILE",
         help="Requirements instead of the recipe's; repeatable.",
     ),
+)
+
+recipe = together(
+    recipe_inputs,
     click.option(
         "--platform",
         "platforms",
         multiple=True,
         help="linux/amd64 or linux/arm64; repeatable. [the recipe's first; all of them with {arch} in --out]",
+    ),
+)
+
+run_config = together(
+    click.option(
+        "--user", metavar="NAME[:UID[:GID]]", help="Who runs, instead of the recipe's user; root runs as root."
+    ),
+    click.option("--label", "labels", multiple=True, callback=_pairs, metavar="K=V", help="Add a label; repeatable."),
+    click.option(
+        "--env", "env", multiple=True, callback=_pairs, metavar="K=V", help="Add an environment variable; repeatable."
     ),
 )
 
@@ -75,13 +89,7 @@ image_config = together(
         metavar="REFERENCE",
         help="What the image is called; repeatable. [NAME:latest]",
     ),
-    click.option(
-        "--user", metavar="NAME[:UID[:GID]]", help="Who runs, instead of the recipe's user; root runs as root."
-    ),
-    click.option("--label", "labels", multiple=True, callback=_pairs, metavar="K=V", help="Add a label; repeatable."),
-    click.option(
-        "--env", "env", multiple=True, callback=_pairs, metavar="K=V", help="Add an environment variable; repeatable."
-    ),
+    run_config,
     click.option(
         "--epoch",
         type=click.IntRange(0, 8_589_934_591),
@@ -108,8 +116,12 @@ layers = click.option(
     help="Look for base layers there first; repeatable. [OCIBUILD_LAYERS]",
 )
 
+find_links = click.option(
+    "--find-links", multiple=True, metavar="PATH|URL", help="Look for wheels there too; repeatable."
+)
+
 sources = together(
-    click.option("--find-links", multiple=True, metavar="PATH|URL", help="Look for wheels there too; repeatable."),
+    find_links,
     click.option(
         "--no-index", "--offline", "offline", is_flag=True, help="Use no network. [when build/NAME/wheels/ exists]"
     ),

@@ -16,7 +16,7 @@ from pathlib import Path
 from oci_builder.debian.aptsources import host_sources
 from oci_builder.debian.lock import Pin
 from oci_builder.debian.recipe import Suite
-from oci_builder.debian.signed import MAX_RELEASE, Release, index_path, verify_index
+from oci_builder.debian.signed import MAX_RELEASE, Release, contents_path, index_path, verify_index
 from oci_builder.debian.sources import DebFolder, reason
 from oci_builder.errors import ArchiveIndexError, OcibuildError, ToolFailed
 from oci_builder.store import Store
@@ -24,6 +24,7 @@ from oci_builder.store import Store
 TIMEOUT = 600
 """Seconds one run of apt-get may take."""
 
+_CONTENTS = "Contents-deb"
 _CONFIGURATION = """
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -44,16 +45,29 @@ Dir::Etc::sourcelist "/dev/null";
 Dir::Etc::sourceparts "{folder}/sources";
 Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
+Acquire::IndexTargets::deb::Contents-deb {{
+  MetaKey "$(COMPONENT)/Contents-$(ARCHITECTURE)";
+  ShortDescription "Contents-$(ARCHITECTURE)";
+  Description "$(RELEASE)/$(COMPONENT) $(ARCHITECTURE) Contents (deb)";
+  PDiffs "false";
+  DefaultEnabled "false";
+}};
 """
 
 
 class Apt:
-    """apt-get for ``architecture`` (Debian's word), working in ``folder``, which the caller makes and removes."""
+    """apt-get for ``architecture`` (Debian's word), working in ``folder``, which the caller makes and removes.
+
+    With ``contents`` it downloads the lists of all packages' files too, which are larger than all else.
+    """
 
     name = "apt-get on this machine"
 
-    def __init__(self, suites: Sequence[Suite], architecture: str, folder: Path) -> None:
+    def __init__(
+        self, suites: Sequence[Suite], architecture: str, folder: Path, *, contents: bool = False
+    ) -> None:
         self._suites, self._architecture, self._folder = suites, architecture, folder.resolve()
+        self._targets = f"Packages {_CONTENTS}" if contents else "Packages"
 
     def inrelease(self, suite: Suite) -> bytes:
         """The InRelease file of a fresh private ``apt-get update``. Raises ToolFailed, ArchiveIndexError."""
@@ -62,6 +76,12 @@ class Apt:
     def packages_index(self, release: Release, architecture: str) -> bytes:
         """The list of packages apt-get unpacked, checked against ``release``. Raises ToolFailed, ArchiveIndexError."""
         path = index_path(architecture)
+        size, _ = release.listed(path)
+        return verify_index(self._list(release.suite, path.replace("/", "_"), size), release, path)
+
+    def contents(self, release: Release, architecture: str) -> bytes:
+        """The list of files apt-get unpacked, checked against ``release``. Raises ToolFailed, ArchiveIndexError."""
+        path = contents_path(architecture)
         size, _ = release.listed(path)
         return verify_index(self._list(release.suite, path.replace("/", "_"), size), release, path)
 
@@ -130,7 +150,11 @@ class Apt:
         for part in ("state", "cache/archives/partial", "sources"):
             (self._folder / part).mkdir(parents=True, exist_ok=True)
         text = host_sources(
-            Path(self._settings["file"]), Path(self._settings["parts"]), self._suites, self._architecture
+            Path(self._settings["file"]),
+            Path(self._settings["parts"]),
+            self._suites,
+            self._architecture,
+            targets=self._targets,
         )
         if not text:
             suites = ", ".join(sorted(suite.name for suite in self._suites))

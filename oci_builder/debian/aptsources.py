@@ -14,12 +14,17 @@ _KEPT = ("signed-by", "trusted", "check-valid-until", "allow-insecure")
 """Options of a source that decide whether apt believes it; the others only choose."""
 
 
-def host_sources(file: Path, parts: Path, suites: Sequence[Suite], architecture: str) -> str:
-    """The host's sources of ``suites``, as the text of one ``.sources`` file; empty if it has none of them."""
+def host_sources(
+    file: Path, parts: Path, suites: Sequence[Suite], architecture: str, *, targets: str = "Packages"
+) -> str:
+    """The host's sources of ``suites``, as the text of one ``.sources`` file; empty if it has none of them.
+
+    ``targets`` are the indexes to download, by apt's names, with blanks between.
+    """
     wanted = {suite.name for suite in suites}
     files = [file, *sorted([*parts.glob("*.list"), *parts.glob("*.sources")])]
     found = [
-        _written(source, kept, architecture)
+        _written(source, kept, architecture, targets)
         for path in files
         for source in _sources(path)
         if (kept := [name for name in source.get("suites", "").split() if name in wanted]) and _is_binary(source)
@@ -55,14 +60,14 @@ def _one_line(line: str) -> Mapping[str, str] | None:
     return {**options, **fixed}
 
 
-def _written(source: Mapping[str, str], suites: Sequence[str], architecture: str) -> str:
+def _written(source: Mapping[str, str], suites: Sequence[str], architecture: str, targets: str) -> str:
     lines = [
         "Types: deb",
         f"URIs: {source.get('uris', '')}",
         f"Suites: {' '.join(suites)}",
         "Components: main",
         f"Architectures: {architecture}",
-        "Targets: Packages",
+        f"Targets: {targets}",
     ]
     for name in _KEPT:
         if source.get(name):

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from oci_builder.digest import CHUNK
 from oci_builder.errors import PackageError
+from oci_builder.store import spooled
 from oci_builder.tree.entry import Entry, EntryPath, FileSlice, Inline, Kind, entry_path
 
 MAX_UNPACKED = 2 << 30
@@ -39,7 +40,8 @@ class Package:
 def read_deb(file: Path, spool: Path, *, origin: str) -> Package:
     """Read ``file``, its contents unpacked one after the other into the new file ``spool``.
 
-    Paths and modes are the package's own, times too; hard links name their target. Raises PackageError, UnsafePath.
+    Paths and modes are the package's own, times too; hard links name their target. Raises PackageError, UnsafePath,
+    FileProblem for the spool.
     """
     try:
         with file.open("rb") as stream:
@@ -47,7 +49,7 @@ def read_deb(file: Path, spool: Path, *, origin: str) -> Package:
             with _unpacked(stream, control, origin) as plain:
                 scripts = _small_files(plain, origin)
                 _drain(plain, origin)
-            with _unpacked(stream, payload, origin) as plain, spool.open("wb") as sink:
+            with _unpacked(stream, payload, origin) as plain, spooled(spool) as sink:
                 entries = tuple(_Reader(sink, spool, origin).entries(plain))
                 _drain(plain, origin)
     except (OSError, EOFError, lzma.LZMAError, tarfile.TarError, ValueError) as error:

@@ -105,7 +105,7 @@ class Opening:
         recipe = load_layer(self.folder)
         path = lock_path(self.folder, self.platform)
         shipped = read_lock(path)
-        check_lock(recipe, shipped, what=str(path))
+        check_lock(recipe, shipped, path=path)
         lock = shipped
         if not self.supply.locked and self._found(recipe, shipped) is None:
             lock = self._remembered(shipped) or shipped

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import email.utils
 import lzma
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from oci_builder.errors import ArchiveIndexError, FileProblem
 MAX_RELEASE = 4 << 20
 MAX_INDEX = 256 << 20
 """Bytes of one suite's Packages, unpacked: five times what Debian 12 has."""
+
+MAX_CONTENTS = 1 << 30
+"""Bytes of one suite's Contents of one architecture, unpacked: seven times what Debian 12 has."""
 
 _CLOCK_SKEW = 3600
 _XZ_MEMORY = 256 << 20
@@ -46,6 +50,11 @@ class Release:
 def index_path(architecture: str) -> str:
     """The path of a suite's list of packages, unpacked, as InRelease spells it."""
     return f"main/binary-{architecture}/Packages"
+
+
+def contents_path(architecture: str) -> str:
+    """The path of a suite's list of all files in its packages, unpacked."""
+    return f"main/Contents-{architecture}"
 
 
 def verify_release(document: bytes, suite: Suite, *, keys: Sequence[Path], now: int) -> Release:
@@ -95,6 +104,18 @@ def unpack_index(packed: bytes, release: Release, path: str) -> bytes:
     except lzma.LZMAError as error:
         raise ArchiveIndexError(str(release.suite), f"{path}.xz cannot be unpacked: {error}") from error
     return verify_index(data, release, path)
+
+
+def unpack_contents(packed: bytes, release: Release, path: str) -> bytes:
+    """The content of ``path``, checked packed (``path.gz``). Raises ArchiveIndexError."""
+    verify_index(packed, release, f"{path}.gz")
+    try:
+        data = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(packed, MAX_CONTENTS + 1)
+    except zlib.error as error:
+        raise ArchiveIndexError(str(release.suite), f"{path}.gz cannot be unpacked: {error}") from error
+    if len(data) > MAX_CONTENTS:
+        raise ArchiveIndexError(str(release.suite), f"{path} has more than {MAX_CONTENTS} bytes")
+    return data
 
 
 def _signed_text(document: bytes, suite: Suite, keys: Sequence[Path]) -> tuple[str, tuple[str, ...]]:

@@ -10,7 +10,14 @@ from urllib.parse import quote
 
 from oci_builder.debian.lock import Pin
 from oci_builder.debian.recipe import Suite
-from oci_builder.debian.signed import MAX_RELEASE, Release, index_path, unpack_index
+from oci_builder.debian.signed import (
+    MAX_RELEASE,
+    Release,
+    contents_path,
+    index_path,
+    unpack_contents,
+    unpack_index,
+)
 from oci_builder.digest import Digest
 from oci_builder.errors import CorruptBlob, DigestMismatch, OcibuildError, PackageUnavailable, TransportError
 from oci_builder.listener import Listener
@@ -30,6 +37,9 @@ class ArchiveSource(Protocol):
 
     def packages_index(self, release: Release, architecture: str) -> bytes:
         """The unpacked list of packages that ``release`` vouches for, verified. Raises OcibuildError."""
+
+    def contents(self, release: Release, architecture: str) -> bytes:
+        """The list of all files in the suite's packages, verified, unpacked. Raises OcibuildError."""
 
     def fetch(self, pins: Sequence[Pin], store: Store) -> Mapping[Pin, str]:
         """Put the packages into ``store``, each checked; return why for those it could not get."""
@@ -89,6 +99,10 @@ class DebFolder:
     def packages_index(self, release: Release, architecture: str) -> bytes:
         """Never. Raises PackageUnavailable."""
         raise PackageUnavailable(f"the index of {release.suite}", tried=[f"{self.name}: only packages there"])
+
+    def contents(self, release: Release, architecture: str) -> bytes:
+        """Never. Raises PackageUnavailable."""
+        raise PackageUnavailable(f"the contents of {release.suite}", tried=[f"{self.name}: only packages there"])
 
     def fetch(self, pins: Sequence[Pin], store: Store) -> Mapping[Pin, str]:
         """Take the packages by size and digest."""
@@ -152,6 +166,13 @@ class Mirror:
                 if error.status not in (403, 404):
                     raise
         return unpack_index(self._transport.fetch(f"{folder}/Packages.xz", limit=size), release, path)
+
+    def contents(self, release: Release, architecture: str) -> bytes:
+        """Contents-ARCHITECTURE.gz. Raises TransportError, ArchiveIndexError."""
+        path = contents_path(architecture)
+        size, _ = release.listed(f"{path}.gz")
+        url = f"{self._suite(release.suite)}/{path}.gz"
+        return unpack_contents(self._transport.fetch(url, limit=size), release, path)
 
     def fetch(self, pins: Sequence[Pin], store: Store) -> Mapping[Pin, str]:
         """Download the packages, one after the other."""

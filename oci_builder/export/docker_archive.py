@@ -21,18 +21,12 @@ from oci_builder.layer import LEVEL
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import encode
+from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME, blob_path
 from oci_builder.oci.mediatypes import INDEX
 from oci_builder.reference import Reference
 from oci_builder.store import Store, atomic
 from oci_builder.tree.tarwrite import BLOCK, END, padding
 
-CONTAINERD_NAME = "io.containerd.image.name"
-"""containerd's own annotation: the full reference. A short name would make an image that no command can name."""
-
-REF_NAME = "org.opencontainers.image.ref.name"
-"""The OCI layout's annotation (annotations.md): here the tag alone, which skopeo and umoci select by."""
-
-_BLOBS = "blobs/sha256/"
 _MAX_ENTRY = 8**11 - 1
 """Bytes; the largest size that fits a USTAR header."""
 
@@ -87,9 +81,9 @@ def plan(image: Image, references: Sequence[Reference]) -> tuple[Part, ...]:
     return (
         *(Part(name, len(data), data=data) for name, data in documents.items()),
         Part("blobs/"),
-        Part(_BLOBS),
-        *(Part(_blob_name(digest), len(data), data=data) for digest, data in own.items()),
-        *(Part(_blob_name(digest), size, blob=digest) for digest, size in blobs.items()),
+        Part(BLOBS),
+        *(Part(blob_path(digest), len(data), data=data) for digest, data in own.items()),
+        *(Part(blob_path(digest), size, blob=digest) for digest, size in blobs.items()),
     )
 
 
@@ -124,12 +118,8 @@ def _descriptor(image: Image, annotations: dict[str, str]) -> dict[str, object]:
 
 
 def _docker_manifest(image: Image, names: Sequence[Reference]) -> list[object]:
-    layers = [_blob_name(layer.descriptor.digest) for layer in image.layers]
-    return [{"Config": _blob_name(image.id), "RepoTags": [str(name) for name in names], "Layers": layers}]
-
-
-def _blob_name(digest: Digest) -> str:
-    return f"{_BLOBS}{digest.hex}"
+    layers = [blob_path(layer.descriptor.digest) for layer in image.layers]
+    return [{"Config": blob_path(image.id), "RepoTags": [str(name) for name in names], "Layers": layers}]
 
 
 def _chunks(parts: Sequence[Part], store: Store) -> Iterator[bytes]:

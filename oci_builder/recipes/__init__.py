@@ -2,6 +2,8 @@
 
 from oci_builder.recipes.image import (
     VERBS,
+    AllowRecipe,
+    ChecksRecipe,
     ConfigRecipe,
     CopyRecipe,
     HealthcheckRecipe,
@@ -10,10 +12,14 @@ from oci_builder.recipes.image import (
     PythonRecipe,
     UserRecipe,
 )
-from oci_builder.recipes.source import ImageSource, image_schema, load_image, with_overrides
+from oci_builder.recipes.source import DEBS, WHEELS, ImageSource, image_schema, load_image, with_overrides
 
 __all__ = [
+    "DEBS",
     "VERBS",
+    "WHEELS",
+    "AllowRecipe",
+    "ChecksRecipe",
     "ConfigRecipe",
     "CopyRecipe",
     "HealthcheckRecipe",

@@ -24,17 +24,19 @@ from oci_builder.recipes.values import (
     Owner,
     Port,
     Signal,
+    Size,
     Text,
     Version,
     nanoseconds,
     normal_port,
+    number_of_bytes,
     without_nul,
 )
 from oci_builder.reference import Reference
 
 VERBS = frozenset(
-    """base build cache check completion delta diff export help init inspect layer lock publish pull push report run
-    sbom schema show test update verify version why""".split()  # noqa: SIM905
+    """base build cache check completion delta diff download export help init inspect layer lock publish pull push
+    report run sbom schema show test update verify version why""".split()  # noqa: SIM905
 )
 """First words the command line has a use for, now or one day: no image may be named like one."""
 
@@ -201,6 +203,26 @@ class LayeringRecipe(Table, frozen=True, kw_only=True):
     budget: Annotated[int, Meta(ge=1, le=120, description="a number of layers from 1 to 120")] = 20
 
 
+class AllowRecipe(Table, frozen=True, kw_only=True):
+    """One of ``[checks] allow``: a finding that is right as it is, with the reason."""
+
+    reason: Text
+    library: Annotated[Text | None, Meta(description="a shared library such as libGL.so.1, or a glob")] = None
+    finding: Annotated[Text | None, Meta(description='a kind of finding, such as "world-writable"')] = None
+    package: Annotated[Text | None, Meta(description="the name of a distribution")] = None
+    subject: Annotated[Text | None, Meta(description="what a finding is about, a path or a name, or a glob")] = None
+
+    def __post_init__(self) -> None:
+        if not (self.library or self.finding or self.package or self.subject):
+            raise BadKey("", "it would allow everything: say library, finding, package or subject")
+
+
+class ChecksRecipe(Table, frozen=True, kw_only=True):
+    """``[checks]``: what the gate is told."""
+
+    allow: Annotated[tuple[AllowRecipe, ...], Meta(description="a list of findings that are right as they are")] = ()
+
+
 class ImageRecipe(Table, frozen=True, kw_only=True):
     """A whole ``image.toml``. ``name`` is empty only where a file leaves it to its folder."""
 
@@ -216,6 +238,8 @@ class ImageRecipe(Table, frozen=True, kw_only=True):
     config: ConfigRecipe = ConfigRecipe()
     copy: tuple[CopyRecipe, ...] = ()
     layering: LayeringRecipe = LayeringRecipe()
+    checks: ChecksRecipe = ChecksRecipe()
+    max_size: Size | None = None
 
     def __post_init__(self) -> None:
         if self.name in VERBS:
@@ -243,6 +267,11 @@ class ImageRecipe(Table, frozen=True, kw_only=True):
     def release(self) -> str:
         """What ``{version}`` in a file name stands for: the version, else the tag of the first reference."""
         return self.version or self.references[0].tag
+
+    @property
+    def max_bytes(self) -> int:
+        """How many bytes the image's files may have; 0 for no limit."""
+        return number_of_bytes(self.max_size)
 
     def run(self) -> RunConfig:
         """How the image runs; of the base's environment it knows nothing."""

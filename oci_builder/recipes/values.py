@@ -51,16 +51,27 @@ Duration = Annotated[
     ),
 ]
 Mode = Annotated[str, Meta(pattern=r"^0?[0-7]{3,4}$", description='an octal mode in quotes, such as "0644"')]
+Size = Annotated[
+    str,
+    Meta(pattern=r"^[0-9]+(\.[0-9]+)? ?([kMG]i?B|B)$", description='a size such as "500MB" or "1.5GiB"'),
+]
 Owner = Annotated[
     str, Meta(pattern=r"^([0-9]{1,10}:[0-9]{1,10}|user)$", description='"user", or numbers such as "1000:1000"')
 ]
 
+_SIZES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _UNITS = {"h": 3_600_000_000_000, "m": 60_000_000_000, "s": 1_000_000_000, "ms": 1_000_000}
 
 
 def nanoseconds(duration: str | None) -> int:
     """``1m30s`` in nanoseconds, which the image configuration counts in; None is 0, the engine's default."""
     return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)(ms|[hms])", duration or ""))
+
+
+def number_of_bytes(size: str | None) -> int:
+    """``500MB`` in bytes; None is 0."""
+    found = re.fullmatch(r"([0-9.]+) ?([kMG]?i?)B", size or "0B")
+    return int(float(found[1]) * _SIZES[found[2]]) if found else 0
 
 
 def normal_port(key: str, port: int | str) -> str:

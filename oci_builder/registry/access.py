@@ -72,7 +72,7 @@ class Registries:
 
     def of(self, reference: Reference) -> Client:
         """The client for the registry of ``reference``. Raises RegistryError where nobody answers."""
-        from oci_builder.registry.client import meet
+        from oci_builder.registry.meeting import meet
 
         with self._lock:
             if reference.registry not in self._clients:

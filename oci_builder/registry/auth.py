@@ -135,10 +135,14 @@ class Logins:
         return Login(name, password.rstrip("\0")) if colon else None
 
     def _without(self, problem: str) -> dict[str, Any]:
-        self._nobody(problem)
+        self._note(problem)
         return {}
 
-    def _nobody(self, problem: str) -> None:
+    def _nobody(self, problem: str) -> Login | None:
+        self._note(problem)
+        return None
+
+    def _note(self, problem: str) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
 

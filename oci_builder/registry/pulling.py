@@ -202,9 +202,7 @@ def fetch_blobs(
     RegistryError, DigestMismatch, FileProblem.
     """
     missing = {
-        descriptor.digest: descriptor
-        for descriptor in descriptors
-        if not store.has(descriptor.digest, descriptor.size)
+        descriptor.digest: descriptor for descriptor in descriptors if not store.has(descriptor.digest, descriptor.size)
     }
     progress = Progress(listener, total=sum(descriptor.size for descriptor in missing.values()))
 
@@ -250,7 +248,7 @@ def _pieces(
 
 
 def _pause(client: Client, error: RegistryError, attempt: int, deadline: Deadline) -> None:
-    from oci_builder.registry.client import Passing
+    from oci_builder.registry.network import Passing
 
     if not isinstance(error, Passing):
         raise error

@@ -9,13 +9,15 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import deflate
 
 from oci_builder.digest import CHUNK
 from oci_builder.errors import DigestMismatch
 from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member
+
+_Bytes = TypeVar("_Bytes", bytes, bytearray, memoryview)
 
 _PAGE = 4096
 _GZIP = 16 + zlib.MAX_WBITS
@@ -64,36 +66,48 @@ class Sources:
         Raises DigestMismatch, naming ``what``.
         """
         match content:
-            case Inline(data):
-                yield data
             case FileSlice(file, offset, size):
                 yield from _pieces(self.slice(file, offset, size))
             case Checked(part, expected):
                 pieces = _pieces(self.slice(part.file, part.offset, part.size))
                 yield from _promised(pieces, expected, what)
-            case DeflateSlice(raw=bytes() as raw):
-                yield raw
-            case DeflateSlice():
-                yield from _promised(self._inflated(content, what), content.expected, what)
+            case DeflateSlice(size=size) if size > LARGE:
+                stream = self.slice(content.file, content.offset, content.length)
+                yield from _promised(_inflated_in_pieces(stream, content, what), content.expected, what)
             case Member(blob, offset, size):
                 yield from self._members(blob, offset, size, what)
+            case _:
+                yield self.whole(content, what=what)
+
+    def whole(self, content: Content, *, what: str) -> bytes | bytearray | memoryview:
+        """All of a content that is no larger than LARGE, checked as by ``chunks``. Raises DigestMismatch."""
+        match content:
+            case Inline(data):
+                return data
+            case DeflateSlice(raw=bytes() as raw):
+                return raw
+            case DeflateSlice(size=size) if size <= LARGE:
+                return _checked(self._inflated(content, what), content.expected, what)
+            case FileSlice(file, offset, size):
+                return self.slice(file, offset, size)
+            case Checked(part, expected):
+                return _checked(self.slice(part.file, part.offset, part.size), expected, what)
+            case _:
+                return b"".join(self.chunks(content, what=what))
 
     def read(self, content: Content, *, what: str) -> bytes:
         """All of a content that is known to be small. Raises DigestMismatch."""
-        return b"".join(self.chunks(content, what=what))
+        return bytes(self.whole(content, what=what))
 
-    def _inflated(self, content: DeflateSlice, what: str) -> Iterator[bytes]:
+    def _inflated(self, content: DeflateSlice, what: str) -> bytearray:
         stream = self.slice(content.file, content.offset, content.length)
-        if content.size > LARGE:
-            yield from _inflated_in_pieces(stream, content, what)
-            return
         try:
             data = deflate.deflate_decompress(stream, content.size)
         except (deflate.DeflateError, ValueError) as error:
             raise _damaged(what) from error
         if len(data) != content.size or deflate.crc32(data) != content.crc:
             raise _damaged(what)
-        yield bytes(data)
+        return data
 
     def _members(self, blob: Path, offset: int, size: int, what: str) -> Iterator[bytes]:
         # Only what ocibuild wrote is read this way: files of a layer in the store.
@@ -126,11 +140,26 @@ def _promised(
     if expected is None:
         yield from pieces
         return
-    algorithm, digest = expected
-    seen = hashlib.new(algorithm)
+    seen = _hashing(expected[0])
     for piece in pieces:
         seen.update(piece)
         yield piece
+    _check(seen, expected, what)
+
+
+def _checked(data: _Bytes, expected: tuple[str, bytes] | None, what: str) -> _Bytes:
+    if expected is not None:
+        _check(_hashing(expected[0], data), expected, what)
+    return data
+
+
+def _hashing(algorithm: str, data: bytes | bytearray | memoryview = b"") -> hashlib._Hash:
+    # By name only for the rare ones: looking the name up costs more than hashing a small file.
+    return hashlib.sha256(data) if algorithm == "sha256" else hashlib.new(algorithm, data)
+
+
+def _check(seen: hashlib._Hash, expected: tuple[str, bytes], what: str) -> None:
+    algorithm, digest = expected
     if seen.digest() != digest:
         raise DigestMismatch(
             what,

@@ -17,14 +17,21 @@ MTIME = 315_532_800
 
 Constant, so that a layer's bytes do not move when the image's date does; not 0, because zip knows nothing older."""
 
+WHITEOUT = ".wh."
+"""What the name of a deleted path is prefixed with in a layer (OCI image-spec, layer.md, "Whiteouts")."""
+
+OPAQUE = ".wh..wh..opq"
+"""The file that says that a layer begins its folder anew."""
+
 
 class Kind(Enum):
-    """What is at a path."""
+    """What is at a path. A WHITEOUT deletes what lower layers have there; only layers hold one, no finished tree."""
 
     FILE = "file"
     DIRECTORY = "directory"
     SYMLINK = "symlink"
     HARDLINK = "hardlink"
+    WHITEOUT = "whiteout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ def _check_dots(text: str, origin: str) -> None:
     for part in text.split("/"):
         if part in (".", ".."):
             raise UnsafePath(text, "not normalised, or leaves its folder", origin=origin)
-        if part.startswith(".wh."):
+        if part.startswith(WHITEOUT):
             raise UnsafePath(text, "a layer would read it as a deletion", origin=origin)
 
 

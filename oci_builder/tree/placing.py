@@ -18,11 +18,14 @@ def place(entries: Iterable[Entry], base: Tree) -> Tree:
     """
     placed: list[Entry] = []
     above: dict[EntryPath, Entry] = {}
+    landing = _Landing(base)
     for entry in entries:
-        path = (base.resolve if entry.kind is Kind.DIRECTORY else base.place)(entry.path)
+        path = landing.of(entry)
         moved = entry if path == entry.path else replace(entry, path=path)
-        _check_kind(moved, base)
-        placed.append(_kept(moved, base))
+        present = base.get(path)
+        if present is not None:
+            moved = _over(present, moved)
+        placed.append(moved)
         _add_parents(moved, base, above)
     listed = {entry.path for entry in placed}
     for entry in placed:
@@ -31,19 +34,36 @@ def place(entries: Iterable[Entry], base: Tree) -> Tree:
     return Tree([*placed, *(entry for path, entry in above.items() if path not in listed)])
 
 
-def _kept(entry: Entry, base: Tree) -> Entry:
-    # A folder that exists keeps what it is: /tmp stays 1777 whoever else names it.
-    present = base.get(entry.path)
-    return present if entry.kind is Kind.DIRECTORY and present is not None else entry
+class _Landing:
+    """Where entries land on a base: each folder's links are followed once, however many files it holds."""
+
+    def __init__(self, base: Tree) -> None:
+        self._base = base
+        self._folders: dict[str, str] = {}
+
+    def of(self, entry: Entry) -> EntryPath:
+        if entry.kind is Kind.DIRECTORY:
+            return self._base.resolve(entry.path)
+        folder, slash, name = entry.path.rpartition("/")
+        if not slash:
+            return entry.path
+        real = self._folders.get(folder)
+        if real is None:
+            real = self._folders[folder] = self._base.resolve(folder)
+        return EntryPath(f"{real}/{name}" if real else name)
 
 
-def _check_kind(entry: Entry, base: Tree) -> None:
-    present = base.get(entry.path)
-    if present is not None and (present.kind is Kind.DIRECTORY) != (entry.kind is Kind.DIRECTORY):
+def _over(present: Entry, entry: Entry) -> Entry:
+    if (present.kind is Kind.DIRECTORY) != (entry.kind is Kind.DIRECTORY):
         raise PathConflict(entry.path, present.origin, entry.origin)
+    # A folder that exists keeps what it is: /tmp stays 1777 whoever else names it.
+    return present if entry.kind is Kind.DIRECTORY else entry
 
 
 def _add_parents(entry: Entry, base: Tree, above: dict[EntryPath, Entry]) -> None:
+    folder = entry.path.rpartition("/")[0]
+    if not folder or folder in above:
+        return  # what is above a folder was added with it
     for parent in parents(entry.path):
         if parent in above:
             continue

@@ -80,9 +80,13 @@ class Tree:
         return EntryPath(here)
 
 
-def order(path: str) -> list[bytes]:
-    """The sort key of a layer: by path components, so that a folder is followed by all it holds."""
-    return path.encode().split(b"/")
+def order(path: str) -> str:
+    """The sort key of a layer: by path components, so that a folder is followed by all it holds.
+
+    NUL is in no path and below every other character, so it ends a component as the end of a string does; and text
+    compares as its UTF-8 does.
+    """
+    return path.replace("/", "\0")
 
 
 def parents(path: str) -> Iterator[EntryPath]:

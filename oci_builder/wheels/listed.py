@@ -54,6 +54,19 @@ def read_groups(file: Path, groups: Collection[str]) -> Listed:
     return Listed(file=file, lines=tuple(dict.fromkeys((document.line(one), one) for one in found)))
 
 
+def build_requires(file: Path) -> tuple[str, ...]:
+    """What building the project of a pyproject.toml takes (PEP 518); without the file or its table, setuptools.
+
+    Raises RecipeError.
+    """
+    document = _parsed(_read(file), file) if file.is_file() else {}
+    table = document.get("build-system", {})
+    found = table.get("requires", ["setuptools"]) if isinstance(table, dict) else None
+    if not isinstance(found, list) or not all(isinstance(one, str) and one[:1].isalnum() for one in found):
+        raise RecipeError(str(file), "build-system.requires", "expected a list of requirements")
+    return tuple(sorted(found))
+
+
 def _read(file: Path) -> str:
     try:
         with file.open("rb") as stream:

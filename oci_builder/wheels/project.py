@@ -17,7 +17,7 @@ from oci_builder.listener import Listener
 from oci_builder.store import Store, explained
 from oci_builder.wheels.archive import open_wheel
 from oci_builder.wheels.build import ZIP_EPOCH
-from oci_builder.wheels.listed import PYPROJECT, Listed
+from oci_builder.wheels.listed import PYPROJECT, Listed, build_requires
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import WheelSources, run_plain
 from oci_builder.wheels.target import Target
@@ -70,10 +70,11 @@ def build_project(folder: Path, target: Target, *, sources: WheelSources, store:
     return Project(folder=folder, pin=pin, requires=requires, requires_python=said.get("requires_python", ""))
 
 
-def download_backend(folder: Path, dest: Path, requires: Iterable[str], *, sources: WheelSources) -> None:
+def download_backend(folder: Path, dest: Path, *, sources: WheelSources) -> None:
     """Fill ``dest`` with what building the project in ``folder`` takes on this machine. Raises WheelError."""
-    dest.mkdir(parents=True, exist_ok=True)
-    wanted = sorted(requires)
+    with explained(dest):
+        dest.mkdir(parents=True, exist_ok=True)
+    wanted = build_requires(folder / PYPROJECT)
     if not wanted:
         return
     links = replace(sources, find_links=(dest, *sources.find_links))

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oci_builder.check.layer_rules import LayerRules
-from oci_builder.check.tarstream import TarStream
 from oci_builder.errors import OcibuildError, PathConflict, UnsafePath
+from oci_builder.foreign.tarstream import TarStream
 from oci_builder.layer import Layer, write_layer
 from oci_builder.store import Store
 from oci_builder.tree.content import Sources

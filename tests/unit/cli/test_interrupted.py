@@ -112,7 +112,9 @@ def test_stopped_while_pip_waits_for_its_index(tiny: Tiny, number: signal.Signal
     with socket.create_server(("127.0.0.1", 0)) as silent:
         index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple/"
         environ = {**os.environ, "PIP_INDEX_URL": index, "PIP_CONFIG_FILE": os.devnull, "NO_PROXY": "127.0.0.1"}
-        code, said = stopped(tiny, number, "--online", when=lambda: select.select([silent], [], [], 0)[0] != [], environ=environ)
+        code, said = stopped(
+            tiny, number, "--online", when=lambda: select.select([silent], [], [], 0)[0] != [], environ=environ
+        )
     assert code == ENDS[number]
     assert "Traceback" not in said
     assert leftovers(tiny) == []

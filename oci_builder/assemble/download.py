@@ -1,0 +1,186 @@
+"""Everything an image is made from, put beside its recipe: what a machine without network builds the same file of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from oci_builder.assemble.build import base_folder, pinning_of
+from oci_builder.assemble.options import Options
+from oci_builder.assemble.pins import Pinning, fetch_sources, wheel_sources
+from oci_builder.bases import Packages, base_files, base_target, fetch_base, host_platform
+from oci_builder.digest import Digest, digest_file
+from oci_builder.errors import CorruptBlob, InvalidValue
+from oci_builder.listener import Listener
+from oci_builder.platforms import Platform
+from oci_builder.recipes import DEBS, WHEELS, ImageSource
+from oci_builder.store import Store, atomic, explained
+from oci_builder.wheels.fetch import fetch_wheels
+from oci_builder.wheels.lock import WheelLock
+from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Downloaded:
+    """What lies in the folders now: files ``kept`` and ``added``, and ``strangers`` that no lock names."""
+
+    kept: tuple[Path, ...]
+    added: tuple[Path, ...]
+    strangers: tuple[Path, ...]
+
+
+def download(
+    source: ImageSource,
+    *,
+    dest: Path,
+    platforms: Sequence[Platform] = (),
+    options: Options,
+    store: Store,
+    listener: Listener,
+) -> Downloaded:
+    """Fill ``wheels/`` and ``debs/`` of ``dest`` with what the locks name for ``platforms``, by default the recipe's.
+
+    A missing lock is made first, one that fell behind is brought up to date. Files that are there and are what the
+    locks name are not fetched again; every other file of a locked name is replaced. The packages of this machine's own
+    platform come too: its Python makes the bytecode of the others. Raises InvalidValue for a platform that the recipe
+    does not have, and what locking and fetching raise.
+    """
+    wanted = tuple(platforms) or source.recipe.targets
+    for platform in wanted:
+        if platform not in source.recipe.targets:
+            known = ", ".join(map(str, source.recipe.targets))
+            why = f"{source.recipe.name} is for {known}"
+            raise InvalidValue("platform of the image", str(platform), why, hint="add it to platforms in image.toml")
+    # wheels/ would make it offline, and it is half full when a download goes on where another was interrupted.
+    options = replace(options, offline=bool(options.offline))
+    work = _Work(source, dest, options, store, listener)
+    for last in (False, True):
+        try:
+            return work.done(wanted)
+        except CorruptBlob as error:
+            if last:
+                raise
+            listener.note(f"{error.what} damaged; fetched again")
+    raise AssertionError("the second round returns or raises")
+
+
+@dataclass(frozen=True)
+class _Work:
+    source: ImageSource
+    dest: Path
+    options: Options
+    store: Store
+    listener: Listener
+    kept: list[Path] = field(default_factory=list)
+    added: list[Path] = field(default_factory=list)
+
+    def done(self, platforms: Sequence[Platform]) -> Downloaded:
+        self.kept.clear()
+        self.added.clear()
+        base = base_folder(self.source, self.options)
+        target = base_target(base, self.source.recipe.targets[0])
+        with self.listener.stage("resolve"):
+            pinning = pinning_of(self.source, target, options=self.options, store=self.store, listener=self.listener)
+            lock = pinning.locked()
+        with explained(self.dest):
+            for name in (WHEELS, DEBS):
+                (self.dest / name).mkdir(parents=True, exist_ok=True)
+        with self.listener.stage("fetch"):
+            for each in pinning.targets:
+                if each.platform in platforms:
+                    self._wheels(lock.select(each), each, pinning)
+            self._backend()
+        with self.listener.stage("packages"):
+            packages = [self._packages(base, platform) for platform in _with_host(platforms)]
+        return Downloaded(
+            kept=tuple(sorted(self.kept)),
+            added=tuple(sorted(self.added)),
+            strangers=(
+                *_strangers(self.dest / WHEELS, _all_wheels(lock)),
+                *_strangers(self.dest / DEBS, self._deb_names(base, packages)),
+            ),
+        )
+
+    def _wheels(self, pins: Sequence[WheelPin], target: Target, pinning: Pinning) -> None:
+        folder = self.dest / WHEELS
+        missing = [pin for pin in pins if not self._has(folder / pin.filename, pin.sha256)]
+        sources = fetch_sources(self.source, pinning.inputs, self.options)
+        fetch_wheels(missing, target, sources=sources, store=self.store, jobs=self.options.jobs, listener=self.listener)
+        for pin in missing:
+            self._put(folder / pin.filename, pin.sha256)
+
+    def _backend(self) -> None:
+        if self.source.project is None:
+            return
+        # Loaded only where a project is built.
+        from oci_builder.wheels.project import BACKENDS, download_backend
+
+        folder = self.dest / WHEELS / BACKENDS
+        download_backend(self.source.project, folder, sources=wheel_sources(self.source, self.options))
+
+    def _packages(self, base: Path, platform: Platform) -> Packages:
+        folder, options = self.dest / DEBS, self.options
+        packages = fetch_base(
+            base,
+            platform,
+            store=self.store,
+            mirrors=options.mirrors,
+            offline=bool(options.offline),
+            locked=options.locked,
+            debs=folder,
+            now=options.now,
+            listener=self.listener,
+        )
+        for name, pin in sorted(packages.files.items()):
+            if not self._has(folder / name, pin.digest):
+                self._put(folder / name, pin.digest)
+        for name, data in packages.renewed.items():
+            with atomic(folder / name) as sink:
+                sink.write(data)
+        return packages
+
+    def _deb_names(self, base: Path, packages: Iterable[Packages]) -> set[str]:
+        # Those of platforms that were not asked for now are no strangers either.
+        known = {name for platform in self.source.recipe.targets for name in base_files(base, platform)}
+        return known | {name for each in packages for name in (*each.files, *each.renewed)}
+
+    def _has(self, path: Path, digest: Digest) -> bool:
+        if path in self.kept or path in self.added:
+            return True
+        with explained(path):
+            if not path.is_file() or digest_file(str(path))[0] != digest:
+                return False
+        self.kept.append(path)
+        return True
+
+    def _put(self, path: Path, digest: Digest) -> None:
+        with explained(path):
+            size = self.store.path(digest).stat().st_size
+        with atomic(path) as sink:
+            for chunk in self.store.chunks(digest, size):
+                sink.write(chunk)
+        self.added.append(path)
+
+
+def prune(downloaded: Downloaded) -> None:
+    """Remove the strangers. Raises FileProblem."""
+    for path in downloaded.strangers:
+        with explained(path):
+            path.unlink(missing_ok=True)
+
+
+def _with_host(platforms: Iterable[Platform]) -> tuple[Platform, ...]:
+    return tuple(dict.fromkeys((*platforms, host_platform())))
+
+
+def _all_wheels(lock: WheelLock) -> set[str]:
+    return {wheel.filename for package in lock.document.packages for wheel in package.wheels or ()}
+
+
+def _strangers(folder: Path, known: Iterable[str]) -> Iterator[Path]:
+    names = set(known)
+    with explained(folder):
+        files = sorted(path for path in folder.iterdir() if path.is_symlink() or path.is_file())
+    return (path for path in files if path.name not in names and not path.name.startswith("."))

@@ -1,0 +1,68 @@
+"""``ocibuild download``: everything an image is made from, beside its recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oci_builder.cli import options
+
+if TYPE_CHECKING:
+    from oci_builder.assemble import Downloaded
+
+
+@click.command("download")
+@options.image_name
+@click.option(
+    "--dest", type=options.FOLDER, metavar="DIR", help="Where wheels/ and debs/ are. [the image's own folder]"
+)
+@click.option(
+    "--platform", "platforms", multiple=True, help="linux/amd64 or linux/arm64; repeatable. [all of the recipe's]"
+)
+@click.option("--prune", is_flag=True, help="Remove files there that no lock names.")
+@options.find_links
+@options.debian
+@options.layers
+@options.locking
+@options.project
+@options.cache
+@options.jobs
+@options.talk
+def command(dest: Path | None, platforms: tuple[str, ...], prune: bool, **flags: Any) -> None:
+    """Fetch all that an image is made from.
+
+    The wheels and Debian packages that the locks of the image NAME name come to wheels/ and debs/ beside its recipe:
+    there, `ocibuild NAME` builds the very same file on a machine without network.
+    """
+    from oci_builder import assemble
+    from oci_builder.cli.build import make_options, open_source
+    from oci_builder.cli.messages import say
+    from oci_builder.cli.progress import shown
+    from oci_builder.cli.settings import make_settings
+    from oci_builder.platforms import Platform
+    from oci_builder.store import Store
+
+    settings = make_settings(**flags)
+    source, how = open_source(settings, **flags), make_options(settings, **flags)
+    wanted = tuple(dict.fromkeys(Platform.parse(text) for text in platforms))
+    folder = dest or source.folder
+    with shown(settings) as listener:
+        found = assemble.download(
+            source, dest=folder, platforms=wanted, options=how, store=Store(settings.cache), listener=listener
+        )
+    if prune:
+        assemble.prune(found)
+    if not settings.quiet:
+        say(_summary(found, folder, pruned=prune))
+
+
+def _summary(found: Downloaded, folder: Path, *, pruned: bool) -> str:
+    from oci_builder.cli.progress import human_bytes
+
+    end = "removed" if pruned else "no lock names it; --prune removes it"
+    lines = [f"{path}: {end}" for path in found.strangers]
+    size = human_bytes(sum(path.stat().st_size for path in found.added))
+    count = len(found.added) + len(found.kept)
+    return "\n".join([*lines, f"{folder}: {count} files, {len(found.added)} of them new ({size})"])

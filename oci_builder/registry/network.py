@@ -1,0 +1,126 @@
+"""What can go wrong below HTTP, in our words, and within how much time; certificates."""
+
+from __future__ import annotations
+
+import email.utils
+import queue
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from oci_builder.errors import FileProblem, RegistryError
+from oci_builder.registry.access import Access, Deadline
+from oci_builder.transport import redacted
+
+T = TypeVar("T")
+
+BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
+"""What the libraries below raise when a connection fails."""
+
+_CONNECTIONS = 16
+
+
+class Passing(RegistryError):
+    """A failure that may be over in a while; ``wait`` is what the registry asked for, in seconds."""
+
+    wait: float | None = None
+
+
+class Trusting(HTTPAdapter):
+    """Trusts the system's certificates and those of ``ca_file``, besides the bundle that requests brings along."""
+
+    def __init__(self, access: Access) -> None:
+        self._context = ssl.create_default_context()
+        if access.ca_file is not None:
+            try:
+                self._context.load_verify_locations(access.ca_file)
+            except OSError as error:  # ssl.SSLError is one
+                raise FileProblem(str(access.ca_file), "no certificates in PEM form can be read from it") from error
+        if access.insecure:
+            self._context.check_hostname = False
+            self._context.verify_mode = ssl.CERT_NONE
+        super().__init__(pool_maxsize=_CONNECTIONS)
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:
+        """With our context."""
+        super().init_poolmanager(*args, ssl_context=self._context, **more)
+
+    def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
+        """With our context, through a proxy too."""
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **more)
+
+
+def within(deadline: Deadline, act: Callable[[], T]) -> T:
+    """``act``, in a thread that is left alone when the time is up: a server that drips bytes keeps no socket's timeout.
+
+    Raises what ``act`` raises, and TimeoutError.
+    """
+    outcome: queue.SimpleQueue[tuple[T, None] | tuple[None, BaseException]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcome.put((act(), None))
+        except BaseException as error:
+            outcome.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        value, error = outcome.get(timeout=max(deadline.left, 0.001))
+    except queue.Empty as empty:
+        raise TimeoutError from empty
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]  # without an error there is one
+
+
+def failure(method: str, url: str, error: Exception) -> RegistryError:
+    """One of BROKEN as ours: Passing unless it will be the same the next time."""
+    cause = _innermost(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        why = f"its certificate does not hold: {cause.verify_message}"
+        hint = "name its authority's certificate with --ca-file, or trust anything with --insecure"
+        return RegistryError(method, redacted(url), why, hint=hint)
+    if isinstance(cause, ssl.SSLError):
+        return Passing(method, redacted(url), "it does not speak TLS, or broke off", hint="plain http needs --insecure")
+    if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
+        hint = "check the name of the registry, and the proxy if there is one"
+        return RegistryError(method, redacted(url), "no such host", hint=hint)
+    return Passing(method, redacted(url), words(error))
+
+
+def words(error: BaseException) -> str:
+    """What broke. Never the text of the library's error: it may quote an address with what should not be read."""
+    cause = _innermost(error)
+    if isinstance(cause, TimeoutError) or isinstance(error, requests.exceptions.Timeout):
+        return "no answer in time"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror.lower()
+    return {"RemoteDisconnected": "it hung up without an answer"}.get(type(cause).__name__, "the connection broke")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds (RFC 9110, 10.2.3); a date counts from the answer's own, not from this machine's clock."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isdigit():
+        return float(text)
+    try:
+        until = email.utils.parsedate_to_datetime(text)
+        return max(0.0, (until - email.utils.parsedate_to_datetime(headers.get("Date", ""))).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _innermost(error: BaseException) -> BaseException:
+    seen: list[BaseException] = [error]
+    while True:
+        inner = [*seen[-1].args, getattr(seen[-1], "reason", None), seen[-1].__cause__, seen[-1].__context__]
+        deeper = next((each for each in inner if isinstance(each, BaseException) and each not in seen), None)
+        if deeper is None:
+            return seen[-1]
+        seen.append(deeper)

@@ -1,0 +1,210 @@
+"""Images to registries: what is there already is not sent, and the names appear last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from oci_builder.digest import Digest
+from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
+from oci_builder.listener import Listener, Silent
+from oci_builder.oci.documents import Descriptor
+from oci_builder.oci.jsonio import MAX_DOCUMENT
+from oci_builder.oci.manifest import Documents, index_of
+from oci_builder.oci.mediatypes import INDEX
+from oci_builder.reference import Reference
+from oci_builder.registry.access import Registries
+from oci_builder.registry.pulling import fetch_blobs, head_manifest
+from oci_builder.registry.transfer import Progress, in_parallel
+from oci_builder.registry.upload import Blobs, Outcome, Upload
+from oci_builder.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pushed:
+    """What became of one name: the digest it has now, and what it took. ``sent`` is in bytes of blobs."""
+
+    reference: Reference
+    digest: Digest
+    sent: int = 0
+    blobs: Mapping[Outcome, int] | None = None
+
+    @property
+    def was_there(self) -> bool:
+        """Whether the name led to this image before."""
+        return self.blobs is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parcel:
+    """What goes to every repository: blobs, then manifests by digest, then the one that gets the names."""
+
+    blobs: tuple[Descriptor, ...]
+    documents: Mapping[Digest, bytes]
+    manifests: tuple[tuple[str, bytes], ...]
+    top: tuple[str, bytes]
+
+    @property
+    def digest(self) -> Digest:
+        """What the names will lead to."""
+        return Digest.of(self.top[1])
+
+
+def pack(images: Sequence[Documents]) -> Parcel:
+    """One image as itself, several as an index of them in this order. Raises UnsupportedImage past 4 MiB."""
+    manifests = tuple((image.descriptor.media_type, image.manifest) for image in images)
+    top = (INDEX, index_of(images)) if len(images) > 1 else manifests[0]
+    for _, raw in (*manifests, top):
+        if len(raw) > MAX_DOCUMENT:
+            raise UnsupportedImage("the image", f"a manifest of {len(raw)} bytes; registries take {MAX_DOCUMENT}")
+    blobs = [layer.descriptor for image in images for layer in image.layers]
+    blobs += [image.config_descriptor for image in images]
+    return Parcel(
+        blobs=tuple({blob.digest: blob for blob in blobs}.values()),
+        documents={image.id: image.config for image in images},
+        manifests=manifests if len(images) > 1 else (),
+        top=top,
+    )
+
+
+def push(
+    images: Sequence[Documents],
+    references: Sequence[Reference],
+    registries: Registries,
+    *,
+    blobs: Blobs,
+    store: Store,
+    sources: Mapping[Digest, Reference],
+    jobs: int,
+    listener: Listener,
+) -> tuple[Pushed, ...]:
+    """Have every reference name the image, or the index of several; one result for each, in order.
+
+    A blob of ``sources`` is mounted from there within a registry; from elsewhere it comes through ``store``. A
+    repository gets its manifest after all blobs, so that a push that breaks leaves no name that leads to half an image;
+    a second one sends what the first did not. Raises RegistryError, DigestMismatch, CorruptBlob, UnsupportedImage, and
+    InvalidValue for a reference with a digest.
+    """
+    parcel = pack(images)
+    found = dict(sources)
+    done: dict[Reference, Pushed] = {}
+    for reference in dict.fromkeys(references):
+        if reference.digest is not None:
+            raise InvalidValue("name to push to", str(reference), "it needs a tag, and no digest")
+        delivery = _Delivery(parcel, reference, registries, _Held(blobs, store, parcel.documents), store, found, jobs)
+        done[reference] = delivery.run(listener)
+        # The next repository of this registry mounts what this one has.
+        found = {**dict.fromkeys((blob.digest for blob in parcel.blobs), reference), **found}
+    return tuple(done[reference] for reference in references)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The documents in memory, what the image's owner has, and what was fetched on the way."""
+
+    blobs: Blobs
+    store: Store
+    documents: Mapping[Digest, bytes]
+
+    def has(self, digest: Digest, size: int | None = None) -> bool:
+        return digest in self.documents or self.blobs.has(digest, size) or self.store.has(digest, size)
+
+    def chunks(self, digest: Digest, size: int) -> Iterator[bytes]:
+        if digest in self.documents:
+            return iter((self.documents[digest],))
+        here = self.blobs if self.blobs.has(digest, size) else self.store
+        return here.chunks(digest, size)
+
+
+@dataclass(frozen=True)
+class _Delivery:
+    """One parcel to one reference."""
+
+    parcel: Parcel
+    reference: Reference
+    registries: Registries
+    held: _Held
+    store: Store
+    sources: Mapping[Digest, Reference]
+    jobs: int
+
+    def run(self, listener: Listener) -> Pushed:
+        """Deliver."""
+        digest = self.parcel.digest
+        if self._names_it(self.reference):
+            return Pushed(reference=self.reference, digest=digest)
+        outcomes: dict[Digest, Outcome] = {}
+        if not self._names_it(replace(self.reference, tag="", digest=digest)):
+            progress = Progress(listener, total=sum(blob.size for blob in self.parcel.blobs))
+            tasks = [partial(self._deliver, blob, progress, outcomes) for blob in self._largest_first()]
+            in_parallel(tasks, jobs=self.jobs, progress=progress)
+            for media_type, raw in self.parcel.manifests:
+                self._name(media_type, raw, str(Digest.of(raw)))
+        self._name(*self.parcel.top, self.reference.tag)
+        sent = sum(blob.size for blob in self.parcel.blobs if outcomes.get(blob.digest) == "sent")
+        return Pushed(reference=self.reference, digest=digest, sent=sent, blobs=_counted(outcomes))
+
+    @property
+    def _scopes(self) -> frozenset[str]:
+        neighbours = {self._neighbour(blob) for blob in self.parcel.blobs} - {""}
+        own = f"repository:{self.reference.repository}:pull,push"
+        return frozenset({own, *(f"repository:{name}:pull" for name in neighbours)})
+
+    def _largest_first(self) -> list[Descriptor]:
+        # One that starts last would be waited for alone.
+        return sorted(self.parcel.blobs, key=lambda blob: (-blob.size, blob.digest))
+
+    def _neighbour(self, blob: Descriptor) -> str:
+        """Another repository of the same registry that has the blob."""
+        source = self.sources.get(blob.digest)
+        if source is None or source.registry != self.reference.registry:
+            return ""
+        return source.repository if source.repository != self.reference.repository else ""
+
+    def _names_it(self, reference: Reference) -> bool:
+        client = self.registries.of(reference)
+        there = head_manifest(client, reference, self._scopes, client.access.patience.deadline())
+        return there is not None and there.digest == self.parcel.digest
+
+    def _deliver(self, blob: Descriptor, progress: Progress, outcomes: dict[Digest, Outcome]) -> None:
+        upload = Upload(
+            client=self.registries.of(self.reference),
+            reference=self.reference,
+            descriptor=blob,
+            scopes=self._scopes,
+            blobs=self.held,
+            progress=progress,
+            source=self._neighbour(blob),
+            supply=lambda: self._supply(blob),
+        )
+        outcomes[blob.digest] = upload.run()
+
+    def _supply(self, blob: Descriptor) -> None:
+        source = self.sources.get(blob.digest)
+        if source is not None and not self.held.has(blob.digest, blob.size):
+            fetch_blobs(source, [blob], self.registries, store=self.store, jobs=1, listener=Silent())
+
+    def _name(self, media_type: str, raw: bytes, name: str) -> None:
+        from oci_builder.registry.client import Ask
+
+        client = self.registries.of(self.reference)
+        deadline = client.access.patience.deadline(len(raw))
+        ask = Ask(
+            method="PUT",
+            url=client.address(self.reference, f"manifests/{name}"),
+            scopes=self._scopes,
+            headers={"Content-Type": media_type},
+            body=raw,
+            accept=(201,),
+        )
+        answer = client.again(lambda: client.once(ask, deadline), deadline)
+        client.read(answer, MAX_DOCUMENT, deadline)
+        actual = answer.headers.get("Docker-Content-Digest", "")
+        if actual.startswith("sha256:") and actual != str(Digest.of(raw)):
+            raise DigestMismatch(f"manifest of {self.reference}", expected=str(Digest.of(raw)), actual=actual)
+
+
+def _counted(outcomes: Mapping[Digest, Outcome]) -> Mapping[Outcome, int]:
+    seen = list(outcomes.values())
+    return {outcome: seen.count(outcome) for outcome in sorted(set(seen))}

@@ -1,0 +1,129 @@
+"""What stands in the Authorization header: nothing, until the registry asks; then what it asked for, as long as it lives.
+
+Distribution, "Token Authentication Specification" and "OAuth2 Token Authentication"; RFC 7617 for Basic.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from oci_builder.errors import RegistryError
+from oci_builder.registry.access import Access
+from oci_builder.registry.auth import Login
+from oci_builder.transport import redacted
+
+Scopes = frozenset[str]
+
+_LIFE = 60
+"""Seconds a token lives that does not say how long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """How a registry wants to be convinced: by Basic, or by a token of ``realm``."""
+
+    basic: bool
+    realm: str = ""
+    service: str = ""
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    header: str = field(repr=False)
+    until: float
+
+
+class Tokens:
+    """The tokens for one registry, by what they allow; threads may share it.
+
+    ``exchange`` asks a realm: method, address and what requests calls params, data and auth; gives the body's bytes.
+    """
+
+    def __init__(self, registry: str, scheme: str, access: Access, exchange: Callable[..., bytes]) -> None:
+        self._registry, self._scheme, self._access, self._exchange = registry, scheme, access, exchange
+        self._tokens: dict[Scopes, _Token] = {}
+        self._challenge: Challenge | None = None
+        self._lock = threading.Lock()
+        self.login: Login | None = None
+
+    def challenged(self, challenge: Challenge, scopes: Scopes, *, refused: str) -> None:
+        """The registry has asked, or has ``refused`` the header it was given: that one is not used again."""
+        with self._lock:
+            self._challenge = challenge
+            token = self._tokens.get(scopes)
+            # Unless another thread has a new one already.
+            if token is not None and token.header == refused:
+                del self._tokens[scopes]
+
+    def header(self, scopes: Scopes) -> str:
+        """The header for ``scopes``, empty as long as the registry has not asked. Raises RegistryError."""
+        with self._lock:
+            if self._challenge is None:
+                return ""
+            token = self._tokens.get(scopes)
+            if token is None or token.until <= self._access.patience.clock():
+                token = self._tokens[scopes] = self._new(self._challenge, scopes)
+            return token.header
+
+    def without_secrets(self, text: str) -> str:
+        """``text`` as it may be shown: what a registry says may quote what it was told."""
+        secrets = [token.header.partition(" ")[2] for token in list(self._tokens.values())]
+        secrets += [self.login.secret] if self.login else []
+        for secret in filter(None, secrets):
+            text = text.replace(secret, "***")
+        return text
+
+    def hint(self) -> str:
+        """What to do about a refusal."""
+        if self.login is None:
+            problems = "".join(f" ({problem})" for problem in self._access.logins.problems)
+            how = f"docker login {self._registry}, or OCIBUILD_REGISTRY_USER and OCIBUILD_REGISTRY_PASSWORD"
+            return f"no login for {self._registry} was found{problems}: {how}"
+        return f"{self._registry} does not let {self.login.username or 'the owner of this identity token'} do this"
+
+    def _new(self, challenge: Challenge, scopes: Scopes) -> _Token:
+        repository = min((scope.split(":")[1] for scope in scopes), default="")
+        self.login = login = self._access.logins.find(self._registry, repository)
+        forever = float("inf")
+        if challenge.basic:
+            return _Token(_basic(login) if login else "", forever)
+        if login is not None and login.kind == "bearer":
+            return _Token(f"Bearer {login.secret}", forever)
+        return self._bearer(challenge, scopes or frozenset(challenge.scope.split()), login)
+
+    def _bearer(self, challenge: Challenge, scopes: Scopes, login: Login | None) -> _Token:
+        realm = self._realm(challenge)
+        fields: dict[str, Any] = {"service": challenge.service} if challenge.service else {}
+        if login is not None and login.kind == "identity":
+            form = {"grant_type": "refresh_token", "refresh_token": login.secret, "client_id": "ocibuild"}
+            return self._read(self._exchange("POST", realm, data={**form, **fields, "scope": " ".join(sorted(scopes))}))
+        headers = {"Authorization": _basic(login)} if login else {}
+        return self._read(self._exchange("GET", realm, params={**fields, "scope": sorted(scopes)}, headers=headers))
+
+    def _read(self, answer: bytes) -> _Token:
+        try:
+            document = json.loads(answer)
+            text = document.get("token") or document["access_token"]
+            life = float(document.get("expires_in") or _LIFE)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise RegistryError("GET", self._registry, "its login service gave an answer without a token") from error
+        # A little less: it has to be valid still when it arrives.
+        return _Token(f"Bearer {text}", self._access.patience.clock() + max(life - 10, life / 2))
+
+    def _realm(self, challenge: Challenge) -> str:
+        scheme = urllib.parse.urlsplit(challenge.realm).scheme
+        if scheme == "https" or (scheme == "http" and self._scheme == "http"):
+            return challenge.realm
+        why = f"it asks to log in at {redacted(challenge.realm) or 'no address'}, which is not encrypted"
+        raise RegistryError("GET", self._registry, why)
+
+
+def _basic(login: Login) -> str:
+    return f"Basic {base64.b64encode(f'{login.username}:{login.secret}'.encode()).decode()}"
