@@ -12,7 +12,8 @@ from oci_builder.debian.interpreter import Interpreter, spool
 from oci_builder.debian.lock import Pin, RootfsLock, encode, lock_path, read_lock
 from oci_builder.debian.opening import Opened, Opening, Supply, host_platform, renewed_name
 from oci_builder.debian.recipe import LayerRecipe, load_layer
-from oci_builder.debian.sonames import libraries_path, read_libraries
+from oci_builder.debian.sonames import libraries_path, read_libraries, write_libraries
+from oci_builder.debian.suppliers import suppliers
 from oci_builder.digest import Digest
 from oci_builder.errors import ToolFailed
 from oci_builder.layer import Layer
@@ -34,6 +35,7 @@ __all__ = [
     "library_supplier",
     "open_base",
     "update_base",
+    "update_libraries",
 ]
 
 
@@ -135,6 +137,28 @@ def update_base(
     supply = Supply(now=now, mirrors=mirrors)
     with listener.stage("indexes"):
         return Opening(folder, platform, store, supply, listener).renewed()
+
+
+def update_libraries(
+    folder: Path,
+    platform: Platform,
+    *,
+    store: Store,
+    mirrors: Sequence[str] = (),
+    now: int,
+    listener: Listener,
+) -> bool:
+    """The base's index of which package brings which library is as its archives say; whether that changed it.
+
+    It only makes hints better. Raises PackageUnavailable when no source has what it is made from.
+    """
+    path = libraries_path(folder, platform)
+    with listener.stage("libraries"):
+        found = suppliers(folder, platform, store=store, mirrors=mirrors, now=now, listener=listener)
+    if found == read_libraries(path):
+        return False
+    write_libraries(found, path)
+    return True
 
 
 def library_supplier(base: Base) -> Callable[[str], str]:

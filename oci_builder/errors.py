@@ -240,6 +240,14 @@ class UnsupportedImage(OcibuildError):
         self.image, self.why = image, why
 
 
+class NoPython(OcibuildError):
+    """A base in which no Python that wheels could be installed for was found."""
+
+    def __init__(self, base: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{base}: {why}", hint=hint)
+        self.base, self.why = base, why
+
+
 class FileProblem(OcibuildError):
     """A file or folder of this machine that cannot be read or written."""
 

@@ -10,6 +10,7 @@ from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
 from oci_builder.layer import Layer
 from oci_builder.oci.documents import Descriptor, RunConfig, rfc3339
+from oci_builder.oci.inherited import Inherited
 from oci_builder.oci.jsonio import JSON, encode
 from oci_builder.oci.mediatypes import CONFIG, MANIFEST
 from oci_builder.platforms import Platform
@@ -20,13 +21,17 @@ MAX_LAYERS = 125
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """Layers, oldest first, and how to run them. ``created`` is in seconds since 1970."""
+    """Layers, oldest first, and how to run them. ``created`` is in seconds since 1970.
+
+    ``inherited`` is what the image made elsewhere said of itself that the first layers are from.
+    """
 
     platform: Platform
     run: RunConfig
     created: int
     layers: tuple[Layer, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
+    inherited: Inherited | None = None
 
     def append(self, *layers: Layer) -> Image:
         """The image with ``layers`` on top. Raises UnsupportedImage past the 125 that Docker mounts."""
@@ -46,13 +51,18 @@ class Image:
     @cached_property
     def config(self) -> bytes:
         """The image configuration (config.md), as bytes."""
+        base = self.inherited
         document: JSON = {
+            **(base.rest if base else {}),
             "architecture": self.platform.architecture,
             "os": self.platform.os,
             "created": rfc3339(self.created),
-            "config": self.run.to_json(),
+            "config": {**(base.run_rest if base else {}), **self.run.to_json()},
             "rootfs": {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in self.layers]},
-            "history": [self._history(layer) for layer in self.layers],
+            "history": [
+                *(base.history if base else ()),
+                *(self._history(layer) for layer in self.layers[base.layers if base else 0 :]),
+            ],
         }
         if self.platform.variant:
             document["variant"] = self.platform.variant

@@ -11,7 +11,6 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 
 import deflate
 import msgspec
@@ -23,7 +22,17 @@ from oci_builder.oci.jsonio import encode
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.store import Store
 from oci_builder.tree.content import LARGE, Sources
-from oci_builder.tree.entry import Content, DeflateSlice, Entry, EntryPath, Kind, Member, promised_sha256
+from oci_builder.tree.entry import (
+    Checked,
+    Content,
+    DeflateSlice,
+    Entry,
+    EntryPath,
+    FileSlice,
+    Kind,
+    Member,
+    promised_sha256,
+)
 from oci_builder.tree.tarwrite import END, header, padding
 from oci_builder.tree.tree import Tree
 
@@ -32,6 +41,9 @@ FORMAT = 1
 
 LEVEL = 6
 RECORDS = "layer"
+DELETIONS = frozenset({Kind.WHITEOUT.value, "opaque"})
+"""Kinds of index entries that put nothing into a tree."""
+
 _MEMBER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 """A gzip header (RFC 1952) that says nothing of the machine: no name, no time, unknown system."""
 
@@ -80,7 +92,11 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """A layer whose bytes exist: there is no other kind. ``holds`` names what is in it; ``unpacked`` is in bytes."""
+    """A layer whose bytes exist: there is no other kind. ``holds`` names what is in it; ``unpacked`` is in bytes.
+
+    One that is ``foreign`` was made elsewhere: its files are read from its plain tar, which the store has under its
+    diff ID. What a layer deletes stands among its entries as "whiteout" (a path) and "opaque" (a folder's content).
+    """
 
     descriptor: Descriptor
     diff_id: Digest
@@ -89,11 +105,39 @@ class Layer:
     unpacked: int
     entries: tuple[IndexEntry, ...]
     comment: str = ""
+    foreign: bool = False
 
     def tree(self, store: Store) -> Tree:
         """What the layer puts into a root filesystem, with contents read from its blob."""
-        blob = store.path(self.descriptor.digest)
-        return Tree(_entry(item, blob) for item in self.entries)
+        return Tree(self.entry(item, store) for item in self.entries if item.kind not in DELETIONS)
+
+    def entry(self, item: IndexEntry, store: Store) -> Entry:
+        """One of ``entries`` as a value whose content can be read; a foreign hard link is the file it repeats."""
+        linked = self.foreign and item.kind == Kind.HARDLINK.value
+        return Entry(
+            path=EntryPath(item.path),
+            kind=Kind.FILE if linked else Kind(item.kind),
+            mode=item.mode,
+            uid=item.uid,
+            gid=item.gid,
+            mtime=item.mtime,
+            size=item.size,
+            target="" if linked else item.target,
+            sha256=item.sha256,
+            origin=item.origin,
+            content=self.content(item, store),
+        )
+
+    def content(self, item: IndexEntry, store: Store) -> Content | None:
+        """Where the bytes of one of ``entries`` are; None for what has none."""
+        if self.foreign:
+            if not item.sha256:
+                return None
+            place = FileSlice(store.path(self.diff_id), item.offset, item.size)
+            return Checked(place, ("sha256", bytes.fromhex(item.sha256)))
+        if item.kind != Kind.FILE.value:
+            return None
+        return Member(store.path(self.descriptor.digest), item.offset, item.size)
 
 
 def write_layer(
@@ -156,22 +200,6 @@ def _layer(record: _Record) -> Layer:
         holds=record.holds,
         unpacked=record.unpacked,
         entries=record.entries,
-    )
-
-
-def _entry(item: IndexEntry, blob: Path) -> Entry:
-    return Entry(
-        path=EntryPath(item.path),
-        kind=Kind(item.kind),
-        mode=item.mode,
-        uid=item.uid,
-        gid=item.gid,
-        mtime=item.mtime,
-        size=item.size,
-        target=item.target,
-        sha256=item.sha256,
-        origin=item.origin,
-        content=Member(blob, item.offset, item.size) if item.kind == Kind.FILE.value else None,
     )
 
 
@@ -266,7 +294,7 @@ class _Pass:
         """Compress content too large to be held, in members of LARGE bytes."""
         buffered = bytearray()
 
-        def keep(chunk: bytes | memoryview) -> None:
+        def keep(chunk: bytes | bytearray | memoryview) -> None:
             buffered.extend(chunk)
             if len(buffered) > LARGE:
                 self._pack(buffered)
@@ -278,7 +306,7 @@ class _Pass:
         return digest
 
     def _streamed(
-        self, entry: Entry, content: Content, what: str, *, keep: Callable[[bytes | memoryview], None]
+        self, entry: Entry, content: Content, what: str, *, keep: Callable[[bytes | bytearray | memoryview], None]
     ) -> str:
         promised = promised_sha256(content)
         seen, count = hashlib.sha256(), 0

@@ -180,7 +180,7 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def spooled(path: Path) -> Iterator[BinaryIO]:
-    """Yield a stream that fills the file ``path``. What goes wrong with that file, and nothing else, is a FileProblem."""
+    """Yield a stream that fills the file ``path``. Trouble with that file, and no other, raises FileProblem."""
     with explained(path):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     with _written(handle, path) as sink:

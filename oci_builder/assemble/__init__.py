@@ -6,4 +6,16 @@ from oci_builder.assemble.download import Downloaded, download, prune
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import LockChange
 
-__all__ = ["Built", "Downloaded", "LockChange", "Options", "build", "check", "download", "lock", "prune", "write", "write_bill"]
+__all__ = [
+    "Built",
+    "Downloaded",
+    "LockChange",
+    "Options",
+    "build",
+    "check",
+    "download",
+    "lock",
+    "prune",
+    "write",
+    "write_bill",
+]

@@ -1,5 +1,4 @@
-"""The Python distributions of an image, by their .dist-info folders (PyPA specification, "recording installed projects").
-"""
+"""The Python distributions of an image, by their .dist-info folders (PyPA specification, "recording installed projects")."""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ from oci_builder.check.contents import (
     Merge,
     is_wanted,
 )
-from oci_builder.check.layer_rules import OPAQUE, WHITEOUT
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
 from oci_builder.foreign.documents import as_object, as_strings
@@ -31,7 +30,7 @@ from oci_builder.oci.jsonio import decode
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
 from oci_builder.tree.content import Sources
-from oci_builder.tree.entry import Member
+from oci_builder.tree.entry import OPAQUE, WHITEOUT, Member
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "hardlink"}

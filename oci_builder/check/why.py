@@ -144,5 +144,3 @@ class Graph:
         if package.requested is not None:
             return package.requested
         return not any(each.active for each in self.requirers(package))
-
-

@@ -43,6 +43,7 @@ def update(name: str, platforms: tuple[str, ...], layers: tuple[Path, ...], **fl
     with shown(settings) as listener:
         for platform in _platforms(folder, platforms):
             _update(folder, platform, flags["mirrors"], settings, listener)
+            _update_libraries(folder, platform, flags["mirrors"], settings, listener)
 
 
 def _platforms(folder: Path, wanted: tuple[str, ...]) -> list[Platform]:
@@ -68,3 +69,22 @@ def _update(folder: Path, platform: Platform, mirrors: tuple[str, ...], settings
         write_lock(new, path)
     for line in [*changes(old, new), f"{path}: {'unchanged' if old == new else 'written'}"]:
         listener.note(line)
+
+
+def _update_libraries(
+    folder: Path, platform: Platform, mirrors: tuple[str, ...], settings: Settings, listener: Timed
+) -> None:
+    from oci_builder.bases import update_libraries
+    from oci_builder.debian.sonames import libraries_path
+    from oci_builder.errors import PackageUnavailable
+    from oci_builder.store import Store
+
+    store = Store(settings.cache)
+    path = libraries_path(folder, platform)
+    try:
+        changed = update_libraries(folder, platform, store=store, mirrors=mirrors, now=settings.now, listener=listener)
+    except PackageUnavailable as error:
+        # It serves hints alone, and not every mirror has the lists.
+        listener.note(f"{path}: left as it is: {error}")
+        return
+    listener.note(f"{path}: {'written' if changed else 'unchanged'}")

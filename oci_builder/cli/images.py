@@ -24,7 +24,7 @@ one_image = together(image, platform)
 
 
 def find_image_file(text: str) -> Path:
-    """The file or folder that ``text`` names; ``mypy`` also means ``mypy.tar``, as a build writes it. Raises NotFound."""
+    """The file or folder that ``text`` names; ``mypy`` also means ``mypy.tar``, as builds write it. Raises NotFound."""
     from oci_builder.errors import NotFound
 
     path = Path(text)

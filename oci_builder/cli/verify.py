@@ -28,13 +28,15 @@ _BUILDING = options.together(
 @click.command("verify")
 @click.argument("file", type=options.FILE)
 @click.argument("name", required=False)
+@click.option("--lock", "lock", type=options.FILE, metavar="FILE", help="Compare with this pylock.toml too.")
 @click.option("--rebuild", is_flag=True, help="Build NAME again, from nothing but its inputs, and compare.")
 @_BUILDING
 @options.talk
-def command(file: Path, name: str | None, rebuild: bool, **flags: Any) -> None:
+def command(file: Path, name: str | None, lock: Path | None, rebuild: bool, **flags: Any) -> None:
     """Check that a file holds the image it says.
 
-    Every digest, size and reference in FILE is checked; the exit code is 3 when one does not hold. With --rebuild the
+    Every digest, size and reference in FILE is checked; the exit code is 3 when one does not hold. With --lock every
+    file has to belong to a wheel of that lock, to the base or to ocibuild, with none missing or changed. With --rebuild the
     image is built once more, no layer taken from the cache, for FILE's platform, names and date, and the first
     difference is named. NAME is by default what FILE's image is called; the options of the build are those of `ocibuild
     build` and have to be repeated.
@@ -48,10 +50,32 @@ def command(file: Path, name: str | None, rebuild: bool, **flags: Any) -> None:
     report = verify_file(file)
     if report.findings:
         raise CheckFailed(str(file), report.findings)
+    if lock is not None:
+        _compare_with_lock(file, lock, flags)
     if rebuild:
         _rebuild(file, name, flags)
     if not flags["quiet"]:
         say(f"{file}: {'holds, and its recipe gives the same bytes' if rebuild else 'holds'}")
+
+
+def _compare_with_lock(file: Path, lock: Path, flags: dict[str, Any]) -> None:
+    from oci_builder.check.locked import compare_with_lock, wheel_at_hand
+    from oci_builder.check.reading import read_image
+    from oci_builder.cli.messages import say
+    from oci_builder.cli.settings import make_settings
+    from oci_builder.errors import CheckFailed
+    from oci_builder.store import Store
+    from oci_builder.wheels.lock import read
+
+    at_hand = wheel_at_hand(Store(make_settings(**flags).cache), lock.parent / "wheels")
+    report = compare_with_lock(read_image(file), read(lock), at_hand)
+    if report.findings:
+        raise CheckFailed(f"{file} is not what {lock} says", report.findings)
+    if not flags["quiet"]:
+        counts = ", ".join(f"{count} files of {whose}" for whose, count in sorted(report.files.items()))
+        say(f"{file}: as {lock} says: {counts}; {report.wheels} wheels compared")
+        if report.unseen:
+            say(f"not on this machine, so their files were only compared with RECORD: {', '.join(report.unseen)}")
 
 
 def _rebuild(file: Path, name: str | None, flags: dict[str, Any]) -> None:

@@ -63,9 +63,7 @@ class Apt:
 
     name = "apt-get on this machine"
 
-    def __init__(
-        self, suites: Sequence[Suite], architecture: str, folder: Path, *, contents: bool = False
-    ) -> None:
+    def __init__(self, suites: Sequence[Suite], architecture: str, folder: Path, *, contents: bool = False) -> None:
         self._suites, self._architecture, self._folder = suites, architecture, folder.resolve()
         self._targets = f"Packages {_CONTENTS}" if contents else "Packages"
 

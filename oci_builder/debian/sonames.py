@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,9 @@ from oci_builder.store import atomic
 
 SCHEMA = 1
 LIMIT = 4 << 20
-_LINE = re.compile(rb"(?:usr/)?lib/(?:[a-z0-9_]+-linux-gnu/)?(lib[A-Za-z0-9_.+-]*\.so(?:\.[0-9]+){0,2})\s+(\S+)\Z")
+_LINE = re.compile(
+    rb"^(?:usr/)?lib/(?:[a-z0-9_]+-linux-gnu/)?(lib[A-Za-z0-9_.+-]*\.so(?:\.[0-9]+){0,2})[ \t]+(\S+)$", re.MULTILINE
+)
 """A library right in a folder the loader looks in, as a soname is spelled: ``libfoo.so.1.2.3`` is a file."""
 
 
@@ -52,20 +54,18 @@ def write_libraries(libraries: Mapping[str, str], path: Path) -> None:
         sink.write(msgspec.json.format(document, indent=1) + b"\n")
 
 
-def sonames(contents: Iterable[bytes]) -> dict[str, str]:
-    """Sonames and their packages, from the lines of a suite's Contents (Debian repository format, "Contents").
+def sonames(contents: bytes) -> dict[str, str]:
+    """Sonames and their packages, from a suite's Contents (Debian repository format, "Contents").
 
     Of several packages with one library, the one named like it wins (libGL.so.1: libgl1), then the shortest name.
     """
     found: dict[str, list[str]] = {}
-    for line in contents:
-        match = _LINE.match(line.rstrip(b"\n"))
-        if match:
-            places = (place.rpartition("/")[2] for place in match[2].decode("utf-8", "replace").split(","))
-            # What ends in .so is a link for the linker in a -dev package, and elsewhere a library without a version.
-            packages = [name for name in places if not name.endswith("-dev")]
-            if packages:
-                found.setdefault(match[1].decode(), []).extend(packages)
+    for match in _LINE.finditer(contents):
+        places = (place.rpartition("/")[2] for place in match[2].decode("utf-8", "replace").split(","))
+        # What ends in .so is a link for the linker in a -dev package, and elsewhere a library without a version.
+        packages = [name for name in places if not name.endswith("-dev")]
+        if packages:
+            found.setdefault(match[1].decode(), []).extend(packages)
     return {soname: min(packages, key=lambda name: _rank(soname, name)) for soname, packages in found.items()}
 
 

@@ -16,15 +16,15 @@ import deflate
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
-from oci_builder.image import Image
 from oci_builder.layer import LEVEL
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import encode
 from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME, blob_path
+from oci_builder.oci.manifest import Blobs, Documents
 from oci_builder.oci.mediatypes import INDEX
 from oci_builder.reference import Reference
-from oci_builder.store import Store, atomic
+from oci_builder.store import atomic
 from oci_builder.tree.tarwrite import BLOCK, END, padding
 
 _MAX_ENTRY = 8**11 - 1
@@ -41,7 +41,9 @@ class Part:
     blob: Digest | None = None
 
 
-def write_file(image: Image, path: Path, *, references: Sequence[Reference], store: Store, listener: Listener) -> int:
+def write_file(
+    image: Documents, path: Path, *, references: Sequence[Reference], store: Blobs, listener: Listener
+) -> int:
     """Write ``image`` to ``path``, whole or not at all, and return the file's size in bytes.
 
     ``.tar`` is plain; ``.tar.gz`` and ``.tgz`` are compressed outside too, which docker and podman load and older
@@ -62,7 +64,7 @@ def write_file(image: Image, path: Path, *, references: Sequence[Reference], sto
         return file.tell()
 
 
-def plan(image: Image, references: Sequence[Reference]) -> tuple[Part, ...]:
+def plan(image: Documents, references: Sequence[Reference]) -> tuple[Part, ...]:
     """Every entry of the archive, in order; documents first, so that a reader of a stream knows what follows.
 
     Raises InvalidValue for a reference without a tag, UnsupportedImage for a blob too large for USTAR.
@@ -106,23 +108,23 @@ def _name(reference: Reference) -> Reference:
     return Reference(reference.registry, reference.repository, reference.tag)
 
 
-def _index(image: Image, names: Sequence[Reference]) -> dict[str, object]:
+def _index(image: Documents, names: Sequence[Reference]) -> dict[str, object]:
     # One descriptor per tag: containerd reads one name from each.
     named = [_descriptor(image, {CONTAINERD_NAME: str(name), REF_NAME: name.tag}) for name in names]
     return {"schemaVersion": 2, "mediaType": INDEX, "manifests": named or [_descriptor(image, {})]}
 
 
-def _descriptor(image: Image, annotations: dict[str, str]) -> dict[str, object]:
+def _descriptor(image: Documents, annotations: dict[str, str]) -> dict[str, object]:
     of = image.descriptor
     return Descriptor(media_type=of.media_type, digest=of.digest, size=of.size, annotations=annotations).to_json()
 
 
-def _docker_manifest(image: Image, names: Sequence[Reference]) -> list[object]:
+def _docker_manifest(image: Documents, names: Sequence[Reference]) -> list[object]:
     layers = [blob_path(layer.descriptor.digest) for layer in image.layers]
     return [{"Config": blob_path(image.id), "RepoTags": [str(name) for name in names], "Layers": layers}]
 
 
-def _chunks(parts: Sequence[Part], store: Store) -> Iterator[bytes]:
+def _chunks(parts: Sequence[Part], store: Blobs) -> Iterator[bytes]:
     for part in parts:
         yield _header(part)
         if part.data is not None:

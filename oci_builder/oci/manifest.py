@@ -11,11 +11,24 @@ from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, decode, encode
-from oci_builder.oci.mediatypes import DOCKER_MANIFEST, INDEX, INDEXES, MANIFESTS
+from oci_builder.oci.mediatypes import (
+    CONFIG,
+    DOCKER_LAYER,
+    DOCKER_MANIFEST,
+    INDEX,
+    INDEXES,
+    LAYER_GZIP,
+    LAYER_TAR,
+    MANIFEST,
+    MANIFESTS,
+)
 from oci_builder.platforms import Platform
 
 _MAX_PARTS = 1000
 """Layers of a manifest, or manifests of an index; engines stop far below."""
+
+
+_LAYERS = {DOCKER_LAYER: LAYER_GZIP, "application/vnd.docker.image.rootfs.diff.tar": LAYER_TAR}
 
 
 class Described(Protocol):
@@ -27,7 +40,7 @@ class Described(Protocol):
 
 
 class Documents(Protocol):
-    """An image as exporting and pushing need it: made here (``image.Image``) or pulled (``PulledImage``)."""
+    """An image as exporting and pushing need it: made here (``image.Image``) or elsewhere (``GivenImage``)."""
 
     @property
     def platform(self) -> Platform:
@@ -62,6 +75,16 @@ class Documents(Protocol):
         """Oldest first."""
 
 
+class Blobs(Protocol):
+    """Where the bytes of blobs are; a Store is one."""
+
+    def has(self, digest: Digest, size: int | None = None) -> bool:
+        """Whether the blob is here."""
+
+    def chunks(self, digest: Digest, size: int) -> Iterator[bytes]:
+        """Its bytes; at their end they have been verified. Raises DigestMismatch."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """An image's (or artifact's) manifest; ``raw`` are the bytes that its digest is of."""
@@ -82,6 +105,65 @@ class Manifest:
     def is_docker(self) -> bool:
         """Whether it speaks Docker's media types (schema 2) instead of OCI's."""
         return self.media_type == DOCKER_MANIFEST
+
+
+@dataclass(frozen=True, slots=True)
+class GivenLayer:
+    """A layer by name; where its bytes are is another's business."""
+
+    descriptor: Descriptor
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenImage:
+    """An image made elsewhere, by the documents it came with; ``config`` is what ``parsed.config`` names."""
+
+    platform: Platform
+    parsed: Manifest = field(repr=False)
+    config: bytes = field(repr=False)
+
+    @property
+    def manifest(self) -> bytes:
+        """The manifest's bytes, as they came."""
+        return self.parsed.raw
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What names the manifest."""
+        return self.parsed.descriptor
+
+    @property
+    def config_descriptor(self) -> Descriptor:
+        """What names the configuration."""
+        return self.parsed.config
+
+    @property
+    def id(self) -> Digest:
+        """The digest of the configuration."""
+        return self.parsed.config.digest
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the manifest."""
+        return self.parsed.descriptor.digest
+
+    @cached_property
+    def layers(self) -> tuple[GivenLayer, ...]:
+        """Oldest first."""
+        return tuple(GivenLayer(descriptor) for descriptor in self.parsed.layers)
+
+    def as_oci(self) -> GivenImage:
+        """The same image in OCI's media types: a file that mixes them with Docker's is refused by some engines.
+
+        The blobs stay what they are, and so does the image ID; the manifest's digest does not.
+        """
+        if not self.parsed.is_docker:
+            return self
+        layers = [_in_oci(descriptor, _LAYERS, descriptor.media_type) for descriptor in self.parsed.layers]
+        raw = manifest_of(_in_oci(self.parsed.config, {}, CONFIG), layers)
+        parsed = parse_manifest(raw, media_type=MANIFEST, what="the manifest")
+        assert isinstance(parsed, Manifest), "it was written as one"
+        return GivenImage(platform=self.platform, parsed=parsed, config=self.config)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,10 +243,21 @@ def index_of(images: Sequence[Documents]) -> bytes:
     return encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
 
 
+def manifest_of(config: Descriptor, layers: Sequence[Descriptor]) -> bytes:
+    """A manifest of OCI's kind, as bytes."""
+    parts = {"config": config.to_json(), "layers": [layer.to_json() for layer in layers]}
+    return encode({"schemaVersion": 2, "mediaType": MANIFEST, **parts})
+
+
 def platform_json(platform: Platform) -> JSON:
     """The platform object of an index (image-index.md)."""
     fields = {"architecture": platform.architecture, "os": platform.os, "variant": platform.variant}
     return {name: value for name, value in fields.items() if value}
+
+
+def _in_oci(descriptor: Descriptor, names: Mapping[str, str], otherwise: str) -> Descriptor:
+    media_type = names.get(descriptor.media_type, otherwise)
+    return Descriptor(media_type=media_type, digest=descriptor.digest, size=descriptor.size)
 
 
 def _kind(document: JSON, media_type: str, what: str) -> str:

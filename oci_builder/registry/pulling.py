@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from oci_builder.digest import Digest
@@ -14,7 +14,7 @@ from oci_builder.errors import DigestMismatch, InvalidValue, RegistryError, Unsu
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
-from oci_builder.oci.manifest import Index, Manifest, parse_manifest
+from oci_builder.oci.manifest import GivenImage, Index, Manifest, parse_manifest
 from oci_builder.oci.mediatypes import INDEXES, MANIFESTS
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
@@ -31,51 +31,11 @@ _MAX_CONFIG = 32 << 20
 """Bytes; a configuration with a long history has some 100 kB."""
 
 
-@dataclass(frozen=True, slots=True)
-class PulledLayer:
-    """A layer by name; its bytes are fetched when they are needed."""
-
-    descriptor: Descriptor
-
-
 @dataclass(frozen=True, kw_only=True)
-class PulledImage:
+class PulledImage(GivenImage):
     """An image as a registry has it, without its layers' bytes. ``reference`` says where, by digest."""
 
     reference: Reference
-    platform: Platform
-    parsed: Manifest = field(repr=False)
-    config: bytes = field(repr=False)
-
-    @property
-    def manifest(self) -> bytes:
-        """The manifest's bytes, as they came."""
-        return self.parsed.raw
-
-    @property
-    def descriptor(self) -> Descriptor:
-        """What names the manifest."""
-        return self.parsed.descriptor
-
-    @property
-    def config_descriptor(self) -> Descriptor:
-        """What names the configuration."""
-        return self.parsed.config
-
-    @property
-    def id(self) -> Digest:
-        """The digest of the configuration."""
-        return self.parsed.config.digest
-
-    @property
-    def digest(self) -> Digest:
-        """The digest of the manifest."""
-        return self.parsed.descriptor.digest
-
-    @cached_property
-    def layers(self) -> tuple[PulledLayer, ...]:
-        """Oldest first."""
-        return tuple(PulledLayer(descriptor) for descriptor in self.parsed.layers)
 
 
 def resolve(reference: Reference, registries: Registries) -> Descriptor | None:
@@ -159,7 +119,7 @@ def fetch_image(reference: Reference, platform: Platform, registries: Registries
     return PulledImage(reference=exact, platform=platform, parsed=found, config=config)
 
 
-def blob_chunks(reference: Reference, descriptor: Descriptor, registries: Registries) -> Iterator[bytes]:
+def blob_chunks(reference: Reference, descriptor: Descriptor, registries: Registries) -> Generator[bytes, None, None]:
     """The bytes of a blob in the repository of ``reference``; where the connection breaks, resumed from there.
 
     Believe none of them before the end: there they have been verified. Raises RegistryError, DigestMismatch.
@@ -215,7 +175,7 @@ def fetch_blobs(
                 sink.write(piece)
                 progress.add(what, len(piece))
 
-    in_parallel([(lambda one=one: fetch(one)) for one in missing.values()], jobs=jobs, progress=progress)
+    in_parallel([partial(fetch, descriptor) for descriptor in missing.values()], jobs=jobs, progress=progress)
     return progress.done
 
 

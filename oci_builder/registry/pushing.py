@@ -11,13 +11,13 @@ from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
 from oci_builder.listener import Listener, Silent
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
-from oci_builder.oci.manifest import Documents, index_of
+from oci_builder.oci.manifest import Blobs, Documents, index_of
 from oci_builder.oci.mediatypes import INDEX
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import fetch_blobs, head_manifest
 from oci_builder.registry.transfer import Progress, in_parallel
-from oci_builder.registry.upload import Blobs, Outcome, Upload
+from oci_builder.registry.upload import Outcome, Upload
 from oci_builder.store import Store
 
 

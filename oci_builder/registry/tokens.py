@@ -1,4 +1,4 @@
-"""What stands in the Authorization header: nothing, until the registry asks; then what it asked for, as long as it lives.
+"""What stands in the Authorization header: nothing until the registry asks, then what it asked for while that lives.
 
 Distribution, "Token Authentication Specification" and "OAuth2 Token Authentication"; RFC 7617 for Basic.
 """

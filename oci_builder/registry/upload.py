@@ -1,16 +1,17 @@
-"""One blob to one repository: not at all where it is there, mounted where a neighbour has it, else sent and verified."""
+"""One blob to one repository: not at all where it is, mounted where a neighbour has it, else sent and verified."""
 
 from __future__ import annotations
 
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, RegistryError
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
+from oci_builder.oci.manifest import Blobs
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Deadline
 from oci_builder.registry.transfer import Progress
@@ -27,16 +28,6 @@ _CHUNK = 16 << 20
 """Bytes of a piece where a registry takes no blob whole and does not say what it would take."""
 
 _TOO_LARGE = 413
-
-
-class Blobs(Protocol):
-    """Where the bytes of blobs are; a Store is one."""
-
-    def has(self, digest: Digest, size: int | None = None) -> bool:
-        """Whether the blob is here."""
-
-    def chunks(self, digest: Digest, size: int) -> Iterator[bytes]:
-        """Its bytes, which raise when they turn out to be others."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,7 +60,7 @@ class Sources:
         self._open.append(mapped)
         return memoryview(mapped)
 
-    def chunks(self, content: Content, *, what: str) -> Iterator[bytes | memoryview]:
+    def chunks(self, content: Content, *, what: str) -> Iterator[bytes | bytearray | memoryview]:
         """The content's bytes, in pieces; at the end its length, CRC and promised digest have been checked.
 
         Raises DigestMismatch, naming ``what``.
@@ -71,7 +71,7 @@ class Sources:
             case Checked(part, expected):
                 pieces = _pieces(self.slice(part.file, part.offset, part.size))
                 yield from _promised(pieces, expected, what)
-            case DeflateSlice(size=size) if size > LARGE:
+            case DeflateSlice(raw=None, size=size) if size > LARGE:
                 stream = self.slice(content.file, content.offset, content.length)
                 yield from _promised(_inflated_in_pieces(stream, content, what), content.expected, what)
             case Member(blob, offset, size):

@@ -41,6 +41,8 @@ def header(entry: Entry) -> bytes:
 
 def _ustar(entry: Entry) -> bytes | None:
     """What ``tarfile`` writes for an entry that needs no PAX record, at a tenth of its cost; None for the others."""
+    if entry.kind is Kind.WHITEOUT:
+        return None
     path = f"{entry.path}/" if entry.kind is Kind.DIRECTORY and not entry.path.endswith("/") else entry.path
     size = entry.size if entry.kind is Kind.FILE else 0
     if not (path.isascii() and entry.target.isascii() and len(path) <= _NAME and len(entry.target) <= _NAME):

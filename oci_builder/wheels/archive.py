@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import mmap
 import stat
 import struct
 import zipfile
@@ -108,16 +109,16 @@ def _slices(
 ) -> Iterator[tuple[str, FileSlice]]:
     """Where each member's bytes lie. Members that overlap make a small file look endless; none may."""
     end = 0
-    for info in sorted(infos, key=lambda info: info.header_offset):
-        if info.header_offset < 0:
-            raise WheelError(filename, f"the zip entry of {info.filename} lies outside the file")
-        stream.seek(info.header_offset)
-        signature, name, extra = _LOCAL.unpack(stream.read(_LOCAL.size))
-        offset = info.header_offset + _LOCAL.size + name + extra
-        if signature != b"PK\x03\x04" or info.header_offset < end:
-            raise WheelError(filename, f"the zip entry of {info.filename} is damaged or overlaps another")
-        end = offset + info.compress_size
-        yield info.filename, FileSlice(path, offset, info.compress_size)
+    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        for info in sorted(infos, key=lambda info: info.header_offset):
+            if not 0 <= info.header_offset <= len(mapped) - _LOCAL.size:
+                raise WheelError(filename, f"the zip entry of {info.filename} lies outside the file")
+            signature, name, extra = _LOCAL.unpack_from(mapped, info.header_offset)
+            offset = info.header_offset + _LOCAL.size + name + extra
+            if signature != b"PK\x03\x04" or info.header_offset < end:
+                raise WheelError(filename, f"the zip entry of {info.filename} is damaged or overlaps another")
+            end = offset + info.compress_size
+            yield info.filename, FileSlice(path, offset, info.compress_size)
 
 
 def _assemble(path: Path, filename: str, infos: list[zipfile.ZipInfo], slices: Mapping[str, FileSlice]) -> WheelArchive:

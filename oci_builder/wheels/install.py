@@ -11,7 +11,7 @@ import configparser
 import hashlib
 import io
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     import os
 
     from installer.scripts import ScriptSection
+
+_Made = tuple[Scheme, RecordEntry, Entry]
+"""A file's scheme, its line in RECORD and its entry."""
 
 # The very text pip writes, so that an image is what ``pip install`` would have made.
 _SCRIPT = """\
@@ -78,7 +81,7 @@ def install(archive: WheelArchive, target: Target, *, requested: bool, direct_ur
     if direct_url is not None:
         metadata["direct_url.json"] = direct_url.encode()
     try:
-        installer.install(_Source(archive), destination, metadata)
+        installer.install(_Source(archive, destination.add_plain), destination, metadata)
     except (InstallerError, configparser.Error, AssertionError, KeyError) as error:
         # installer asserts on entry points that do not parse.
         why = str(error) or "an entry point in entry_points.txt is not 'module:attribute'"
@@ -95,11 +98,16 @@ class _Slice(io.BytesIO):
 
 
 class _Source(WheelSource):
-    """A WheelArchive as installer's source."""
+    """A WheelArchive as installer's source.
 
-    def __init__(self, archive: WheelArchive) -> None:
+    Members outside of .data, which are nearly all and go to the root scheme as they are, take a short way: ``plain``
+    is called with them, in turn with what installer is given.
+    """
+
+    def __init__(self, archive: WheelArchive, plain: Callable[[WheelMember], None]) -> None:
         super().__init__(archive.distribution, archive.version)
         self._archive = archive
+        self._plain = plain
 
     @property
     def dist_info_dir(self) -> str:
@@ -125,10 +133,15 @@ class _Source(WheelSource):
         """Nothing: every member is checked against RECORD when it is read."""
 
     def get_contents(self) -> Iterator[tuple[tuple[str, str, str], BinaryIO, bool]]:
+        record, data_folder = f"{self._archive.dist_info}/RECORD", self._archive.data_folder
         for member in self._archive.members.values():
             # Bytecode that came from elsewhere could hide anything behind an innocent source.
-            if "__pycache__/" not in member.path:
+            if "__pycache__/" in member.path or member.path == record:
+                continue
+            if member.path.startswith(data_folder):
                 yield member.row, cast("BinaryIO", _Slice(member)), member.executable
+            else:
+                self._plain(member)
 
 
 class _Entries(WheelDestination):
@@ -138,8 +151,12 @@ class _Entries(WheelDestination):
         self._archive = archive
         self._interpreter = target.promise.interpreter
         self._schemes = target.schemes(archive.distribution)
-        self._entries: list[Entry] = []
-        self._final: tuple[Scheme, str, tuple[tuple[Scheme, RecordEntry], ...]] | None = None
+        self._made: list[WheelMember | _Made] = []
+        self._final: tuple[Scheme, str, RecordEntry] | None = None
+
+    def add_plain(self, member: WheelMember) -> None:
+        """Take a member that goes to the root scheme, whichever that turns out to be."""
+        self._made.append(member)
 
     def write_file(
         self, scheme: Scheme, path: str | os.PathLike[str], stream: BinaryIO, is_executable: bool
@@ -151,8 +168,7 @@ class _Entries(WheelDestination):
         if scheme == "scripts":
             # pip makes every script executable, whatever the zip says.
             return self._script(name, member)
-        self._add(scheme, name, member.content, size=member.size, mode=0o755 if is_executable else 0o644)
-        return RecordEntry.from_elements(name, *member.row[1:])
+        return self._add_member(scheme, name, member, mode=0o755 if is_executable else 0o644)
 
     def write_script(self, name: str, module: str, attr: str, section: ScriptSection) -> RecordEntry:
         text = _SCRIPT.format(
@@ -163,42 +179,60 @@ class _Entries(WheelDestination):
     def finalize_installation(
         self, scheme: Scheme, record_file_path: str, records: Iterable[tuple[Scheme, RecordEntry]]
     ) -> None:
-        self._final = (scheme, record_file_path, tuple(records))
+        *_, (_, itself) = records
+        self._final = (scheme, record_file_path, itself)
 
     def finished(self) -> Installed:
         assert self._final is not None, "installer finalizes every installation"
-        root, record_path, rows = self._final
+        root, record_path, itself = self._final
+        folder, origin = self._schemes[root].lstrip("/"), self._archive.origin
+        made = [self._plain(each, root, folder) if isinstance(each, WheelMember) else each for each in self._made]
         return Installed(
-            origin=self._archive.origin,
-            entries=tuple(self._entries),
+            origin=origin,
+            entries=tuple(entry for _, _, entry in made),
             record_path=self._path(root, record_path),
-            rows=rows,
+            rows=(*((scheme, row) for scheme, row, _ in made), (root, itself)),
             root=root,
             schemes=self._schemes,
         )
 
+    def _plain(self, member: WheelMember, root: Scheme, folder: str) -> _Made:
+        # The archive has checked the path already; below a folder it stays good.
+        path = EntryPath(f"{folder}/{member.path}")
+        mode = 0o755 if member.executable else 0o644
+        entry = _file(path, member.content, size=member.size, mode=mode, origin=self._archive.origin)
+        return root, _row(member.path, member), entry
+
     def _script(self, name: str, member: WheelMember) -> RecordEntry:
         data = self._archive.read(member.path)
         if not data.startswith(b"#!python"):
-            self._add(Scheme("scripts"), name, member.content, size=member.size, mode=0o755)
-            return RecordEntry.from_elements(name, *member.row[1:])
+            return self._add_member(Scheme("scripts"), name, member, mode=0o755)
         with fix_shebang(io.BytesIO(data), self._interpreter) as fixed:
             return self._generated(Scheme("scripts"), name, fixed.read(), mode=0o755)
 
-    def _generated(self, scheme: Scheme, name: str, data: bytes, *, mode: int) -> RecordEntry:
-        self._add(scheme, name, Inline(data), size=len(data), mode=mode)
-        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
-        return RecordEntry(name, Hash("sha256", digest), len(data))
+    def _add_member(self, scheme: Scheme, name: str, member: WheelMember, *, mode: int) -> RecordEntry:
+        return self._add(scheme, _row(name, member), member.content, size=member.size, mode=mode)
 
-    def _add(self, scheme: Scheme, name: str, content: Content, *, size: int, mode: int) -> None:
-        self._entries.append(
-            _file(self._path(scheme, name), content, size=size, mode=mode, origin=self._archive.origin)
-        )
+    def _generated(self, scheme: Scheme, name: str, data: bytes, *, mode: int) -> RecordEntry:
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+        row = RecordEntry(name, Hash("sha256", digest), len(data))
+        return self._add(scheme, row, Inline(data), size=len(data), mode=mode)
+
+    def _add(self, scheme: Scheme, row: RecordEntry, content: Content, *, size: int, mode: int) -> RecordEntry:
+        path = self._path(scheme, row.path)
+        self._made.append((scheme, row, _file(path, content, size=size, mode=mode, origin=self._archive.origin)))
+        return row
 
     def _path(self, scheme: Scheme, name: str) -> EntryPath:
         # Checked before joining: "../x" below a scheme must fail, not vanish in a join.
         entry_path(name, origin=self._archive.filename)
         return entry_path(f"{self._schemes[scheme]}/{name}".lstrip("/"), origin=self._archive.filename)
+
+
+def _row(path: str, member: WheelMember) -> RecordEntry:
+    # The archive has checked digest and size.
+    _, digest, size = member.row
+    return RecordEntry(path, Hash(*digest.split("=", 1)) if digest else None, int(size) if size else None)
 
 
 def _file(path: EntryPath, content: Content, *, origin: str, size: int = -1, mode: int = 0o644) -> Entry:

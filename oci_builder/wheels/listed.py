@@ -157,7 +157,9 @@ class _Document:
         return {canonicalize_name(name): value for name, value in table.items()}
 
     def _texts(self, items: object, key: str) -> Iterator[str]:
-        for number, item in enumerate(items if isinstance(items, list) else [items]):
+        if not isinstance(items, list):
+            raise self._wrong(key, "expected a list")
+        for number, item in enumerate(items):
             try:
                 Requirement(item if isinstance(item, str) else "")
             except InvalidRequirement as error:

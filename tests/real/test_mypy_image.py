@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from oci_builder.check.verify import verify_file
 from tests.real.conftest import ROOT
 from tests.support.engines import DockerLike
+from tests.support.real import need
 
 pytestmark = pytest.mark.real
 
@@ -151,3 +152,18 @@ def test_the_load_script_checks_loads_and_runs(docker: DockerLike, mypy_tar: Pat
     (tmp_path / "mypy.tar.sha256").write_text(said.replace(said[:8], "00000000"))
     result = subprocess.run(script, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (1, "") and "is not the file that was built" in result.stderr
+
+
+def test_the_compose_service_runs_locked_down(docker: DockerLike, mypy: str, tmp_path: Path) -> None:
+    need("/usr/bin/docker-compose")
+    host = str(docker.command[docker.command.index("-H") + 1])
+    code = "import os, pandas; print(os.getuid(), os.access('/', os.W_OK), os.listdir('/sys/class/net'))"
+    file = ROOT / "build" / "mypy" / "docker-compose.yml"
+    result = subprocess.run(
+        ["/usr/bin/docker-compose", "-f", file, "run", "--rm", "-T", "aiserver-code-interpreter", "python", "-c", code],
+        env={"PATH": "/usr/bin:/bin", "DOCKER_HOST": host, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (0, "1000 False ['lo']\n"), result.stderr

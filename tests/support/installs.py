@@ -1,4 +1,4 @@
-"""This project as its users have it: built into a wheel, installed apart from the checkout, on every Python there is."""
+"""This project as its users have it: a wheel, installed apart from the checkout, on every Python there is."""
 
 from __future__ import annotations
 

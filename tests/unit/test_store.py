@@ -9,7 +9,7 @@ import pytest
 
 from oci_builder.digest import Digest
 from oci_builder.errors import CorruptBlob, DigestMismatch, FileProblem
-from oci_builder.store import Store, atomic
+from oci_builder.store import Store, atomic, spooled
 
 HELLO = Digest.of(b"hello")
 
@@ -38,6 +38,24 @@ def test_a_damaged_blob_is_noticed_and_dropped(store: Store, damage: bytes) -> N
     with pytest.raises(CorruptBlob, match=f"cached blob {HELLO}"):
         store.read(HELLO, 5)
     assert not store.has(HELLO)
+
+
+def test_what_is_damaged_among_the_blobs_asked_for_is_found_and_dropped(store: Store) -> None:
+    other = store.put_bytes(b"other")
+    for digest in (HELLO, other, Digest.of(b"never here")):
+        store.has(digest)
+    store.put_bytes(b"hello")
+    assert store.drop_damaged() == ()
+    store.path(HELLO).write_bytes(b"hallo")
+    assert store.drop_damaged() == (HELLO,)
+    assert not store.has(HELLO) and store.has(other)
+
+
+def test_trouble_with_a_spooled_file_is_told_apart_from_that_of_its_writer(tmp_path: Path) -> None:
+    with pytest.raises(FileProblem, match="nowhere"), spooled(tmp_path / "nowhere" / "x"):
+        pass
+    with pytest.raises(OSError, match="the writer's"), spooled(tmp_path / "x"):
+        raise OSError("the writer's")
 
 
 def test_a_missing_blob_is_a_corrupt_one(store: Store) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import uuid
 from collections.abc import Iterator, Mapping
@@ -80,15 +79,15 @@ def _image(found: Inventory, digest: Digest) -> Item:
     title = as_object(contents.run.get("Labels")).get("org.opencontainers.image.title")
     name = reference.repository if reference else str(title or "image")
     short = name.rpartition("/")[2]
-    qualifier = f"arch={contents.architecture}" if contents.architecture else ""
-    if reference and reference.tag:
-        qualifier += f"{'&' if qualifier else ''}tag={quote(reference.tag, safe='')}"
+    qualifiers = [f"arch={quote(contents.architecture, safe='')}"] if contents.architecture else []
+    qualifiers += [f"tag={quote(reference.tag, safe='')}"] if reference and reference.tag else []
+    tail = f"?{'&'.join(qualifiers)}" if qualifiers else ""
     return Item(
         key=str(digest),
         kind="image",
         name=name,
         version=str(digest),
-        purl=f"pkg:oci/{quote(short.lower(), safe='')}@{quote(str(digest), safe=':')}{f'?{qualifier}' if qualifier else ''}",
+        purl=f"pkg:oci/{quote(short.lower(), safe='')}@{quote(str(digest), safe=':')}{tail}",
         sha256=digest.hex,
     )
 
@@ -162,11 +161,7 @@ def _listed(data: bytes) -> Iterator[tuple[str, str, str]]:
         fields = as_object(component)
         name, version, purl = (fields.get(field) for field in ("name", "version", "purl"))
         if isinstance(name, str) and name:
-            yield name, version if isinstance(version, str) else "", purl if _is_purl(purl) else ""
-
-
-def _is_purl(value: object) -> bool:
-    return isinstance(value, str) and value.startswith("pkg:") and json.dumps(value).isprintable()
+            yield name, version if isinstance(version, str) else "", purl if isinstance(purl, str) else ""
 
 
 def _moment(text: str) -> datetime:

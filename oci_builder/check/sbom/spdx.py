@@ -1,4 +1,4 @@
-"""A bill of materials as SPDX 2.3 JSON (specification, clauses 6, 7, 10 and 11), written by hand: docs/decisions/sbom.md."""
+"""A bill of materials as SPDX 2.3 JSON (clauses 6, 7, 10 and 11), written by hand: docs/decisions/sbom.md."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def test_stopped_while_pip_waits_for_its_index(tiny: Tiny, number: signal.Signal
 def test_stopped_while_it_writes(
     tiny: Tiny, number: signal.Signals, moment: Callable[[Tiny], Callable[[], bool]]
 ) -> None:
-    make_wheel(tiny.wheels, "noise", "1.0", files={"noise.bin": os.urandom(12 << 20)}, compression=zipfile.ZIP_STORED)
+    make_wheel(tiny.wheels, "noise", "1.0", files={"noise.bin": os.urandom(6 << 20)}, compression=zipfile.ZIP_STORED)
     tiny.lock()
     expected = built(tiny)
     tiny.forget()

@@ -1,0 +1,146 @@
+"""Images in a folder that is an OCI image layout (image-layout.md): what is there stays and is not written again.
+
+skopeo, umoci, crane and containerd read it; ``rsync`` of such a folder sends what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from oci_builder.digest import Digest, digest_file
+from oci_builder.errors import FileProblem, UnsupportedImage
+from oci_builder.listener import Listener
+from oci_builder.oci.documents import Descriptor
+from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode, encode
+from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME, blob_path
+from oci_builder.oci.manifest import Blobs, Documents, index_of, platform_json
+from oci_builder.oci.mediatypes import INDEX
+from oci_builder.reference import Reference
+from oci_builder.store import atomic, explained
+
+_LAYOUT = "oci-layout"
+_INDEX = "index.json"
+_VERSION: JSON = {"imageLayoutVersion": "1.0.0"}
+
+
+def write_folder(
+    images: Sequence[Documents], folder: Path, *, references: Sequence[Reference], blobs: Blobs, listener: Listener
+) -> int:
+    """Have ``folder`` hold the image, or several as one index, under the references' tags; gives the bytes written.
+
+    Other images in it stay, and so do blobs that hold what their names say. ``index.json`` changes last and at once:
+    who reads meanwhile sees the old images or the new one. Raises CorruptBlob, FileProblem, and UnsupportedImage where
+    the folder holds something else.
+    """
+    listed = _listed(folder)
+    written = _write_blobs(images, folder, blobs, listener)
+    top = _top(images)
+    _keep(folder / _LAYOUT, encode(_VERSION))
+    entries = [top | {"annotations": _names(reference)} for reference in dict.fromkeys(references)] or [top]
+    _keep(folder / _INDEX, encode(_merged(listed, entries)))
+    return written
+
+
+def check_folder(folder: Path) -> None:
+    """An image can be written to ``folder``: it is a layout, or empty, or not there. Raises UnsupportedImage."""
+    _listed(folder)
+
+
+def _listed(folder: Path) -> JSON:
+    """The index of the layout in ``folder``, an empty one where nothing is."""
+    with explained(folder):
+        names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if not names:
+        return {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
+    if _LAYOUT not in names or _INDEX not in names:
+        why = "the folder is not empty, and no OCI image layout"
+        raise UnsupportedImage(str(folder), why, hint="name a new folder, or one that ocibuild wrote before")
+    if _read(folder / _LAYOUT).get("imageLayoutVersion") != _VERSION["imageLayoutVersion"]:
+        raise UnsupportedImage(str(folder), "an OCI image layout of another version than 1.0.0")
+    index = _read(folder / _INDEX)
+    manifests = index.get("manifests")
+    if not isinstance(manifests, list) or not all(isinstance(each, dict) for each in manifests):
+        raise UnsupportedImage(str(folder / _INDEX), "it has no list of manifests")
+    return index
+
+
+def _read(path: Path) -> JSON:
+    with explained(path), path.open("rb") as stream:
+        return decode(stream.read(MAX_DOCUMENT + 1), what=str(path))
+
+
+def _write_blobs(images: Sequence[Documents], folder: Path, blobs: Blobs, listener: Listener) -> int:
+    with explained(folder):
+        (folder / BLOBS).mkdir(parents=True, exist_ok=True)
+    documents = _documents(images)
+    layers = {layer.descriptor.digest: layer.descriptor for image in images for layer in image.layers}
+    total, done, written = sum(layer.size for layer in layers.values()), 0, 0
+    for layer in layers.values():
+        path = folder / blob_path(layer.digest)
+        if not _holds(path, layer):
+            _fill(path, blobs.chunks(layer.digest, layer.size))
+            written += layer.size
+        done += layer.size
+        listener.advance(folder.name, done, total)
+    for digest, data in documents.items():
+        named = Descriptor(media_type="", digest=digest, size=len(data))
+        if not _holds(folder / blob_path(digest), named):
+            _fill(folder / blob_path(digest), [data])
+            written += len(data)
+    return written
+
+
+def _documents(images: Sequence[Documents]) -> Mapping[Digest, bytes]:
+    found = {image.id: image.config for image in images} | {image.digest: image.manifest for image in images}
+    if len(images) > 1:
+        index = index_of(images)
+        found[Digest.of(index)] = index
+    return found
+
+
+def _holds(path: Path, named: Descriptor) -> bool:
+    # Read, not only measured: half a second for a large image, and no damaged blob is handed on.
+    try:
+        return path.stat().st_size == named.size and digest_file(str(path))[0] == named.digest
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise FileProblem(str(path), str(error.strerror).lower()) from error
+
+
+def _fill(path: Path, chunks: Iterable[bytes]) -> None:
+    with atomic(path) as sink:
+        for chunk in chunks:
+            sink.write(chunk)
+
+
+def _keep(path: Path, data: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != data:
+        _fill(path, [data])
+
+
+def _top(images: Sequence[Documents]) -> JSON:
+    if len(images) == 1:
+        return images[0].descriptor.to_json() | {"platform": platform_json(images[0].platform)}
+    index = index_of(images)
+    return Descriptor(media_type=INDEX, digest=Digest.of(index), size=len(index)).to_json()
+
+
+def _names(reference: Reference) -> JSON:
+    return {CONTAINERD_NAME: str(reference), REF_NAME: reference.tag}
+
+
+def _merged(index: JSON, entries: Sequence[JSON]) -> JSON:
+    """``index`` with ``entries`` in it; one that has the name of another takes its place."""
+    taken = {_name(entry) for entry in entries}
+    old = index["manifests"]
+    assert isinstance(old, list), "it has been looked at"
+    return index | {"manifests": [*(entry for entry in old if _name(entry) not in taken), *entries]}
+
+
+def _name(entry: JSON) -> object:
+    """What an entry is found by; one without a name is found by its digest."""
+    annotations = entry.get("annotations")
+    name = annotations.get(REF_NAME) if isinstance(annotations, dict) else None
+    return name or entry.get("digest")

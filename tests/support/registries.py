@@ -1,0 +1,229 @@
+"""Registries on the loopback interface: Debian's own, in all the ways it can ask who one is."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from oci_builder.reference import Reference
+from oci_builder.registry.access import Access, Patience, Registries
+from oci_builder.registry.auth import Login, Logins
+from tests.support.real import need
+
+USER, PASSWORD = "somebody", "correct horse"
+IDENTITY = "an-identity-token"
+# bcrypt, the only kind that docker-registry takes; of PASSWORD.
+_HTPASSWD = f"{USER}:$2b$04$abcdefghijklmnopqrstuuO0FqT2hLFeYJp5QIphWZoBQrOqbLSAe\n"
+_SERVICE, _ISSUER = "a registry", "a test"
+_PATIENCE = 30
+
+
+@dataclass
+class DockerRegistry:
+    """A running docker-registry; ``host`` is what references begin with, ``login`` what it wants to hear."""
+
+    host: str
+    folder: Path
+    ca_file: Path | None = None
+    login: Login | None = None
+
+    def reference(self, name: str) -> Reference:
+        """``team/x:1`` in this registry."""
+        return Reference.parse(f"{self.host}/{name}")
+
+    def registries(self, *, patience: Patience | None = None) -> Registries:
+        """Somebody who may do everything here."""
+        return open_registries(self.host, login=self.login, ca_file=self.ca_file, patience=patience)
+
+    @property
+    def requests(self) -> list[str]:
+        """Method and path of all requests so far, from its log."""
+        lines = (self.folder / "log").read_text().splitlines()
+        return [
+            line.split('"')[1].rpartition(" HTTP/")[0] for line in lines if '" HTTP/' in line or ' HTTP/1.1"' in line
+        ]
+
+    def blob_file(self, hexdigest: str) -> Path:
+        """Where it keeps a blob."""
+        return self.folder / f"data/docker/registry/v2/blobs/sha256/{hexdigest[:2]}/{hexdigest}/data"
+
+
+def open_registries(
+    host: str,
+    *,
+    login: Login | None = None,
+    ca_file: Path | None = None,
+    insecure: bool = False,
+    patience: Patience | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Registries:
+    """Registries as a run has them; nothing of this machine's own logins is seen."""
+    logins = Logins(environ or {}, given={host: login} if login else {})
+    access = Access(logins=logins, insecure=insecure, ca_file=ca_file, patience=patience or quick())
+    return Registries(access)
+
+
+def quick(**changes: float) -> Patience:
+    """Patience that waits for nobody between attempts."""
+    return Patience(sleep=lambda seconds: None, **changes)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def docker_registry(folder: Path, *, auth: str = "", tls: bool = False) -> Iterator[DockerRegistry]:
+    """Debian's docker-registry in ``folder``; ``auth`` is "basic", "token" or nothing."""
+    need("docker-registry", "openssl", root=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        http, config = {"addr": f"127.0.0.1:{_free_port()}"}, {}
+        key, certificate = _certificate(folder) if tls or auth == "token" else (Path(), Path())
+        if tls:
+            http["tls"] = {"certificate": str(certificate), "key": str(key)}  # type: ignore[assignment]
+        if auth == "basic":
+            (folder / "htpasswd").write_text(_HTPASSWD)
+            config["htpasswd"] = {"realm": "a realm", "path": str(folder / "htpasswd")}
+        if auth == "token":
+            server = stack.enter_context(token_server(key, certificate))
+            config["token"] = {
+                "realm": f"{server.url}/token",
+                "service": _SERVICE,
+                "issuer": _ISSUER,
+                "rootcertbundle": str(certificate),
+            }
+        document = {"version": "0.1", "http": http, "storage": {"filesystem": {"rootdirectory": str(folder / "data")}}}
+        document |= {"auth": config} if config else {}
+        stack.enter_context(_running(folder, document))
+        _await(http["addr"])
+        login = Login(USER, PASSWORD) if auth else None
+        yield DockerRegistry(http["addr"], folder, ca_file=certificate if tls else None, login=login)
+
+
+@dataclass
+class TokenServer:
+    """Says who may do what, to whoever knows a password: ``asked`` are the (method, fields, Authorization) so far."""
+
+    url: str
+    key: Path
+    certificate: Path
+    life: int = 300
+    asked: list[tuple[str, Mapping[str, Sequence[str]], str]] = field(default_factory=list)
+
+    def answer(self, method: str, fields: Mapping[str, Sequence[str]], authorization: str) -> tuple[int, bytes]:
+        """What it says to a request."""
+        self.asked.append((method, fields, authorization))
+        expected = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        if method == "GET" and authorization != expected:
+            return 401, b'{"errors":[{"code":"UNAUTHORIZED","message":"who are you?"}]}'
+        if method == "POST" and fields.get("refresh_token") != [IDENTITY]:
+            return 401, b"{}"
+        scopes = [scope for text in fields.get("scope", []) for scope in text.split()]
+        return 200, json.dumps({"token": self._token(scopes), "expires_in": self.life}).encode()
+
+    def _token(self, scopes: Sequence[str]) -> str:
+        access = [
+            {"type": kind, "name": name, "actions": actions.split(",")}
+            for kind, name, actions in (scope.split(":") for scope in scopes)
+        ]
+        pem = self.certificate.read_text()
+        chain = ["".join(pem.splitlines()[1:-1])]
+        now = int(time.time())
+        claims = {"iss": _ISSUER, "sub": USER, "aud": _SERVICE, "exp": now + self.life, "nbf": now - 9, "iat": now - 9}
+        signed = f"{_packed({'typ': 'JWT', 'alg': 'RS256', 'x5c': chain})}.{_packed({**claims, 'access': access})}"
+        argv = ["openssl", "dgst", "-sha256", "-sign", str(self.key)]
+        signature = subprocess.run(argv, input=signed.encode(), capture_output=True, check=True).stdout
+        return f"{signed}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+
+@contextlib.contextmanager
+def token_server(key: Path, certificate: Path) -> Iterator[TokenServer]:
+    """A token server that signs with ``key``."""
+    server: TokenServer
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._say(*server.answer("GET", parse_qs(urlsplit(self.path).query), self.headers.get("Authorization", "")))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            self._say(*server.answer("POST", parse_qs(body), self.headers.get("Authorization", "")))
+
+        def _say(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+            pass
+
+    with threaded(Handler) as host:
+        server = TokenServer(f"http://{host}", key, certificate)
+        yield server
+
+
+@contextlib.contextmanager
+def threaded(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """A web server for the length of a test; its host and port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    server.block_on_close = False
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextlib.contextmanager
+def _running(folder: Path, document: Mapping[str, object]) -> Iterator[None]:
+    config = folder / "config.yml"
+    config.write_text(json.dumps(document))  # JSON is YAML
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(_PATIENCE)
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=a registry"]
+    argv += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(argv, capture_output=True, check=True)
+    return key, certificate
+
+
+def _packed(document: Mapping[str, object]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(document).encode()).decode().rstrip("=")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+            return
+        except OSError:
+            assert time.monotonic() < until, "docker-registry did not start"
+            time.sleep(0.05)
