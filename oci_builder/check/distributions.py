@@ -1,4 +1,4 @@
-"""The Python distributions of an image, by their .dist-info folders (PyPA specification, "recording installed projects")."""
+"""The Python distributions of an image, by their .dist-info folders (PyPA, "recording installed projects")."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def distributions(contents: ImageContents) -> Iterator[Package]:
 
 
 def markers(contents: ImageContents, place: str) -> dict[str, str]:
-    """The marker environment (PEP 508) of the Python whose site-packages ``place`` lies in, as far as an image tells."""
+    """The marker environment (PEP 508) of the Python whose site-packages hold ``place``, as far as an image tells."""
     match = _PYTHON.search(place)
     minor = f"{match[1]}.{match[2]}" if match else _environment(contents).get("PYTHON_VERSION", "3").rpartition(".")[0]
     full = _full_version(contents, minor)

@@ -129,7 +129,7 @@ class Graph:
 
     def chains(self, wanted: Package) -> Iterator[tuple[Package, ...]]:
         """The shortest way to ``wanted`` from each package that is there for its own sake."""
-        above = {wanted: (wanted,)}
+        above: dict[Package, tuple[Package, ...]] = {wanted: (wanted,)}
         todo = deque([wanted])
         while todo:
             package = todo.popleft()

@@ -55,7 +55,7 @@ class _Packed(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """What is said of a layer before it is read: the image, the layer's number (from 1), its diff ID and its history."""
+    """What is said of a layer before it is read: the image, the layer's number (from 1), diff ID and history."""
 
     image: str
     number: int

@@ -1,4 +1,4 @@
-"""Layers laid on each other as an engine does: what one deletes goes, what it holds comes (OCI image-spec, layer.md)."""
+"""Layers laid on each other as an engine does: what one deletes goes, what it holds comes (OCI layer.md)."""
 
 from __future__ import annotations
 

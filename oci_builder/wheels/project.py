@@ -55,7 +55,7 @@ def build_project(folder: Path, target: Target, *, sources: WheelSources, store:
     listener.note(f"building {folder.resolve().name}: its build code runs on this machine")
     with store.scratch() as scratch:
         copy = scratch / folder.resolve().name
-        _copy(folder.resolve(), copy)
+        _copy(folder.resolve(), copy, without=store.root.resolve())
         wheel = _built(copy, folder, scratch / "wheel", sources)
         digest, size = digest_file(str(wheel))
         store.put_file(wheel, digest=digest, size=size, what=wheel.name)
@@ -110,16 +110,19 @@ def _metadata(path: Path, filename: str) -> RawMetadata:
     return parse_email(archive.read(f"{archive.dist_info}/METADATA"))[0]
 
 
-def _copy(folder: Path, dest: Path) -> None:
+def _copy(folder: Path, dest: Path, *, without: Path) -> None:
     """Copy a project's tree, with modes that say executable or not and nothing of the machine's umask.
 
-    Left out is what belongs to a machine: environments, caches, what earlier builds left, images and their wheels.
+    Left out is what belongs to a machine: environments, caches, what earlier builds left, images, their wheels, and
+    the folder ``without``, which the copy may lie in.
     """
     with explained(folder):
         dest.mkdir()
         for here, folders, files in os.walk(folder):
             place = Path(here)
-            folders[:] = sorted(name for name in folders if not _left_out(place / name, folder))
+            folders[:] = sorted(
+                name for name in folders if place / name != without and not _left_out(place / name, folder)
+            )
             copied = dest / place.relative_to(folder)
             for name in folders:
                 _place(place / name, copied / name)

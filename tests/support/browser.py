@@ -22,9 +22,12 @@ _PATIENCE = 60
 """Seconds the browser may take for one answer."""
 
 # The browser reads commands from descriptor 3 and writes answers to 4.
-_LAUNCH = (
-    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execv(sys.argv[3], sys.argv[3:])"
-)
+_LAUNCH = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 _FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
 
 
@@ -117,6 +120,7 @@ def chromium() -> Iterator[Page]:
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         skip("needs chromium")
+    assert program is not None, "skipping raises"
     with tempfile.TemporaryDirectory(prefix="ocibuild-browser-", ignore_cleanup_errors=True) as profile:
         (to_read, to_write), (back_read, back_write) = os.pipe(), os.pipe()
         # Out of the way of 3 and 4, which the launcher is about to fill.

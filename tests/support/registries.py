@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -23,7 +24,7 @@ from tests.support.real import need
 USER, PASSWORD = "somebody", "correct horse"
 IDENTITY = "an-identity-token"
 # bcrypt, the only kind that docker-registry takes; of PASSWORD.
-_HTPASSWD = f"{USER}:$2b$04$abcdefghijklmnopqrstuuO0FqT2hLFeYJp5QIphWZoBQrOqbLSAe\n"
+_HTPASSWD = f"{USER}:$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e\n"
 _SERVICE, _ISSUER = "a registry", "a test"
 _PATIENCE = 30
 
@@ -48,10 +49,9 @@ class DockerRegistry:
     @property
     def requests(self) -> list[str]:
         """Method and path of all requests so far, from its log."""
-        lines = (self.folder / "log").read_text().splitlines()
-        return [
-            line.split('"')[1].rpartition(" HTTP/")[0] for line in lines if '" HTTP/' in line or ' HTTP/1.1"' in line
-        ]
+        found = re.findall(r'"(\w+ \S+) HTTP/1\.1"', (self.folder / "log").read_text())
+        # It logs the addresses with their hosts.
+        return [line.partition("?")[0] for line in found]
 
     def blob_file(self, hexdigest: str) -> Path:
         """Where it keeps a blob."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -36,7 +36,7 @@ class Item:
     version: str = ""
     purl: str = ""
     sha256: str = ""
-    licence: Licence = Licence()
+    licence: Licence = field(default_factory=Licence)
     summary: str = ""
     homepage: str = ""
     place: str = ""
@@ -59,7 +59,7 @@ class Bill:
 
 
 def bill(found: Inventory, *, tool_version: str, wheels: Mapping[tuple[str, str], str]) -> Bill:
-    """The bill of an image. ``wheels`` are sha256 digests by name and version; those an image keeps are known anyway."""
+    """The bill of an image. ``wheels`` are sha256 digests by name and version, beside those that an image keeps."""
     contents = found.contents
     digest = contents.manifest_digest or contents.config_digest
     keys = _keys(found)

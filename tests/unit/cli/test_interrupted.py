@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import socket
 import time
@@ -107,8 +108,12 @@ def test_stopped_while_workers_and_their_compilers_run(tiny: Tiny, number: signa
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_while_pip_waits_for_its_index(tiny: Tiny, number: signal.Signals) -> None:
-    tiny.require("whole==3.0")
+@pytest.mark.parametrize("work", ["resolve", "fetch"])
+def test_stopped_while_pip_waits_for_its_index(tiny: Tiny, number: signal.Signals, work: str) -> None:
+    if work == "resolve":
+        tiny.require("whole==3.0")
+    else:
+        shutil.rmtree(tiny.wheels)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple/"
         environ = {**os.environ, "PIP_INDEX_URL": index, "PIP_CONFIG_FILE": os.devnull, "NO_PROXY": "127.0.0.1"}

@@ -108,7 +108,7 @@ def test_a_dependency_that_is_no_wheel_is_refused_with_its_line(pyproject: Path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="pyproject.toml"):
+    with pytest.raises(NotFound, match=r"pyproject\.toml"):
         read_pyproject(tmp_path / "pyproject.toml")
 
 
