@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # Debian's packages of the programs that tests/real drives. The tests skip what is missing, unless OCIBUILD_REQUIRE_REAL=1.
-SYSTEM := ca-certificates containerd docker-compose docker.io docker-registry git podman qemu-user-static runc skopeo umoci
+SYSTEM := ca-certificates chromium containerd docker-compose docker.io docker-registry git podman qemu-user-static runc skopeo umoci
 
 .PHONY: help
 help:  ## what there is

@@ -25,7 +25,7 @@ Data goes to stdout, talk to stderr.
 | 0 | done |
 | 1 | failed |
 | 2 | the command line or a recipe says something that cannot be |
-| 3 | a check said no: `verify`, `lock --check` |
+| 3 | a check said no: the gate of a build, `check`, `verify`, `lock --check`, `diff --exit-code` |
 | 70 | a bug in ocibuild |
 | 130 | interrupted |
 """

@@ -1,7 +1,8 @@
-"""Bytecode made by the interpreter that will run it: one child process, sources in, ``.pyc`` files out."""
+"""Bytecode made by the interpreter that will run it: child processes, sources in, ``.pyc`` files out."""
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import struct
 import subprocess
@@ -10,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 from oci_builder.errors import ToolFailed
 
@@ -25,21 +26,23 @@ _MAX_ANSWER = 256 << 20
 # Version 2 of marshal writes neither references nor interning, so the bytes do not depend on what else the process
 # holds. The hash is SipHash with the interpreter's own rounds: only the target's importlib knows it (PEP 552).
 # Programs on the way (site, warnings about sources) must not reach stdout, so nothing but the loop writes there.
+# What it imports is built in, frozen or named in debian/interpreter.py: little has to be unpacked to run it.
 _CHILD = """
-import gc, importlib.util as util, marshal, struct, sys, warnings
+import _frozen_importlib_external as importlib, _imp, gc, marshal, sys, warnings
 gc.disable()
 warnings.simplefilter("ignore")
 requests, answers = sys.stdin.buffer, sys.stdout.buffer
-head = util.MAGIC_NUMBER + struct.pack("<I", 1)
+magic = importlib.MAGIC_NUMBER
+head, key = magic + (1).to_bytes(4, "little"), int.from_bytes(magic, "little")
 while len(sizes := requests.read(8)) == 8:
-    length, size = struct.unpack("<II", sizes)
+    length, size = (int.from_bytes(half, "little") for half in (sizes[:4], sizes[4:]))
     path, source = requests.read(length).decode(), requests.read(size)
     try:
         code = marshal.dumps(compile(source, path, "exec", dont_inherit=True, optimize=0), 2)
-        answer = head + util.source_hash(source) + code
+        answer = head + _imp.source_hash(key, source) + code
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
         answer = b""
-    answers.write(struct.pack("<I", len(answer)) + answer)
+    answers.write(len(answer).to_bytes(4, "little") + answer)
     answers.flush()
 """
 
@@ -51,16 +54,64 @@ def pyc_path(path: str, tag: str) -> str:
 
 
 class Compiler:
-    """One running interpreter that compiles what it is given; a context manager that ends it.
+    """Running interpreters that compile what they are given; a context manager that ends them.
 
-    ``argv`` starts the interpreter (``-c`` and a program are added), ``env`` is its whole environment.
-    Raises ToolFailed when it cannot be started.
+    ``argv`` starts one (``-c`` and a program are added), ``env`` is its whole environment. One is started at once, more
+    when they are asked for. Raises ToolFailed when it cannot be started.
     """
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        self._argv, self._env = argv, env
+        self._children = [_Child(argv, env)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close(at_once=kind is not None)
+
+    def close(self, *, at_once: bool = False) -> None:
+        """End the interpreters: when they have done what they were asked, or ``at_once``."""
+        for child in self._children:
+            child.close(at_once=at_once)
+
+    def compile(self, items: Iterable[tuple[str, bytes]], *, children: int = 1) -> Iterator[bytes | None]:
+        """Yield one ``.pyc`` file for each ``(absolute path in the image, source)``, in their order.
+
+        Files are of the unchecked hash kind (PEP 552): no time in them, never rewritten. None stands for a source that
+        does not compile. ``children`` work at once, and the bytes depend on none of them. One call at a time; one that
+        is not read to its end ends them all. Raises ToolFailed when one dies.
+        """
+        while len(self._children) < children:
+            self._children.append(_Child(self._argv, self._env))
+        able = self._children[:children]
+        waiting: deque[tuple[_Child, int]] = deque()
+        ahead, done = 0, False
+        try:
+            for path, source in items:
+                child = min(able, key=lambda child: child.behind)
+                child.ask(path, source)
+                waiting.append((child, len(source)))
+                ahead += len(source)
+                while waiting and (ahead > WINDOW * children or waiting[0][0].has_answered()):
+                    child, size = waiting.popleft()
+                    ahead -= size
+                    yield child.answer()
+            for child, _ in waiting:
+                yield child.answer()
+            done = True
+        finally:
+            if not done:
+                self.close(at_once=True)
+
+
+class _Child:
+    """One interpreter. Threads feed it and take its answers off, so nobody waits for anybody's pipe."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         try:
-            self._child = subprocess.Popen(
+            self._process = subprocess.Popen(
                 [*argv, "-c", _CHILD],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -70,94 +121,74 @@ class Compiler:
         except OSError as error:
             self._complaints.close()
             raise ToolFailed(_TOOL, f"{argv[0]} does not start: {error.strerror}") from error
-        # Answers are taken off the pipe as they come, whatever the caller is doing: neither side can block the other.
+        self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._reader = threading.Thread(target=self._collect, daemon=True)
-        self._reader.start()
+        self._asked = self._answered = 0
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._feed, self._collect)]
+        for thread in self._threads:
+            thread.start()
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def behind(self) -> int:
+        """How many requests it has yet to answer."""
+        return self._asked - self._answered
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is not None:
-            self._child.kill()
-        try:
-            self._close()
-        except BaseException:  # interrupted while the child was still at work
-            self._child.kill()
-            self._close()
-            raise
-
-    def compile(self, items: Iterable[tuple[str, bytes]]) -> Iterator[bytes | None]:
-        """Yield one ``.pyc`` file for each ``(absolute path in the image, source)``, in their order.
-
-        Files are of the unchecked hash kind (PEP 552): no time in them, never rewritten. None stands for a source that
-        does not compile. One call at a time; one that is not read to its end ends the child. Raises ToolFailed when
-        the child dies.
-        """
-        waiting: deque[int] = deque()
-        ahead, done = 0, False
-        try:
-            for path, source in items:
-                self._ask(path, source)
-                waiting.append(len(source))
-                ahead += len(source)
-                while waiting and (ahead > WINDOW or not self._answers.empty()):
-                    ahead -= waiting.popleft()
-                    yield self._answer()
-            for _ in waiting:
-                yield self._answer()
-            done = True
-        finally:
-            if not done:
-                self._child.kill()
-
-    def _ask(self, path: str, source: bytes) -> None:
+    def ask(self, path: str, source: bytes) -> None:
+        """Queue a request."""
         name = path.encode()
-        try:
-            self._requests.write(_REQUEST.pack(len(name), len(source)) + name)
-            self._requests.write(source)
-            self._requests.flush()
-        except (OSError, ValueError) as error:
-            raise self._failed() from error
+        self._asked += 1
+        self._requests.put(_REQUEST.pack(len(name), len(source)) + name + source)
 
-    def _answer(self) -> bytes | None:
+    def has_answered(self) -> bool:
+        """Whether ``answer`` would not have to wait."""
+        return not self._answers.empty()
+
+    def answer(self) -> bytes | None:
+        """The answer to the earliest request that has had none. Raises ToolFailed when none can come any more."""
         answer = self._answers.get()
         if answer is None:
             self._answers.put(None)
             raise self._failed()
         return answer or None
 
-    def _collect(self) -> None:
-        assert self._child.stdout is not None
-        stream = self._child.stdout
-        while len(head := stream.read(_ANSWER.size)) == _ANSWER.size:
-            (size,) = _ANSWER.unpack(head)
-            answer = stream.read(size) if size <= _MAX_ANSWER else b""
-            if len(answer) != size:
-                break
-            self._answers.put(answer)
-        self._answers.put(None)
+    def close(self, *, at_once: bool) -> None:
+        """End the process; a second time nothing happens."""
+        if at_once:
+            self._process.kill()
+        self._requests.put(None)
+        try:
+            for thread in self._threads:
+                thread.join()
+        except BaseException:  # interrupted while the child was still at work
+            self._process.kill()
+            raise
+        finally:
+            self._process.wait()
+            self._complaints.close()
 
-    @property
-    def _requests(self) -> BinaryIO:
-        assert self._child.stdin is not None
-        return self._child.stdin  # type: ignore[return-value]
+    def _feed(self) -> None:
+        assert self._process.stdin is not None
+        # A child that has gone is noticed by whoever waits for its answers.
+        with contextlib.suppress(OSError), self._process.stdin as stream:
+            while (request := self._requests.get()) is not None:
+                stream.write(request)
+                stream.flush()
+
+    def _collect(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as stream:
+            while len(head := stream.read(_ANSWER.size)) == _ANSWER.size:
+                (size,) = _ANSWER.unpack(head)
+                answer = stream.read(size) if size <= _MAX_ANSWER else b""
+                if len(answer) != size:
+                    break
+                self._answered += 1
+                self._answers.put(answer)
+            self._answers.put(None)
 
     def _failed(self) -> ToolFailed:
-        self._child.kill()
-        status = self._child.wait()
+        self._process.kill()
+        status = self._process.wait()
         self._complaints.seek(0)
         last = self._complaints.read(1 << 20).decode(errors="replace").strip().splitlines()[-1:]
         return ToolFailed(_TOOL, f"ended while compiling (status {status}){''.join(f': {line}' for line in last)}")
-
-    def _close(self) -> None:
-        try:
-            self._requests.close()
-        except OSError:
-            self._child.kill()
-        self._reader.join()
-        self._child.wait()
-        assert self._child.stdout is not None
-        self._child.stdout.close()
-        self._complaints.close()

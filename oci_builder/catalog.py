@@ -7,10 +7,15 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 from oci_builder.errors import NotFound
+from oci_builder.reference import Reference
 
 IMAGES = "build"
 _RECIPES = ("image.toml", "requirements.txt")
 _LAYER = "layer.toml"
+_LAYOUT = ("index.json", "manifest.json")
+_SCRATCH = "scratch"
+_ARCHIVES = (".tar", ".tar.gz", ".tgz")
+_PATHS = ("/", "./", "../")
 _PACKAGE = Path(__file__).parent
 
 
@@ -27,6 +32,34 @@ def find_image(name: str, project_dir: Path) -> Path:
 def known_images(project_dir: Path) -> tuple[str, ...]:
     """The names of all images under ``build/``, in order."""
     return _names(project_dir / IMAGES, _RECIPES)
+
+
+def find_base(name: str, *, recipe_folder: Path, project_dir: Path, extra: Sequence[Path]) -> Path | Reference | None:
+    """What a recipe's ``base`` means: a layer's folder, an image's file or folder, an image of a registry, or nothing.
+
+    "scratch" is nothing (None). A path to an image is relative to the recipe's folder, ends in .tar, .tar.gz or .tgz or
+    leads to a folder. What has a tag, a digest or a registry's host is a reference. All else is as in ``find_layer``.
+    Raises NotFound, InvalidValue.
+    """
+    if name == _SCRATCH:
+        return None
+    place = recipe_folder / name
+    if name.endswith(_ARCHIVES) or name.startswith(_PATHS) or ("/" in name and place.exists()):
+        if place.is_file() or any((place / file).is_file() for file in (_LAYER, *_LAYOUT)):
+            return place
+        hint = f"an image is a .tar, or a folder that holds index.json; a layer is a folder that holds {_LAYER}"
+        raise NotFound("base", name, searched=(str(place),), hint=hint)
+    reference = read_reference(name)
+    return reference or find_layer(name, recipe_folder=recipe_folder, project_dir=project_dir, extra=extra)
+
+
+def read_reference(name: str) -> Reference | None:
+    """The reference that ``name`` is, or None if it is a layer's name or a path. Raises InvalidValue."""
+    if name.startswith(_PATHS) or name.endswith(_ARCHIVES):
+        return None
+    host, slash, _ = name.partition("/")
+    known = "@" in name or ":" in name or (slash and ("." in host or host == "localhost"))
+    return Reference.parse(name) if known else None
 
 
 def find_layer(name: str, *, recipe_folder: Path, project_dir: Path, extra: Sequence[Path]) -> Path:

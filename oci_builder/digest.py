@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from oci_builder.errors import DigestMismatch, InvalidValue
 
@@ -37,6 +37,13 @@ class Digest:
         return f"sha256:{self.hex}"
 
 
+class Readable(Protocol):
+    """What bytes are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """``size`` bytes, or fewer at the end."""
+
+
 class HashingWriter:
     """Passes writes on to ``sink``, counting and hashing them."""
 
@@ -61,7 +68,7 @@ class HashingWriter:
         return Digest(self._hash.hexdigest())
 
 
-def verified_chunks(stream: BinaryIO, *, digest: Digest, size: int, what: str) -> Iterator[bytes]:
+def verified_chunks(stream: Readable, *, digest: Digest, size: int, what: str) -> Iterator[bytes]:
     """Yield the bytes of ``stream`` and raise DigestMismatch at its end unless they are exactly the ones named.
 
     A stream longer than ``size`` is noticed at the first byte too many, so nothing endless is read.

@@ -10,7 +10,6 @@ import hashlib
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 
 import deflate
 import msgspec
@@ -31,6 +30,7 @@ from oci_builder.tree.entry import (
     FileSlice,
     Kind,
     Member,
+    Packed,
     promised_sha256,
 )
 from oci_builder.tree.tarwrite import END, header, padding
@@ -59,7 +59,7 @@ class LayerKey:
     @classmethod
     def of(cls, **inputs: object) -> LayerKey:
         """The key of named inputs, each of them JSON; format and compressor come with it."""
-        compressor = {"name": "libdeflate", "version": version("deflate"), "level": LEVEL}
+        compressor = {"name": "libdeflate", "version": deflate.__version__, "level": LEVEL}
         return cls(Digest.of(encode({"format": FORMAT, "compressor": compressor, **inputs})).hex)
 
 
@@ -162,6 +162,11 @@ def write_layer(
     )
 
 
+def pack(data: bytes) -> bytes:
+    """``data`` as the gzip member that a layer of the usual level holds for it."""
+    return bytes(deflate.gzip_compress(data, LEVEL))
+
+
 def keep(layer: Layer, key: LayerKey, store: Store) -> None:
     """Remember under ``key`` that ``layer`` is in the store."""
     record = _Record(
@@ -178,17 +183,25 @@ def keep(layer: Layer, key: LayerKey, store: Store) -> None:
 
 
 def find(key: LayerKey, store: Store) -> Layer | None:
-    """The layer remembered under ``key``, if its blob is still there; a record that does not read is forgotten."""
-    data = store.record(RECORDS, key.hex)
-    if data is None:
-        return None
-    try:
-        record = msgspec.json.decode(data, type=_Record)
-        layer = _layer(record)
-    except (msgspec.MsgspecError, ValueError, InvalidValue):
+    """The layer remembered under ``key``, if its blob is still there; a record that does not hold is forgotten."""
+    for _ in range(2):
+        data = store.record(RECORDS, key.hex)
+        if data is None:
+            return None
+        layer = parse_record(data)
+        if layer is not None and store.has(layer.descriptor.digest, layer.descriptor.size):
+            return layer
+        # Another machine may have both still.
         store.drop_record(RECORDS, key.hex)
+    return None
+
+
+def parse_record(data: bytes) -> Layer | None:
+    """The layer of a record as ``keep`` writes it; None for other bytes."""
+    try:
+        return _layer(msgspec.json.decode(data, type=_Record))
+    except (msgspec.MsgspecError, ValueError, InvalidValue):
         return None
-    return layer if store.has(layer.descriptor.digest, layer.descriptor.size) else None
 
 
 def _layer(record: _Record) -> Layer:
@@ -269,6 +282,10 @@ class _Pass:
             return promised_sha256(content) or _EMPTY
         if isinstance(content, DeflateSlice):
             return self._spliced(entry, content, what)
+        if isinstance(content, Packed):
+            self._count(self._sources.whole(content, what=what))
+            self._put(content.member)
+            return content.sha256
         if entry.size <= LARGE:
             data = self._sources.whole(content, what=what)
             self._check_size(entry, len(data))

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import io
 import os
 import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator
+import stat
+import weakref
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from oci_builder.digest import CHUNK, Digest, HashingWriter, digest_file, verified_chunks
 from oci_builder.errors import CorruptBlob, DigestMismatch, FileProblem
@@ -25,13 +27,28 @@ if TYPE_CHECKING:
 
 LAYOUT = "v1"
 _PARTIAL = ".new-"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+class Shared(Protocol):
+    """What other machines have made, somewhere else. It may have nothing, and never fails: work is then done here."""
+
+    def fetch(self, kind: str, keys: Collection[str], store: Store) -> None:
+        """Keep in ``store`` the records it has under ``keys``, and the blobs they are of."""
+
+    def use(self, kind: str, key: str) -> None:
+        """A record was used or made: it may be of use to others."""
 
 
 class Store:
-    """A folder of blobs and records. Raises FileProblem when the folder cannot be used."""
+    """A folder of blobs and records; what ``shared`` has counts as kept. Raises FileProblem when it cannot be used.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    With ``now``, in seconds since 1970, what is asked for is marked as used then: by its file's access time. While the
+    object lives, nobody has the store ``alone``.
+    """
+
+    def __init__(self, root: Path, *, shared: Shared | None = None, now: int | None = None) -> None:
+        self.root, self.shared, self._now = root, shared, now
         self._blobs = root / LAYOUT / "blobs" / "sha256"
         self._records = root / LAYOUT / "records"
         self._scratch = root / LAYOUT / "tmp"
@@ -39,6 +56,48 @@ class Store:
         with explained(root):
             for folder in (self._blobs, self._records, self._scratch):
                 folder.mkdir(parents=True, exist_ok=True)
+            self._lease = os.open(root / LAYOUT, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._lease)
+        # Where the file system has no locks, whoever prunes has to know that nobody builds.
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._lease, fcntl.LOCK_SH)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether nobody else uses the store; if so, nobody does until the block is left."""
+        try:
+            fcntl.flock(self._lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        except OSError:
+            yield True
+        else:
+            yield True
+        finally:
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._lease, fcntl.LOCK_SH)
+
+    def kept(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """Every finished blob and record, as its file; the access time says when it was used last."""
+        for folder in (self._blobs, self._records):
+            for path in sorted(folder.rglob("*")):
+                with contextlib.suppress(FileNotFoundError):
+                    info = path.lstat()
+                    if stat.S_ISREG(info.st_mode) and not path.name.startswith("."):
+                        yield path, info
+
+    def leftovers(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """What processes that were killed left half-written, and what others are writing now."""
+        hidden = (path for folder in (self._blobs, self._records) for path in folder.rglob(".*"))
+        for path in sorted((*hidden, *self._scratch.iterdir())):
+            with contextlib.suppress(FileNotFoundError):
+                yield path, path.lstat()
+
+    def unsound(self) -> Iterator[Path]:
+        """Read every blob, and drop and name those that do not hold what their names say."""
+        for path in sorted(self._blobs.iterdir()):
+            if not path.name.startswith(".") and not self._sound(Digest(path.name)):
+                yield path
 
     def path(self, digest: Digest) -> Path:
         """Where the blob is, or would be."""
@@ -48,9 +107,11 @@ class Store:
     def has(self, digest: Digest, size: int | None = None) -> bool:
         """Whether a blob is here, and as long as ``size`` bytes if that is known; its content is not read."""
         try:
-            return size in (None, self.path(digest).stat().st_size)
+            found = size in (None, self.path(digest).stat().st_size)
         except OSError:
             return False
+        self._use(self.path(digest))
+        return found
 
     def chunks(self, digest: Digest, size: int) -> Iterator[bytes]:
         """The blob's bytes, checked on the way. One that does not hold is dropped, and CorruptBlob raised."""
@@ -93,22 +154,29 @@ class Store:
     @contextlib.contextmanager
     def writer(self) -> Iterator[HashingWriter]:
         """Yield a sink; what was written is kept, under its digest, on a clean exit. Raises FileProblem."""
-        with explained(self.root):
-            handle, name = tempfile.mkstemp(dir=self._blobs, prefix=_PARTIAL)
-        with _discarded_on_error(Path(name)):
+        path = self._blobs / f"{_PARTIAL}{_unique()}"
+        with _discarded_on_error(path):
+            with explained(self.root):
+                handle = os.open(path, _NEW, 0o600)
             with _written(handle, self.root) as file:
                 sink = HashingWriter(file)
                 yield sink
             with explained(self.root):
-                os.chmod(name, 0o644)
-                Path(name).replace(self.path(sink.digest()))
+                path.chmod(0o644)
+                path.replace(self.path(sink.digest()))
 
     def record(self, kind: str, key: str) -> bytes | None:
         """What was kept under ``key``, or None."""
-        try:
-            return self._record_path(kind, key).read_bytes()
-        except OSError:
-            return None
+        self.expect(kind, [key])
+        data = self._record(kind, key)
+        if data is not None and self.shared is not None:
+            self.shared.use(kind, key)
+        return data
+
+    def expect(self, kind: str, keys: Collection[str]) -> None:
+        """The records will be asked for: what ``shared`` has of them is fetched together."""
+        if self.shared is not None and (missing := [key for key in keys if self._record(kind, key) is None]):
+            self.shared.fetch(kind, missing, self)
 
     def put_record(self, kind: str, key: str, data: bytes) -> None:
         """Keep ``data`` under ``key``, in place of what was there."""
@@ -117,6 +185,8 @@ class Store:
             path.parent.mkdir(exist_ok=True)
         with atomic(path) as sink:
             sink.write(data)
+        if self.shared is not None:
+            self.shared.use(kind, key)
 
     def drop_record(self, kind: str, key: str) -> None:
         """Forget a record; without one nothing happens."""
@@ -125,9 +195,10 @@ class Store:
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
         """A private folder that is gone afterwards. Raises FileProblem."""
-        with explained(self.root):
-            folder = Path(tempfile.mkdtemp(dir=self._scratch))
+        folder = self._scratch / _unique()
         try:
+            with explained(self.root):
+                folder.mkdir(mode=0o700)
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -148,6 +219,12 @@ class Store:
                         (records / kept.name).symlink_to(kept.absolute())
             yield Store(folder)
 
+    def _use(self, path: Path) -> None:
+        if self._now is not None:
+            # Another's cache may be readable and no more.
+            with contextlib.suppress(OSError):
+                os.utime(path, ns=(self._now * 10**9, path.stat().st_mtime_ns))
+
     def _sound(self, digest: Digest) -> bool:
         try:
             actual, _ = digest_file(str(self.path(digest)))
@@ -156,6 +233,14 @@ class Store:
         if actual != digest:
             self.drop(digest)
         return actual == digest
+
+    def _record(self, kind: str, key: str) -> bytes | None:
+        try:
+            data = self._record_path(kind, key).read_bytes()
+        except OSError:
+            return None
+        self._use(self._record_path(kind, key))
+        return data
 
     def _record_path(self, kind: str, key: str) -> Path:
         return self._records / kind / f"{key}.json"
@@ -167,11 +252,11 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
 
     The mode is what the umask says of a new file. Raises FileProblem.
     """
-    name = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with explained(path):
-        # Not by tempfile, which knows no umask: what appears at the end has a new file's usual mode.
-        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    name = path.with_name(f".{path.name}.{_unique()}")
     with _discarded_on_error(name):
+        with explained(path):
+            # Not by tempfile, which knows no umask: what appears at the end has a new file's usual mode.
+            handle = os.open(name, _NEW, 0o666)
         with _written(handle, path) as file:
             yield file
         with explained(path):
@@ -224,6 +309,11 @@ def explained(path: Path) -> Iterator[None]:
         }
         hint = hints.get(error.errno or 0)
         raise FileProblem(str(path), os.strerror(error.errno or errno.EIO).lower(), hint=hint) from error
+
+
+def _unique() -> str:
+    # Named before it is made: a signal between the making and the guarding of a file would leave it behind.
+    return f"{os.getpid()}-{secrets.token_hex(8)}"
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ RANKS = [
     {"errors"},
     {"digest", "platforms", "listener", "tomlschema"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile"},
-    {"layer", "bytecode"},
+    {"layer", "bytecode", "pruning"},
     {"image"},
     {"wheels", "debian", "registry", "export", "foreign"},
     {"bases", "check", "recipes", "catalog"},
@@ -52,7 +52,9 @@ ONLY_IMPORTED_IN = {
     "oras": ["registry/client.py"],
     "requests": ["registry/"],
     "urllib3": ["registry/"],
-    "subprocess": ["registry/auth.py", "wheels/pip.py", "debian/apt.py", "bytecode.py"],
+    "cyclonedx": ["check/sbom/"],
+    "packageurl": ["check/sbom/"],
+    "subprocess": ["registry/auth.py", "wheels/pip.py", "debian/apt.py", "bytecode.py", "bases/host.py"],
 }
 # These run in another interpreter, as a program of their own.
 PROGRAMS = {"wheels/pip_hook.py"}

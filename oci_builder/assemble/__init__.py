@@ -1,7 +1,7 @@
 """From a recipe to an image: the conductor and what it puts on top."""
 
 from oci_builder.assemble.bill import write_bill
-from oci_builder.assemble.build import Built, build, check, lock, write
+from oci_builder.assemble.build import Built, build, check, lock, made, write
 from oci_builder.assemble.download import Downloaded, download, prune
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import LockChange
@@ -15,6 +15,7 @@ __all__ = [
     "check",
     "download",
     "lock",
+    "made",
     "prune",
     "write",
     "write_bill",

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+from oci_builder.assemble.foundation import Foundation, bytecode_of, open_foundation
 from oci_builder.assemble.gating import judge, let_through
 from oci_builder.assemble.inputs import Inputs, read_inputs
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import LockChange, Pinning, fetch_sources, wheel_sources
 from oci_builder.assemble.provenance import manifest_annotations, provenance
 from oci_builder.assemble.top import run_config, top_layer
-from oci_builder.bases import Base, interpreter, open_base
+from oci_builder.bases import Base, without_replaced
 from oci_builder.catalog import find_layer
 from oci_builder.check.finding import Gated
+from oci_builder.digest import Digest
 from oci_builder.errors import (
     CorruptBlob,
     DamagedElf,
@@ -39,9 +41,12 @@ from oci_builder.tree.tree import Tree
 from oci_builder.wheels.claims import lost_by, settle
 from oci_builder.wheels.fetch import fetch_wheels
 from oci_builder.wheels.layering import Group, Wheel, plan
-from oci_builder.wheels.layers import Bytecode, wheel_layers
+from oci_builder.wheels.layers import wheel_layers
+from oci_builder.wheels.opened import Opened
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.target import Target
+
+T = TypeVar("T")
 
 _DAMAGE = (DamagedElf, DigestMismatch, MissingLibrary, PackageError, ToolFailed, UnsafePath, WheelError)
 """What a damaged blob of the store may look like to whoever reads it."""
@@ -80,28 +85,52 @@ def _composed(
     source: ImageSource, platform: Platform, *, options: Options, store: Store, listener: Listener
 ) -> tuple[Built, Base]:
     with listener.stage("base"):
-        base = _base(source, platform, options=options, store=store, listener=listener)
-    with listener.stage("resolve"):
-        pinning = pinning_of(source, base.target, options=options, store=store, listener=listener)
-        chosen = pinning.choose(base.target)
-    with listener.stage("fetch"):
-        wheels = _fetched(pinning, chosen.pins, base.target)
+        foundation = open_foundation(source, platform, options=options, store=store, listener=listener)
+    base, found = foundation.base, _Wheels()
+    if source.has_python:
+        found = _wheels(source, foundation, options=options, store=store, listener=listener)
     with listener.stage("layers"):
-        project = _project(pinning.inputs, store)
-        layers = _wheel_layers(source, wheels, project, base, options=options, store=store, listener=listener)
+        base = without_replaced(base, [wheel.pin.name for wheel in found.all], store)
+        layers = _wheel_layers(source, found, base, options=options, store=store, listener=listener)
     with listener.stage("image"):
         below = base.tree.overlaid(_entries(layer.tree(store) for layer in layers))
-        top = top_layer(source, below, store)
+        top = top_layer(source, base, below, store)
         created = base.created if options.epoch is None else options.epoch
-        known = provenance(source.recipe, base, lock=chosen.lock)
+        known = provenance(source.recipe, base, lock=found.lock)
         image = Image(
             platform=platform,
             run=run_config(source.recipe, base, labels=known),
             created=created,
             layers=base.layers,
+            inherited=base.inherited,
             annotations=manifest_annotations(source.recipe, known, created=created),
         ).append(*layers, *([top] if top else []))
-    return Built(image=image, wheels=tuple(wheel.pin for wheel in (*wheels, *project))), base
+    return Built(image=image, wheels=tuple(wheel.pin for wheel in found.all)), base
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wheels:
+    """What is installed: the wheels, the project's own, and the digest of the lock that names them."""
+
+    wheels: tuple[Wheel, ...] = ()
+    project: tuple[Wheel, ...] = ()
+    lock: Digest | None = None
+
+    @property
+    def all(self) -> tuple[Wheel, ...]:
+        return (*self.wheels, *self.project)
+
+
+def _wheels(
+    source: ImageSource, foundation: Foundation, *, options: Options, store: Store, listener: Listener
+) -> _Wheels:
+    target = foundation.base.target
+    with listener.stage("resolve"):
+        pinning = pinning_of(source, target, pinned=foundation.pinned, options=options, store=store, listener=listener)
+        chosen = pinning.choose(target)
+    with listener.stage("fetch"):
+        wheels = _fetched(pinning, chosen.pins, target)
+    return _Wheels(wheels=wheels, project=_project(pinning.inputs, store), lock=chosen.lock)
 
 
 def write(
@@ -118,14 +147,36 @@ def write(
 
     Where something in the store turns out damaged, that is dropped and all is done again, once.
     """
+
+    def act(built: tuple[Built, ...]) -> int:
+        with listener.stage("write"):
+            return docker_archive.write_file(
+                built[0].image, path, references=references, store=store, listener=listener
+            )
+
+    (built,), size = made(source, (platform,), act, options=options, store=store, listener=listener)
+    return built, size
+
+
+def made(
+    source: ImageSource,
+    platforms: Sequence[Platform],
+    act: Callable[[tuple[Built, ...]], T],
+    *,
+    options: Options,
+    store: Store,
+    listener: Listener,
+) -> tuple[tuple[Built, ...], T]:
+    """Build for every platform, and do with the images what ``act`` does; gives both.
+
+    Where something in the store turns out damaged, that is dropped and all is done again, once.
+    """
     for last in (False, True):
         try:
-            built = build(source, platform, options=options, store=store, listener=listener)
-            with listener.stage("write"):
-                size = docker_archive.write_file(
-                    built.image, path, references=references, store=store, listener=listener
-                )
-            return built, size
+            built = tuple(
+                build(source, platform, options=options, store=store, listener=listener) for platform in platforms
+            )
+            return built, act(built)
         except _DAMAGE as error:
             dropped = [f"cached blob {digest}" for digest in store.drop_damaged()]
             # That one has been dropped by whoever found it.
@@ -147,14 +198,20 @@ def lock(
 ) -> LockChange:
     """Resolve a recipe's requirements for all its platforms; gives the lock to write. Raises OcibuildError."""
     with listener.stage("base"):
-        base = _base(source, source.recipe.targets[0], options=options, store=store, listener=listener)
+        first = source.recipe.targets[0]
+        foundation = open_foundation(source, first, options=options, store=store, listener=listener)
     with listener.stage("resolve"):
-        pinning = pinning_of(source, base.target, options=options, store=store, listener=listener)
+        target = foundation.base.target
+        pinning = pinning_of(source, target, pinned=foundation.pinned, options=options, store=store, listener=listener)
         return pinning.relock(upgrade=upgrade, upgrade_packages=upgrade_packages)
 
 
-def pinning_of(source: ImageSource, target: Target, *, options: Options, store: Store, listener: Listener) -> Pinning:
+def pinning_of(
+    source: ImageSource, target: Target, *, pinned: str = "", options: Options, store: Store, listener: Listener
+) -> Pinning:
     """What chooses wheels for a recipe on ``target``; its project, if it has one, has been built.
+
+    ``pinned`` is the registry's image it stands on, for the lock.
 
     Raises RecipeError and NotFound for what its inputs are, WheelError for the project.
     """
@@ -168,6 +225,7 @@ def pinning_of(source: ImageSource, target: Target, *, options: Options, store: 
         options=options,
         store=store,
         listener=listener,
+        base=pinned,
     )
 
 
@@ -175,24 +233,6 @@ def base_folder(source: ImageSource, options: Options) -> Path:
     """Where the recipe of the base is. Raises NotFound."""
     name = source.recipe.base
     return find_layer(name, recipe_folder=source.folder, project_dir=options.project, extra=options.layers)
-
-
-def _base(source: ImageSource, platform: Platform, *, options: Options, store: Store, listener: Listener) -> Base:
-    return open_base(
-        base_folder(source, options),
-        platform,
-        store=store,
-        mirrors=options.mirrors,
-        offline=wheel_sources(source, options).offline,
-        locked=options.locked,
-        debs=_debs(source),
-        now=options.now,
-        listener=listener,
-    )
-
-
-def _debs(source: ImageSource) -> Path | None:
-    return source.debs if source.debs.is_dir() else None
 
 
 def _fetched(pinning: Pinning, pins: Sequence[WheelPin], target: Target) -> tuple[Wheel, ...]:
@@ -213,18 +253,14 @@ def _wheel(pin: WheelPin, files: Mapping[str, Path]) -> Wheel:
 
 
 def _wheel_layers(
-    source: ImageSource,
-    wheels: Sequence[Wheel],
-    project: tuple[Wheel, ...],
-    base: Base,
-    *,
-    options: Options,
-    store: Store,
-    listener: Listener,
+    source: ImageSource, found: _Wheels, base: Base, *, options: Options, store: Store, listener: Listener
 ) -> tuple[Layer, ...]:
     """The layers of the wheels, and above them that of the project: the one that changes every day."""
-    recipe = source.recipe
-    losses = settle((*wheels, *project), base.target, policy=recipe.python.conflicts, store=store)
+    if not found.all:
+        return ()
+    recipe, wheels, project = source.recipe, found.wheels, found.project
+    opened = Opened(base.target)
+    losses = settle((*wheels, *project), opened, policy=recipe.python.conflicts, store=store)
     for loss in losses:
         listener.note(f"/{loss.path} is {loss.winner}'s; {loss.loser} has other bytes there")
     # The base's layers, the project's and the top one count as well.
@@ -232,22 +268,9 @@ def _wheel_layers(
     groups = plan(wheels, strategy=recipe.layering.strategy, budget=budget)
     return wheel_layers(
         (*groups, *([Group(wheels=project)] if project else [])),
-        base.target,
+        opened,
         base.tree,
-        bytecode=Bytecode(
-            mode=recipe.python.bytecode,
-            compiler=base.python,
-            start=partial(
-                interpreter,
-                base,
-                store=store,
-                mirrors=options.mirrors,
-                offline=wheel_sources(source, options).offline,
-                debs=_debs(source),
-                now=options.now,
-                listener=listener,
-            ),
-        ),
+        bytecode=bytecode_of(source, base, options=options, store=store, listener=listener),
         lost=lost_by(losses),
         store=store,
         jobs=options.jobs,

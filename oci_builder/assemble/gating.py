@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oci_builder.bases import Base, library_supplier
 from oci_builder.check.finding import Allowance, Gated, summary
-from oci_builder.check.gate import Rules, gate
+from oci_builder.check.gate import Ground, Rules, gate
 from oci_builder.errors import CheckFailed
 from oci_builder.image import Image
 from oci_builder.listener import Listener
@@ -19,7 +19,8 @@ def judge(recipe: ImageRecipe, image: Image, base: Base, *, store: Store, import
     """What is wrong with ``image``, and what of it the recipe allows. Raises DigestMismatch for a damaged layer."""
     allow = tuple(map(_allowance, recipe.checks.allow))
     rules = Rules(allow=allow, max_size=recipe.max_bytes, imports=imports)
-    return gate(image, base.layers, base.target, rules=rules, supplier=library_supplier(base), store=store)
+    ground = Ground(layers=base.layers, tree=base.tree, target=base.target if base.promise else None)
+    return gate(image, ground, rules=rules, supplier=library_supplier(base), store=store)
 
 
 def let_through(gated: Gated, recipe: ImageRecipe, listener: Listener) -> None:
@@ -31,11 +32,17 @@ def let_through(gated: Gated, recipe: ImageRecipe, listener: Listener) -> None:
 
 
 def refusal(gated: Gated, recipe: ImageRecipe) -> CheckFailed:
-    """The errors, each with its hint, as the error that says them."""
-    hints = list(dict.fromkeys(finding.hint for finding in gated.errors if finding.hint))
+    """The errors, each said with the others' hints, as the error that says them."""
+    packages = list(dict.fromkeys(finding.supplier for finding in gated.errors if finding.supplier))
+    hints = [f"add to image.toml: base-packages = [{', '.join(map(_quoted, packages))}]"] if packages else []
+    hints += list(dict.fromkeys(finding.hint for finding in gated.errors if finding.hint))
     allow = "what is right as it is can be allowed in image.toml, with a reason: [checks] allow"
     lines = [finding.message for finding in gated.errors]
     return CheckFailed(f"{recipe.name} would not run as it is", lines, hint="; ".join([*hints, allow]))
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
 
 
 def _allowance(recipe: AllowRecipe) -> Allowance:

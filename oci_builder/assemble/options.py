@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from oci_builder.registry.access import Registries
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -14,7 +16,7 @@ class Options:
     ``offline`` None lets the recipe's ``wheels/`` folder decide. ``locked`` refuses what would change a lock,
     ``frozen`` takes the wheel lock unseen; ``keep_lock`` False lets a build that was asked for something else than the
     recipe leave the recipe's lock alone. ``epoch`` (seconds since 1970) dates the image instead of its base's lock;
-    ``now`` judges signatures, and enters no output.
+    ``now`` judges signatures, and enters no output. ``registries`` is how bases are pulled, None as ``environ`` says.
     """
 
     project: Path
@@ -29,3 +31,4 @@ class Options:
     mirrors: tuple[str, ...] = ()
     layers: tuple[Path, ...] = ()
     epoch: int | None = None
+    registries: Registries | None = None

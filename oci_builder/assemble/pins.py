@@ -71,7 +71,10 @@ def fetch_sources(source: ImageSource, inputs: Inputs, options: Options) -> Whee
 
 @dataclass(frozen=True, kw_only=True)
 class Pinning:
-    """The choice of wheels for one recipe: ``targets`` are those its lock speaks for, and the one built now."""
+    """The choice of wheels for one recipe: ``targets`` are those its lock speaks for, and the one built now.
+
+    ``base`` is the image of a registry that it stands on, with its digest; empty for bases that have their own locks.
+    """
 
     source: ImageSource
     inputs: Inputs
@@ -79,6 +82,7 @@ class Pinning:
     options: Options
     store: Store
     listener: Listener
+    base: str = ""
 
     def choose(self, target: Target) -> Chosen:
         """The wheels for ``target``. Without a lock pip resolves; one that fell behind is brought up to date, in file.
@@ -120,7 +124,7 @@ class Pinning:
             known = _known(old, target) if old is not None and not upgrade else ()
             preferred = [pin for pin in known if pin.name not in upgrade_packages]
             pins[target] = self._resolved(target, preferred=preferred)
-        text = locks.encode(pins, fingerprint=self._fingerprint())
+        text = locks.encode(pins, fingerprint=self._fingerprint(), base=self.base)
         new = locks.parse(text, path=source.lock)
         return LockChange(
             path=source.lock,
@@ -139,7 +143,9 @@ class Pinning:
             return None
         lock = locks.read(source.lock)
         # A lock of another tool says nothing of what it was made from; it is taken as it is.
-        if options.frozen or source.borrowed_lock or lock.fingerprint in ("", self._fingerprint()):
+        if options.frozen or source.borrowed_lock or not lock.fingerprint:
+            return lock
+        if lock.fingerprint == self._fingerprint() and lock.base == self.base:
             return lock
         if options.locked:
             why = "the requirements, the base or the platforms have changed since"

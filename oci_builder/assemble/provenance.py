@@ -21,12 +21,14 @@ def provenance(recipe: ImageRecipe, base: Base, *, lock: Digest | None) -> Mappi
     them depends on the machine or the moment of the build.
     """
     known = {
-        f"{_DEFINED}base.name": recipe.base,
-        # No registry has our base: the lock that says which packages it is made of stands for it.
-        f"{_DEFINED}base.digest": str(base.digest),
+        # A base of a registry by the name it has there; a file's without the folder, which is one machine's affair.
+        f"{_DEFINED}base.name": base.name if base.inherited else recipe.base,
         "dev.ocibuild.version": __version__,
         "dev.ocibuild.layer-format": str(FORMAT),
     }
+    if base.digest is not None:
+        # No registry has a base of layers/: the lock that says which packages it is made of stands for it.
+        known[f"{_DEFINED}base.digest"] = str(base.digest)
     if lock is not None:
         known["dev.ocibuild.lock"] = str(lock)
     if recipe.version:

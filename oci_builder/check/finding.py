@@ -23,7 +23,8 @@ KINDS = (
 class Finding(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """One thing wrong. ``origin`` says whose it is ("numpy 2.4.6", "copy"), ``subject`` what: a library, a path.
 
-    An error would be met by whoever runs the image; a warning only by some.
+    An error would be met by whoever runs the image; a warning only by some. ``supplier`` is the Debian package that
+    brings a missing library.
     """
 
     severity: Severity
@@ -32,6 +33,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, order=True):
     subject: str
     message: str
     hint: str = ""
+    supplier: str = ""
 
     @property
     def package(self) -> str:

@@ -40,28 +40,35 @@ class Rules:
     imports: bool = False
 
 
-def gate(
-    image: Image, base: Sequence[Layer], target: Target, *, rules: Rules, supplier: Supplier, store: Store
-) -> Gated:
-    """What is wrong with ``image``, whose lowest layers are ``base``.
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What an image stands on: the base's layers and their tree. Without a ``target`` there is no Python to check."""
+
+    layers: Sequence[Layer]
+    tree: Tree
+    target: Target | None
+
+
+def gate(image: Image, ground: Ground, *, rules: Rules, supplier: Supplier, store: Store) -> Gated:
+    """What is wrong with ``image``, whose lowest layers are those of ``ground``.
 
     An image with the layers of one that was judged before is not looked at again. Raises DigestMismatch for a
     damaged layer in the store.
     """
-    key = _key(image, base, target, rules)
+    key = _key(image, ground, rules)
     findings = _remembered(key, store)
     if findings is None:
-        findings = tuple(_findings(image, base, target, rules=rules, store=store))
+        findings = tuple(_findings(image, ground, rules, store))
         store.put_record(RECORDS, key, msgspec.json.encode(findings))
     return judged((_with_supplier(finding, supplier) for finding in findings), rules.allow)
 
 
-def _key(image: Image, base: Sequence[Layer], target: Target, rules: Rules) -> str:
+def _key(image: Image, ground: Ground, rules: Rules) -> str:
     decides = {
         "layers": [str(layer.diff_id) for layer in image.layers],
-        "base": len(base),
-        "target": str(target),
-        "purelib": target.promise.purelib,
+        "base": len(ground.layers),
+        "target": str(ground.target),
+        "purelib": ground.target.promise.purelib if ground.target else "",
         "library_path": image.run.env.get("LD_LIBRARY_PATH", ""),
         "max_size": rules.max_size,
         "imports": rules.imports,
@@ -80,31 +87,45 @@ def _remembered(key: str, store: Store) -> tuple[Finding, ...] | None:
         return None
 
 
-def _findings(image: Image, base: Sequence[Layer], target: Target, *, rules: Rules, store: Store) -> Iterator[Finding]:
-    trees = [layer.tree(store) for layer in image.layers]
-    tree = Tree().overlaid(entry for each in trees for entry in each)
+def _findings(image: Image, ground: Ground, rules: Rules, store: Store) -> Iterator[Finding]:
+    upper = [layer.tree(store) for layer in image.layers[len(ground.layers) :]]
+    tree = ground.tree.overlaid(entry for each in upper for entry in each)
     facts = [layer_facts(layer, store) for layer in image.layers]
     distributions = _distributions(facts, tree)
-    modules = Modules(tree, target)
-    ours = _above(trees[len(base) :], tree)
-    yield from Native(
-        tree=tree,
-        files=_files(facts, tree),
-        distributions=distributions,
-        modules=modules,
-        machine=target.platform.machine,
-        scripts=target.promise.scripts.strip("/"),
-        base=frozenset(entry.origin for each in trees[: len(base)] for entry in each),
-        library_path=image.run.env.get("LD_LIBRARY_PATH", ""),
-    ).findings()
-    yield from PythonClosure(distributions, modules, target).findings()
+    if ground.target is not None:
+        modules = Modules(tree, ground.target)
+        files = _files(facts, tree)
+        yield from _native(image, ground, ground.target, tree, files, distributions, modules).findings()
+        yield from PythonClosure(distributions, modules, ground.target).findings()
+        if rules.imports:
+            yield from import_findings(image.layers, modules, store)
+    ours = _above(upper, tree)
     yield from mode_findings(ours)
     yield from secret_findings(ours)
     yield from same_bytes_findings(ours)
     if rules.max_size:
         yield from size_findings(list(tree), distributions, rules.max_size)
-    if rules.imports:
-        yield from import_findings(image.layers, modules, store)
+
+
+def _native(
+    image: Image,
+    ground: Ground,
+    target: Target,
+    tree: Tree,
+    files: Mapping[str, ElfFile],
+    distributions: Sequence[Distribution],
+    modules: Modules,
+) -> Native:
+    return Native(
+        tree=tree,
+        files=files,
+        distributions=distributions,
+        modules=modules,
+        machine=target.platform.machine,
+        scripts=target.promise.scripts.strip("/"),
+        base=frozenset(entry.origin for entry in ground.tree),
+        library_path=image.run.env.get("LD_LIBRARY_PATH", ""),
+    )
 
 
 def _above(trees: Sequence[Tree], tree: Tree) -> list[Entry]:
@@ -126,5 +147,6 @@ def _distributions(facts: Sequence[Facts], tree: Tree) -> list[Distribution]:
 
 
 def _with_supplier(finding: Finding, supplier: Supplier) -> Finding:
-    package = supplier(finding.subject) if finding.kind == "library" and not finding.hint else ""
-    return msgspec.structs.replace(finding, hint=f"add {package} to base-packages") if package else finding
+    return (
+        msgspec.structs.replace(finding, supplier=supplier(finding.subject)) if finding.kind == "library" else finding
+    )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.markers import Marker
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name
 
 from oci_builder.check.contents import ImageContents, LayerContents
 from oci_builder.check.distributions import distributions, markers
@@ -146,14 +146,14 @@ def _hex(text: str) -> str:
 def _compare_wheel(package: Package, pin: _Pin, rows: Mapping[str, str], at_hand: AtHand, report: LockReport) -> None:
     """The RECORD of the image against that of the wheel it is said to come from."""
     found = [(name, path) for name, digest in pin.wheels.items() if (path := at_hand(name, digest)) is not None]
-    archives = [open_wheel(path, name) for name, path in found if parse_wheel_filename(name)]
+    archives = [open_wheel(path, name) for name, path in found]
     if not archives:
         report.unseen.append(f"{package.name} {package.version}")
         return
     root = posixpath.dirname(package.place)
     # A lock has a wheel for each platform; it was one of them.
     differences = [list(_differences(archive, rows, root, package)) for archive in archives]
-    report.findings += min(differences, key=len)
+    report.findings += sorted(differences, key=len)[0]
     report.wheels += 1
 
 

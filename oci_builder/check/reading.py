@@ -26,11 +26,12 @@ from oci_builder.foreign.parts import ImageParts, LayerBlob, open_parts
 from oci_builder.foreign.tarstream import Damaged, Source, TarMember, TarStream
 from oci_builder.foreign.unpacked import GZIP_MAGIC, Hashed, Inflated
 from oci_builder.image import Image
+from oci_builder.layer import DELETIONS, IndexEntry, Layer
 from oci_builder.oci.jsonio import decode
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
 from oci_builder.tree.content import Sources
-from oci_builder.tree.entry import OPAQUE, WHITEOUT, Member
+from oci_builder.tree.entry import OPAQUE, WHITEOUT, Kind
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "hardlink"}
@@ -87,19 +88,10 @@ def contents_of(image: Image, store: Store, *, name: str, references: Sequence[s
     """
     merge, layers = Merge(name), []
     for number, layer in enumerate(image.layers, 1):
-        files = [
-            FileRecord(e.path, e.kind, e.mode, e.uid, e.gid, e.size, e.target, e.sha256, number) for e in layer.entries
-        ]
-        merge.add(files, hidden=(), opaque=())
-        blob = store.path(layer.descriptor.digest)
-        with Sources() as sources:
-            merge.keep(
-                {
-                    entry.path: sources.read(Member(blob, entry.offset, entry.size), what=entry.path)
-                    for entry in layer.entries
-                    if entry.kind == "file" and entry.size <= MAX_KEPT_FILE and is_wanted(entry.path)
-                }
-            )
+        files = [_record(entry, number) for entry in layer.entries if entry.kind not in DELETIONS]
+        hidden = [entry.path for entry in layer.entries if entry.kind == Kind.WHITEOUT.value]
+        merge.add(files, hidden=hidden, opaque=[entry.path for entry in layer.entries if entry.kind == "opaque"])
+        merge.keep(_kept(layer, store))
         layers.append(
             LayerContents(
                 number=number,
@@ -108,6 +100,7 @@ def contents_of(image: Image, store: Store, *, name: str, references: Sequence[s
                 size=layer.descriptor.size,
                 created_by=layer.created_by,
                 files=tuple(files),
+                hidden=tuple(hidden),
             )
         )
     return ImageContents(
@@ -121,6 +114,22 @@ def contents_of(image: Image, store: Store, *, name: str, references: Sequence[s
         kept=merge.kept,
         annotations=image.annotations,
     )
+
+
+def _record(entry: IndexEntry, number: int) -> FileRecord:
+    size = entry.size if entry.kind == Kind.FILE.value else 0
+    fields = (entry.path, entry.kind, entry.mode, entry.uid, entry.gid, size, entry.target, entry.sha256, number)
+    return FileRecord(*fields)
+
+
+def _kept(layer: Layer, store: Store) -> dict[str, bytes]:
+    wanted = [entry for entry in layer.entries if entry.size <= MAX_KEPT_FILE and is_wanted(entry.path)]
+    with Sources() as sources:
+        return {
+            entry.path: sources.read(content, what=entry.path)
+            for entry in wanted
+            if entry.kind not in DELETIONS and (content := layer.content(entry, store)) is not None
+        }
 
 
 def created_by(config: Mapping[str, object]) -> list[str]:

@@ -15,6 +15,8 @@ COMMANDS = (
     "build",
     "lock",
     "download",
+    "push",
+    "pull",
     "check",
     "verify",
     "inspect",

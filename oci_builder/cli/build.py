@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from oci_builder.cli import options
+from oci_builder.cli.messages import misused, say
 
 if TYPE_CHECKING:
     from oci_builder.assemble import Options
@@ -27,10 +29,12 @@ _SUFFIXES = (".tar", ".tar.gz", ".tgz")
 @click.option(
     "-o",
     "--out",
-    metavar="FILE",
-    help="Where to write: .tar, or .tar.gz or .tgz to compress the whole file too; {version} and {arch} are filled in. "
-    "[NAME.tar]",
+    metavar="FILE|DIR/",
+    help="Where to write: .tar, or .tar.gz or .tgz to compress the whole file too; with a slash at its end, the folder "
+    "of an OCI image layout, for all platforms; {version} and {arch} are filled in. [NAME.tar]",
 )
+@options.out_format
+@options.push
 @click.option(
     "--sbom",
     metavar="FILE",
@@ -41,36 +45,81 @@ _SUFFIXES = (".tar", ".tar.gz", ".tgz")
 @options.recipe
 @options.sources
 @options.locking
+@options.registry
 @options.project
 @options.cache
+@options.cache_limit
 @options.jobs
 @options.as_json
 @options.talk
 def command(**flags: Any) -> None:
-    """Build an image and write it to a file.
+    """Build an image and write it to a file, a folder or a registry.
 
     NAME is a folder under build/, or a path to such a folder.
     """
-    from oci_builder.cli.progress import shown
     from oci_builder.cli.settings import make_settings
-    from oci_builder.platforms import Platform
+    from oci_builder.cli.unchanged import find
     from oci_builder.store import Store
 
     settings = make_settings(**flags)
+    store = Store(settings.cache, now=settings.now)
+    nothing = find(store, flags, settings.environ)
+    if nothing is None:
+        _act(settings, store, flags)
+        return
+    if not settings.quiet:
+        for line in (*nothing.notes, f"{nothing.summary}, nothing to do"):
+            say(line)
+    if flags["as_json"]:
+        click.echo(json.dumps({**nothing.document, "seconds": {"total": 0.0}}))
+
+
+def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
+    from oci_builder.cli.delivery import deliver, outputs
+    from oci_builder.cli.progress import shown
+    from oci_builder.cli.registries import base_references, make_registries
+    from oci_builder.cli.unchanged import keep, look
+    from oci_builder.platforms import Platform
+
     source = open_source(settings, **flags)
     platforms = tuple(dict.fromkeys(Platform.parse(text) for text in flags["platforms"]))
-    files = out_files(flags["out"], platforms, source.recipe)
-    bills = bill_files(flags["sbom"], tuple(files), source.recipe)
+    wanted = outputs(source.recipe, platforms, out=flags["out"], out_format=flags["out_format"], pushes=flags["pushes"])
+    bills = bill_files(flags["sbom"], wanted.platforms, source.recipe)
     # The lock is the recipe's: a build of something else reads it and leaves it as it is.
     as_written = not flags["base"] and not flags["requirements"] and set(platforms) <= set(source.recipe.targets)
-    how = make_options(settings, keep_lock=as_written, **flags)
-    store = Store(settings.cache)
+    registries = make_registries(settings, wanted.pushes or base_references(source.recipe.base), **flags)
+    how = make_options(settings, keep_lock=as_written, registries=registries, **flags)
+    looked = look(flags, source, _base_folder(source, how))
     with shown(settings) as listener:
-        results = [
-            _build(source, target, path, how, store, listener, bill=bills.get(target)) for target, path in files.items()
-        ]
+        if wanted.together:
+            results = deliver(source, wanted, registries, how, store, listener, bills=bills)
+        else:
+            results = [
+                _build(source, target, path, how, store, listener, bill=bills.get(target))
+                for target, path in wanted.files.items()
+            ]
     for result in results:
         result.tell(as_json=flags["as_json"], quiet=settings.quiet)
+    if len(results) == 1:
+        # Last of all: what is told of the file is told of it as it is now.
+        keep(store, flags, settings.environ, looked=looked, result=results[0], notes=listener.notes)
+    if flags["cache_max_size"]:
+        from oci_builder.pruning import parse_size, prune
+
+        # Others that build now are let be; whoever ends last prunes.
+        prune(store, now=settings.now, max_size=parse_size(flags["cache_max_size"]))
+
+
+def _base_folder(source: ImageSource, how: Options) -> Path | None:
+    """Where the recipe of the base is; None for an image, whose tag may move."""
+    from oci_builder.catalog import find_layer
+    from oci_builder.errors import NotFound
+
+    try:
+        name = source.recipe.base
+        return find_layer(name, recipe_folder=source.folder, project_dir=how.project, extra=how.layers)
+    except NotFound:
+        return None
 
 
 def open_source(settings: Settings, *, name: str, **flags: Any) -> ImageSource:
@@ -98,7 +147,7 @@ def make_options(settings: Settings, *, keep_lock: bool = True, **flags: Any) ->
 
     for first, second in (("offline", "online"), ("locked", "frozen")):
         if flags.get(first) and flags.get(second):
-            raise _misused(f"--{first} and --{second} exclude each other")
+            raise misused(f"--{first} and --{second} exclude each other")
     offline = True if flags.get("offline") else False if flags.get("online") else None
     return Options(
         find_links=tuple(_from_here(place) for place in flags.get("find_links", ())),
@@ -113,6 +162,7 @@ def make_options(settings: Settings, *, keep_lock: bool = True, **flags: Any) ->
         epoch=settings.epoch,
         now=settings.now,
         environ=settings.environ,
+        registries=flags.get("registries"),
     )
 
 
@@ -124,17 +174,17 @@ def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecip
     """
     pattern = out or f"{recipe.name}{'-{arch}' if len(platforms) > 1 else ''}.tar"
     if not pattern.endswith(_SUFFIXES) or Path(pattern).name in _SUFFIXES:
-        raise _misused(f"--out {pattern}: a file name ends in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}")
+        raise misused(f"--out {pattern}: a file name ends in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}")
     if len(platforms) > 1 and "{arch}" not in pattern:
-        raise _misused(f"--out {pattern}: {len(platforms)} platforms need {{arch}} in the file name")
+        raise misused(f"--out {pattern}: {len(platforms)} platforms need {{arch}} in the file name")
     pattern = pattern.replace("{version}", recipe.release)
     targets = platforms or (recipe.targets if "{arch}" in pattern else recipe.targets[:1])
     files = {target: Path(pattern.replace("{arch}", target.architecture)) for target in targets}
     for path in files.values():
         if not path.parent.is_dir():
-            raise _misused(f"--out {path}: there is no folder {path.parent}")
+            raise misused(f"--out {path}: there is no folder {path.parent}")
         if path.is_dir():
-            raise _misused(f"--out {path}: this is a folder")
+            raise misused(f"--out {path}: this is a folder")
     return files
 
 
@@ -148,18 +198,14 @@ def bill_files(pattern: str | None, platforms: Sequence[Platform], recipe: Image
     if pattern is None:
         return {}
     if len(platforms) > 1 and "{arch}" not in pattern:
-        raise _misused(f"--sbom {pattern}: {len(platforms)} platforms need {{arch}} in the file name")
+        raise misused(f"--sbom {pattern}: {len(platforms)} platforms need {{arch}} in the file name")
     pattern = pattern.replace("{version}", recipe.release)
     files = {target: Path(pattern.replace("{arch}", target.architecture)) for target in platforms}
     for path in files.values():
         format_of(path)
         if not path.parent.is_dir():
-            raise _misused(f"--sbom {path}: there is no folder {path.parent}")
+            raise misused(f"--sbom {path}: there is no folder {path.parent}")
     return files
-
-
-def _misused(why: str) -> click.UsageError:
-    return click.UsageError(why, ctx=click.get_current_context(silent=True))
 
 
 def _build(

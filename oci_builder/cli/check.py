@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @options.recipe
 @options.sources
 @options.locking
+@options.registry
 @options.project
 @options.cache
 @options.jobs
@@ -32,13 +33,16 @@ def command(as_json: bool, **flags: Any) -> None:
     from oci_builder import assemble
     from oci_builder.cli.build import make_options, open_source
     from oci_builder.cli.progress import shown
+    from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.settings import make_settings
     from oci_builder.errors import CheckFailed
     from oci_builder.platforms import Platform
     from oci_builder.store import Store
 
     settings = make_settings(**flags)
-    source, how = open_source(settings, **flags), make_options(settings, keep_lock=False, **flags)
+    source = open_source(settings, **flags)
+    registries = make_registries(settings, base_references(source.recipe.base), **flags)
+    how = make_options(settings, keep_lock=False, registries=registries, **flags)
     platforms = [Platform.parse(text) for text in flags["platforms"]] or list(source.recipe.targets[:1])
     store = Store(settings.cache)
     with shown(settings) as listener:
@@ -62,7 +66,8 @@ def _lines(gated: Gated) -> list[str]:
 
 
 def _line(finding: Finding) -> str:
-    hint = f"; {finding.hint}" if finding.hint else ""
+    supplier = f"Debian's {finding.supplier} brings it" if finding.supplier else ""
+    hint = "".join(f"; {text}" for text in (supplier, finding.hint) if text)
     return f"{finding.severity}: {finding.message}{hint} [{finding.kind}: {finding.subject}]"
 
 

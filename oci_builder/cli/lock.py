@@ -17,6 +17,7 @@ from oci_builder.cli import options
     "--upgrade-package", "upgrade_packages", multiple=True, metavar="PACKAGE", help="Choose this one anew; repeatable."
 )
 @options.sources
+@options.registry
 @options.project
 @options.cache
 @options.jobs
@@ -32,12 +33,15 @@ def command(check: bool, upgrade: bool, upgrade_packages: tuple[str, ...], **fla
     from oci_builder.cli.build import make_options, open_source
     from oci_builder.cli.messages import say
     from oci_builder.cli.progress import shown
+    from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.settings import make_settings
     from oci_builder.errors import CheckFailed
     from oci_builder.store import Store
 
     settings = make_settings(**flags)
-    source, how = open_source(settings, **flags), make_options(settings, **flags)
+    source = open_source(settings, **flags)
+    registries = make_registries(settings, base_references(source.recipe.base), **flags)
+    how = make_options(settings, registries=registries, **flags)
     with shown(settings) as listener:
         change = lock(
             source,

@@ -19,6 +19,11 @@ def error_text(error: OcibuildError, *, traceback: bool = False) -> str:
     return _trace(error, wanted=traceback) + _with_hint(f"ocibuild: {error}", error.hint)
 
 
+def misused(why: str) -> click.UsageError:
+    """The error of flags that cannot be together, or mean nothing here."""
+    return click.UsageError(why, ctx=click.get_current_context(silent=True))
+
+
 def usage_text(error: click.ClickException) -> str:
     """Words on the command line that do not fit, and where to read which do."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):

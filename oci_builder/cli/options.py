@@ -158,4 +158,42 @@ cache = click.option(
     metavar="DIR",
     help="Where finished work is kept. [OCIBUILD_CACHE_DIR, else the user's cache folder]",
 )
+cache_limit = click.option(
+    "--cache-max-size",
+    envvar="OCIBUILD_CACHE_MAX_SIZE",
+    metavar="SIZE",
+    help="Keep no more than so much (20GB) there; what was used least recently goes. [OCIBUILD_CACHE_MAX_SIZE]",
+)
 jobs = click.option("-j", "--jobs", type=click.IntRange(1, 256), help="Processes at once. [one per CPU]")
+
+registry = together(
+    click.option("--insecure", is_flag=True, help="Allow plain http and unknown certificates of registries."),
+    click.option(
+        "--ca-file",
+        type=FILE,
+        envvar="OCIBUILD_CA_FILE",
+        metavar="FILE",
+        help="Trust the certificates in this PEM file as well. [OCIBUILD_CA_FILE]",
+    ),
+    click.option(
+        "--creds-stdin",
+        is_flag=True,
+        help="Read USER:PASSWORD from a line of stdin. [OCIBUILD_REGISTRY_USER and OCIBUILD_REGISTRY_PASSWORD, else "
+        "what docker login or podman login left]",
+    ),
+)
+
+out_format = click.option(
+    "--format",
+    "out_format",
+    type=click.Choice(["tar", "oci-dir"]),
+    help="What to write. [oci-dir where --out ends in a slash, else tar]",
+)
+
+push = click.option(
+    "--push",
+    "pushes",
+    multiple=True,
+    metavar="REFERENCE",
+    help="Push the image there; repeatable. Without --out no file is written. Several platforms become one index.",
+)

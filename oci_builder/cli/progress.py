@@ -22,6 +22,7 @@ class Timed:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
+        self.notes: list[str] = []
         self._seconds: dict[str, float] = {}
         self._began = time.monotonic()
 
@@ -41,7 +42,8 @@ class Timed:
         """Nothing is shown."""
 
     def note(self, line: str) -> None:
-        """One line to stderr."""
+        """One line to stderr; it is remembered."""
+        self.notes.append(line)
         if not self._quiet:
             say(line)
 

@@ -12,49 +12,61 @@ import click
 
 from oci_builder.cli.messages import say
 from oci_builder.cli.progress import human_bytes
+from oci_builder.cli.registries import as_document, told
 
 if TYPE_CHECKING:
     from oci_builder.image import Image
     from oci_builder.layer import Layer
     from oci_builder.reference import Reference
+    from oci_builder.registry.pushing import Pushed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One image in one file of ``size`` bytes; ``seconds`` by stage, and in ``total``."""
+    """One image, and where it went: a file of ``size`` bytes, or a folder that ``size`` bytes were new to.
+
+    ``pushed`` are the names it was pushed to; ``seconds`` are by stage, and in ``total``.
+    """
 
     image: Image
-    path: Path
+    path: Path | None
     size: int
     references: Sequence[Reference]
     seconds: Mapping[str, float]
+    pushed: Sequence[Pushed] = ()
 
     def tell(self, *, as_json: bool, quiet: bool) -> None:
         """JSON, if asked for, to stdout; the summary, unless ``quiet``, to stderr."""
         if not quiet:
             say(self.summary())
+            for each in self.pushed:
+                say(told(each))
         if as_json:
             click.echo(json.dumps(self.document()))
 
     def summary(self) -> str:
         """One line: file, size, image ID, tags, layers, seconds."""
+        return f"{self.brief}, {self.seconds['total']:.1f} s"
+
+    @property
+    def brief(self) -> str:
+        """The summary without seconds."""
         tags = ", ".join(reference.familiar for reference in self.references)
         count = len(self.image.layers)
-        return (
-            f"{self.path}: {human_bytes(self.size)}, image {self.image.id.hex[:12]}, {tags}, "
-            f"{count} layer{'' if count == 1 else 's'}, {self.seconds['total']:.1f} s"
-        )
+        place = f"{self.path}: {human_bytes(self.size)}, " if self.path else f"{self.image.platform}: "
+        return f"{place}image {self.image.id.hex[:12]}, {tags}, {count} layer{'' if count == 1 else 's'}"
 
     def document(self) -> dict[str, Any]:
         """The same and more; sizes are bytes, ``digest`` is the manifest's."""
         return {
-            "file": str(self.path),
+            "file": str(self.path) if self.path else None,
             "size": self.size,
             "id": str(self.image.id),
             "digest": str(self.image.digest),
             "platform": str(self.image.platform),
             "tags": [reference.familiar for reference in self.references],
             "layers": [_layer(layer) for layer in self.image.layers],
+            "pushed": [as_document(each) for each in self.pushed],
             "seconds": dict(self.seconds),
         }
 

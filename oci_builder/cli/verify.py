@@ -36,7 +36,7 @@ def command(file: Path, name: str | None, lock: Path | None, rebuild: bool, **fl
     """Check that a file holds the image it says.
 
     Every digest, size and reference in FILE is checked; the exit code is 3 when one does not hold. With --lock every
-    file has to belong to a wheel of that lock, to the base or to ocibuild, with none missing or changed. With --rebuild the
+    file has to belong to a wheel of that lock, to the base or to ocibuild, none missing or changed. With --rebuild the
     image is built once more, no layer taken from the cache, for FILE's platform, names and date, and the first
     difference is named. NAME is by default what FILE's image is called; the options of the build are those of `ocibuild
     build` and have to be repeated.

@@ -30,11 +30,15 @@ _HEADER = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """What a .deb holds: its control file, its list of MD5 sums (empty if it has none) and its entries."""
+    """What a .deb holds: its control file, its list of MD5 sums (empty if it has none) and its entries.
+
+    ``scripts`` names the maintainer scripts that an installation would run.
+    """
 
     control: bytes
     md5sums: bytes
     entries: tuple[Entry, ...]
+    scripts: tuple[str, ...] = ()
 
 
 def read_deb(file: Path, spool: Path, *, origin: str) -> Package:
@@ -56,7 +60,12 @@ def read_deb(file: Path, spool: Path, *, origin: str) -> Package:
         raise PackageError(origin, f"not a readable .deb: {error}") from error
     if "control" not in scripts:
         raise PackageError(origin, "not a readable .deb: no control file in it")
-    return Package(control=scripts["control"], md5sums=scripts.get("md5sums", b""), entries=entries)
+    return Package(
+        control=scripts["control"],
+        md5sums=scripts.get("md5sums", b""),
+        entries=entries,
+        scripts=tuple(name for name in ("preinst", "config", "postinst") if name in scripts),
+    )
 
 
 @dataclass(frozen=True, slots=True)

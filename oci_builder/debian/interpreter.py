@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,15 @@ from oci_builder.bytecode import Compiler, pyc_path
 from oci_builder.errors import PackageError
 from oci_builder.store import explained
 from oci_builder.tree.content import Sources
+from oci_builder.tree.elf import parse
 from oci_builder.tree.entry import Entry, EntryPath, FileSlice, Kind, entry_path
 from oci_builder.tree.tree import Tree
 
 _LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
 ORIGIN = "ocibuild"
+
+_STARTS_WITH = ("abc", "codecs", "genericpath", "io", "os", "posixpath", "stat", "warnings", "_collections_abc")
+"""What an isolated Python without site imports, and the program it runs; most of it is frozen from 3.11 on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +33,7 @@ class Interpreter:
 
 
 def spool(tree: Tree, folder: Path, *, minor: str, machine: str, sources: Sources) -> Interpreter:
-    """Write Python, its standard library and all libraries below ``folder``, and say how to start it.
+    """Write Python and what it needs to compile below ``folder``, and say how to start it.
 
     The loader is named by its real path: the image's ``/lib64`` is an absolute link, which here leads to the host's.
     Raises PackageError when the tree has no such Python, FileProblem when the folder cannot be written.
@@ -39,11 +43,9 @@ def spool(tree: Tree, folder: Path, *, minor: str, machine: str, sources: Source
     for path in (python, loader):
         if path not in tree:
             raise PackageError(f"python{minor}", f"no /{path} in the base, so nothing can be run")
-    # Every library rather than the needed ones: copying a few more is quicker than reading who needs which.
-    modules = f"usr/lib/python{minor}/"
-    _write(
-        (e for e in tree if e.path == python or e.path.startswith(modules) or _is_in(e.path, library)), folder, sources
-    )
+    with explained(folder):
+        for path in [*_libraries(tree, python, library, sources), *_modules_to_run(tree, minor), python, loader]:
+            _write(tree, path, folder, sources)
     argv = (
         *(str(folder / loader), "--inhibit-cache", "--library-path", str(folder / library)),
         *(str(folder / python), "-I", "-S"),
@@ -51,25 +53,47 @@ def spool(tree: Tree, folder: Path, *, minor: str, machine: str, sources: Source
     return Interpreter(argv=argv, env={"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"})
 
 
-def _is_in(path: str, folder: str) -> bool:
-    return path.startswith(f"{folder}/") and "/" not in path[len(folder) + 1 :]
+def _libraries(tree: Tree, program: str, library: str, sources: Sources) -> list[str]:
+    """The names by which the loader asks for what ``program`` needs, and for what that needs."""
+    found: list[str] = []
+    todo = [program]
+    while todo:
+        entry = tree.get(tree.resolve(todo.pop()))
+        if entry is None or entry.content is None:
+            continue
+        parsed = parse(sources.read(entry.content, what=entry.path), what=f"/{entry.path}")
+        names = [f"{library}/{name}" for name in parsed.needed] if parsed is not None else []
+        new = [name for name in names if name not in found]
+        found += new
+        todo += new
+    return [path for path in found if path in tree]
 
 
-def _write(entries: Iterable[Entry], folder: Path, sources: Sources) -> None:
-    with explained(folder):
-        for entry in entries:
-            path = folder / entry.path
-            if entry.kind is Kind.DIRECTORY:
-                path.mkdir(parents=True, exist_ok=True)
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if entry.kind is Kind.SYMLINK and not entry.target.startswith("/"):
-                path.symlink_to(entry.target)
-            elif entry.kind is Kind.FILE and entry.content is not None:
-                with path.open("wb") as sink:
-                    for chunk in sources.chunks(entry.content, what=entry.path):
-                        sink.write(chunk)
-                path.chmod(0o755 if entry.mode & 0o111 else 0o644)
+def _modules_to_run(tree: Tree, minor: str) -> list[EntryPath]:
+    """The part of the standard library that a Python which only compiles may ask for.
+
+    ``os`` is how it finds its library; sources may be written in any encoding.
+    """
+    folder = f"usr/lib/python{minor}"
+    cached = f"{folder}/__pycache__"
+    wanted = (
+        *(f"{folder}/{name}" for name in ("encodings/", "lib-dynload/_codecs_", "lib-dynload/_multibytecodec")),
+        *(f"{place}/{name}." for place in (folder, cached) for name in _STARTS_WITH),
+    )
+    return [path for path, entry in tree.paths.items() if path.startswith(wanted) and entry.kind is not Kind.DIRECTORY]
+
+
+def _write(tree: Tree, name: str, folder: Path, sources: Sources) -> None:
+    """Write the file that ``name`` leads to, under ``name``."""
+    entry = tree.get(tree.resolve(name))
+    if entry is None or entry.content is None:
+        return
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as sink:
+        for chunk in sources.chunks(entry.content, what=entry.path):
+            sink.write(chunk)
+    path.chmod(0o755 if entry.mode & 0o111 else 0o644)
 
 
 def bytecode(tree: Tree, compiler: Compiler, spooled: Path, *, minor: str, sources: Sources) -> list[Entry]:

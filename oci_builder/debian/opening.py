@@ -121,7 +121,7 @@ class Opening:
         with contextlib.suppress(StaleLock):
             # One that cannot be read, or is not there, is what this is for.
             old = read_lock(lock_path(self.folder, self.platform))
-        with self._sources(recipe) as sources:
+        with self.sources(recipe) as sources:
             return self._resolve(recipe, sources, after=old)
 
     def _key(self, recipe: LayerRecipe, lock: RootfsLock, compiler: str) -> LayerKey:
@@ -154,7 +154,7 @@ class Opening:
 
     def _fetched(self, recipe: LayerRecipe, shipped: RootfsLock, lock: RootfsLock) -> RootfsLock:
         """``lock``, or what replaces it, once all its packages are in the store."""
-        with self._sources(recipe) as sources:
+        with self.sources(recipe) as sources:
             try:
                 fetch_packages(lock.packages, sources, store=self.store, listener=self.listener)
                 return lock
@@ -208,7 +208,8 @@ class Opening:
         )
 
     @contextlib.contextmanager
-    def _sources(self, recipe: LayerRecipe) -> Iterator[list[ArchiveSource]]:
+    def sources(self, recipe: LayerRecipe) -> Iterator[list[ArchiveSource]]:
+        """Where this base's packages may come from, in the order in which they are asked."""
         found: list[ArchiveSource] = [DebFolder(self.supply.debs)] if self.supply.debs is not None else []
         if self.supply.offline:
             yield found

@@ -105,6 +105,11 @@ def load_layer(folder: Path) -> LayerRecipe:
     return load_toml(folder / FILE, LayerRecipe)
 
 
+def is_layer(place: Path) -> bool:
+    """Whether a layer recipe is at ``place``."""
+    return (place / FILE).is_file()
+
+
 def key_files(folder: Path) -> list[Path]:
     """The public keys a base trusts its archives by, in order."""
     return sorted(path for path in (folder / "keys").glob("*") if path.suffix in (".asc", ".gpg", ".pgp"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +21,15 @@ from oci_builder.platforms import Platform
 from oci_builder.store import Store
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import MTIME, Entry, EntryPath, Kind, directory, entry_path, file, symlink
-from oci_builder.tree.tree import Tree, parents
+from oci_builder.tree.placing import place
+from oci_builder.tree.tree import Tree, parents, same_place
 
 FORMAT = 1
 """Raised when the same packages and recipe give another root filesystem than before."""
 
 _MERGED = re.compile(r"(bin|sbin|lib|lib32|lib64|libx32)(?=/|\Z)")
+
+KnownScripts = Mapping[str, Sequence[str]]
 
 Compilers = Callable[[Tree, Sources], AbstractContextManager[Compiler | None]]
 """Given the tree so far, opens what compiles its standard library, or None where nothing can."""
@@ -51,6 +54,43 @@ def entries(
     libraries.check()
     _check_links(tree)
     return list(tree)
+
+
+def added(
+    recipe: LayerRecipe, pins: Sequence[Pin], below: Tree, *, store: Store, spool: Path, known_scripts: KnownScripts
+) -> Tree:
+    """What more packages put over ``below``, a base of ``recipe``, from the verified files in ``store``.
+
+    ``known_scripts`` are the packages whose maintainer scripts do nothing as long as no path fits their globs; those
+    of any other package are refused. Raises PackageError, UnsafePath, PathConflict.
+    """
+    merged, said, scripted = _Merger(), list[Entry](), list[Pin]()
+    for pin in sorted(pins, key=lambda pin: pin.name):
+        package = read_deb(store.path(pin.digest), spool / pin.name, origin=str(pin))
+        merged.add(package.entries, pin)
+        said += status(pin.name, package)
+        if package.scripts:
+            scripted.append(pin)
+            _check_scripts(pin, package.scripts[-1], known_scripts)
+    tree = _with(_thinned(Tree(merged.entries()), recipe), said)
+    for pin in scripted:
+        _check_idle(pin, known_scripts[pin.name], (*tree.paths, *below.paths))
+    fresh = [entry for entry in tree if (present := below.get(entry.path)) is None or not same_place(present, entry)]
+    return place(fresh, below)
+
+
+def _check_scripts(pin: Pin, script: str, known: KnownScripts) -> None:
+    if pin.name not in known:
+        why = f"its {script} script would have to run, and ocibuild runs none and does not know what this one does"
+        raise PackageError(str(pin), why, hint="use a base image that has it")
+
+
+def _check_idle(pin: Pin, globs: Sequence[str], paths: Iterable[str]) -> None:
+    busy = _globs(globs)
+    for path in paths:
+        if busy.match(path):
+            why = f"its maintainer script would do something about /{path}, and ocibuild runs none"
+            raise PackageError(str(pin), why, hint="use a base image that has it")
 
 
 def _configured(recipe: LayerRecipe, lock: RootfsLock, store: Store, spool: Path, sources: Sources) -> Tree:

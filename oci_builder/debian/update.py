@@ -95,8 +95,8 @@ def _locked(recipe: LayerRecipe, architecture: str, indexes: Sequence[Index]) ->
     lock = RootfsLock(
         schema=SCHEMA,
         architecture=architecture,
-        suites=tuple(_suite_pin(release) for release, _ in indexes),
-        packages=tuple(_pin(fields, suite) for _, (fields, suite) in sorted(chosen.items())),
+        suites=tuple(suite_pin(release) for release, _ in indexes),
+        packages=tuple(pin_of(fields, suite) for _, (fields, suite) in sorted(chosen.items())),
     )
     check_promise(recipe, lock)
     return lock
@@ -152,7 +152,8 @@ def _met(
     return any(not wanted.relation or (v and satisfies(v, wanted.relation, wanted.version)) for v in versions)
 
 
-def _suite_pin(release: Release) -> SuitePin:
+def suite_pin(release: Release) -> SuitePin:
+    """A verified index as a lock has it."""
     return SuitePin(
         archive=release.suite.archive,
         suite=release.suite.name,
@@ -162,7 +163,8 @@ def _suite_pin(release: Release) -> SuitePin:
     )
 
 
-def _pin(fields: Stanza, suite: Suite) -> Pin:
+def pin_of(fields: Stanza, suite: Suite) -> Pin:
+    """A package of an index as a lock has it. Raises PackageError for an entry that does not read."""
     try:
         return Pin(
             name=fields["package"],

@@ -6,8 +6,11 @@ two differ, so both are derived from one image here. Plain USTAR, no links, ever
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import tarfile
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -29,6 +32,9 @@ from oci_builder.tree.tarwrite import BLOCK, END, padding
 
 _MAX_ENTRY = 8**11 - 1
 """Bytes; the largest size that fits a USTAR header."""
+
+_AHEAD = 8
+"""Chunks that wait to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +61,11 @@ def write_file(
     with atomic(path) as file:
         sink = _GzipSink(file) if packed else file
         done, total = 0, size_of(parts)
-        for data in _chunks(parts, store):
-            sink.write(data)
-            done += len(data)
-            listener.advance(path.name, done, total)
+        with contextlib.closing(_ahead(_chunks(parts, store))) as chunks:
+            for data in chunks:
+                sink.write(data)
+                done += len(data)
+                listener.advance(path.name, done, total)
         if isinstance(sink, _GzipSink):
             sink.close()
         return file.tell()
@@ -134,6 +141,36 @@ def _chunks(parts: Sequence[Part], store: Blobs) -> Iterator[bytes]:
         if part.size % BLOCK:
             yield padding(part.size)
     yield END
+
+
+def _ahead(chunks: Iterator[bytes]) -> Generator[bytes, None, None]:
+    """The same, read and verified in a thread of its own while the caller writes what came before."""
+    ready: queue.Queue[bytes | BaseException | None] = queue.Queue(_AHEAD)
+    left = threading.Event()
+
+    def read() -> None:
+        try:
+            for data in chunks:
+                ready.put(data)
+                if left.is_set():
+                    return
+            ready.put(None)
+        except BaseException as error:  # the caller's to raise
+            ready.put(error)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        left.set()
+        while reader.is_alive():
+            # A reader that waits for room finds some, and then that nobody wants more.
+            with contextlib.suppress(queue.Empty):
+                ready.get(timeout=0.01)
 
 
 def _header(part: Part) -> bytes:

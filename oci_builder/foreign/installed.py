@@ -17,7 +17,6 @@ from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.store import Store
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import Entry, EntryPath, Kind
-from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree, parents
 
 _DIST_INFO = re.compile(r"(?P<name>[^/]+?)-(?P<version>[^-/]+)\.dist-info\Z")
@@ -61,15 +60,16 @@ def removal(tree: Tree, gone: Mapping[str, Installation], *, prefix: str, store:
     if not gone:
         return None
     with Sources() as sources:
-        files = {path for one in gone.values() for path in _files(tree, one, prefix.strip("/"), sources)}
+        held = _by_folder(tree)
+        files = {path for one in gone.values() for path in _files(tree, one, prefix.strip("/"), held, sources)}
     if not files:
         return None
-    deleted = _topmost(tree, files)
+    deleted = _topmost(files, held)
     labels = tuple(one.label for _, one in sorted(gone.items()))
     marks = [_whiteout(path) for path in deleted]
     layer_tree = Tree([*marks, *_above(tree, deleted)])
     key = LayerKey.of(
-        kind="removal", entries=[[e.path, e.kind.value, e.mode, e.uid, e.gid, e.mtime] for e in layer_tree]
+        kind="removal", of=labels, entries=[[e.path, e.kind.value, e.mode, e.uid, e.gid, e.mtime] for e in layer_tree]
     )
     layer = find(key, store)
     if layer is None:
@@ -87,7 +87,16 @@ def _above(tree: Tree, paths: list[EntryPath]) -> Iterator[Entry]:
     yield from (entry for folder in folders if (entry := tree.get(folder)) is not None)
 
 
-def _files(tree: Tree, one: Installation, prefix: str, sources: Sources) -> Iterator[EntryPath]:
+def _by_folder(tree: Tree) -> dict[str, list[EntryPath]]:
+    held: dict[str, list[EntryPath]] = {}
+    for path in tree.paths:
+        held.setdefault(path.rpartition("/")[0], []).append(path)
+    return held
+
+
+def _files(
+    tree: Tree, one: Installation, prefix: str, held: Mapping[str, list[EntryPath]], sources: Sources
+) -> Iterator[EntryPath]:
     """What the RECORD of a distribution names and the tree has, with the bytecode of its modules."""
     data = read_file(tree, sources, f"{one.folder}/RECORD", limit=MAX_RECORD)
     if data is None:
@@ -97,12 +106,12 @@ def _files(tree: Tree, one: Installation, prefix: str, sources: Sources) -> Iter
         path = posixpath.normpath(posixpath.join("/", site, row[0])).strip("/") if row else ""
         if not path.startswith(f"{prefix}/") or "\0" in path:
             continue
-        yield from _with_bytecode(tree, tree.place(path))
+        yield from _with_bytecode(tree, tree.place(path), held)
     # pip deletes the folder with whatever others wrote into it.
     yield from (path for path in tree.paths if path.startswith(f"{one.folder}/"))
 
 
-def _with_bytecode(tree: Tree, path: EntryPath) -> Iterator[EntryPath]:
+def _with_bytecode(tree: Tree, path: EntryPath, held: Mapping[str, list[EntryPath]]) -> Iterator[EntryPath]:
     entry = tree.get(path)
     if entry is None or entry.kind is Kind.DIRECTORY:
         return
@@ -110,19 +119,12 @@ def _with_bytecode(tree: Tree, path: EntryPath) -> Iterator[EntryPath]:
     if path.endswith(".py"):
         folder, _, name = path.rpartition("/")
         start = f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-"
-        yield from (other for other in _pycache(tree, f"{folder}/__pycache__") if other.startswith(start))
+        yield from (other for other in held.get(f"{folder}/__pycache__", ()) if other.startswith(start))
 
 
-def _pycache(tree: Tree, folder: str) -> Iterator[EntryPath]:
-    if folder in tree:
-        yield from (path for path in tree.paths if path.rpartition("/")[0] == folder)
-
-
-def _topmost(tree: Tree, files: set[EntryPath]) -> list[EntryPath]:
+def _topmost(files: set[EntryPath], held: Mapping[str, list[EntryPath]]) -> list[EntryPath]:
     """``files``, and in place of those that were all a folder held, the folder."""
-    left: dict[str, int] = {}
-    for path in tree.paths:
-        left[path.rpartition("/")[0]] = left.get(path.rpartition("/")[0], 0) + 1
+    left = {folder: len(paths) for folder, paths in held.items()}
     gone: set[EntryPath] = set()
     todo = list(files)
     while todo:

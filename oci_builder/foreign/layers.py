@@ -68,11 +68,6 @@ class Named:
         return f"{self.image}: layer {self.number}"
 
 
-def is_open(diff_id: Digest, store: Store) -> bool:
-    """Whether a layer has been read before, and all that reading it gave is still there."""
-    return _known(diff_id, store) is not None
-
-
 def open_layer(blob: LayerBlob, named: Named, store: Store) -> Layer:
     """The layer in ``blob``, which is in the store afterwards, packed and plain.
 
@@ -82,22 +77,16 @@ def open_layer(blob: LayerBlob, named: Named, store: Store) -> Layer:
     descriptor = _descriptor(blob, named, store) if index is not None else None
     if index is None or descriptor is None:
         index, descriptor = _read(blob, named, store)
-    return Layer(
-        descriptor=descriptor,
-        diff_id=named.diff_id,
-        created_by=named.created_by,
-        holds=(),
-        unpacked=index.size,
-        entries=index.entries,
-        foreign=True,
-    )
+    return _layer(index, descriptor, named)
 
 
 def remembered(descriptor: Descriptor, named: Named, store: Store) -> Layer | None:
     """A layer that was read before, without its packed bytes being asked for; None where it was not."""
     index = _known(named.diff_id, store)
-    if index is None:
-        return None
+    return None if index is None else _layer(index, descriptor, named)
+
+
+def _layer(index: _Index, descriptor: Descriptor, named: Named) -> Layer:
     return Layer(
         descriptor=descriptor,
         diff_id=named.diff_id,

@@ -153,7 +153,7 @@ def _version(tree: Tree, sources: Sources, minor: str, *, home: str, real: Entry
             return str(found.pop().decode())
     said = _said(tree, sources, base, minor)
     for text, pattern in said:
-        match = re.search(pattern.replace("VERSION", f"({number})"), text, re.MULTILINE)
+        match = re.search(pattern.replace("@", f"({number})"), text, re.MULTILINE)
         if match:
             return match[1]
     return None
@@ -168,10 +168,10 @@ def _said(tree: Tree, sources: Sources, base: str, minor: str) -> Iterator[tuple
     """Texts that tell the version, each with the pattern to look for."""
     dotted = re.escape(minor)
     places = {
-        f"{base}/include/python{minor}/patchlevel.h": r'^#define PY_VERSION\s+"VERSION\+?"',
-        "var/lib/dpkg/status": rf"^Package: (?:lib)?python{dotted}(?:-minimal)?\n(?:.+\n)*?Version: VERSION[-+~]",
-        f"var/lib/dpkg/status.d/python{minor}-minimal": r"^Version: VERSION[-+~]",
-        "lib/apk/db/installed": r"^P:python3\nV:VERSION-",
+        f"{base}/include/python{minor}/patchlevel.h": r'^#define PY_VERSION\s+"@\+?"',
+        "var/lib/dpkg/status": rf"^Package: (?:lib)?python{dotted}(?:-minimal)?\n(?:.+\n)*?Version: @[-+~]",
+        f"var/lib/dpkg/status.d/python{minor}-minimal": r"^Version: @[-+~]",
+        "lib/apk/db/installed": r"^P:python3\nV:@-",
     }
     for path, pattern in places.items():
         data = read_file(tree, sources, path.strip("/"))

@@ -249,6 +249,16 @@ def manifest_of(config: Descriptor, layers: Sequence[Descriptor]) -> bytes:
     return encode({"schemaVersion": 2, "mediaType": MANIFEST, **parts})
 
 
+def platform_of(config: bytes, *, what: str) -> Platform:
+    """The platform that a configuration says. Raises UnsupportedImage where ocibuild knows none like it."""
+    document = decode(config, what=what)
+    names = [str(document[key]) for key in ("os", "architecture", "variant") if document.get(key)]
+    try:
+        return Platform.parse("/".join(names))
+    except InvalidValue as error:
+        raise UnsupportedImage(what, f"an image for {'/'.join(names) or 'nothing named'}") from error
+
+
 def platform_json(platform: Platform) -> JSON:
     """The platform object of an index (image-index.md)."""
     fields = {"architecture": platform.architecture, "os": platform.os, "variant": platform.variant}

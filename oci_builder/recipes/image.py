@@ -14,6 +14,7 @@ from oci_builder.platforms import Platform
 from oci_builder.recipes.values import (
     Absolute,
     Account,
+    DebianPackage,
     Duration,
     EnvName,
     Id,
@@ -39,6 +40,9 @@ VERBS = frozenset(
     report run sbom schema show test update verify version why""".split()  # noqa: SIM905
 )
 """First words the command line has a use for, now or one day: no image may be named like one."""
+
+DEFAULT_CMD = ("python3",)
+"""What an image runs when neither its recipe nor its base says anything."""
 
 T = TypeVar("T")
 REQUIREMENTS_DEFAULT = ("requirements.txt",)
@@ -143,8 +147,8 @@ class ConfigRecipe(Table, frozen=True, kw_only=True):
     workdir: Absolute | None = None
     entrypoint: Annotated[tuple[str, ...], Meta(description="a list of words, the first being the program")] = ()
     cmd: Annotated[
-        tuple[str, ...], Meta(description="a list of words: the program, or what follows the entrypoint")
-    ] = ("python3",)
+        tuple[str, ...] | None, Meta(description="a list of words: the program, or what follows the entrypoint")
+    ] = None
     labels: Annotated[dict[LabelName, str], Meta(description="a table of labels")] = {}
     exposed_ports: Annotated[tuple[Port, ...], Meta(description='a list of ports such as 8080 or "53/udp"')] = ()
     volumes: Annotated[tuple[Absolute, ...], Meta(description="a list of absolute paths of the image")] = ()
@@ -155,7 +159,7 @@ class ConfigRecipe(Table, frozen=True, kw_only=True):
         for key, table in (("env", self.env), ("labels", self.labels)):
             for name, value in table.items():
                 without_nul(f"{key}.{name}", value)
-        for key, words in (("entrypoint", self.entrypoint), ("cmd", self.cmd)):
+        for key, words in (("entrypoint", self.entrypoint), ("cmd", self.cmd or ())):
             for number, word in enumerate(words):
                 without_nul(f"{key}[{number}]", word)
         ports = {normal_port(f"exposed-ports[{number}]", port) for number, port in enumerate(self.exposed_ports)}
@@ -229,7 +233,12 @@ class ImageRecipe(Table, frozen=True, kw_only=True):
     name: Name = ""
     version: Version | None = None
     tags: Annotated[tuple[Text, ...], Meta(description='a list of image references such as "mypy:1.4.2"')] = ()
-    base: Annotated[Text, Meta(description="the name of a base layer, or a path to one")] = "python-3.11"
+    base: Annotated[
+        Text, Meta(description="a base layer, an image of a registry, an image file or folder, or scratch")
+    ] = "python-3.11"
+    base_packages: Annotated[
+        tuple[DebianPackage, ...], Meta(description='a list of Debian packages, such as "libgl1"')
+    ] = ()
     platforms: Annotated[tuple[Text, ...], Meta(description='a list of "linux/amd64", "linux/arm64" or both')] = (
         "linux/amd64",
     )
@@ -280,7 +289,7 @@ class ImageRecipe(Table, frozen=True, kw_only=True):
             user=f"{self.user.uid}:{self.user.gid}",
             env=config.env,
             entrypoint=config.entrypoint,
-            cmd=config.cmd,
+            cmd=DEFAULT_CMD if config.cmd is None else config.cmd,
             workdir=config.workdir or self.user.home,
             labels=config.labels,
             exposed_ports=tuple(str(port) for port in config.exposed_ports),

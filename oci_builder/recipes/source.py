@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from oci_builder.errors import BadKey, InvalidValue, NotFound, RecipeError
+from oci_builder.platforms import Platform
 from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, ImageRecipe, PythonRecipe, UserRecipe
 from oci_builder.tomlfile import convert, load_toml, misplaced
 
@@ -46,6 +47,11 @@ class ImageSource:
         return None if self.recipe.python.project is None else self.folder / self.recipe.python.project
 
     @property
+    def has_python(self) -> bool:
+        """Whether anything is to be installed for a Python."""
+        return bool(self._named) or self.project is not None
+
+    @property
     def borrowed_lock(self) -> Path | None:
         """The lock that the recipe names in place of requirements: taken as it is, and never written."""
         return next(filter(is_lock, self._named), None)
@@ -68,6 +74,10 @@ class ImageSource:
     def debs(self) -> Path:
         """Where packages for an offline build of the base are, or would be."""
         return self.folder / DEBS
+
+    def base_lock(self, platform: Platform) -> Path:
+        """Where the lock of the packages over the base is, or would be."""
+        return self.folder / f"base.lock.{platform.architecture}.json"
 
 
 def load_image(folder: Path) -> ImageSource:

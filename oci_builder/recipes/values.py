@@ -51,6 +51,9 @@ Duration = Annotated[
     ),
 ]
 Mode = Annotated[str, Meta(pattern=r"^0?[0-7]{3,4}$", description='an octal mode in quotes, such as "0644"')]
+DebianPackage = Annotated[
+    str, Meta(pattern=r"^[a-z0-9][a-z0-9+.-]+$", description='the name of a Debian package, such as "libgl1"')
+]
 Size = Annotated[
     str,
     Meta(pattern=r"^[0-9]+(\.[0-9]+)? ?([kMG]i?B|B)$", description='a size such as "500MB" or "1.5GiB"'),

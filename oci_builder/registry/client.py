@@ -68,7 +68,8 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
         super().__init__(hostname=host, insecure=scheme == "http", tls_verify=not access.insecure)
         self.access = access
         self.origin = f"{scheme}://{host}"
-        self.session.mount("https://", Trusting(access))
+        if scheme == "https":
+            self.session.mount("https://", Trusting(access))
         # Without this requests would put a .netrc's password over our token.
         self.session.auth = _as_it_is
         self._tokens = Tokens(registry, scheme, access, self._exchanged)

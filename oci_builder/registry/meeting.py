@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from oci_builder.errors import RegistryError
 from oci_builder.registry.access import Access, Deadline
@@ -17,22 +18,24 @@ def meet(registry: str, access: Access) -> Client:
 
     Raises RegistryError.
     """
-    clients = [Client(registry, scheme, access) for scheme in _schemes(registry, access)]
-    if len(clients) == 1:
-        return clients[0]
+    schemes = _schemes(registry, access)
+    if len(schemes) == 1:
+        return Client(registry, schemes[0], access)
     deadline = access.patience.deadline()
-    return clients[0].again(lambda: _first_that_answers(clients, deadline), deadline)
+    first = Client(registry, schemes[0], access)
+    second = functools.cache(lambda: Client(registry, schemes[1], access))
+    return first.again(lambda: _first_that_answers([lambda: first, second], deadline), deadline)
 
 
-def _first_that_answers(clients: Sequence[Client], deadline: Deadline) -> Client:
+def _first_that_answers(clients: Sequence[Callable[[], Client]], deadline: Deadline) -> Client:
     failures: list[RegistryError] = []
     for client in clients:
         try:
-            if client.answers(deadline):
-                return client
+            if client().answers(deadline):
+                return client()
         except Passing as error:
             failures.append(error)
-    raise failures[0] if failures else RegistryError("GET", clients[0].origin, "what answers there is no registry")
+    raise failures[0] if failures else RegistryError("GET", clients[0]().origin, "what answers there is no registry")
 
 
 def _schemes(registry: str, access: Access) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from oci_builder.errors import DigestMismatch, InvalidValue, RegistryError, Unsu
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
-from oci_builder.oci.manifest import GivenImage, Index, Manifest, parse_manifest
+from oci_builder.oci.manifest import GivenImage, Index, Manifest, parse_manifest, platform_of
 from oci_builder.oci.mediatypes import INDEXES, MANIFESTS
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 # All four: a registry that is asked for less may convert a manifest, and its digest with it.
 _ACCEPT = {"Accept": ", ".join((*MANIFESTS, *INDEXES))}
-_MAX_CONFIG = 32 << 20
-"""Bytes; a configuration with a long history has some 100 kB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,22 +99,28 @@ def fetch_manifest_with(client: Client, reference: Reference, scopes: frozenset[
     return parse_manifest(raw, media_type=media_type.partition(";")[0].strip(), what=str(reference))
 
 
-def fetch_image(reference: Reference, platform: Platform, registries: Registries) -> PulledImage:
-    """The image for ``platform`` that ``reference`` names: manifest and configuration, no layers.
+def fetch_image(reference: Reference, platform: Platform | None, registries: Registries) -> PulledImage:
+    """The image for ``platform`` that ``reference`` names, or (None) the only one: documents, no layers.
 
     Raises RegistryError, DigestMismatch, and UnsupportedImage where there is none for the platform.
     """
+    what = str(reference)
     found = fetch_manifest(reference, registries)
     if isinstance(found, Index):
-        chosen = replace(reference, tag="", digest=found.select(platform, what=str(reference)).digest)
+        if platform is None:
+            raise UnsupportedImage(what, f"images for {', '.join(map(str, found.platforms))}", hint="name a platform")
+        chosen = replace(reference, tag="", digest=found.select(platform, what=what).digest)
         found = fetch_manifest(chosen, registries)
     if isinstance(found, Index):
-        raise UnsupportedImage(str(reference), "an index within an index")
+        raise UnsupportedImage(what, "an index within an index")
     exact = replace(reference, digest=found.descriptor.digest)
-    if found.config.size > _MAX_CONFIG:
-        raise UnsupportedImage(str(reference), f"a configuration of {found.config.size} bytes")
+    if found.config.size > MAX_DOCUMENT:
+        raise UnsupportedImage(what, f"a configuration of {found.config.size} bytes")
     config = b"".join(blob_chunks(exact, found.config, registries))
-    return PulledImage(reference=exact, platform=platform, parsed=found, config=config)
+    own = platform_of(config, what=what)
+    if platform not in (None, own):
+        raise UnsupportedImage(what, f"an image for {own}, not for {platform}")
+    return PulledImage(reference=exact, platform=own, parsed=found, config=config)
 
 
 def blob_chunks(reference: Reference, descriptor: Descriptor, registries: Registries) -> Generator[bytes, None, None]:

@@ -46,6 +46,36 @@ def add_user(base: Tree, user: User) -> list[Entry]:
     return [*out, home]
 
 
+def ids_of(base: Tree, user: str) -> tuple[int, int]:
+    """User and group ID of a configuration's ``User``: numbers or names of ``base``'s accounts, ``uid[:gid]``.
+
+    A user without a group has that of /etc/passwd. Raises InvalidValue for a name that is not there.
+    """
+    name, _, group = user.partition(":")
+    account = _line(base, "etc/passwd", name)
+    if not (name.isdigit() or account) or not (group.isdigit() or not group or _line(base, "etc/group", group)):
+        raise InvalidValue("user of the base image", user, "its /etc/passwd or /etc/group has no such name")
+    uid = name if name.isdigit() else account[2]
+    gid = (
+        group if group.isdigit() else _line(base, "etc/group", group)[2] if group else (account or ["", "", "", "0"])[3]
+    )
+    return int(uid), int(gid)
+
+
+def _line(base: Tree, path: str, key: str) -> list[str]:
+    """The fields of the account with this name or number; none without one."""
+    for line in _lines(base, path):
+        fields = line.split(":")
+        if (
+            len(fields) > 3
+            and key in (fields[0], fields[2])
+            and fields[2].isdigit()
+            and fields[3 if path.endswith("passwd") else 2].isdigit()
+        ):
+            return fields
+    return []
+
+
 def _passwd_line(user: User) -> str:
     return f"{user.name}:x:{user.uid}:{user.gid}::{user.home}:{user.shell}"
 

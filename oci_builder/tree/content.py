@@ -15,7 +15,7 @@ import deflate
 
 from oci_builder.digest import CHUNK
 from oci_builder.errors import DigestMismatch
-from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member
+from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member, Packed
 
 _Bytes = TypeVar("_Bytes", bytes, bytearray, memoryview)
 
@@ -84,8 +84,10 @@ class Sources:
         match content:
             case Inline(data):
                 return data
-            case DeflateSlice(raw=bytes() as raw):
+            case DeflateSlice(raw=bytes() as raw) | Packed(raw=bytes() as raw):
                 return raw
+            case Packed(member, size):
+                return deflate.gzip_decompress(member, size)
             case DeflateSlice(size=size) if size <= LARGE:
                 return _checked(self._inflated(content, what), content.expected, what)
             case FileSlice(file, offset, size):

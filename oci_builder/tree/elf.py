@@ -46,7 +46,7 @@ class Elf:
     versions: tuple[str, ...] = ()
 
 
-def parse(data: bytes | memoryview, *, what: str) -> Elf | None:
+def parse(data: bytes | bytearray | memoryview, *, what: str) -> Elf | None:
     """What the file says, or None if it is no ELF file. ``what`` names it in errors. Raises DamagedElf."""
     if bytes(data[:4]) != MAGIC:
         return None

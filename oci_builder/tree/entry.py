@@ -77,6 +77,19 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """Content in memory as the gzip member a layer takes as it is: ``size`` bytes, and their digest in hex.
+
+    ``raw`` is the content itself, where there was room to keep it.
+    """
+
+    member: bytes
+    size: int
+    sha256: str
+    raw: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """Content of a finished layer: gzip members from ``offset`` of the file ``blob`` that hold ``size`` bytes."""
 
@@ -85,11 +98,13 @@ class Member:
     size: int
 
 
-Content = Inline | FileSlice | DeflateSlice | Checked | Member
+Content = Inline | FileSlice | DeflateSlice | Checked | Packed | Member
 
 
 def promised_sha256(content: Content | None) -> str:
     """The SHA-256 that reading ``content`` will have proved, in hex, or nothing where none was promised."""
+    if isinstance(content, Packed):
+        return content.sha256
     expected = content.expected if isinstance(content, DeflateSlice | Checked) else None
     return expected[1].hex() if expected is not None and expected[0] == "sha256" else ""
 

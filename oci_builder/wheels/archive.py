@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import mmap
 import stat
 import struct
@@ -33,6 +32,9 @@ _UNLISTED = ("RECORD", "RECORD.jws", "RECORD.p7s")
 """Files of .dist-info that RECORD cannot hold a digest of."""
 
 _ENCRYPTED = 0x1
+
+_SIZES = {"sha256": 32, "sha384": 48, "sha512": 64}
+"""Bytes of the digests that RECORD may use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +196,13 @@ def _member(
 def _promise(row: tuple[str, str, str], filename: str) -> tuple[str, bytes]:
     algorithm, _, value = row[1].partition("=")
     # The specification asks for sha256 or better; md5 and sha1 are named as forbidden.
-    if algorithm not in ("sha256", "sha384", "sha512"):
+    if algorithm not in _SIZES:
         raise WheelError(filename, f"RECORD uses {algorithm!r} for {row[0]}; sha256 or better is asked for")
     try:
         digest = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
     except (ValueError, binascii.Error) as error:
         raise WheelError(filename, f"RECORD's digest of {row[0]} does not read") from error
-    if len(digest) != hashlib.new(algorithm).digest_size:
+    if len(digest) != _SIZES[algorithm]:
         raise WheelError(filename, f"RECORD's digest of {row[0]} does not read")
     return algorithm, digest
 

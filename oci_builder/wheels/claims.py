@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import Literal
@@ -15,11 +15,13 @@ from oci_builder.errors import PathConflict
 from oci_builder.layer import LayerKey
 from oci_builder.store import Store
 from oci_builder.wheels.archive import WheelArchive, open_wheel
-from oci_builder.wheels.install import install
 from oci_builder.wheels.layering import Wheel
+from oci_builder.wheels.opened import Opened
 from oci_builder.wheels.target import Target
 
 Policy = Literal["error", "last"]
+
+_SETTLED = "settled"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,24 +38,52 @@ class _Claim(msgspec.Struct, frozen=True, array_like=True):
     sha256: str
 
 
-def settle(wheels: Sequence[Wheel], target: Target, *, policy: Policy, store: Store) -> tuple[Loss, ...]:
+class _Loss(msgspec.Struct, frozen=True, array_like=True):
+    path: str
+    loser: str
+    winner: str
+
+
+def settle(wheels: Sequence[Wheel], opened: Opened, *, policy: Policy, store: Store) -> tuple[Loss, ...]:
     """Find the paths that two wheels fill with different bytes, and who gives them up.
 
     With ``policy`` "error" any such path raises PathConflict. With "last" the distribution that pip would install last
-    keeps it: dependents after what they depend on.
+    keeps it: dependents after what they depend on. What was found for the same wheels before is remembered.
     """
+    key = _settled_key(wheels, opened.target, policy)
+    known = store.record(_SETTLED, key)
+    if known is not None:
+        try:
+            return tuple(Loss(*msgspec.structs.astuple(each)) for each in msgspec.json.decode(known, type=list[_Loss]))
+        except msgspec.MsgspecError:
+            store.drop_record(_SETTLED, key)
+    losses = tuple(sorted(_losses(wheels, opened, policy, store)))
+    told = [_Loss(loss.path, loss.loser, loss.winner) for loss in losses]
+    store.put_record(_SETTLED, key, msgspec.json.encode(told))
+    return losses
+
+
+def _settled_key(wheels: Sequence[Wheel], target: Target, policy: Policy) -> str:
+    return LayerKey.of(
+        kind=_SETTLED,
+        wheels=[[wheel.pin.name, wheel.pin.sha256.hex] for wheel in wheels],
+        schemes=dict(target.schemes("")),
+        markers=dict(target.markers()),
+        policy=policy,
+    ).hex
+
+
+def _losses(wheels: Sequence[Wheel], opened: Opened, policy: Policy, store: Store) -> Iterator[Loss]:
     owners: dict[str, tuple[Wheel, str]] = {}
-    losses: list[Loss] = []
-    for wheel in wheels if policy == "error" else _install_order(wheels, target):
-        for claim in _claims(wheel, target, store):
+    for wheel in wheels if policy == "error" else _install_order(wheels, opened.target):
+        for claim in _claims(wheel, opened, store):
             first, digest = owners.setdefault(claim.path, (wheel, claim.sha256))
             if first is wheel or (digest and digest == claim.sha256):
                 continue
             if policy == "error":
                 raise _conflict(claim.path, first, wheel)
-            losses.append(Loss(claim.path, first.pin.name, wheel.pin.name))
+            yield Loss(claim.path, first.pin.name, wheel.pin.name)
             owners[claim.path] = (wheel, claim.sha256)
-    return tuple(sorted(losses))
 
 
 def _conflict(path: str, first: Wheel, second: Wheel) -> PathConflict:
@@ -61,8 +91,8 @@ def _conflict(path: str, first: Wheel, second: Wheel) -> PathConflict:
     return PathConflict(f"/{path}", first.label, second.label, hint=hint)
 
 
-def _claims(wheel: Wheel, target: Target, store: Store) -> Iterable[_Claim]:
-    schemes = dict(sorted(target.schemes(wheel.pin.name).items()))
+def _claims(wheel: Wheel, opened: Opened, store: Store) -> Iterable[_Claim]:
+    schemes = dict(sorted(opened.target.schemes(wheel.pin.name).items()))
     key = LayerKey.of(kind="claims", wheel=str(wheel.pin.sha256), schemes=schemes).hex
     known = store.record("claims", key)
     if known is not None:
@@ -70,8 +100,7 @@ def _claims(wheel: Wheel, target: Target, store: Store) -> Iterable[_Claim]:
             return msgspec.json.decode(known, type=list[_Claim])
         except msgspec.MsgspecError:
             store.drop_record("claims", key)
-    installed = install(open_wheel(wheel.path, wheel.pin.filename), target, requested=False)
-    claims = [_Claim(entry.path, entry.sha256) for entry in installed.entries]
+    claims = [_Claim(entry.path, entry.sha256) for entry in opened.installed(wheel).entries]
     store.put_record("claims", key, msgspec.json.encode(claims))
     return claims
 

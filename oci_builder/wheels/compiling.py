@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from oci_builder.bytecode import Compiler, pyc_path
+from oci_builder.layer import pack
 from oci_builder.tree.content import Sources
-from oci_builder.tree.entry import DeflateSlice, Entry, EntryPath, file
+from oci_builder.tree.entry import DeflateSlice, Entry, Kind, Packed, entry_path
 from oci_builder.wheels.install import Installed
 
 Mode = Literal["default", "all", "none"]
 
-KEEP = 48 << 20
-"""Bytes of source kept for the layer's writer; what is beyond is inflated a second time rather than held."""
+KEEP = 24 << 20
+"""Bytes of sources and bytecode kept for a layer's writer; what is beyond is inflated once more rather than held."""
 
 _TESTS = frozenset({"test", "tests"})
 
@@ -36,8 +37,23 @@ def wanted(path: str, purelib: str, mode: Mode) -> bool:
     return mode == "all" or _TESTS.isdisjoint(path.removeprefix(prefix).split("/")[:-1])
 
 
-def complete(installed: Installed, compiler: Compiler | None, *, tag: str, mode: Mode, sources: Sources) -> Compiled:
-    """Compile the modules of ``installed`` and write its RECORD. ``compiler`` None makes no bytecode.
+def weight(installed: Installed, mode: Mode) -> int:
+    """Bytes of source to compile: what making the layer costs, nearly."""
+    purelib = installed.schemes["purelib"]
+    return sum(entry.size for entry in installed.entries if wanted(entry.path, purelib, mode))
+
+
+def complete(
+    installed: Installed,
+    compiler: Compiler | None,
+    *,
+    tag: str,
+    mode: Mode,
+    children: int,
+    sources: Sources,
+    room: Room,
+) -> Compiled:
+    """Compile the modules of ``installed`` in so many children, and write its RECORD; no ``compiler``, no bytecode.
 
     Raises DigestMismatch for a source that is not what its wheel promised, ToolFailed when the interpreter dies.
     """
@@ -46,22 +62,32 @@ def complete(installed: Installed, compiler: Compiler | None, *, tag: str, mode:
     purelib = installed.schemes["purelib"]
     modules = [entry for entry in installed.entries if wanted(entry.path, purelib, mode)]
     others = [entry for entry in installed.entries if not wanted(entry.path, purelib, mode)]
-    reader = _Reader(sources)
-    made = [
-        _pyc(entry, data, tag)
-        for entry, data in zip(modules, compiler.compile(reader.read(modules)), strict=True)
-        if data is not None
-    ]
+    reader = _Reader(sources, room)
+    compiled = compiler.compile(reader.read(modules), children=children)
+    made = [_pyc(entry, data, tag, room) for entry, data in zip(modules, compiled, strict=True) if data is not None]
     record = installed.record(entry.path for entry in made)
     return Compiled(entries=(*others, *reader.entries, *made, record))
+
+
+class Room:
+    """Memory for content that will be read once more, for one layer: KEEP bytes."""
+
+    def __init__(self) -> None:
+        self._left = KEEP
+
+    def keep(self, data: bytes) -> bytes | None:
+        """``data`` while there is room for it."""
+        if len(data) > self._left:
+            return None
+        self._left -= len(data)
+        return data
 
 
 class _Reader:
     """Reads sources for the compiler, and keeps them with their entries for the writer."""
 
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
-        self._kept = 0
+    def __init__(self, sources: Sources, room: Room) -> None:
+        self._sources, self._room = sources, room
         self.entries: list[Entry] = []
 
     def read(self, modules: Sequence[Entry]) -> Iterator[tuple[str, bytes]]:
@@ -72,12 +98,23 @@ class _Reader:
             yield f"/{entry.path}", data
 
     def _with_raw(self, entry: Entry, data: bytes) -> Entry:
-        if not isinstance(entry.content, DeflateSlice) or self._kept + len(data) > KEEP:
+        if not isinstance(entry.content, DeflateSlice):
             return entry
-        self._kept += len(data)
-        return replace(entry, content=replace(entry.content, raw=data))
+        kept = self._room.keep(data)
+        return entry if kept is None else replace(entry, content=replace(entry.content, raw=kept))
 
 
-def _pyc(entry: Entry, data: bytes, tag: str) -> Entry:
-    made = file(EntryPath(pyc_path(entry.path, tag)), data, origin=entry.origin)
-    return replace(made, sha256=hashlib.sha256(data).hexdigest())
+def _pyc(entry: Entry, data: bytes, tag: str, room: Room) -> Entry:
+    # Compressed while the children go on with the next ones; a third of the size is what waits for the writer.
+    digest = hashlib.sha256(data).hexdigest()
+    content = Packed(pack(data), len(data), digest, room.keep(data))
+    path = entry_path(pyc_path(entry.path, tag))
+    return Entry(
+        path=path,
+        kind=Kind.FILE,
+        mode=0o644,
+        size=len(data),
+        content=content,
+        origin=entry.origin,
+        sha256=digest,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +16,14 @@ from oci_builder.store import Store
 from oci_builder.wheels.build import rebuild
 from oci_builder.wheels.explain import distilled, mismatch_error, network_error
 from oci_builder.wheels.pins import WheelPin
-from oci_builder.wheels.pip import WheelSources, for_target, run
+from oci_builder.wheels.pip import Pips, WheelSources, for_target, run
 from oci_builder.wheels.target import Target
 
 _AT_ONCE = 4
 """pips downloading at a time: one fills most lines, and each costs a third of a second to start."""
+
+_PER_RUN = 8
+"""Wheels that one pip downloads: it hands them over when it has them all, and only those outlast an interruption."""
 
 _BEGINS = re.compile(r"(?:Downloading|Using cached) (?:\S*/)?([^/\s]+\.whl)(?: \(|$)")
 _NO_MATCH = re.compile(r"No matching distribution found for (?P<what>.+)")
@@ -94,25 +97,36 @@ def _download(
     if not pins:
         return
     workers = max(1, min(jobs, _AT_ONCE, len(pins)))
+    runs, pips = max(workers, -(-len(pins) // _PER_RUN)), Pips()
+    parts = [pins[start::runs] for start in range(runs)]
     with ThreadPoolExecutor(workers, thread_name_prefix="pip") as pool:
-        parts = [pins[start::workers] for start in range(workers)]
-        running = [pool.submit(_download_part, part, target, sources, store, progress) for part in parts]
-    for future in running:
-        future.result()
+        try:
+            for future in [pool.submit(_download_part, part, target, sources, store, progress, pips) for part in parts]:
+                future.result()
+        except BaseException:
+            # The pool waits for its threads, and they for their pips: a silent index would hold up even Ctrl-C.
+            pool.shutdown(wait=False, cancel_futures=True)
+            pips.stop()
+            raise
 
 
 def _download_part(
-    pins: Sequence[WheelPin], target: Target, sources: WheelSources, store: Store, progress: _Progress
+    pins: Sequence[WheelPin], target: Target, sources: WheelSources, store: Store, progress: _Progress, pips: Pips
 ) -> None:
     with store.scratch() as scratch:
         asked, folder = scratch / "pins.txt", scratch / "wheels"
-        asked.write_text("\n".join([*sources.options, *map(_line, pins), ""]), encoding="utf-8")
         fixed = ["download", "--no-deps", "--require-hashes", "--only-binary=:all:", f"--dest={folder}"]
         arguments = [*fixed, f"--requirement={asked}", *for_target(target), *sources.arguments()]
-        heard = _Heard(progress)
-        outcome = run(arguments, sources=sources, markers=target.markers(), folder=scratch, hear=heard)
-        if outcome.code != 0:
-            raise _failure(outcome.said, pins)
+        failures = []
+        for lines in _attempts(pins, sources):
+            asked.write_text("\n".join([*sources.options, *lines, ""]), encoding="utf-8")
+            heard = _Heard(progress)
+            outcome = run(arguments, sources=sources, markers=target.markers(), folder=scratch, hear=heard, pips=pips)
+            if outcome.code == 0:
+                break
+            failures.append(_failure(outcome.said, pins))
+        else:
+            raise failures[0]
         for pin in pins:
             path = folder / pin.filename
             store.put_file(path, digest=pin.sha256, size=pin.size or path.stat().st_size, what=pin.filename)
@@ -132,9 +146,24 @@ class _Heard:
             self._current = found[1]
 
 
-def _line(pin: WheelPin) -> str:
-    url = json.loads(pin.direct_url)["url"] if pin.direct_url else ""
-    what = f"{pin.name} @ {url}" if url.startswith("http") else f"{pin.name}=={pin.version}"
+def _attempts(pins: Sequence[WheelPin], sources: WheelSources) -> Iterator[list[str]]:
+    """The lines to give pip, and those to give it where it failed with them."""
+    if sources.offline:
+        yield [_line(pin, "") for pin in pins]
+        return
+    yield [_line(pin, _direct(pin)) for pin in pins]
+    # First the index, which may be a mirror: the address in a lock is that of whoever made it.
+    if any(pin.url for pin in pins):
+        yield [_line(pin, _direct(pin) or pin.url or "") for pin in pins]
+
+
+def _direct(pin: WheelPin) -> str:
+    url: str = json.loads(pin.direct_url)["url"] if pin.direct_url else ""
+    return url if url.startswith("http") else ""
+
+
+def _line(pin: WheelPin, url: str) -> str:
+    what = f"{pin.name} @ {url}" if url else f"{pin.name}=={pin.version}"
     return f"{what} --hash=sha256:{pin.sha256.hex}"
 
 

@@ -151,6 +151,7 @@ class _Entries(WheelDestination):
         self._archive = archive
         self._interpreter = target.promise.interpreter
         self._schemes = target.schemes(archive.distribution)
+        self._origin = archive.origin
         self._made: list[WheelMember | _Made] = []
         self._final: tuple[Scheme, str, RecordEntry] | None = None
 
@@ -185,10 +186,10 @@ class _Entries(WheelDestination):
     def finished(self) -> Installed:
         assert self._final is not None, "installer finalizes every installation"
         root, record_path, itself = self._final
-        folder, origin = self._schemes[root].lstrip("/"), self._archive.origin
+        folder = self._schemes[root].lstrip("/")
         made = [self._plain(each, root, folder) if isinstance(each, WheelMember) else each for each in self._made]
         return Installed(
-            origin=origin,
+            origin=self._origin,
             entries=tuple(entry for _, _, entry in made),
             record_path=self._path(root, record_path),
             rows=(*((scheme, row) for scheme, row, _ in made), (root, itself)),
@@ -200,7 +201,7 @@ class _Entries(WheelDestination):
         # The archive has checked the path already; below a folder it stays good.
         path = EntryPath(f"{folder}/{member.path}")
         mode = 0o755 if member.executable else 0o644
-        entry = _file(path, member.content, size=member.size, mode=mode, origin=self._archive.origin)
+        entry = _file(path, member.content, size=member.size, mode=mode, origin=self._origin)
         return root, _row(member.path, member), entry
 
     def _script(self, name: str, member: WheelMember) -> RecordEntry:
@@ -220,7 +221,7 @@ class _Entries(WheelDestination):
 
     def _add(self, scheme: Scheme, row: RecordEntry, content: Content, *, size: int, mode: int) -> RecordEntry:
         path = self._path(scheme, row.path)
-        self._made.append((scheme, row, _file(path, content, size=size, mode=mode, origin=self._archive.origin)))
+        self._made.append((scheme, row, _file(path, content, size=size, mode=mode, origin=self._origin)))
         return row
 
     def _path(self, scheme: Scheme, name: str) -> EntryPath:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.util
 import os
 import signal
 import threading
@@ -16,17 +18,16 @@ from types import FrameType
 from typing import Protocol
 
 from oci_builder.bytecode import Compiler, pyc_path
-from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
+from oci_builder.layer import RECORDS, Layer, LayerKey, find, keep, write_layer
 from oci_builder.listener import Listener
 from oci_builder.store import Store
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import Entry, Kind
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree, parents
-from oci_builder.wheels.archive import open_wheel
-from oci_builder.wheels.compiling import Mode, complete
-from oci_builder.wheels.install import install
+from oci_builder.wheels.compiling import Mode, Room, complete, weight
 from oci_builder.wheels.layering import Group
+from oci_builder.wheels.opened import Opened
 from oci_builder.wheels.target import Target
 
 
@@ -58,7 +59,7 @@ class Bytecode:
 class _Work:
     """All that making one layer needs, the same in every process."""
 
-    target: Target
+    opened: Opened
     base: Tree
     store: Store
     lost: Mapping[str, frozenset[str]]
@@ -66,9 +67,19 @@ class _Work:
     interpreter: Interpreter | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A layer to make; ``children`` interpreters compile for it."""
+
+    group: Group
+    key: LayerKey
+    weight: int
+    children: int
+
+
 def wheel_layers(
     groups: Sequence[Group],
-    target: Target,
+    opened: Opened,
     base: Tree,
     *,
     bytecode: Bytecode,
@@ -81,15 +92,18 @@ def wheel_layers(
 
     Raises WheelError, DigestMismatch, PathConflict, ToolFailed, FileProblem.
     """
+    target = opened.target
     anchors = _anchors(target, base)
     keys = [_key(group, target, anchors, bytecode, lost) for group in groups]
+    store.expect(RECORDS, [key.hex for key in keys])
     done = {key: layer for key in keys if (layer := find(key, store)) is not None}
     todo = [(group, key) for group, key in zip(groups, keys, strict=True) if key not in done]
+    opened.have(wheel for group, _ in todo for wheel in group.wheels)
     total = sum(group.size for group in groups)
     finished = total - sum(group.size for group, _ in todo)
     listener.advance("", finished, total)
     with _interpreter(bytecode, needed=bool(todo)) as interpreter:
-        work = _Work(target=target, base=base, store=store, lost=lost, mode=bytecode.mode, interpreter=interpreter)
+        work = _Work(opened=opened, base=base, store=store, lost=lost, mode=bytecode.mode, interpreter=interpreter)
         for group, key, layer in _made(todo, work, jobs):
             done[key] = layer
             finished += group.size
@@ -135,16 +149,24 @@ def _anchors(target: Target, base: Tree) -> list[list[object]]:
     ]
 
 
-def _make(group: Group, work: _Work, compiler: Compiler | None) -> Layer:
-    tag = f"cpython-{work.target.minor[0]}{work.target.minor[1]}"
+def _make(task: _Task, work: _Work, compiler: Compiler | None) -> Layer:
+    group = task.group
+    minor = work.opened.target.minor
+    tag = f"cpython-{minor[0]}{minor[1]}"
     entries: list[Entry] = []
     with Sources() as sources:
+        room = Room()
         for wheel in group.wheels:
-            archive = open_wheel(wheel.path, wheel.pin.filename)
-            pin = wheel.pin
-            installed = install(archive, work.target, requested=pin.requested, direct_url=pin.direct_url)
-            made = complete(installed, compiler, tag=tag, mode=work.mode, sources=sources)
-            given_up = _with_bytecode(work.lost.get(pin.name, frozenset()), tag)
+            made = complete(
+                work.opened.installed(wheel),
+                compiler,
+                tag=tag,
+                mode=work.mode,
+                children=task.children,
+                sources=sources,
+                room=room,
+            )
+            given_up = _with_bytecode(work.lost.get(wheel.pin.name, frozenset()), tag)
             entries += (entry for entry in made.entries if entry.path not in given_up)
     names = tuple(wheel.label for wheel in group.wheels)
     tree = place(entries, work.base)
@@ -156,22 +178,37 @@ def _with_bytecode(paths: frozenset[str], tag: str) -> frozenset[str]:
     return paths | {pyc_path(path, tag) for path in paths if path.endswith(".py")}
 
 
+def _tasks(todo: Sequence[tuple[Group, LayerKey]], work: _Work, jobs: int) -> list[_Task]:
+    """The largest first: one that starts last would be waited for alone.
+
+    One that is more than a process's share of all has several to compile it.
+    """
+    if work.interpreter is None:
+        tasks = [_Task(group, key, group.size, 1) for group, key in todo]
+    else:
+        weights = [sum(weight(work.opened.installed(wheel), work.mode) for wheel in group.wheels) for group, _ in todo]
+        whole = max(sum(weights), 1)
+        tasks = [
+            _Task(group, key, each, max(1, math.ceil(jobs * each / whole)))
+            for (group, key), each in zip(todo, weights, strict=True)
+        ]
+    return sorted(tasks, key=lambda task: (-task.weight, task.key.hex))
+
+
 def _made(todo: Sequence[tuple[Group, LayerKey]], work: _Work, jobs: int) -> Iterator[tuple[Group, LayerKey, Layer]]:
-    # The largest first: one that starts last would be waited for alone.
-    todo = sorted(todo, key=lambda item: (-item[0].size, item[1].hex))
     if not todo:
         return
+    # Before the workers begin: what is opened here, they have.
+    tasks = _tasks(todo, work, jobs)
     with _workers(work, min(jobs, len(todo))) as pool:
-        running: dict[Future[None], tuple[Group, LayerKey]] = {
-            pool.submit(_make_and_keep, group, key): (group, key) for group, key in todo
-        }
+        running: dict[Future[None], _Task] = {pool.submit(_make_and_keep, task): task for task in tasks}
         while running:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                group, key = running.pop(future)
+                task = running.pop(future)
                 future.result()
-                layer = find(key, work.store)
+                layer = find(task.key, work.store)
                 assert layer is not None, "a worker keeps what it has made"
-                yield group, key, layer
+                yield task.group, task.key, layer
 
 
 @contextlib.contextmanager
@@ -205,6 +242,8 @@ def _begin(work: _Work) -> None:
     compiler = None
     if work.interpreter is not None:
         compiler = Compiler(work.interpreter.argv, work.interpreter.env)
+        # A worker leaves without unwinding; whoever waits for it shall find its children gone.
+        multiprocessing.util.Finalize(compiler, compiler.close, exitpriority=1)
     _worker = (work, compiler)
 
 
@@ -221,7 +260,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _make_and_keep(group: Group, key: LayerKey) -> None:
+def _make_and_keep(task: _Task) -> None:
     assert _worker is not None, "the pool's initializer has run"
     work, compiler = _worker
-    keep(_make(group, work, compiler), key, work.store)
+    keep(_make(task, work, compiler), task.key, work.store)

@@ -12,8 +12,9 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
+import msgspec
 from packaging.markers import Environment
 from packaging.pylock import (
     Package,
@@ -33,6 +34,34 @@ LIMIT = 64 << 20
 """Bytes of a lock file that are read."""
 
 _AGAIN = "make it anew with 'ocibuild lock'"
+
+
+T = TypeVar("T")
+
+
+class _Tool(msgspec.Struct, frozen=True):
+    """``[tool.ocibuild]``; another tool's lock has none."""
+
+    fingerprint: str = ""
+    targets: tuple[str, ...] = ()
+    base: str = ""
+
+
+class _BuiltFrom(msgspec.Struct, frozen=True):
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class _PackageTool(msgspec.Struct, frozen=True, rename="kebab"):
+    """``[packages.tool.ocibuild]``."""
+
+    requested: bool = False
+    direct_url: str | None = None
+    built_from: _BuiltFrom | None = None
+
+    def __post_init__(self) -> None:
+        if self.direct_url is not None and not isinstance(_json(self.direct_url).get("url"), str):
+            raise ValueError("direct-url is not the JSON of a direct_url.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,23 +97,26 @@ class WheelLock:
                 "the lock has no wheel of it",
                 hint=f"build a wheel of it, put it into {self.path.parent / 'wheels'}, and lock again",
             )
-        tool = (package.tool or {}).get("ocibuild", {})
+        tool = _checked(_PackageTool, package.tool, self.path, f"packages.{package.name}.tool.ocibuild")
+        if file.size is not None and file.size < 0:
+            raise RecipeError(str(self.path), f"packages.{package.name}", f"a size of {file.size} bytes", hint=_AGAIN)
         return WheelPin(
             name=package.name,
             version=str(package.version or file.filename.split("-")[1]),
             filename=file.filename,
             sha256=self._digest(package, file),
             size=file.size,
-            requested=bool(tool.get("requested", False)),
-            direct_url=tool.get("direct-url"),
-            built_from=_source(tool.get("built-from")),
+            requested=tool.requested,
+            direct_url=tool.direct_url,
+            built_from=_source(tool.built_from),
+            url=file.url if (file.url or "").startswith(("http://", "https://")) else None,
         )
 
     def _digest(self, package: Package, file: PackageWheel) -> Digest:
         try:
             return Digest.parse(f"sha256:{file.hashes.get('sha256', '')}")
         except InvalidValue as error:
-            why = f"{file.filename} has no sha256"
+            why = f"{file.filename} has no sha256 of 64 lower-case hex digits"
             raise RecipeError(str(self.path), f"packages.{package.name}", why, hint=_AGAIN) from error
 
 
@@ -113,14 +145,8 @@ def parse(data: bytes, *, path: Path) -> WheelLock:
     for package in document.packages:
         for wheel in package.wheels or ():
             _check_filename(wheel.filename, path)
-    tool = (document.tool or {}).get("ocibuild", {})
-    return WheelLock(
-        path=path,
-        fingerprint=str(tool.get("fingerprint", "")),
-        targets=tuple(map(str, tool.get("targets", ()))),
-        base=str(tool.get("base", "")),
-        document=document,
-    )
+    tool = _checked(_Tool, document.tool, path, "tool.ocibuild")
+    return WheelLock(path=path, fingerprint=tool.fingerprint, targets=tool.targets, base=tool.base, document=document)
 
 
 def encode(pins_by_target: Mapping[Target, Sequence[WheelPin]], *, fingerprint: str, base: str = "") -> bytes:
@@ -208,8 +234,17 @@ def _tool(pin: WheelPin) -> dict[str, Any]:
     return tool
 
 
-def _source(table: Mapping[str, str] | None) -> Source | None:
-    return Source(filename=table["name"], sha256=Digest.parse(f"sha256:{table['sha256']}")) if table else None
+def _source(built: _BuiltFrom | None) -> Source | None:
+    return Source(filename=built.name, sha256=Digest(built.sha256)) if built else None
+
+
+def _checked(kind: type[T], tool: Mapping[str, Any] | None, path: Path, key: str) -> T:
+    """Our own table of ``tool``, which ``packaging`` leaves as it is written. Raises RecipeError."""
+    try:
+        return msgspec.convert((tool or {}).get("ocibuild", {}), kind)
+    except msgspec.ValidationError as error:
+        why = _lowered(str(error).replace(" - at `$.", " in `").replace(" - at `$`", ""))
+        raise RecipeError(str(path), key, why, hint=_AGAIN) from error
 
 
 def _marker(target: Target, among: Sequence[Target]) -> str:
@@ -248,6 +283,14 @@ def _value(value: Any) -> str:
         case dict():
             return "{" + ", ".join(f"{key} = {_value(inner)}" for key, inner in value.items()) + "}"
     return "[" + ", ".join(map(_value, value)) + "]"
+
+
+def _json(text: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _lowered(text: str) -> str:

@@ -21,7 +21,7 @@ class WheelPin:
 
     ``requested`` tells what the user asked for from what came along. ``direct_url`` is the JSON text of
     ``direct_url.json`` (PEP 610) when the requirement was a URL or a local file. ``built_from`` is set when no index
-    has this wheel.
+    has this wheel. ``url`` is where another tool's lock says it is.
     """
 
     name: str
@@ -32,6 +32,7 @@ class WheelPin:
     requested: bool
     direct_url: str | None = None
     built_from: Source | None = None
+    url: str | None = None
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"

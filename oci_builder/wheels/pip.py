@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -60,6 +61,35 @@ class Outcome:
     said: str
 
 
+class Pips:
+    """The pips that run at a time, in several threads; one thread may stop them all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Kill those that run, and each that is started later: their threads see them fail."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.kill()
+
+    @contextlib.contextmanager
+    def counted(self, process: subprocess.Popen[str]) -> Iterator[None]:
+        """Count ``process`` as running, until the block is left."""
+        with self._lock:
+            self._running.add(process)
+            if self._stopped:
+                process.kill()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(process)
+
+
 def for_target(target: Target) -> list[str]:
     """The options that make pip choose wheels for ``target``, and only wheels.
 
@@ -78,14 +108,16 @@ def run(
     sdists: Path | None = None,
     folder: Path | None = None,
     hear: Callable[[str], None] | None = None,
+    pips: Pips | None = None,
 ) -> Outcome:
     """Run pip behind the hook to its end, in ``folder``; ``hear`` is told each line it says, from this thread.
 
+    It is one of ``pips`` for as long as it runs.
     With ``sdists`` pip stops at the first source archive it would unpack, which is then in that folder.
     Raises ToolFailed when pip cannot be started or is not the pip that the hook knows.
     """
     hook = [str(_HOOK), json.dumps(dict(markers)), str(sdists or "")]
-    outcome = _run([*hook, *arguments], sources, folder, hear)
+    outcome = _run([*hook, *arguments], sources, folder, hear, pips or Pips())
     if outcome.code == _CHANGED:
         hint = "install the version of pip that ocibuild asks for (pip install 'pip>=26.0,<27')"
         raise ToolFailed("pip", outcome.said.strip() or "its inside has changed", hint=hint)
@@ -95,7 +127,7 @@ def run(
 def run_plain(arguments: Sequence[str], *, sources: WheelSources, epoch: int) -> Outcome:
     """Run pip as it is, for work that is done for this host: building a wheel. Raises ToolFailed."""
     environ = {**sources.environ, "SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0"}
-    return _run(["-m", "pip", *arguments], replace(sources, environ=environ), None, None)
+    return _run(["-m", "pip", *arguments], replace(sources, environ=environ), None, None, Pips())
 
 
 def redact(text: str) -> str:
@@ -104,13 +136,17 @@ def redact(text: str) -> str:
 
 
 def _run(
-    arguments: Sequence[str], sources: WheelSources, folder: Path | None, hear: Callable[[str], None] | None
+    arguments: Sequence[str],
+    sources: WheelSources,
+    folder: Path | None,
+    hear: Callable[[str], None] | None,
+    pips: Pips,
 ) -> Outcome:
     # -P: neither this folder, which has a pip.py, nor the caller's may shadow pip.
     command = [sys.executable, "-P", *arguments]
     said: list[str] = []
     try:
-        with _started(command, _environment(sources), folder) as process:
+        with _started(command, _environment(sources), folder) as process, pips.counted(process):
             assert process.stdout is not None
             for line in process.stdout:
                 said.append(clean := redact(line))

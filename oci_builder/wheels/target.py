@@ -16,7 +16,10 @@ _OLDEST = {"x86_64": 5, "aarch64": 17}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """What a base says of its Python; paths are absolute. ``version`` is full ("3.11.2"): Requires-Python asks."""
+    """What a base says of its Python; paths are absolute. ``version`` is full ("3.11.2"): Requires-Python asks.
+
+    Of ``glibc`` and ``musl`` one is the version of its C library, and the other is (0, 0).
+    """
 
     version: str
     interpreter: str
@@ -24,6 +27,7 @@ class Promise:
     purelib: str
     scripts: str
     glibc: tuple[int, int]
+    musl: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +49,15 @@ class Target:
         return f"cp{self.minor[0]}{self.minor[1]}"
 
     def platform_tags(self) -> list[str]:
-        """Platform tags, newest first: ``manylinux_2_36_x86_64`` down to the oldest, with the old aliases (PEP 600)."""
+        """Platform tags, newest first: ``manylinux_2_36_x86_64`` down to the oldest, with the old aliases (PEP 600).
+
+        On musl ``musllinux_1_2_x86_64`` and the like (PEP 656).
+        """
         machine, (major, newest) = self.platform.machine, self.promise.glibc
+        musl_major, musl_newest = self.promise.musl
+        if musl_major:
+            older = [f"musllinux_{musl_major}_{minor}_{machine}" for minor in range(musl_newest, -1, -1)]
+            return [*older, f"linux_{machine}"]
         out: list[str] = []
         for minor in range(newest, _OLDEST[machine] - 1, -1):
             out.append(f"manylinux_{major}_{minor}_{machine}")
@@ -88,5 +99,5 @@ class Target:
         }
 
     def __str__(self) -> str:
-        libc = ".".join(map(str, self.promise.glibc))
-        return f"Python {self.promise.version}, glibc {libc}, {self.platform}"
+        name, version = ("musl", self.promise.musl) if self.promise.musl[0] else ("glibc", self.promise.glibc)
+        return f"Python {self.promise.version}, {name} {'.'.join(map(str, version))}, {self.platform}"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import pickle
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from oci_builder.check.contents import ImageContents
+from oci_builder.check.reading import read_image
 from oci_builder.cli import main
 from tests.support.engines import DockerLike
 
@@ -44,3 +47,15 @@ def build(name: str, *flags: str, project: Path = ROOT) -> str:
         code = main(["build", name, "--project-dir", str(project), "--progress", "plain", *flags])
     assert code == 0, said.getvalue()
     return said.getvalue()
+
+
+@pytest.fixture(scope="session")
+def mypy_contents(shared: Path, mypy_tar: Path) -> ImageContents:
+    """What is in the reference image, read once for all processes."""
+    kept = shared / "mypy-contents.pickle"
+    with FileLock(f"{kept}.lock"):
+        if not kept.exists():
+            kept.write_bytes(pickle.dumps(read_image(mypy_tar)))
+        contents = pickle.loads(kept.read_bytes())
+    assert isinstance(contents, ImageContents)
+    return contents

@@ -56,7 +56,10 @@ def figures(found: Inventory) -> JSON:
             }
             for record in largest_files(found, _FILES)
         ],
-        "tree": _compact(root, depth=_DEPTH, at_least=max(root.size // _SMALLEST, 1)),
+        "tree": {
+            **_compact(root, depth=_DEPTH, at_least=max(root.size // _SMALLEST, 1)),
+            "n": file_name(contents.name),
+        },
     }
 
 

@@ -147,7 +147,6 @@
     const box = section("sizes", "Sizes", "unpacked bytes by layer, package and folder; click to go deeper");
     const crumbs = make("div", { className: "crumbs" }), map = make("div", { id: "map" });
     box.append(crumbs, map);
-    figures.tree.n = figures.name;
     (figures.tree.b || []).forEach((layer, at) => (layer.hue = Math.round((at * 137.5 + 215) % 360)));
     const made = new Map(figures.layers.map((layer) => [`layer ${layer.number}`, layer.by]));
     let path = [figures.tree];

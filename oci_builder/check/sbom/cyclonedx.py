@@ -54,7 +54,7 @@ def _component(item: Item) -> Component:
         name=item.name,
         version=item.version or None,
         bom_ref=item.key,
-        purl=_purl(item.purl),
+        purl=PackageURL.from_string(item.purl) if item.purl else None,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=item.sha256)] if item.sha256 else [],
         licenses=list(_licences(item.licence)),
         description=item.summary or None,
@@ -63,13 +63,6 @@ def _component(item: Item) -> Component:
         components=[_component(each) for each in item.inside],
         evidence=ComponentEvidence(occurrences=[Occurrence(location=f"/{item.place}")]) if item.place else None,
     )
-
-
-def _purl(text: str) -> PackageURL | None:
-    try:
-        return PackageURL.from_string(text) if text else None
-    except ValueError:
-        return None
 
 
 def _licences(licence: Licence) -> Iterator[License]:

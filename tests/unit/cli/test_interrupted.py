@@ -8,6 +8,7 @@ import select
 import shutil
 import signal
 import socket
+import subprocess
 import time
 import zipfile
 from collections.abc import Callable, Mapping
@@ -44,7 +45,12 @@ def stopped(
         time.sleep(0.002)
     with contextlib.suppress(ProcessLookupError):  # it was quicker than we
         (os.killpg if everybody else os.kill)(process.pid, number)
-    _, said = process.communicate(timeout=60)
+    try:
+        _, said = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        pytest.fail("it does not end")
     await_nobody(process.pid)
     return process.returncode, said
 
@@ -100,7 +106,7 @@ def test_stopped_while_workers_and_their_compilers_run(tiny: Tiny, number: signa
     # The tiny base's loader reads all and answers nothing: a compiler that never comes to an end.
     tiny.set_bytecode("default")
     code, said = stopped(tiny, number, when=at_the_layers(tiny), everybody=everybody)
-    assert code == ENDS[number]
+    assert code == ENDS[number], said
     assert "Traceback" not in said
     assert number == signal.SIGKILL or leftovers(tiny) == []
     tiny.set_bytecode("none")
@@ -120,7 +126,7 @@ def test_stopped_while_pip_waits_for_its_index(tiny: Tiny, number: signal.Signal
         code, said = stopped(
             tiny, number, "--online", when=lambda: select.select([silent], [], [], 0)[0] != [], environ=environ
         )
-    assert code == ENDS[number]
+    assert code == ENDS[number], said
     assert "Traceback" not in said
     assert leftovers(tiny) == []
 

@@ -163,3 +163,39 @@ def test_a_damaged_copy_in_the_store_is_replaced_when_its_length_shows_it(store:
     store.path(pin.sha256).write_bytes(b"short")
     fetch_wheels([pin], TARGET, sources=offline(wheels), store=store, jobs=1, listener=Silent())
     assert store.read(pin.sha256, pin.size or 0)
+
+
+def test_a_wheel_its_index_does_not_have_is_fetched_where_its_lock_says(
+    wheels: Path, index: Index, tmp_path: Path, store: Store
+) -> None:
+    here = pin_of(make_wheel(wheels, "here"), url="http://127.0.0.1:9/nobody/here-1.0-py3-none-any.whl")
+    with serve_index(tmp_path / "other") as other:
+        elsewhere = make_wheel(tmp_path / "other", "elsewhere")
+        url = other.url.replace("/simple/", f"/files/{elsewhere.name}")
+        found = fetch_wheels(
+            [pin_of(elsewhere, url=url)], TARGET, sources=online(index), store=store, jobs=1, listener=Silent()
+        )
+        assert [path.read_bytes() for path in found.values()] == [elsewhere.read_bytes()]
+    assert "/simple/elsewhere/" in index.paths
+    # A mirror that has it is enough, wherever the lock's author had it from.
+    fetch_wheels([here], TARGET, sources=online(index), store=store, jobs=1, listener=Silent())
+    assert store.has(here.sha256)
+
+
+def test_offline_no_address_is_asked(wheels: Path, index: Index, store: Store) -> None:
+    path = make_wheel(wheels, "far")
+    url = index.url.replace("/simple/", f"/files/{path.name}")
+    pin = pin_of(path, url=url, direct_url=f'{{"url": "{url}"}}')
+    sources = WheelSources(find_links=(), offline=True, environ=index.environ(os.environ))
+    with pytest.raises(ResolutionError):
+        fetch_wheels([pin], TARGET, sources=sources, store=store, jobs=1, listener=Silent())
+    assert index.paths == []
+
+
+def test_what_was_whole_when_another_failed_stays(wheels: Path, index: Index, store: Store) -> None:
+    good = [pin_of(make_wheel(wheels, f"good{number}")) for number in range(9)]
+    lost = pin_of(make_wheel(wheels, "lost"))
+    (wheels / lost.filename).unlink()
+    with pytest.raises(ResolutionError, match="lost"):
+        fetch_wheels([*good, lost], TARGET, sources=online(index), store=store, jobs=1, listener=Silent())
+    assert sum(store.has(pin.sha256) for pin in good) >= 5

@@ -1,4 +1,4 @@
-"""Any base, opened: its layers, what lies in them, and what they promise."""
+"""Bases of ``layers/``: made of Debian packages by recipes and locks, which are trusted."""
 
 from __future__ import annotations
 
@@ -8,51 +8,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from oci_builder.bases.base import Base
 from oci_builder.debian.interpreter import Interpreter, spool
 from oci_builder.debian.lock import Pin, RootfsLock, encode, lock_path, read_lock
 from oci_builder.debian.opening import Opened, Opening, Supply, host_platform, renewed_name
 from oci_builder.debian.recipe import LayerRecipe, load_layer
 from oci_builder.debian.sonames import libraries_path, read_libraries, write_libraries
 from oci_builder.debian.suppliers import suppliers
-from oci_builder.digest import Digest
 from oci_builder.errors import ToolFailed
-from oci_builder.layer import Layer
 from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
 from oci_builder.tree.content import Sources
-from oci_builder.tree.tree import Tree
 from oci_builder.wheels.target import Promise, Target
-
-__all__ = [
-    "Base",
-    "Packages",
-    "base_files",
-    "base_target",
-    "fetch_base",
-    "host_platform",
-    "interpreter",
-    "library_supplier",
-    "open_base",
-    "update_base",
-    "update_libraries",
-]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Base:
-    """A base that is in the store. ``created`` is in seconds since 1970, ``digest`` that of the lock it follows."""
-
-    name: str
-    folder: Path
-    layers: tuple[Layer, ...]
-    tree: Tree
-    target: Target
-    created: int
-    digest: Digest
-    env: Mapping[str, str]
-    python: str
-    """The version of the package the interpreter is from: two bases with the same one compile alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +70,7 @@ def base_target(folder: Path, platform: Platform) -> Target:
     return Target(platform=platform, promise=_promise(load_layer(folder)))
 
 
-def open_base(
+def open_layers(
     folder: Path,
     platform: Platform,
     *,
@@ -163,14 +131,16 @@ def update_libraries(
 
 def library_supplier(base: Base) -> Callable[[str], str]:
     """What names the Debian package that brings a shared library; it gives empty text for one nobody brings."""
-    path = libraries_path(base.folder, base.target.platform)
+    if base.folder is None:
+        return lambda library: ""
+    path = libraries_path(base.folder, base.platform)
     # Read when it is asked for the first time: an image that holds asks for nothing.
     read = functools.cache(functools.partial(read_libraries, path))
     return lambda library: read().get(library, "")
 
 
 @contextlib.contextmanager
-def interpreter(
+def own_interpreter(
     base: Base,
     *,
     store: Store,
@@ -185,13 +155,14 @@ def interpreter(
     For a base of another CPU it is that of the same recipe on this one: bytecode does not depend on the CPU. Raises
     ToolFailed when this machine cannot run one of the very same version.
     """
+    assert base.folder is not None, "only bases of layers/ have a Python that may run here"
     host = host_platform()
     running = base
-    if base.target.platform != host:
+    if base.platform != host:
         supply = Supply(now=now, mirrors=mirrors, debs=debs, offline=offline)
         running = _base(Opening(base.folder, host, store, supply, listener))
     if running.python != base.python:
-        why = f"this machine can run {running.python}, and the {base.target.platform} base has {base.python}"
+        why = f"this machine can run {running.python}, and the {base.platform} base has {base.python}"
         raise ToolFailed(f"{base.name}'s Python", why, hint=f"bring both in step: ocibuild base update {base.name}")
     minor, machine = running.target.promise.version.rpartition(".")[0], host.machine
     with store.scratch() as folder, Sources() as sources:
@@ -205,7 +176,8 @@ def _base(opening: Opening) -> Base:
         folder=opening.folder,
         layers=(opened.layer,),
         tree=opened.layer.tree(opening.store),
-        target=Target(platform=opening.platform, promise=_promise(opened.recipe)),
+        platform=opening.platform,
+        promise=_promise(opened.recipe),
         created=opened.lock.epoch,
         digest=opened.lock.digest,
         env=opened.recipe.env,

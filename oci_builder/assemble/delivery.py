@@ -1,0 +1,203 @@
+"""Images to where they are wanted besides a file of their own: registries, folders; and from one to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from oci_builder.digest import Digest, verified_chunks
+from oci_builder.errors import UnsupportedImage
+from oci_builder.export import docker_archive, oci_layout
+from oci_builder.foreign.parts import ImageParts, LayerBlob, open_parts
+from oci_builder.listener import Listener
+from oci_builder.oci.documents import Descriptor
+from oci_builder.oci.jsonio import decode
+from oci_builder.oci.manifest import (
+    Blobs,
+    Documents,
+    GivenImage,
+    Index,
+    Manifest,
+    manifest_of,
+    parse_manifest,
+    platform_of,
+)
+from oci_builder.oci.mediatypes import CONFIG, LAYER_GZIP, LAYER_TAR
+from oci_builder.platforms import AMD64, ARM64, Platform
+from oci_builder.reference import Reference
+from oci_builder.registry.access import Registries
+from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest
+from oci_builder.registry.pushing import Pushed, push
+from oci_builder.store import Store, explained
+
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pulled:
+    """What was pulled: its images, the bytes that came over the network, and those written."""
+
+    images: tuple[GivenImage, ...]
+    received: int
+    written: int
+
+
+def push_file(
+    path: Path, references: Sequence[Reference], registries: Registries, *, store: Store, jobs: int, listener: Listener
+) -> tuple[Pushed, ...]:
+    """Push the image in the file or folder at ``path``, or the several of a layout as one index.
+
+    What its documents say is what arrives, byte for byte, and every blob is verified on the way. Raises
+    UnsupportedImage for what is no image, and what ``push`` raises.
+    """
+    images = read_images(path)
+    with listener.stage("push"):
+        return push(
+            images,
+            references,
+            registries,
+            blobs=FileBlobs(path, images),
+            store=store,
+            sources={},
+            jobs=jobs,
+            listener=listener,
+        )
+
+
+def pull_file(
+    reference: Reference,
+    path: Path,
+    *,
+    platforms: Sequence[Platform],
+    folder: bool,
+    registries: Registries,
+    store: Store,
+    jobs: int,
+    listener: Listener,
+) -> Pulled:
+    """Write what ``reference`` names to ``path``: a file that engines load, or with ``folder`` an OCI image layout.
+
+    A folder gets all ``platforms`` asked for, or all that there are; a file the one asked for. Docker's media types
+    become OCI's. Raises UnsupportedImage, RegistryError, DigestMismatch, FileProblem.
+    """
+    with listener.stage("pull"):
+        wanted = platforms or _platforms(reference, registries)
+        images = [fetch_image(reference, platform, registries) for platform in (wanted if folder else wanted[:1])]
+        layers = [layer.descriptor for image in images for layer in image.layers]
+        received = fetch_blobs(reference, layers, registries, store=store, jobs=jobs, listener=listener)
+    given = tuple(image.as_oci() for image in images)
+    with listener.stage("write"):
+        named = [reference] if reference.tag else []
+        if folder:
+            written = oci_layout.write_folder(given, path, references=named, blobs=store, listener=listener)
+        else:
+            written = docker_archive.write_file(given[0], path, references=named, store=store, listener=listener)
+    return Pulled(images=given, received=received, written=written)
+
+
+def deliver(
+    images: Sequence[Documents],
+    references: Sequence[Reference],
+    registries: Registries,
+    *,
+    sources: Mapping[Digest, Reference],
+    store: Store,
+    jobs: int,
+    listener: Listener,
+) -> tuple[Pushed, ...]:
+    """Push what was built; ``sources`` says where its base's blobs are. Raises what ``push`` raises."""
+    with listener.stage("push"):
+        return push(
+            images, references, registries, blobs=store, store=store, sources=sources, jobs=jobs, listener=listener
+        )
+
+
+def write_folder(
+    images: Sequence[Documents],
+    folder: Path,
+    *,
+    references: Sequence[Reference],
+    store: Blobs,
+    listener: Listener,
+) -> int:
+    """Write what was built into an OCI image layout; gives the bytes written. Raises what ``oci_layout`` raises."""
+    with listener.stage("write"):
+        return oci_layout.write_folder(images, folder, references=references, blobs=store, listener=listener)
+
+
+def read_images(path: Path) -> tuple[GivenImage, ...]:
+    """The documents of the images in a file or folder, one for each platform. Raises UnsupportedImage, FileProblem."""
+    try:
+        return (_read_image(path, None),)
+    except UnsupportedImage as error:
+        # Several: then each of the platforms that could be meant.
+        found = [image for platform in (AMD64, ARM64) for image in _read_image_for(path, platform)]
+        if len({image.digest for image in found}) < 2:
+            raise error
+        return tuple(found)
+
+
+class FileBlobs:
+    """The layers in an image file or folder, each opened anew: several are read at once."""
+
+    def __init__(self, path: Path, images: Sequence[GivenImage]) -> None:
+        self._path = path
+        self._platforms = {layer.descriptor.digest: image.platform for image in images for layer in image.layers}
+        self._single = len(images) == 1
+
+    def has(self, digest: Digest, size: int | None = None) -> bool:
+        """Whether one of its images has it."""
+        return digest in self._platforms
+
+    def chunks(self, digest: Digest, size: int) -> Iterator[bytes]:
+        """Its bytes. Raises DigestMismatch at their end, unless they are what ``digest`` says."""
+        platform = None if self._single else self._platforms[digest]
+        with open_parts(self._path, platform=platform) as parts:
+            for layer, name in zip(parts.layers, _digests(parts), strict=True):
+                if name == digest:
+                    yield from verified_chunks(layer.open(), digest=digest, size=size, what=f"{self._path}: {digest}")
+                    return
+
+
+def _platforms(reference: Reference, registries: Registries) -> tuple[Platform | None, ...]:
+    found = fetch_manifest(reference, registries)
+    return found.platforms if isinstance(found, Index) and found.platforms else (None,)
+
+
+def _read_image_for(path: Path, platform: Platform) -> tuple[GivenImage, ...]:
+    try:
+        return (_read_image(path, platform),)
+    except UnsupportedImage:
+        return ()
+
+
+def _read_image(path: Path, platform: Platform | None) -> GivenImage:
+    with explained(path), open_parts(path, platform=platform) as parts:
+        raw = parts.manifest or _written_manifest(parts)
+        parsed = parse_manifest(raw, media_type="", what=parts.name)
+        if not isinstance(parsed, Manifest):
+            raise UnsupportedImage(parts.name, "its manifest is an index")
+        return GivenImage(platform=platform_of(parts.config, what=parts.name), parsed=parsed, config=parts.config)
+
+
+def _written_manifest(parts: ImageParts) -> bytes:
+    """The manifest that a docker archive does not have."""
+    config = Descriptor(media_type=CONFIG, digest=Digest.of(parts.config), size=len(parts.config))
+    layers = [
+        Descriptor(media_type=_media_type(layer), digest=digest, size=layer.size)
+        for layer, digest in zip(parts.layers, _digests(parts), strict=True)
+    ]
+    return manifest_of(config, layers)
+
+
+def _digests(parts: ImageParts) -> list[Digest]:
+    """The layers' digests; where nobody says them they are plain tars, and their diff IDs say it."""
+    rootfs = decode(parts.config, what=f"configuration of {parts.name}").get("rootfs")
+    diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    texts = diff_ids if isinstance(diff_ids, list) and len(diff_ids) == len(parts.layers) else [""] * len(parts.layers)
+    return [layer.digest or Digest.parse(str(text)) for layer, text in zip(parts.layers, texts, strict=True)]
+
+
+def _media_type(layer: LayerBlob) -> str:
+    return LAYER_GZIP if layer.open().read(len(_GZIP)) == _GZIP else LAYER_TAR

@@ -1,0 +1,88 @@
+"""Any base, opened: its layers, what lies in them, and what they promise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from oci_builder.bases.base import Base
+from oci_builder.bases.compiling import Compiling, compiling
+from oci_builder.bases.images import Pulling, open_nothing, open_path, open_reference, without_replaced
+from oci_builder.bases.layers import (
+    Packages,
+    base_files,
+    base_target,
+    fetch_base,
+    library_supplier,
+    open_layers,
+    update_base,
+    update_libraries,
+)
+from oci_builder.bases.layers import own_interpreter as interpreter
+from oci_builder.bases.packages import with_packages
+from oci_builder.debian.opening import Supply, host_platform
+from oci_builder.debian.recipe import is_layer
+from oci_builder.listener import Listener
+from oci_builder.platforms import Platform
+from oci_builder.reference import Reference
+from oci_builder.store import Store
+
+__all__ = [
+    "Base",
+    "Compiling",
+    "Packages",
+    "Pulling",
+    "Supply",
+    "base_files",
+    "base_target",
+    "compiling",
+    "fetch_base",
+    "host_platform",
+    "interpreter",
+    "library_supplier",
+    "open_base",
+    "update_base",
+    "update_libraries",
+    "with_packages",
+    "without_replaced",
+]
+
+
+def open_base(
+    place: Path | Reference | None,
+    platform: Platform,
+    *,
+    store: Store,
+    mirrors: Sequence[str] = (),
+    offline: bool = False,
+    locked: bool = False,
+    debs: Path | None = None,
+    now: int,
+    pulling: Pulling | None = None,
+    listener: Listener,
+) -> Base:
+    """The base at ``place``, on ``platform``; all its layers are in the store afterwards.
+
+    A folder with a layer.toml is built if the store does not have it: a package that was superseded since its lock was
+    made is replaced by its successor, and the listener told; with ``locked`` that fails instead. Any other path is an
+    image's archive or OCI layout, a reference an image of a registry (then there is a ``pulling``), None is nothing.
+    Raises what each of them raises.
+    """
+    if place is None:
+        return open_nothing(platform)
+    if isinstance(place, Reference):
+        assert pulling is not None, "a registry is spoken to in some way"
+        return open_reference(place, platform, pulling=pulling, store=store, listener=listener)
+    if not is_layer(place):
+        return open_path(place, platform, store=store, listener=listener)
+    return open_layers(
+        place,
+        platform,
+        store=store,
+        mirrors=mirrors,
+        offline=offline,
+        locked=locked,
+        debs=debs,
+        now=now,
+        listener=listener,
+    )

@@ -1,0 +1,91 @@
+"""Who makes the bytecode for a base: its own interpreter if it may run here, else one that compiles like it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from oci_builder.bases.base import Base
+from oci_builder.bases.host import find_interpreter
+from oci_builder.bases.layers import open_layers, own_interpreter
+from oci_builder.debian.opening import Supply, host_platform
+from oci_builder.errors import OcibuildError
+from oci_builder.listener import Listener
+from oci_builder.store import Store
+from oci_builder.wheels.layers import Interpreter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiling:
+    """An interpreter that compiles: ``name`` tells it from those that compile differently, ``start`` lends it."""
+
+    name: str
+    start: Callable[[], AbstractContextManager[Interpreter]]
+
+
+def compiling(
+    base: Base,
+    *,
+    environ: Mapping[str, str],
+    layers: Callable[[str], Path | None],
+    supply: Supply,
+    store: Store,
+    listener: Listener,
+) -> Compiling | None:
+    """Who compiles for ``base``; None, after saying so, where nobody does.
+
+    A base of ``layers/`` is trusted to run here. One made elsewhere is not: a Python of exactly its version that this
+    machine has compiles for it, else the base of ``layers/`` with the same minor version, which ``layers`` finds.
+    """
+    if base.folder is not None:
+        return _own(base, supply, store, listener)
+    version = base.target.promise.version
+    host = find_interpreter(version, environ)
+    if host is not None:
+        return Compiling(name=f"CPython {version}", start=lambda: contextlib.nullcontext(host))
+    minor = ".".join(version.split(".")[:2])
+    near = _near(layers(f"python-{minor}"), supply, store, listener)
+    if near is None:
+        listener.note(
+            f"{base.name}: no Python {version} on this machine and no python-{minor} in layers/, so its wheels come "
+            "without bytecode and start slower; put that Python on PATH"
+        )
+        return None
+    other = near.target.promise.version
+    listener.note(f"{base.name}: no Python {version} on this machine; {near.name}'s {other} compiles for it")
+    return _own(near, supply, store, listener)
+
+
+def _own(base: Base, supply: Supply, store: Store, listener: Listener) -> Compiling:
+    start = partial(
+        own_interpreter,
+        base,
+        store=store,
+        mirrors=supply.mirrors,
+        offline=supply.offline,
+        debs=supply.debs,
+        now=supply.now,
+        listener=listener,
+    )
+    return Compiling(name=base.python, start=start)
+
+
+def _near(folder: Path | None, supply: Supply, store: Store, listener: Listener) -> Base | None:
+    if folder is None:
+        return None
+    try:
+        return open_layers(
+            folder,
+            host_platform(),
+            store=store,
+            mirrors=supply.mirrors,
+            offline=supply.offline,
+            now=supply.now,
+            listener=listener,
+        )
+    except OcibuildError:
+        return None  # it would have been a help, and is no part of the image

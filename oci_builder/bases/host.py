@@ -1,0 +1,44 @@
+"""The interpreters of this machine, asked for their version; the only Python that runs for a base made elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_ASKED = "import platform, sys; print(sys.implementation.name, platform.python_version())"
+_PATIENCE = 20
+"""Seconds an interpreter may take to say its version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostInterpreter:
+    """A Python of this machine: program and arguments, and its whole environment."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+
+def find_interpreter(version: str, environ: Mapping[str, str]) -> HostInterpreter | None:
+    """A CPython of exactly ``version`` ("3.11.9"): this process's own, or one on the PATH of ``environ``."""
+    minor = ".".join(version.split(".")[:2])
+    folders = [Path(folder) for folder in environ.get("PATH", "").split(os.pathsep)]
+    places = [str(folder / f"python{minor}") for folder in folders if folder.is_absolute()]
+    for program in dict.fromkeys([sys.executable, *places]):
+        if program and os.access(program, os.X_OK) and _identity(program) == f"cpython {version}":
+            # Isolated and without site: neither this machine's settings nor its packages reach it.
+            env = {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+            return HostInterpreter(argv=(program, "-I", "-S"), env=env)
+    return None
+
+
+def _identity(program: str) -> str:
+    command = [program, "-I", "-S", "-c", _ASKED]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,41 @@
+"""More Debian packages over a base of ``layers/``, for one image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from oci_builder.bases.base import Base
+from oci_builder.debian.extras import Extras, read_extra_lock, write_extra_lock
+from oci_builder.debian.opening import Opening, Supply
+from oci_builder.debian.sonames import libraries_path, read_libraries
+from oci_builder.errors import PackageError, StaleLock
+from oci_builder.listener import Listener
+from oci_builder.store import Store
+
+
+def with_packages(
+    base: Base, packages: Sequence[str], *, lock: Path, supply: Supply, store: Store, listener: Listener
+) -> Base:
+    """``base`` with more Debian packages over it, as a layer of their own.
+
+    ``lock`` is the file that says which; one that is not there, or is for other packages, is written, unless
+    ``supply`` is locked. Raises StaleLock, PackageError for a package that is not there or has a script that would
+    have to run, PackageUnavailable.
+    """
+    if base.folder is None:
+        hint = "take them out, or build on a base of layers/"
+        raise PackageError(packages[0], f"{base.name} is not made of packages that ocibuild could add to", hint=hint)
+    opening = Opening(base.folder, base.platform, store, supply, listener)
+    libraries = read_libraries(libraries_path(base.folder, base.platform))
+    extras = Extras(opening, base.tree, base.layers[-1].diff_id, tuple(packages), libraries)
+    known = read_extra_lock(lock) if supply.locked or lock.is_file() else None
+    if known is None or not extras.fits(known):
+        if supply.locked:
+            raise StaleLock(str(lock), "it is for other packages or another base", hint="build once without --locked")
+        known = extras.resolve()
+        write_extra_lock(known, lock)
+        listener.note(f"{lock}: written")
+    layer = extras.layer(known)
+    return replace(base, layers=(*base.layers, layer), tree=base.tree.overlaid(layer.tree(store)))

@@ -1,0 +1,169 @@
+"""Where a build's images go, and all of them going there: files, an OCI image layout, registries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oci_builder.cli.build import out_files
+from oci_builder.cli.messages import misused
+from oci_builder.platforms import Platform
+from oci_builder.reference import Reference
+
+if TYPE_CHECKING:
+    from oci_builder.assemble import Built, Options
+    from oci_builder.cli.progress import Timed
+    from oci_builder.cli.result import Result
+    from oci_builder.recipes import ImageRecipe, ImageSource
+    from oci_builder.registry.access import Registries
+    from oci_builder.registry.pushing import Pushed
+    from oci_builder.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What to build for, and where it goes: a file per platform, one ``folder`` for all, ``pushes`` for all."""
+
+    platforms: tuple[Platform, ...]
+    files: Mapping[Platform, Path]
+    folder: Path | None = None
+    pushes: tuple[Reference, ...] = ()
+
+    @property
+    def together(self) -> bool:
+        """Whether the images of all platforms go somewhere as one."""
+        return self.folder is not None or bool(self.pushes)
+
+
+def outputs(
+    recipe: ImageRecipe,
+    platforms: Sequence[Platform],
+    *,
+    out: str | None,
+    out_format: str | None,
+    pushes: Sequence[str],
+) -> Outputs:
+    """What the flags ask for. Raises click.UsageError and InvalidValue for what could only fail after the build."""
+    names = tuple(Reference.parse(text) for text in pushes)
+    for name in names:
+        if name.digest is not None:
+            raise misused(f"--push {name}: a name to push to has a tag, and no digest")
+    everything = tuple(platforms) or recipe.targets
+    if is_folder(out, out_format):
+        folder = out_folder((out or f"{recipe.name}/").replace("{version}", recipe.release))
+        return Outputs(platforms=everything, files={}, folder=folder, pushes=names)
+    if names and out is None:
+        return Outputs(platforms=everything, files={}, pushes=names)
+    files = out_files(out, platforms, recipe)
+    return Outputs(platforms=everything if names else tuple(files), files=files, pushes=names)
+
+
+def is_folder(out: str | None, out_format: str | None) -> bool:
+    """Whether ``--out`` is an OCI image layout's folder. Raises click.UsageError where ``--format`` says otherwise."""
+    slash = out is not None and out.endswith("/")
+    if slash and out_format == "tar":
+        raise misused(f"--out {out}: a folder, and --format tar writes a file")
+    return slash or out_format == "oci-dir"
+
+
+def out_folder(out: str) -> Path:
+    """The folder of a layout. Raises click.UsageError where it cannot be, UnsupportedImage if it is something else."""
+    from oci_builder.export.oci_layout import check_folder
+
+    folder = Path(out)
+    if not folder.absolute().parent.is_dir():
+        raise misused(f"--out {out}: there is no folder {folder.parent}")
+    if folder.is_file():
+        raise misused(f"--out {out}: this is a file")
+    check_folder(folder)
+    return folder
+
+
+def deliver(
+    source: ImageSource,
+    wanted: Outputs,
+    registries: Registries,
+    how: Options,
+    store: Store,
+    listener: Timed,
+    *,
+    bills: Mapping[Platform, Path],
+) -> list[Result]:
+    """Build for all platforms, write and push; one result for each image."""
+    from oci_builder.assemble import made
+    from oci_builder.cli.result import Result
+
+    references = source.recipe.references
+    work = _Work(wanted, references, registries, how, store, listener, bills)
+    built, done = made(source, wanted.platforms, work.run, options=how, store=store, listener=listener)
+    seconds = listener.lap()
+    return [
+        Result(
+            image=each.image,
+            path=wanted.folder or wanted.files.get(each.image.platform),
+            size=done.sizes.get(each.image.platform, done.written),
+            references=references,
+            seconds=seconds,
+            # One push for all: told with the last.
+            pushed=done.pushed if each is built[-1] else (),
+        )
+        for each in built
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Done:
+    sizes: Mapping[Platform, int]
+    written: int
+    pushed: Sequence[Pushed]
+
+
+@dataclass(frozen=True)
+class _Work:
+    wanted: Outputs
+    references: Sequence[Reference]
+    registries: Registries
+    how: Options
+    store: Store
+    listener: Timed
+    bills: Mapping[Platform, Path]
+
+    def run(self, built: tuple[Built, ...]) -> _Done:
+        """Write first, then push: what others see comes last."""
+        from oci_builder.assemble import write_bill
+        from oci_builder.assemble.delivery import deliver, write_folder
+
+        images = [each.image for each in built]
+        written = 0
+        if self.wanted.folder is not None:
+            written = write_folder(
+                images, self.wanted.folder, references=self.references, store=self.store, listener=self.listener
+            )
+        sizes = {each.image.platform: self._file(each) for each in built if each.image.platform in self.wanted.files}
+        for each in built:
+            if bill := self.bills.get(each.image.platform):
+                with self.listener.stage("sbom"):
+                    write_bill(each, bill, references=self.references, store=self.store)
+        pushed: Sequence[Pushed] = ()
+        if self.wanted.pushes:
+            pushed = deliver(
+                images,
+                self.wanted.pushes,
+                self.registries,
+                sources={},
+                store=self.store,
+                jobs=self.how.jobs,
+                listener=self.listener,
+            )
+        return _Done(sizes=sizes, written=written, pushed=pushed)
+
+    def _file(self, built: Built) -> int:
+        from oci_builder.export import docker_archive
+
+        path = self.wanted.files[built.image.platform]
+        with self.listener.stage("write"):
+            return docker_archive.write_file(
+                built.image, path, references=self.references, store=self.store, listener=self.listener
+            )

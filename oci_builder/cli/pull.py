@@ -1,0 +1,79 @@
+"""``ocibuild pull``: an image from a registry to a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from oci_builder.cli import options
+
+
+@click.command("pull")
+@click.argument("reference")
+@click.option(
+    "-o",
+    "--out",
+    metavar="FILE|DIR/",
+    required=True,
+    help="Where to write: .tar, .tar.gz or .tgz; with a slash at its end, the folder of an OCI image layout.",
+)
+@options.out_format
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    help="linux/amd64 or linux/arm64; repeatable. [a file: the first that is there; a folder: all]",
+)
+@options.registry
+@options.cache
+@options.jobs
+@options.as_json
+@options.talk
+def command(reference: str, out: str, out_format: str | None, as_json: bool, **flags: Any) -> None:
+    """Write an image of a registry to a file that docker, podman and containerd load.
+
+    Every byte is verified on the way. Layers stay in the cache: another pull fetches what is new.
+    """
+    import json
+
+    from oci_builder.assemble.delivery import pull_file
+    from oci_builder.cli.delivery import is_folder, out_folder
+    from oci_builder.cli.messages import misused, say
+    from oci_builder.cli.progress import human_bytes, shown
+    from oci_builder.cli.registries import make_registries
+    from oci_builder.cli.settings import make_settings
+    from oci_builder.platforms import Platform
+    from oci_builder.reference import Reference
+    from oci_builder.store import Store
+
+    settings = make_settings(**flags)
+    name = Reference.parse(reference)
+    platforms = tuple(dict.fromkeys(Platform.parse(text) for text in flags["platforms"]))
+    folder = is_folder(out, out_format)
+    path = out_folder(out) if folder else Path(out)
+    if not folder and len(platforms) > 1:
+        raise misused(f"--out {out}: a file holds one platform; a folder, with a slash at its end, takes several")
+    registries = make_registries(settings, [name], **flags)
+    store = Store(settings.cache)
+    with shown(settings) as listener:
+        pulled = pull_file(
+            name,
+            path,
+            platforms=platforms,
+            folder=folder,
+            registries=registries,
+            store=store,
+            jobs=settings.jobs,
+            listener=listener,
+        )
+    if not settings.quiet:
+        ids = ", ".join(f"{image.platform} {image.id.hex[:12]}" for image in pulled.images)
+        say(f"{path}: {ids}, {human_bytes(pulled.received)} received, {human_bytes(pulled.written)} written")
+    if as_json:
+        images = [
+            {"id": str(image.id), "digest": str(image.digest), "platform": str(image.platform)}
+            for image in pulled.images
+        ]
+        click.echo(json.dumps({"path": str(path), "received": pulled.received, "images": images}))

@@ -1,0 +1,87 @@
+"""Who we are at registries and how they are spoken to, from flags and environment."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oci_builder.cli.messages import misused
+
+if TYPE_CHECKING:
+    from oci_builder.cli.settings import Settings
+    from oci_builder.reference import Reference
+    from oci_builder.registry.access import Registries
+    from oci_builder.registry.auth import Login
+    from oci_builder.registry.pushing import Pushed
+
+USER, PASSWORD = "OCIBUILD_REGISTRY_USER", "OCIBUILD_REGISTRY_PASSWORD"
+
+
+def make_registries(
+    settings: Settings,
+    references: Iterable[Reference],
+    *,
+    insecure: bool = False,
+    ca_file: Path | None = None,
+    creds_stdin: bool = False,
+    **_: Any,
+) -> Registries:
+    """The registries of a run; a login of this run's own is for the one registry of ``references``.
+
+    Raises click.UsageError where they are in several: it would be sent to one that it is not for.
+    """
+    from oci_builder.registry.access import Access, Registries
+    from oci_builder.registry.auth import Logins
+
+    login = _login(settings, creds_stdin=creds_stdin)
+    hosts = sorted({reference.registry for reference in references})
+    if login is not None and len(hosts) > 1:
+        where = "--creds-stdin" if creds_stdin else USER
+        raise misused(f"{where} is for one registry, and this goes to {', '.join(hosts)}")
+    given = {host: login for host in hosts if login is not None}
+    return Registries(Access(logins=Logins(settings.environ, given=given), insecure=insecure, ca_file=ca_file))
+
+
+def base_references(base: str) -> list[Reference]:
+    """The reference that a recipe's ``base`` is, if it is one: whose registry a login of this run's own is for."""
+    from oci_builder.catalog import read_reference
+
+    found = read_reference(base)
+    return [found] if found else []
+
+
+def told(pushed: Pushed) -> str:
+    """What became of one name, in one line."""
+    from oci_builder.cli.progress import human_bytes
+
+    name = f"{pushed.reference}@{pushed.digest}"
+    if pushed.was_there:
+        return f"{name}: was there"
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted((pushed.blobs or {}).items()))
+    return f"{name}: {human_bytes(pushed.sent)} sent{f' (blobs: {counts})' if counts else ''}"
+
+
+def as_document(pushed: Pushed) -> dict[str, Any]:
+    """The same for a program; ``sent`` is in bytes."""
+    return {
+        "reference": str(pushed.reference),
+        "digest": str(pushed.digest),
+        "sent": pushed.sent,
+        "blobs": dict(pushed.blobs or {}),
+    }
+
+
+def _login(settings: Settings, *, creds_stdin: bool) -> Login | None:
+    from oci_builder.registry.auth import Login
+
+    if creds_stdin:
+        name, colon, password = sys.stdin.readline().rstrip("\r\n").partition(":")
+        if not (name and colon and password):
+            raise misused("--creds-stdin: expected one line, USER:PASSWORD")
+        return Login(name, password)
+    name, password = settings.environ.get(USER, ""), settings.environ.get(PASSWORD, "")
+    if bool(name) != bool(password):
+        raise misused(f"{USER} and {PASSWORD} go together, and one of them is not set")
+    return Login(name, password) if name else None

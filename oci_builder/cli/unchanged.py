@@ -1,0 +1,149 @@
+"""Knowing that there is nothing to do: all that went into a file is as it was when the file was written, and so is it.
+
+As make and git know it: by what the file system says of each file (its inode, size and times), not by its content.
+See docs/decisions/unchanged.md. Imports nothing heavy, for it must cost less than what it saves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oci_builder import __version__
+
+if TYPE_CHECKING:
+    from oci_builder.cli.result import Result
+    from oci_builder.recipes import ImageSource
+    from oci_builder.store import Store
+
+_KIND = "unchanged"
+_MOST = 5_000
+"""Files that are looked at; a recipe with more is built, which then costs little beside."""
+
+_ELSEWHERE = ("pushes", "sbom", "base", "requirements", "find_links", "layers", "mirrors", "out_format", "project_dir")
+"""Flags that name inputs or outputs nobody looks at here."""
+
+_NOISE = frozenset({"_", "COLUMNS", "LINES", "OLDPWD", "SHLVL", "WINDOWID"})
+
+_Seen = list[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """There was nothing to do: what the build that wrote the file said, as text, as JSON and as notes."""
+
+    summary: str
+    document: dict[str, Any]
+    notes: list[str]
+
+
+def find(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str]) -> Nothing | None:
+    """What the same command said, if it would say and write the same again."""
+    data = store.record(_KIND, _key(flags, environ))
+    if data is None:
+        return None
+    try:
+        known = json.loads(data)
+        same = all(_seen(path) == seen for path, seen in known["seen"].items())
+        return Nothing(known["summary"], known["document"], known["notes"]) if same else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def look(flags: Mapping[str, Any], source: ImageSource, base: Path | None) -> dict[str, _Seen] | None:
+    """All that a build is about to depend on, as it is; None where something of it cannot be looked at.
+
+    ``base`` is the folder of the base's recipe, None for a base that is an image: its tag may move.
+    """
+    if base is None or any(flags.get(name) for name in _ELSEWHERE) or not _is_simple(source):
+        return None
+    paths = list(_inputs(source, base))
+    return {str(path.absolute()): _seen(path) for path in paths} if len(paths) <= _MOST else None
+
+
+def keep(
+    store: Store,
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    *,
+    looked: dict[str, _Seen] | None,
+    result: Result,
+    notes: list[str],
+) -> None:
+    """Remember a finished build, if what it depends on is as it ``looked`` before."""
+    # A lock that was written meanwhile, or a recipe somebody edited: the next build is remembered.
+    if looked is None or result.path is None or any(_seen(path) != seen for path, seen in looked.items()):
+        return
+    also = {str(path.absolute()): _seen(path) for path in (*_program(), result.path)}
+    told = {"seen": {**looked, **also}, "summary": result.brief, "document": result.document(), "notes": notes}
+    store.put_record(_KIND, _key(flags, environ), json.dumps(told).encode())
+
+
+def _key(flags: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    # A digest, for the environment may hold what should not lie about.
+    world = {name: value for name, value in environ.items() if name not in _NOISE}
+    said = [__version__, sys.version, str(Path.cwd()), sorted(world.items()), sorted(flags.items())]
+    return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()
+
+
+def _is_simple(source: ImageSource) -> bool:
+    """Whether the recipe's folder and its base's hold all that decides the image."""
+    if not source.lock.is_file() or source.project is not None or source.pyprojects:
+        return False
+    if source.recipe.python.find_links or not source.lock.is_relative_to(source.folder):
+        return False
+    return all(path.is_relative_to(source.folder) and _stands_alone(path) for path in source.requirements)
+
+
+def _stands_alone(path: Path) -> bool:
+    # A file that is included, or a wheel or project that is named, may lie anywhere.
+    lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
+    return not any(line.startswith("-") or "/" in line.partition("#")[0] for line in lines)
+
+
+def _inputs(source: ImageSource, base: Path) -> Iterator[Path]:
+    yield from _below(source.folder)
+    yield from _below(base)
+    # A layer or an image of the same name would be found here first.
+    for root in (Path(), source.folder.parent.parent):
+        yield from (root / "layers", root / "layers" / base.name, root / "build")
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    yield folder
+    for here, folders, files in os.walk(folder):
+        yield from (Path(here, name) for name in (*folders, *files))
+
+
+def _program() -> Iterator[Path]:
+    """The files of ocibuild as loaded, and the folders of what it imports."""
+    for name, module in sorted(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and name.partition(".")[0] == "oci_builder":
+            yield Path(file)
+        elif file and name in ("click", "deflate", "installer", "msgspec", "packaging"):
+            yield Path(file).parent.parent
+
+
+def _seen(path: str | Path) -> _Seen:
+    try:
+        info = os.lstat(path)
+        if stat.S_ISLNK(info.st_mode):
+            return [*_numbers(info), *_numbers(Path(path).stat())]
+    except OSError:
+        return None
+    return _numbers(info)
+
+
+def _numbers(info: os.stat_result) -> list[int]:
+    # The inode's own time moves with every change, also where somebody sets the other one back.
+    if stat.S_ISDIR(info.st_mode):
+        return [info.st_dev, info.st_ino, info.st_mode, info.st_mtime_ns]
+    return [info.st_dev, info.st_ino, info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns]
