@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,10 +55,11 @@ _DAMAGE = (DamagedElf, DigestMismatch, MissingLibrary, PackageError, ToolFailed,
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """An image, and the wheels it was made from."""
+    """An image, and the wheels it was made from. ``sources`` says in which repository blobs of its base can be had."""
 
     image: Image
     wheels: tuple[WheelPin, ...]
+    sources: Mapping[Digest, Reference] = field(default_factory=dict)
 
 
 def build(source: ImageSource, platform: Platform, *, options: Options, store: Store, listener: Listener) -> Built:
@@ -105,7 +107,8 @@ def _composed(
             inherited=base.inherited,
             annotations=manifest_annotations(source.recipe, known, created=created),
         ).append(*layers, *([top] if top else []))
-    return Built(image=image, wheels=tuple(wheel.pin for wheel in found.all)), base
+    wheels = tuple(wheel.pin for wheel in found.all)
+    return Built(image=image, wheels=wheels, sources=_sources(base)), base
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +118,7 @@ class _Wheels:
     wheels: tuple[Wheel, ...] = ()
     project: tuple[Wheel, ...] = ()
     lock: Digest | None = None
+    fetch: Callable[[Sequence[Wheel]], None] | None = None
 
     @property
     def all(self) -> tuple[Wheel, ...]:
@@ -129,8 +133,11 @@ def _wheels(
         pinning = pinning_of(source, target, pinned=foundation.pinned, options=options, store=store, listener=listener)
         chosen = pinning.choose(target)
     with listener.stage("fetch"):
-        wheels = _fetched(pinning, chosen.pins, target)
-    return _Wheels(wheels=wheels, project=_project(pinning.inputs, store), lock=chosen.lock)
+        wheels, fetch = _named(chosen.pins, store), partial(_fetch, pinning, target)
+        # Where others may have made the layers, whoever misses one fetches its wheels.
+        if store.shared is None or not wheels:
+            wheels = _fetched(pinning, chosen.pins, target)
+    return _Wheels(wheels=wheels, project=_project(pinning.inputs, store), lock=chosen.lock, fetch=fetch)
 
 
 def write(
@@ -242,6 +249,16 @@ def _fetched(pinning: Pinning, pins: Sequence[WheelPin], target: Target) -> tupl
     return tuple(_wheel(pin, files) for pin in pins)
 
 
+def _fetch(pinning: Pinning, target: Target, wheels: Sequence[Wheel]) -> None:
+    _fetched(pinning, [wheel.pin for wheel in wheels], target)
+
+
+def _named(pins: Sequence[WheelPin], store: Store) -> tuple[Wheel, ...]:
+    """The wheels as their pins know them, whether or not they are here; none, where a pin does not know its size."""
+    wheels = [Wheel(pin=pin, path=store.path(pin.sha256), size=pin.size) for pin in pins if pin.size is not None]
+    return tuple(wheels) if len(wheels) == len(pins) else ()
+
+
 def _project(inputs: Inputs, store: Store) -> tuple[Wheel, ...]:
     pin = inputs.project
     return (_wheel(pin, {pin.sha256.hex: store.path(pin.sha256)}),) if pin else ()
@@ -252,6 +269,12 @@ def _wheel(pin: WheelPin, files: Mapping[str, Path]) -> Wheel:
     return Wheel(pin=pin, path=path, size=path.stat().st_size)
 
 
+def _sources(base: Base) -> Mapping[Digest, Reference]:
+    if base.reference is None:
+        return {}
+    return {layer.descriptor.digest: base.reference for layer in base.layers if layer.foreign}
+
+
 def _wheel_layers(
     source: ImageSource, found: _Wheels, base: Base, *, options: Options, store: Store, listener: Listener
 ) -> tuple[Layer, ...]:
@@ -259,7 +282,7 @@ def _wheel_layers(
     if not found.all:
         return ()
     recipe, wheels, project = source.recipe, found.wheels, found.project
-    opened = Opened(base.target)
+    opened = Opened(base.target, fetch=found.fetch)
     losses = settle((*wheels, *project), opened, policy=recipe.python.conflicts, store=store)
     for loss in losses:
         listener.note(f"/{loss.path} is {loss.winner}'s; {loss.loser} has other bytes there")

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from oci_builder.assemble.build import base_folder, pinning_of
+from oci_builder.assemble.build import pinning_of
+from oci_builder.assemble.foundation import open_foundation, supply_of
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import Pinning, fetch_sources, wheel_sources
-from oci_builder.bases import Packages, base_files, base_target, fetch_base, host_platform
+from oci_builder.bases import Packages, base_files, base_target, fetch_base, fetch_extras, host_platform
+from oci_builder.catalog import find_base
+from oci_builder.debian.recipe import is_layer
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import CorruptBlob, InvalidValue
 from oci_builder.listener import Listener
@@ -17,7 +20,6 @@ from oci_builder.platforms import Platform
 from oci_builder.recipes import DEBS, WHEELS, ImageSource
 from oci_builder.store import Store, atomic, explained
 from oci_builder.wheels.fetch import fetch_wheels
-from oci_builder.wheels.lock import WheelLock
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.target import Target
 
@@ -79,29 +81,63 @@ class _Work:
     def done(self, platforms: Sequence[Platform]) -> Downloaded:
         self.kept.clear()
         self.added.clear()
-        base = base_folder(self.source, self.options)
-        target = base_target(base, self.source.recipe.targets[0])
-        with self.listener.stage("resolve"):
-            pinning = pinning_of(self.source, target, options=self.options, store=self.store, listener=self.listener)
-            lock = pinning.locked()
         with explained(self.dest):
             for name in (WHEELS, DEBS):
                 (self.dest / name).mkdir(parents=True, exist_ok=True)
+        layer, target, pinned = self._base()
+        wheels = self._all_wheels(target, pinned, platforms) if target is not None else set()
+        debs = self._all_packages(layer, platforms) if layer is not None else set()
+        return Downloaded(
+            kept=tuple(sorted(self.kept)),
+            added=tuple(sorted(self.added)),
+            strangers=(*_strangers(self.dest / WHEELS, wheels), *_strangers(self.dest / DEBS, debs)),
+        )
+
+    def _base(self) -> tuple[Path | None, Target | None, str]:
+        """The folder of a base of ``layers/``; what any base promises, if wheels go in; how a lock pins it."""
+        recipe, first = self.source.recipe, self.source.recipe.targets[0]
+        place = find_base(
+            recipe.base,
+            recipe_folder=self.source.folder,
+            project_dir=self.options.project,
+            extra=self.options.layers,
+        )
+        if isinstance(place, Path) and is_layer(place):
+            return place, base_target(place, first) if self.source.has_python else None, ""
+        if place is not None:
+            self.listener.note(f"the base {recipe.base} is not made of packages, and does not come along")
+        if not self.source.has_python:
+            return None, None, ""
+        with self.listener.stage("base"):
+            foundation = open_foundation(
+                self.source, first, options=self.options, store=self.store, listener=self.listener
+            )
+        return None, foundation.base.target, foundation.pinned
+
+    def _all_wheels(self, target: Target, pinned: str, platforms: Sequence[Platform]) -> set[str]:
+        """Fetch the wheels; the names of all that the lock has."""
+        with self.listener.stage("resolve"):
+            pinning = pinning_of(
+                self.source, target, pinned=pinned, options=self.options, store=self.store, listener=self.listener
+            )
+            lock = pinning.locked()
         with self.listener.stage("fetch"):
             for each in pinning.targets:
                 if each.platform in platforms:
                     self._wheels(lock.select(each), each, pinning)
             self._backend()
+        return {wheel.filename for package in lock.document.packages for wheel in package.wheels or ()}
+
+    def _all_packages(self, layer: Path, platforms: Sequence[Platform]) -> set[str]:
+        """Fetch the packages; the names of all that the base's locks have, also for platforms not asked for now."""
+        known = {name for platform in self.source.recipe.targets for name in base_files(layer, platform)}
         with self.listener.stage("packages"):
-            packages = [self._packages(base, platform) for platform in _with_host(platforms)]
-        return Downloaded(
-            kept=tuple(sorted(self.kept)),
-            added=tuple(sorted(self.added)),
-            strangers=(
-                *_strangers(self.dest / WHEELS, _all_wheels(lock)),
-                *_strangers(self.dest / DEBS, self._deb_names(base, packages)),
-            ),
-        )
+            for platform in _with_host(platforms):
+                known |= self._packages(layer, platform)
+        if self.source.recipe.base_packages:
+            for platform in platforms:
+                known |= self._extras(layer, platform)
+        return known
 
     def _wheels(self, pins: Sequence[WheelPin], target: Target, pinning: Pinning) -> None:
         folder = self.dest / WHEELS
@@ -120,10 +156,10 @@ class _Work:
         folder = self.dest / WHEELS / BACKENDS
         download_backend(self.source.project, folder, sources=wheel_sources(self.source, self.options))
 
-    def _packages(self, base: Path, platform: Platform) -> Packages:
+    def _packages(self, layer: Path, platform: Platform) -> set[str]:
         folder, options = self.dest / DEBS, self.options
         packages = fetch_base(
-            base,
+            layer,
             platform,
             store=self.store,
             mirrors=options.mirrors,
@@ -133,18 +169,28 @@ class _Work:
             now=options.now,
             listener=self.listener,
         )
+        return self._place(packages)
+
+    def _extras(self, layer: Path, platform: Platform) -> set[str]:
+        """Those of ``base-packages``: opening the base with them writes the lock that names them."""
+        with self.listener.stage("base"):
+            open_foundation(self.source, platform, options=self.options, store=self.store, listener=self.listener)
+        supply = replace(supply_of(self.source, self.options), debs=self.dest / DEBS)
+        with self.listener.stage("packages"):
+            lock = self.source.base_lock(platform)
+            return self._place(
+                fetch_extras(layer, platform, lock=lock, supply=supply, store=self.store, listener=self.listener)
+            )
+
+    def _place(self, packages: Packages) -> set[str]:
+        folder = self.dest / DEBS
         for name, pin in sorted(packages.files.items()):
             if not self._has(folder / name, pin.digest):
                 self._put(folder / name, pin.digest)
         for name, data in packages.renewed.items():
             with atomic(folder / name) as sink:
                 sink.write(data)
-        return packages
-
-    def _deb_names(self, base: Path, packages: Iterable[Packages]) -> set[str]:
-        # Those of platforms that were not asked for now are no strangers either.
-        known = {name for platform in self.source.recipe.targets for name in base_files(base, platform)}
-        return known | {name for each in packages for name in (*each.files, *each.renewed)}
+        return {*packages.files, *packages.renewed}
 
     def _has(self, path: Path, digest: Digest) -> bool:
         if path in self.kept or path in self.added:
@@ -173,10 +219,6 @@ def prune(downloaded: Downloaded) -> None:
 
 def _with_host(platforms: Iterable[Platform]) -> tuple[Platform, ...]:
     return tuple(dict.fromkeys((*platforms, host_platform())))
-
-
-def _all_wheels(lock: WheelLock) -> set[str]:
-    return {wheel.filename for package in lock.document.packages for wheel in package.wheels or ()}
 
 
 def _strangers(folder: Path, known: Iterable[str]) -> Iterator[Path]:

@@ -56,7 +56,7 @@ def open_foundation(
         locked=supply.locked,
         debs=supply.debs,
         now=supply.now,
-        pulling=Pulling(registries=registries, jobs=options.jobs),
+        pulling=Pulling(registries=registries, jobs=options.jobs, lazily=options.lazily),
         listener=listener,
     )
     if packages := source.recipe.base_packages:

@@ -16,7 +16,8 @@ class Options:
     ``offline`` None lets the recipe's ``wheels/`` folder decide. ``locked`` refuses what would change a lock,
     ``frozen`` takes the wheel lock unseen; ``keep_lock`` False lets a build that was asked for something else than the
     recipe leave the recipe's lock alone. ``epoch`` (seconds since 1970) dates the image instead of its base's lock;
-    ``now`` judges signatures, and enters no output. ``registries`` is how bases are pulled, None as ``environ`` says.
+    ``now`` judges signatures, and enters no output. ``registries`` is how bases are pulled, None as ``environ`` says;
+    ``lazily`` leaves a base's layers there once their content is known: for an image that is pushed and not written.
     """
 
     project: Path
@@ -32,3 +33,4 @@ class Options:
     layers: tuple[Path, ...] = ()
     epoch: int | None = None
     registries: Registries | None = None
+    lazily: bool = False

@@ -7,11 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from oci_builder.bases.base import Base
+from oci_builder.bases.layers import Packages
 from oci_builder.debian.extras import Extras, read_extra_lock, write_extra_lock
 from oci_builder.debian.opening import Opening, Supply
+from oci_builder.debian.recipe import load_layer
 from oci_builder.debian.sonames import libraries_path, read_libraries
+from oci_builder.debian.sources import fetch_packages
 from oci_builder.errors import PackageError, StaleLock
 from oci_builder.listener import Listener
+from oci_builder.platforms import Platform
 from oci_builder.store import Store
 
 
@@ -39,3 +43,17 @@ def with_packages(
         listener.note(f"{lock}: written")
     layer = extras.layer(known)
     return replace(base, layers=(*base.layers, layer), tree=base.tree.overlaid(layer.tree(store)))
+
+
+def fetch_extras(
+    folder: Path, platform: Platform, *, lock: Path, supply: Supply, store: Store, listener: Listener
+) -> Packages:
+    """The packages that ``lock`` puts over the base in ``folder`` are in ``store`` afterwards.
+
+    Raises StaleLock, PackageUnavailable.
+    """
+    pins = read_extra_lock(lock).packages
+    opening = Opening(folder, platform, store, supply, listener)
+    with opening.sources(load_layer(folder)) as sources:
+        fetch_packages(pins, sources, store=store, listener=listener)
+    return Packages(files={pin.path.rpartition("/")[2]: pin for pin in pins}, renewed={})

@@ -88,7 +88,8 @@ def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
     # The lock is the recipe's: a build of something else reads it and leaves it as it is.
     as_written = not flags["base"] and not flags["requirements"] and set(platforms) <= set(source.recipe.targets)
     registries = make_registries(settings, wanted.pushes or base_references(source.recipe.base), **flags)
-    how = make_options(settings, keep_lock=as_written, registries=registries, **flags)
+    lazily = bool(wanted.pushes) and not wanted.files and wanted.folder is None
+    how = make_options(settings, keep_lock=as_written, registries=registries, lazily=lazily, **flags)
     looked = look(flags, source, _base_folder(source, how))
     with shown(settings) as listener:
         if wanted.together:

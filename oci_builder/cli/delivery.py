@@ -152,7 +152,7 @@ class _Work:
                 images,
                 self.wanted.pushes,
                 self.registries,
-                sources={},
+                sources={digest: place for each in built for digest, place in each.sources.items()},
                 store=self.store,
                 jobs=self.how.jobs,
                 listener=self.listener,

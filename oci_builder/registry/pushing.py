@@ -92,11 +92,28 @@ def push(
     for reference in dict.fromkeys(references):
         if reference.digest is not None:
             raise InvalidValue("name to push to", str(reference), "it needs a tag, and no digest")
-        delivery = _Delivery(parcel, reference, registries, _Held(blobs, store, parcel.documents), store, found, jobs)
-        done[reference] = delivery.run(listener)
+        done[reference] = send(
+            parcel, reference, registries, blobs=blobs, store=store, sources=found, jobs=jobs, listener=listener
+        )
         # The next repository of this registry mounts what this one has.
         found = {**dict.fromkeys((blob.digest for blob in parcel.blobs), reference), **found}
     return tuple(done[reference] for reference in references)
+
+
+def send(
+    parcel: Parcel,
+    reference: Reference,
+    registries: Registries,
+    *,
+    blobs: Blobs,
+    store: Store,
+    sources: Mapping[Digest, Reference],
+    jobs: int,
+    listener: Listener,
+) -> Pushed:
+    """Have one reference name a parcel. Raises what ``push`` raises."""
+    held = _Held(blobs, store, parcel.documents)
+    return _Delivery(parcel, reference, registries, held, store, sources, jobs).run(listener)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from oci_builder.wheels.target import Target
 
 Policy = Literal["error", "last"]
 
+_CLAIMS = "claims"
 _SETTLED = "settled"
 
 
@@ -75,7 +76,8 @@ def _settled_key(wheels: Sequence[Wheel], target: Target, policy: Policy) -> str
 
 def _losses(wheels: Sequence[Wheel], opened: Opened, policy: Policy, store: Store) -> Iterator[Loss]:
     owners: dict[str, tuple[Wheel, str]] = {}
-    for wheel in wheels if policy == "error" else _install_order(wheels, opened.target):
+    _have_claims(wheels, opened, store)
+    for wheel in wheels if policy == "error" else _install_order(wheels, opened):
         for claim in _claims(wheel, opened, store):
             first, digest = owners.setdefault(claim.path, (wheel, claim.sha256))
             if first is wheel or (digest and digest == claim.sha256):
@@ -91,23 +93,35 @@ def _conflict(path: str, first: Wheel, second: Wheel) -> PathConflict:
     return PathConflict(f"/{path}", first.label, second.label, hint=hint)
 
 
+def _have_claims(wheels: Sequence[Wheel], opened: Opened, store: Store) -> None:
+    """Get together what would otherwise be got one by one: claims that others know, and wheels that nobody knows."""
+    keys = {wheel: _claims_key(wheel, opened.target) for wheel in wheels}
+    store.expect(_CLAIMS, keys.values())
+    opened.have(wheel for wheel, key in keys.items() if store.record(_CLAIMS, key) is None)
+
+
+def _claims_key(wheel: Wheel, target: Target) -> str:
+    schemes = dict(sorted(target.schemes(wheel.pin.name).items()))
+    return LayerKey.of(kind=_CLAIMS, wheel=str(wheel.pin.sha256), schemes=schemes).hex
+
+
 def _claims(wheel: Wheel, opened: Opened, store: Store) -> Iterable[_Claim]:
-    schemes = dict(sorted(opened.target.schemes(wheel.pin.name).items()))
-    key = LayerKey.of(kind="claims", wheel=str(wheel.pin.sha256), schemes=schemes).hex
-    known = store.record("claims", key)
+    key = _claims_key(wheel, opened.target)
+    known = store.record(_CLAIMS, key)
     if known is not None:
         try:
             return msgspec.json.decode(known, type=list[_Claim])
         except msgspec.MsgspecError:
-            store.drop_record("claims", key)
+            store.drop_record(_CLAIMS, key)
     claims = [_Claim(entry.path, entry.sha256) for entry in opened.installed(wheel).entries]
-    store.put_record("claims", key, msgspec.json.encode(claims))
+    store.put_record(_CLAIMS, key, msgspec.json.encode(claims))
     return claims
 
 
-def _install_order(wheels: Sequence[Wheel], target: Target) -> list[Wheel]:
+def _install_order(wheels: Sequence[Wheel], opened: Opened) -> list[Wheel]:
     """pip's order: the farther from what was asked for, the earlier; equals by name, backwards."""
-    needs = {wheel.pin.name: _needs(open_wheel(wheel.path, wheel.pin.filename), target) for wheel in wheels}
+    opened.have(wheels)
+    needs = {wheel.pin.name: _needs(open_wheel(wheel.path, wheel.pin.filename), opened.target) for wheel in wheels}
     depth = dict.fromkeys(needs, 0)
     for _ in needs:  # as many rounds as there could be steps in a chain; a circle ends with the rounds
         for name, needed in needs.items():
