@@ -42,6 +42,11 @@ format: $(VENV)/.development  ## what ruff can mend by itself
 schema: $(VENV)/.development  ## the generated pages: JSON Schemas, the command line's reference
 	$(BIN)/python docs/generate.py
 
+.PHONY: bench
+bench: $(VENV)/.development  ## build with everybody and with ocibuild, and write docs/performance.md; a quiet machine helps
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python -m benchmarks
+
 .PHONY: update-golden
 update-golden: $(VENV)/.development  ## write the golden digests anew; say in the commit why they moved
 	$(BIN)/pytest tests/golden --update-golden

@@ -15,7 +15,7 @@ from typing import Self
 
 from oci_builder.errors import ToolFailed
 
-WINDOW = 8 << 20
+WINDOW = 4 << 20
 """Bytes of source that may wait for the child: enough that it never idles, little enough to hold."""
 
 _TOOL = "the target's Python"

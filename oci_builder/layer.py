@@ -6,6 +6,7 @@ wheel's deflate streams are copied, not compressed again, and any file can be re
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import struct
 from collections.abc import Callable
@@ -141,14 +142,21 @@ class Layer:
 
 
 def write_layer(
-    tree: Tree, store: Store, *, created_by: str, holds: tuple[str, ...], comment: str = "", level: int = LEVEL
+    tree: Tree,
+    store: Store,
+    *,
+    created_by: str,
+    holds: tuple[str, ...],
+    comment: str = "",
+    level: int = LEVEL,
+    sources: Sources | None = None,
 ) -> Layer:
-    """Write ``tree`` into ``store`` as a gzip layer, reading every content once.
+    """Write ``tree`` into ``store`` as a gzip layer, reading every content once; ``sources`` may be open already.
 
     Raises DigestMismatch where a content is not what was promised, FileProblem where the store cannot be written.
     """
-    with store.writer() as sink, Sources() as sources:
-        pass_ = _Pass(sink, sources, level)
+    with store.writer() as sink, contextlib.nullcontext(sources) if sources else Sources() as reader:
+        pass_ = _Pass(sink, reader, level)
         index = tuple(pass_.add(entry) for entry in tree)
         pass_.close()
     return Layer(

@@ -16,7 +16,6 @@ from oci_builder.assemble.pins import LockChange, Pinning, fetch_sources, wheel_
 from oci_builder.assemble.provenance import manifest_annotations, provenance
 from oci_builder.assemble.top import run_config, top_layer
 from oci_builder.bases import Base, without_replaced
-from oci_builder.catalog import find_layer
 from oci_builder.check.finding import Gated
 from oci_builder.digest import Digest
 from oci_builder.errors import (
@@ -234,12 +233,6 @@ def pinning_of(
         listener=listener,
         base=pinned,
     )
-
-
-def base_folder(source: ImageSource, options: Options) -> Path:
-    """Where the recipe of the base is. Raises NotFound."""
-    name = source.recipe.base
-    return find_layer(name, recipe_folder=source.folder, project_dir=options.project, extra=options.layers)
 
 
 def _fetched(pinning: Pinning, pins: Sequence[WheelPin], target: Target) -> tuple[Wheel, ...]:

@@ -10,7 +10,7 @@ from oci_builder.assemble.build import pinning_of
 from oci_builder.assemble.foundation import open_foundation, supply_of
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import Pinning, fetch_sources, wheel_sources
-from oci_builder.bases import Packages, base_files, base_target, fetch_base, fetch_extras, host_platform
+from oci_builder.bases import Packages, base_files, base_target, extra_files, fetch_base, fetch_extras, host_platform
 from oci_builder.catalog import find_base
 from oci_builder.debian.recipe import is_layer
 from oci_builder.digest import Digest, digest_file
@@ -81,9 +81,9 @@ class _Work:
     def done(self, platforms: Sequence[Platform]) -> Downloaded:
         self.kept.clear()
         self.added.clear()
-        with explained(self.dest):
-            for name in (WHEELS, DEBS):
-                (self.dest / name).mkdir(parents=True, exist_ok=True)
+        for folder in (self.dest / WHEELS, self.dest / DEBS):
+            with explained(folder):
+                folder.mkdir(parents=True, exist_ok=True)
         layer, target, pinned = self._base()
         wheels = self._all_wheels(target, pinned, platforms) if target is not None else set()
         debs = self._all_packages(layer, platforms) if layer is not None else set()
@@ -137,6 +137,7 @@ class _Work:
         if self.source.recipe.base_packages:
             for platform in platforms:
                 known |= self._extras(layer, platform)
+            known |= {name for each in self.source.recipe.targets for name in extra_files(self.source.base_lock(each))}
         return known
 
     def _wheels(self, pins: Sequence[WheelPin], target: Target, pinning: Pinning) -> None:

@@ -19,7 +19,7 @@ from oci_builder.bases.layers import (
     update_libraries,
 )
 from oci_builder.bases.layers import own_interpreter as interpreter
-from oci_builder.bases.packages import fetch_extras, with_packages
+from oci_builder.bases.packages import extra_files, fetch_extras, with_packages
 from oci_builder.debian.opening import Supply, host_platform
 from oci_builder.debian.recipe import is_layer
 from oci_builder.listener import Listener
@@ -36,6 +36,7 @@ __all__ = [
     "base_files",
     "base_target",
     "compiling",
+    "extra_files",
     "fetch_base",
     "fetch_extras",
     "host_platform",

@@ -12,22 +12,26 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
+
 from oci_builder.bases.base import Base
 from oci_builder.digest import Digest
-from oci_builder.errors import NoPython, NotFound, UnsupportedImage
+from oci_builder.errors import CorruptBlob, InvalidValue, NoPython, NotFound, UnsupportedImage
 from oci_builder.foreign.installed import find_installed, removal
 from oci_builder.foreign.layers import remembered
-from oci_builder.foreign.opening import ForeignImage, assembled, describe, open_file, open_image
+from oci_builder.foreign.opening import ForeignImage, describe, open_file, open_image
 from oci_builder.foreign.parts import ImageParts, LayerBlob
 from oci_builder.foreign.python import Python, find_python
+from oci_builder.layer import Layer
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.inherited import Inherited
+from oci_builder.oci.manifest import Manifest, parse_manifest
 from oci_builder.oci.mediatypes import DOCKER_LAYER, LAYER_GZIP, LAYER_TAR
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Registries
-from oci_builder.registry.pulling import fetch_blobs, fetch_image
+from oci_builder.registry.pulling import PulledImage, fetch_blobs, fetch_image
 from oci_builder.store import Store
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.target import Promise
@@ -35,11 +39,20 @@ from oci_builder.wheels.target import Promise
 _READABLE = (LAYER_GZIP, LAYER_TAR, DOCKER_LAYER)
 
 
+_PULLED = "pulled"
+
+
+class _Named(msgspec.Struct, frozen=True):
+    media_type: str
+    manifest: str
+    size: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pulling:
     """How an image comes from a registry: so many blobs at once.
 
-    ``lazily`` leaves the packed layers where they are once their content is known: for whoever pushes to that registry.
+    ``lazily`` leaves layers whose content is known where they are: for whoever pushes and writes no file.
     """
 
     registries: Registries
@@ -71,28 +84,29 @@ def open_reference(
 
     Raises RegistryError, UnsupportedImage, DigestMismatch, FileProblem.
     """
-    pulled = fetch_image(reference, platform, pulling.registries)
+    pulled = _pulled(reference, platform, pulling.registries, store)
     name = str(pulled.reference)
     descriptors = [layer.descriptor for layer in pulled.layers]
     for descriptor in descriptors:
         _check_readable(descriptor, name)
-    described = describe(pulled.config, platform, layers=len(descriptors), what=name)
-    known = [
-        remembered(replace(descriptor, media_type=LAYER_GZIP, annotations={}), named, store)
-        if pulling.lazily and descriptor.media_type != LAYER_TAR
-        else None
-        for descriptor, named in zip(descriptors, described.layers, strict=True)
-    ]
-    if known and all(known):
-        image = assembled(name, pulled.digest, described, [layer for layer in known if layer], store)
-    else:
-        fetch_blobs(
-            pulled.reference, descriptors, pulling.registries, store=store, jobs=pulling.jobs, listener=listener
-        )
-        with _blobs(descriptors, store) as blobs:
-            parts = ImageParts(name=name, config=pulled.config, manifest=pulled.manifest, layers=blobs)
-            image = open_image(parts, platform, store=store, listener=listener)
+    known = _known(pulled, platform, store) if pulling.lazily else {}
+    wanted = [descriptor for number, descriptor in enumerate(descriptors, 1) if number not in known]
+    fetch_blobs(pulled.reference, wanted, pulling.registries, store=store, jobs=pulling.jobs, listener=listener)
+    with _blobs(descriptors, store) as blobs:
+        parts = ImageParts(name=name, config=pulled.config, manifest=pulled.manifest, layers=blobs)
+        image = open_image(parts, platform, known=known, store=store, listener=listener)
     return replace(_base(image, platform), reference=pulled.reference)
+
+
+def _known(pulled: PulledImage, platform: Platform, store: Store) -> dict[int, Layer]:
+    """The layers that were read before, by number. What came plain is not among them: it is packed here."""
+    named = describe(pulled.config, platform, layers=len(pulled.layers), what=str(pulled.reference)).layers
+    found = {}
+    for layer, name in zip(pulled.layers, named, strict=True):
+        if layer.descriptor.media_type != LAYER_TAR:
+            descriptor = replace(layer.descriptor, media_type=LAYER_GZIP, annotations={})
+            found[name.number] = remembered(descriptor, name, store)
+    return {number: layer for number, layer in found.items() if layer is not None}
 
 
 def without_replaced(base: Base, names: Sequence[str], store: Store) -> Base:
@@ -109,6 +123,39 @@ def without_replaced(base: Base, names: Sequence[str], store: Store) -> Base:
         return base
     layer, tree = made
     return replace(base, layers=(*base.layers, layer), tree=tree)
+
+
+def _pulled(reference: Reference, platform: Platform, registries: Registries, store: Store) -> PulledImage:
+    """Manifest and configuration; what a digest names is asked for once."""
+    if reference.digest is None:
+        return _kept(fetch_image(reference, platform, registries), store)
+    key = Digest.of(f"{reference.digest} {platform}".encode()).hex
+    found = _remembered(key, reference, platform, store)
+    if found is None:
+        found = _kept(fetch_image(reference, platform, registries), store)
+        named = {"media_type": found.descriptor.media_type, "manifest": str(found.digest), "size": len(found.manifest)}
+        store.put_record(_PULLED, key, msgspec.json.encode(named))
+    return found
+
+
+def _kept(image: PulledImage, store: Store) -> PulledImage:
+    store.put_bytes(image.manifest)
+    store.put_bytes(image.config)
+    return image
+
+
+def _remembered(key: str, reference: Reference, platform: Platform, store: Store) -> PulledImage | None:
+    try:
+        named = msgspec.json.decode(store.record(_PULLED, key) or b"", type=_Named)
+        digest = Digest.parse(named.manifest)
+        raw = store.read(digest, named.size)
+        parsed = parse_manifest(raw, media_type=named.media_type, what=str(reference))
+        assert isinstance(parsed, Manifest), "no index is kept"
+        config = store.read(parsed.config.digest, parsed.config.size)
+    except (msgspec.MsgspecError, InvalidValue, CorruptBlob):
+        return None
+    exact = replace(reference, digest=digest)
+    return PulledImage(reference=exact, platform=platform, parsed=parsed, config=config)
 
 
 def _check_readable(descriptor: Descriptor, name: str) -> None:

@@ -57,3 +57,10 @@ def fetch_extras(
     with opening.sources(load_layer(folder)) as sources:
         fetch_packages(pins, sources, store=store, listener=listener)
     return Packages(files={pin.path.rpartition("/")[2]: pin for pin in pins}, renewed={})
+
+
+def extra_files(lock: Path) -> frozenset[str]:
+    """The names of the files ``fetch_extras`` gives; none without a lock. Raises StaleLock."""
+    if not lock.is_file():
+        return frozenset()
+    return frozenset(pin.path.rpartition("/")[2] for pin in read_extra_lock(lock).packages)

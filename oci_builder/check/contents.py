@@ -164,6 +164,11 @@ class ImageContents:
         return here
 
 
+def readable(text: str) -> str:
+    """``text`` as valid Unicode: names in archives and escapes in JSON may hold what no encoding can write."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def is_wanted(path: str) -> bool:
     """Whether a file describes packages, so that its content is kept."""
     folder, _, name = path.rpartition("/")

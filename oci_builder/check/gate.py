@@ -15,6 +15,7 @@ from oci_builder.check.native import Native
 from oci_builder.check.python import PythonClosure
 from oci_builder.check.sanity import mode_findings, same_bytes_findings, secret_findings, size_findings
 from oci_builder.digest import Digest
+from oci_builder.foreign.layers import ORIGIN as FOREIGN
 from oci_builder.image import Image
 from oci_builder.layer import Layer
 from oci_builder.oci.jsonio import encode
@@ -23,7 +24,7 @@ from oci_builder.tree.entry import Entry
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.target import Target
 
-RECORDS = "gate-1"
+RECORDS = "gate-2"
 """The number is raised when the same image gives other findings than before."""
 
 Supplier = Callable[[str], str]
@@ -58,7 +59,12 @@ def gate(image: Image, ground: Ground, *, rules: Rules, supplier: Supplier, stor
     key = _key(image, ground, rules)
     findings = _remembered(key, store)
     if findings is None:
-        findings = tuple(_findings(image, ground, rules, store))
+        findings = tuple(
+            # What a base made elsewhere is like by itself was decided by who made it.
+            finding
+            for finding in _findings(image, ground, rules, store)
+            if finding.origin != FOREIGN
+        )
         store.put_record(RECORDS, key, msgspec.json.encode(findings))
     return judged((_with_supplier(finding, supplier) for finding in findings), rules.allow)
 
@@ -91,7 +97,7 @@ def _findings(image: Image, ground: Ground, rules: Rules, store: Store) -> Itera
     upper = [layer.tree(store) for layer in image.layers[len(ground.layers) :]]
     tree = ground.tree.overlaid(entry for each in upper for entry in each)
     facts = [layer_facts(layer, store) for layer in image.layers]
-    distributions = _distributions(facts, tree)
+    distributions = _distributions(facts, tree, ground.target)
     if ground.target is not None:
         modules = Modules(tree, ground.target)
         files = _files(facts, tree)
@@ -141,9 +147,15 @@ def _files(facts: Sequence[Facts], tree: Tree) -> Mapping[str, ElfFile]:
     }
 
 
-def _distributions(facts: Sequence[Facts], tree: Tree) -> list[Distribution]:
+def _distributions(facts: Sequence[Facts], tree: Tree, target: Target | None) -> list[Distribution]:
+    """Those that no later layer has replaced; what a system installed for itself, elsewhere, is its own affair."""
     found = {distribution.path: distribution for each in facts for distribution in each.distributions}
-    return [found[path] for path in sorted(found) if f"{path}/METADATA" in tree]
+    site = tree.resolve(target.promise.purelib.strip("/")) if target else ""
+    return [
+        found[path]
+        for path in sorted(found)
+        if f"{path}/METADATA" in tree and (found[path].origin != FOREIGN or path.rpartition("/")[0] == site)
+    ]
 
 
 def _with_supplier(finding: Finding, supplier: Supplier) -> Finding:

@@ -18,6 +18,7 @@ from oci_builder.check.contents import (
     LayerContents,
     Merge,
     is_wanted,
+    readable,
 )
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
@@ -48,7 +49,7 @@ def read_image(path: Path, *, platform: Platform | None = None) -> ImageContents
 
 def read_parts(parts: ImageParts) -> ImageContents:
     """What is in an image, from wherever its parts come. Raises as ``read_image``."""
-    config = decode(parts.config, what=f"{parts.name}: configuration")
+    config = _readable_document(decode(parts.config, what=f"{parts.name}: configuration"))
     diff_ids = as_strings(as_object(config.get("rootfs")).get("diff_ids"))
     steps = created_by(config)
     merge, layers = Merge(parts.name), []
@@ -73,11 +74,11 @@ def read_parts(parts: ImageParts) -> ImageContents:
         config=config,
         config_digest=Digest.of(parts.config),
         manifest_digest=Digest.of(parts.manifest) if parts.manifest is not None else None,
-        references=parts.references,
+        references=tuple(map(readable, parts.references)),
         layers=tuple(layers),
         tree=_sorted(merge.tree),
         kept=merge.kept,
-        annotations=parts.annotations,
+        annotations={readable(key): readable(value) for key, value in parts.annotations.items()},
     )
 
 
@@ -198,7 +199,7 @@ class _Pass:
 
     def _record(self, path: str, member: TarMember, stream: TarStream) -> FileRecord:
         kind = "file" if member.is_file else _KINDS.get(member.type, "special")
-        target = posixpath.normpath(member.target) if kind == "hardlink" else member.target
+        target = readable(posixpath.normpath(member.target) if kind == "hardlink" else member.target)
         sha256 = self._content(path, member, stream) if kind == "file" else ""
         if kind == "hardlink":
             sha256 = self._digests.get(target, "")
@@ -226,7 +227,19 @@ def _path(name: str) -> str | None:
     if "\0" in name or ".." in name.split("/"):
         return None
     path = posixpath.normpath(name.lstrip("/"))
-    return "" if path == "." else path
+    return "" if path == "." else readable(path)
+
+
+def _readable_document(document: Mapping[str, object]) -> dict[str, object]:
+    return {readable(key): _readable_value(value) for key, value in document.items()}
+
+
+def _readable_value(value: object) -> object:
+    if isinstance(value, dict):
+        return _readable_document(value)
+    if isinstance(value, list):
+        return [_readable_value(item) for item in value]
+    return readable(value) if isinstance(value, str) else value
 
 
 @contextlib.contextmanager

@@ -45,6 +45,7 @@ _SUFFIXES = (".tar", ".tar.gz", ".tgz")
 @options.recipe
 @options.sources
 @options.locking
+@options.shared_cache
 @options.registry
 @options.project
 @options.cache
@@ -78,8 +79,10 @@ def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
     from oci_builder.cli.delivery import deliver, outputs
     from oci_builder.cli.progress import shown
     from oci_builder.cli.registries import base_references, make_registries
+    from oci_builder.cli.sharing import cache_repositories, fill, open_cache
     from oci_builder.cli.unchanged import keep, look
     from oci_builder.platforms import Platform
+    from oci_builder.store import Store
 
     source = open_source(settings, **flags)
     platforms = tuple(dict.fromkeys(Platform.parse(text) for text in flags["platforms"]))
@@ -87,11 +90,15 @@ def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
     bills = bill_files(flags["sbom"], wanted.platforms, source.recipe)
     # The lock is the recipe's: a build of something else reads it and leaves it as it is.
     as_written = not flags["base"] and not flags["requirements"] and set(platforms) <= set(source.recipe.targets)
-    registries = make_registries(settings, wanted.pushes or base_references(source.recipe.base), **flags)
+    caches = cache_repositories((*flags["cache_from"], *flags["cache_to"]))
+    login_for = wanted.pushes or caches or base_references(source.recipe.base)
+    registries = make_registries(settings, login_for, **flags)
     lazily = bool(wanted.pushes) and not wanted.files and wanted.folder is None
     how = make_options(settings, keep_lock=as_written, registries=registries, lazily=lazily, **flags)
     looked = look(flags, source, _base_folder(source, how))
     with shown(settings) as listener:
+        cache = open_cache(registries, settings, listener, sources=flags["cache_from"], targets=flags["cache_to"])
+        store = Store(settings.cache, now=settings.now, shared=cache) if cache else store
         if wanted.together:
             results = deliver(source, wanted, registries, how, store, listener, bills=bills)
         else:
@@ -99,6 +106,8 @@ def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
                 _build(source, target, path, how, store, listener, bill=bills.get(target))
                 for target, path in wanted.files.items()
             ]
+        if cache and flags["cache_to"]:
+            fill(cache, store, listener, images=[result.image for result in results], pushes=wanted.pushes)
     for result in results:
         result.tell(as_json=flags["as_json"], quiet=settings.quiet)
     if len(results) == 1:

@@ -197,3 +197,17 @@ push = click.option(
     metavar="REFERENCE",
     help="Push the image there; repeatable. Without --out no file is written. Several platforms become one index.",
 )
+
+shared_cache = together(
+    click.option(
+        "--cache-from",
+        "cache_from",
+        multiple=True,
+        metavar="REPOSITORY",
+        help="Take finished layers from there, if they are there; repeatable. Whoever may write to it decides what is "
+        "in the image.",
+    ),
+    click.option(
+        "--cache-to", "cache_to", multiple=True, metavar="REPOSITORY", help="Give finished layers there; repeatable."
+    ),
+)

@@ -27,7 +27,7 @@ def command(image: str, before: str | None, platform: str | None, out: Path, qui
 
     With BEFORE, an older image, also what changed from that one. The page is one file that loads nothing.
     """
-    from oci_builder.check.report import Remark, render
+    from oci_builder.check.report import remarks_of, render
     from oci_builder.check.verify import verify_file
     from oci_builder.cli.messages import say
     from oci_builder.store import atomic
@@ -36,7 +36,7 @@ def command(image: str, before: str | None, platform: str | None, out: Path, qui
     older = images.read_inventory(before, platform) if before else None
     path = images.find_image_file(image)
     findings = verify_file(path).findings if path.is_file() else ()
-    page = render(found, remarks=[Remark("verify", "error", line) for line in findings], before=older)
+    page = render(found, remarks=remarks_of(findings), before=older)
     with atomic(out) as sink:
         sink.write(page)
     if not quiet:

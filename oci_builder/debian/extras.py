@@ -25,7 +25,7 @@ from oci_builder.debian.sources import ArchiveSource, fetch_packages
 from oci_builder.debian.update import Stanza, pin_of, suite_pin
 from oci_builder.debian.versions import version_key
 from oci_builder.digest import Digest
-from oci_builder.errors import MissingLibrary, OcibuildError, PackageError, PackageUnavailable, StaleLock
+from oci_builder.errors import OcibuildError, PackageError, PackageUnavailable, StaleLock
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.store import Store, atomic
 from oci_builder.tree.content import Sources
@@ -187,19 +187,19 @@ class Extras:
         )
 
     def _wanting(self, known: Libraries, pins: Sequence[Pin]) -> list[str]:
-        """The package of the next library that is missing, if one is. Raises PackageError where nobody brings it."""
+        """The packages of the libraries that are missing. Raises PackageError for one that nobody brings."""
         with self.opening.store.scratch() as spool, Sources() as sources:
             tree = self._added(pins, spool)
             files = {**known.files, **Libraries.of(tree, known.machine, sources).files}
-        try:
-            Libraries(self.below.overlaid(tree), known.machine, files).check()
-        except MissingLibrary as error:
-            package = self.libraries.get(error.library, "")
-            if not package or package in {pin.name for pin in pins}:
-                why = f"needs {error.library}, and no package known here brings it"
-                raise PackageError(error.needed_by, why, hint="name its package in base-packages too") from error
-            return [package]
-        return []
+        present = {pin.name for pin in pins}
+        wanted: dict[str, None] = {}
+        for library, path in Libraries(self.below.overlaid(tree), known.machine, files).missing():
+            package = self.libraries.get(library, "")
+            if not package or package in present:
+                why = f"/{path} needs {library}, and no package known here brings it"
+                raise PackageError(tree.paths[path].origin, why, hint="name its package in base-packages too")
+            wanted[package] = None
+        return list(wanted)
 
     def _left_out(self, chosen: Mapping[str, Stanza]) -> dict[str, tuple[str, ...]]:
         present = {pin.partition(" ")[0] for pin in (entry.origin for entry in self.below)} | chosen.keys()

@@ -55,15 +55,19 @@ class Libraries:
         """``/etc/ld.so.cache`` as ldconfig would write it: ``ctypes.util.find_library`` reads nothing else."""
         return _written(sorted(self._cached(), key=functools.cmp_to_key(_compare)))
 
-    def check(self) -> None:
-        """Every library that a file needs is where the loader looks. Raises MissingLibrary."""
+    def missing(self) -> Iterator[tuple[str, EntryPath]]:
+        """The libraries that are not where the loader looks, each with a file that needs it."""
         known = {name for folder in self._folders() for name in self._names(folder)}
         for path, parsed in self.files.items():
             for library in parsed.needed:
                 if library not in known and not self._beside(library, path, parsed.runpath):
-                    raise MissingLibrary(
-                        library, f"/{path}", hint="add its package to layer.toml, or drop the file that needs it"
-                    )
+                    yield library, path
+
+    def check(self) -> None:
+        """Every library that a file needs is where the loader looks. Raises MissingLibrary."""
+        for library, path in self.missing():
+            hint = "add its package to layer.toml, or drop the file that needs it"
+            raise MissingLibrary(library, f"/{path}", hint=hint)
 
     def _folders(self) -> list[EntryPath]:
         # "lib" and "usr/lib" are one folder since usrmerge: the first name stands for both.

@@ -16,7 +16,7 @@ from oci_builder.debian.interpreter import bytecode
 from oci_builder.debian.libraries import Libraries
 from oci_builder.debian.lock import Pin, RootfsLock
 from oci_builder.debian.recipe import LayerRecipe
-from oci_builder.errors import PackageError
+from oci_builder.errors import PackageError, PathConflict
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
 from oci_builder.tree.content import Sources
@@ -75,8 +75,16 @@ def added(
     tree = _with(_thinned(Tree(merged.entries()), recipe), said)
     for pin in scripted:
         _check_idle(pin, known_scripts[pin.name], (*tree.paths, *below.paths))
-    fresh = [entry for entry in tree if (present := below.get(entry.path)) is None or not same_place(present, entry)]
-    return place(fresh, below)
+    return place(list(_fresh(tree, below)), below)
+
+
+def _fresh(tree: Tree, below: Tree) -> Iterator[Entry]:
+    for entry in tree:
+        present = below.get(entry.path)
+        if present is None:
+            yield entry
+        elif not same_place(present, entry):
+            raise PathConflict(f"/{entry.path}", present.origin, entry.origin)
 
 
 def _check_scripts(pin: Pin, script: str, known: KnownScripts) -> None:

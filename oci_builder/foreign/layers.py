@@ -27,6 +27,9 @@ from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.store import Store
 from oci_builder.tree.entry import OPAQUE, WHITEOUT
 
+ORIGIN = "the base image"
+"""Whose all files of such a layer are."""
+
 FORMAT = 1
 """Raised when the same layer gives another index than before."""
 
@@ -81,7 +84,7 @@ def open_layer(blob: LayerBlob, named: Named, store: Store) -> Layer:
 
 
 def remembered(descriptor: Descriptor, named: Named, store: Store) -> Layer | None:
-    """A layer that was read before, without its packed bytes being asked for; None where it was not."""
+    """A layer that was read before, whether or not its packed bytes are in the store; None where it was not."""
     index = _known(named.diff_id, store)
     return None if index is None else _layer(index, descriptor, named)
 
@@ -230,7 +233,7 @@ def _made(member: TarMember, *, path: str, kind: str, named: Named) -> IndexEntr
         size=0,
         target=member.target,
         sha256="",
-        origin="the base image",
+        origin=ORIGIN,
         offset=0,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
@@ -39,10 +40,6 @@ class Described:
     config: JSON
     layers: tuple[Named, ...]
 
-    def inherited(self, what: str) -> Inherited:
-        """What an image on top of it takes over. Raises UnsupportedImage."""
-        return inherit(self.config, layers=len(self.layers), what=what)
-
 
 def open_file(path: Path, platform: Platform, *, store: Store, listener: Listener) -> ForeignImage:
     """The image for ``platform`` in an archive or an OCI layout folder; its layers are in the store afterwards.
@@ -53,21 +50,30 @@ def open_file(path: Path, platform: Platform, *, store: Store, listener: Listene
         return open_image(parts, platform, store=store, listener=listener)
 
 
-def open_image(parts: ImageParts, platform: Platform, *, store: Store, listener: Listener) -> ForeignImage:
-    """The image in ``parts``, wherever they come from. Raises UnsupportedImage, DigestMismatch."""
+def open_image(
+    parts: ImageParts,
+    platform: Platform,
+    *,
+    known: Mapping[int, Layer] = MappingProxyType({}),
+    store: Store,
+    listener: Listener,
+) -> ForeignImage:
+    """The image in ``parts``, wherever they come from; layers that are ``known``, by number, are not opened.
+
+    Raises UnsupportedImage, DigestMismatch.
+    """
     described = describe(parts.config, platform, layers=len(parts.layers), what=parts.name)
     opened = []
     for blob, named in zip(parts.layers, described.layers, strict=True):
-        opened.append(open_layer(blob, named, store))
+        opened.append(known.get(named.number) or open_layer(blob, named, store))
         listener.advance(f"layer {named.number} of {parts.name}", named.number, len(described.layers))
-    digest = Digest.of(parts.manifest if parts.manifest is not None else parts.config)
-    return assembled(parts.name, digest, described, opened, store)
-
-
-def assembled(name: str, digest: Digest, described: Described, layers: Sequence[Layer], store: Store) -> ForeignImage:
-    """The image of layers that have been opened. Raises UnsupportedImage for a configuration that does not hold."""
-    inherited = described.inherited(name)
-    return ForeignImage(name=name, digest=digest, inherited=inherited, layers=tuple(layers), tree=merged(layers, store))
+    return ForeignImage(
+        name=parts.name,
+        digest=Digest.of(parts.manifest if parts.manifest is not None else parts.config),
+        inherited=inherit(described.config, layers=len(opened), what=parts.name),
+        layers=tuple(opened),
+        tree=merged(opened, store),
+    )
 
 
 def describe(config: bytes, platform: Platform, *, layers: int, what: str) -> Described:

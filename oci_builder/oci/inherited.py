@@ -18,6 +18,8 @@ _OF_THE_BUILD = frozenset({"container", "container_config", "docker_version", "i
 
 _RUN = frozenset({"User", "Env", "Entrypoint", "Cmd", "WorkingDir", "Labels", "ExposedPorts", "Volumes", "StopSignal"})
 _TRIGGERS = "OnBuild"
+_OF_A_CONTAINER = frozenset({"Hostname", "Domainname", "AttachStdin", "AttachStdout", "AttachStderr", "Image"})
+"""What ``docker commit`` leaves of the container an image was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +42,14 @@ class Inherited:
 def inherit(config: Mapping[str, object], *, layers: int, what: str) -> Inherited:
     """Read the configuration of an image of so many layers. Raises UnsupportedImage, naming ``what``."""
     run = _object(config.get("config"), f"{what}: config")
+    ignored = {*_RUN, *_OF_A_CONTAINER, _TRIGGERS}
     return Inherited(
         run=_run(run, what),
         created=_moment(config.get("created")),
         layers=layers,
         history=_history(config.get("history"), layers),
         rest={key: value for key, value in config.items() if key not in _DERIVED | _OF_THE_BUILD},
-        run_rest={key: value for key, value in run.items() if key not in _RUN and key != _TRIGGERS and value},
+        run_rest={key: value for key, value in run.items() if key not in ignored and value},
         triggers=_strings(run.get(_TRIGGERS), f"{what}: {_TRIGGERS}"),
     )
 

@@ -49,7 +49,7 @@ class ImageSource:
     @property
     def has_python(self) -> bool:
         """Whether anything is to be installed for a Python."""
-        return bool(self._named) or self.project is not None
+        return bool(self._named) or self.project is not None or self.lock.is_file()
 
     @property
     def borrowed_lock(self) -> Path | None:

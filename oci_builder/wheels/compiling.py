@@ -15,7 +15,7 @@ from oci_builder.wheels.install import Installed
 
 Mode = Literal["default", "all", "none"]
 
-KEEP = 24 << 20
+KEEP = 12 << 20
 """Bytes of sources and bytecode kept for a layer's writer; what is beyond is inflated once more rather than held."""
 
 _TESTS = frozenset({"test", "tests"})
@@ -23,9 +23,10 @@ _TESTS = frozenset({"test", "tests"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """A wheel's entries, complete: with bytecode, and with the RECORD that lists it."""
+    """A wheel's entries, complete: with bytecode, and with the RECORD that lists it; ``made`` is the new bytecode."""
 
     entries: tuple[Entry, ...]
+    made: tuple[Entry, ...] = ()
 
 
 def wanted(path: str, purelib: str, mode: Mode) -> bool:
@@ -66,7 +67,13 @@ def complete(
     compiled = compiler.compile(reader.read(modules), children=children)
     made = [_pyc(entry, data, tag, room) for entry, data in zip(modules, compiled, strict=True) if data is not None]
     record = installed.record(entry.path for entry in made)
-    return Compiled(entries=(*others, *reader.entries, *made, record))
+    return Compiled(entries=(*others, *reader.entries, *made, record), made=tuple(made))
+
+
+def completed(installed: Installed, made: Sequence[Entry]) -> Compiled:
+    """The same with .pyc files that were ``made`` before."""
+    record = installed.record(entry.path for entry in made)
+    return Compiled(entries=(*installed.entries, *made, record))
 
 
 class Room:

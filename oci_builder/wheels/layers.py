@@ -25,9 +25,10 @@ from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import Entry, Kind
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree, parents
-from oci_builder.wheels.compiling import Mode, Room, complete, weight
-from oci_builder.wheels.layering import Group
+from oci_builder.wheels.compiling import Compiled, Mode, Room, complete, completed, weight
+from oci_builder.wheels.layering import Group, Wheel
 from oci_builder.wheels.opened import Opened
+from oci_builder.wheels.remembered import Remembered
 from oci_builder.wheels.target import Target
 
 
@@ -64,6 +65,7 @@ class _Work:
     store: Store
     lost: Mapping[str, frozenset[str]]
     mode: Mode
+    compiler: str
     interpreter: Interpreter | None
 
 
@@ -103,7 +105,15 @@ def wheel_layers(
     finished = total - sum(group.size for group, _ in todo)
     listener.advance("", finished, total)
     with _interpreter(bytecode, needed=bool(todo)) as interpreter:
-        work = _Work(opened=opened, base=base, store=store, lost=lost, mode=bytecode.mode, interpreter=interpreter)
+        work = _Work(
+            opened=opened,
+            base=base,
+            store=store,
+            lost=lost,
+            mode=bytecode.mode,
+            compiler=bytecode.compiler,
+            interpreter=interpreter,
+        )
         for group, key, layer in _made(todo, work, jobs):
             done[key] = layer
             finished += group.size
@@ -151,26 +161,42 @@ def _anchors(target: Target, base: Tree) -> list[list[object]]:
 
 def _make(task: _Task, work: _Work, compiler: Compiler | None) -> Layer:
     group = task.group
-    minor = work.opened.target.minor
-    tag = f"cpython-{minor[0]}{minor[1]}"
+    tag = _tag(work)
     entries: list[Entry] = []
     with Sources() as sources:
         room = Room()
         for wheel in group.wheels:
-            made = complete(
-                work.opened.installed(wheel),
-                compiler,
-                tag=tag,
-                mode=work.mode,
-                children=task.children,
-                sources=sources,
-                room=room,
-            )
+            made = _complete(wheel, task, work, compiler, sources, room)
             given_up = _with_bytecode(work.lost.get(wheel.pin.name, frozenset()), tag)
             entries += (entry for entry in made.entries if entry.path not in given_up)
-    names = tuple(wheel.label for wheel in group.wheels)
-    tree = place(entries, work.base)
-    return write_layer(tree, work.store, created_by=f"ocibuild wheels: {', '.join(names)}", holds=names)
+        names = tuple(wheel.label for wheel in group.wheels)
+        tree = place(entries, work.base)
+        said = f"ocibuild wheels: {', '.join(names)}"
+        return write_layer(tree, work.store, created_by=said, holds=names, sources=sources)
+
+
+def _complete(
+    wheel: Wheel, task: _Task, work: _Work, compiler: Compiler | None, sources: Sources, room: Room
+) -> Compiled:
+    installed = work.opened.installed(wheel)
+    # A wheel that is alone in its layer is compiled when its layer is made, and then never again.
+    shares = len(task.group.wheels) > 1 and compiler is not None
+    remembered = Remembered(
+        store=work.store, compiler=work.compiler, mode=work.mode, schemes=work.opened.target.schemes(wheel.pin.name)
+    )
+    if shares and (known := remembered.recall(wheel, origin=installed.origin)) is not None:
+        return completed(installed, known)
+    made = complete(
+        installed, compiler, tag=_tag(work), mode=work.mode, children=task.children, sources=sources, room=room
+    )
+    if shares:
+        remembered.keep(wheel, made.made)
+    return made
+
+
+def _tag(work: _Work) -> str:
+    minor = work.opened.target.minor
+    return f"cpython-{minor[0]}{minor[1]}"
 
 
 def _with_bytecode(paths: frozenset[str], tag: str) -> frozenset[str]:

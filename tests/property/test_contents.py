@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import tempfile
 from pathlib import Path
 
@@ -87,8 +88,28 @@ def test_files_that_describe_packages_may_say_anything(
 
 
 @settings(max_examples=40, deadline=None)
-@given(names=st.lists(st.text(min_size=1, max_size=20).filter(lambda name: "\0" not in name), max_size=5))
-def test_paths_may_be_anything(names: list[str]) -> None:
-    members = [member(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), data=b"x") for name in names]
+@given(
+    names=st.lists(st.binary(min_size=1, max_size=20).filter(lambda name: b"\0" not in name), max_size=5),
+    tail=st.sampled_from(["x-1.dist-info/METADATA", "x", "x-1.dist-info/sboms/a.json"]),
+)
+def test_paths_may_be_anything(names: list[bytes], tail: str) -> None:
+    members = [member(f"{name.decode('utf-8', 'surrogateescape')}/{tail}", data=b"Name: x") for name in names]
     with tempfile.TemporaryDirectory() as folder:
-        look(docker_save(Path(folder) / "x.tar", [make_tar(*members)], CONFIG))
+        tar = make_tar(*members, encoding="utf-8", errors="surrogateescape")
+        look(docker_save(Path(folder) / "x.tar", [tar], CONFIG))
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(st.text(max_size=20), min_size=6, max_size=6), inside=st.dictionaries(st.text(), st.integers()))
+def test_configurations_may_say_anything(texts: list[str], inside: dict[str, int]) -> None:
+    labels = {"org.opencontainers.image.title": texts[0], texts[1]: inside}
+    document = {
+        "os": texts[2],
+        "architecture": texts[3],
+        "created": texts[4],
+        "config": {"Labels": labels, "Env": texts, texts[5]: [inside]},
+        "history": [{"created_by": texts[5]}, texts[0]],
+        "rootfs": {"diff_ids": texts[:1]},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        look(docker_save(Path(folder) / "x.tar", [PARTS], json.dumps(document).encode()))

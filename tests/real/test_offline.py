@@ -163,7 +163,7 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._stop.wait(0.005):
+        while not self._stop.wait(0.05):
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 with contextlib.suppress(OSError):
                     self.seen.add(path.read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import gzip
 import hashlib
 import io
 import lzma
@@ -33,6 +34,7 @@ class Deb:
     provides: str = ""
     files: Mapping[str, bytes | str] = field(default_factory=dict)
     modes: Mapping[str, int] = field(default_factory=dict)
+    scripts: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def filename(self) -> str:
@@ -53,7 +55,7 @@ class Deb:
 
     def build(self) -> bytes:
         """The .deb file."""
-        control = _tar({"./control": self.control.encode()}, {})
+        control = _tar({"./control": self.control.encode(), **self.scripts}, {})
         return ar({"debian-binary": b"2.0\n", "control.tar.xz": control, "data.tar.xz": _tar(self.files, self.modes)})
 
 
@@ -124,8 +126,12 @@ def write_suite(
     who: str = "archive",
     more: str = "Acquire-By-Hash: yes\n",
     date: int | None = None,
+    contents: bytes = b"",
 ) -> None:
-    """Put ``debs`` and their signed index below ``mirror``, in place of what the index said before."""
+    """Put ``debs`` and their signed index below ``mirror``, in place of what the index said before.
+
+    With ``contents`` the suite has that as its list of all files.
+    """
     index = b""
     for deb in debs:
         data, path = deb.build(), f"pool/main/{deb.name}/{deb.filename}"
@@ -136,6 +142,8 @@ def write_suite(
     for architecture in architectures:
         path = f"main/binary-{architecture}/Packages"
         files |= {path: index, f"{path}.xz": lzma.compress(index)}
+        if contents:
+            files[f"main/Contents-{architecture}.gz"] = gzip.compress(contents, mtime=0)
     folder = mirror / archive / "dists" / suite
     for path, data in files.items():
         _put(folder / path, data)

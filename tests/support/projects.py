@@ -1,9 +1,11 @@
-"""Projects of one's own, to be built: their backend is in them, so that building needs nothing else."""
+"""Projects of one's own, to be built: their backend is in them, or in a wheel."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+
+from tests.support.wheels import make_wheel
 
 _BACKEND = """
 import base64, hashlib, os, pathlib, zipfile
@@ -46,3 +48,9 @@ def make_project(
     (folder / "needs.txt").write_text("".join(f"Requires-Dist: {text}\n" for text in requires))
     (folder / "app.py").write_text(code)
     return folder
+
+
+def with_backend(project: Path, index: Path) -> Path:
+    """Let ``project`` be built by a backend that has to be fetched: a wheel in ``index``. Gives that wheel."""
+    (project / "pyproject.toml").write_text('[build-system]\nrequires = ["maker"]\nbuild-backend = "maker"\n')
+    return make_wheel(index, "maker", files={"maker.py": (project / "backend.py").read_text()})

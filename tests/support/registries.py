@@ -50,7 +50,6 @@ class DockerRegistry:
     def requests(self) -> list[str]:
         """Method and path of all requests so far, from its log."""
         found = re.findall(r'"(\w+ \S+) HTTP/1\.1"', (self.folder / "log").read_text())
-        # It logs the addresses with their hosts.
         return [line.partition("?")[0] for line in found]
 
     def blob_file(self, hexdigest: str) -> Path:

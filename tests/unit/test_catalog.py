@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.catalog import find_image, find_layer, known_images, known_layers
+from oci_builder.catalog import find_base, find_image, find_layer, known_images, known_layers
 from oci_builder.errors import NotFound
+from oci_builder.reference import Reference
 
 
 def image(project: Path, name: str, file: str = "image.toml") -> Path:
@@ -96,3 +97,47 @@ def test_an_unknown_layer_lists_the_known_ones(tmp_path: Path) -> None:
         find_layer("hose", recipe_folder=tmp_path, project_dir=tmp_path, extra=())
     assert str(caught.value.hint).startswith("the layers here are house, ")
     assert {"house", "python-3.11"} <= set(known_layers(project_dir=tmp_path, extra=()))
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("python:3.11-slim", "docker.io/library/python:3.11-slim"),
+        ("docker.io/library/python", "docker.io/library/python:latest"),
+        ("localhost/team/py", "localhost/team/py:latest"),
+        ("host:5000/team/py:1", "host:5000/team/py:1"),
+        (f"team/py@sha256:{'0' * 64}", f"docker.io/team/py@sha256:{'0' * 64}"),
+    ],
+)
+def test_what_has_a_tag_a_digest_or_a_host_is_an_image_of_a_registry(name: str, full: str, tmp_path: Path) -> None:
+    found = find_base(name, recipe_folder=tmp_path, project_dir=tmp_path, extra=())
+    assert isinstance(found, Reference) and str(found) == full
+
+
+def test_an_image_file_or_folder_stands_beside_the_recipe(tmp_path: Path) -> None:
+    folder = image(tmp_path, "mypy")
+    (folder / "base.tar.gz").touch()
+    (tmp_path / "layout").mkdir()
+    (tmp_path / "layout" / "index.json").touch()
+    beside = layer(folder, "own")
+    for name, place in {
+        "base.tar.gz": folder / "base.tar.gz",
+        "../../layout": tmp_path / "layout",
+        "./own": beside,
+    }.items():
+        found = find_base(name, recipe_folder=folder, project_dir=tmp_path, extra=())
+        assert isinstance(found, Path) and found.samefile(place)
+
+
+@pytest.mark.parametrize("name", ["gone.tar", "./gone", "../build", "/nowhere/at/all"])
+def test_a_path_that_leads_to_no_base_says_what_one_is(name: str, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no base") as caught:
+        find_base(name, recipe_folder=image(tmp_path, "mypy"), project_dir=tmp_path, extra=())
+    assert "index.json" in (caught.value.hint or "") and "layer.toml" in (caught.value.hint or "")
+
+
+def test_other_names_are_layers_and_scratch_is_nothing(tmp_path: Path) -> None:
+    assert find_base("scratch", recipe_folder=tmp_path, project_dir=tmp_path, extra=()) is None
+    assert isinstance(find_base("python-3.11", recipe_folder=tmp_path, project_dir=tmp_path, extra=()), Path)
+    with pytest.raises(NotFound, match="no layer"):
+        find_base("team/py", recipe_folder=tmp_path, project_dir=tmp_path, extra=())

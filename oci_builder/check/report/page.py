@@ -6,24 +6,14 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
-from typing import Literal
 
 from oci_builder.check.diff import difference
 from oci_builder.check.packages import Inventory
 from oci_builder.check.report.figures import differences, figures, file_name
+from oci_builder.check.report.remarks import Remark
 from oci_builder.oci.jsonio import JSON
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """Something a check says of the image: ``check`` is who says it ("verify", "gate")."""
-
-    check: str
-    severity: Literal["error", "warning", "note"]
-    text: str
 
 
 def render(found: Inventory, *, remarks: Sequence[Remark] = (), before: Inventory | None = None) -> bytes:

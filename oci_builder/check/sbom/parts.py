@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from packageurl import PackageURL
 
+from oci_builder.check.contents import readable
 from oci_builder.check.installed import Licence, Package
 from oci_builder.check.packages import Inventory
 from oci_builder.check.why import Graph
@@ -163,13 +164,13 @@ def _listed(data: bytes) -> Iterator[tuple[str, str, str]]:
         fields = as_object(component)
         name, version, purl = (fields.get(field) for field in ("name", "version", "purl"))
         if isinstance(name, str) and name:
-            yield name, version if isinstance(version, str) else "", _purl(purl)
+            yield readable(name), readable(version) if isinstance(version, str) else "", _purl(purl)
 
 
 def _purl(value: object) -> str:
     """A package URL in its canonical spelling, or nothing where somebody wrote something else."""
     try:
-        return PackageURL.from_string(value).to_string() if isinstance(value, str) else ""
+        return PackageURL.from_string(readable(value)).to_string() if isinstance(value, str) else ""
     except ValueError:
         return ""
 

@@ -21,6 +21,7 @@ from oci_builder.platforms import ARM64
 from oci_builder.wheels.lock import read
 from tests.support.debian import Deb
 from tests.support.index import Index, serve_index
+from tests.support.projects import make_project, with_backend
 from tests.support.tiny import IMAGE, NAME, Ending, Tiny, build, built, make_tiny
 from tests.support.webserver import WebServer, serving
 from tests.support.wheels import corrupt, make_wheel, sha256
@@ -233,6 +234,20 @@ def test_a_wheel_that_a_requirement_names_by_its_path_comes_along(world: World) 
     vendored_only.unlink()
     world.forget()
     assert built(world.tiny, "--offline", "--locked")
+
+
+def test_what_builds_a_project_comes_along(world: World) -> None:
+    backend = with_backend(make_project(world.tiny.root / "src", requires=["tool"]), world.index.folder)
+    (world.tiny.image / "requirements.txt").unlink()
+    head = IMAGE.partition("[python]")[0]
+    (world.tiny.image / "image.toml").write_text(f'{head}[python]\nbytecode = "none"\nproject = "../../src"\n')
+    world.downloaded()
+    assert (world.tiny.wheels / "build-system" / backend.name).is_file()
+    assert "no lock names it" not in world.downloaded()
+    first = online(world)
+    world.forget()
+    assert built(world.tiny, "--locked") == first
+    assert world.index.paths == []
 
 
 def test_a_wheels_that_is_no_folder_is_said_and_nothing_is_left_behind(world: World) -> None:

@@ -6,8 +6,9 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+from oci_builder.check.finding import Finding, judged
 from oci_builder.check.packages import Inventory
-from oci_builder.check.report import Remark, render
+from oci_builder.check.report import Remark, remarks_of, render
 from tests.support.installed import distribution, found, layer, package
 
 HOSTILE = "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)>@@DATA@@&\u2028"
@@ -78,3 +79,13 @@ def test_two_images_show_what_changed(tmp_path: Path) -> None:
     assert [(each["name"], each["before"], each["after"]) for each in changed["packages"]] == [("demo", "0.9", "1.0")]
     assert (changed["before"], changed["after"], changed["new_layers"]) == ("y.tar", "x.tar", [2])
     assert changed["count"] == len(changed["files"]) > 0
+
+
+def test_what_verify_and_the_gate_found_stands_on_the_page() -> None:
+    error = Finding(severity="error", kind="library", origin="cv2 4", subject="libGL.so.1", message="cv2 needs it")
+    warning = Finding(severity="warning", kind="script", origin="x 1", subject="x", message="odd", hint="mend it")
+    assert remarks_of(["layer 1: bad"], judged([error, warning], ())) == (
+        Remark("verify", "error", "layer 1: bad"),
+        Remark("gate", "error", "cv2 needs it"),
+        Remark("gate", "warning", "odd: mend it"),
+    )

@@ -117,7 +117,8 @@ url = "https://files.example/pure-1.0-py3-none-any.whl"
 hashes = {sha256 = "HASH"}
 """.replace("HASH", PURE.sha256.hex)
     lock = parse(text.encode(), path=PATH)
-    assert lock.select(TARGET) == (replace(PURE, size=None, requested=False),)
+    url = "https://files.example/pure-1.0-py3-none-any.whl"
+    assert lock.select(TARGET) == (replace(PURE, size=None, requested=False, url=url),)
     assert lock.fingerprint == ""
 
 

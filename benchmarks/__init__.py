@@ -1,0 +1,1 @@
+"""Peers and ours, from the same wheels, in the same run: ``python -m benchmarks``."""
