@@ -42,7 +42,7 @@ VERBS = frozenset(
 """First words the command line has a use for, now or one day: no image may be named like one."""
 
 DEFAULT_CMD = ("python3",)
-"""What an image runs when neither its recipe nor its base says anything."""
+"""What an image runs when neither its recipe nor its base says anything: an entrypoint alone is enough."""
 
 T = TypeVar("T")
 REQUIREMENTS_DEFAULT = ("requirements.txt",)
@@ -289,7 +289,7 @@ class ImageRecipe(Table, frozen=True, kw_only=True):
             user=f"{self.user.uid}:{self.user.gid}",
             env=config.env,
             entrypoint=config.entrypoint,
-            cmd=DEFAULT_CMD if config.cmd is None else config.cmd,
+            cmd=config.cmd if config.cmd is not None else () if config.entrypoint else DEFAULT_CMD,
             workdir=config.workdir or self.user.home,
             labels=config.labels,
             exposed_ports=tuple(str(port) for port in config.exposed_ports),
