@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from benchmarks import report
@@ -25,6 +26,7 @@ def main() -> None:
         "--cache-dir", type=Path, help="an ocibuild cache that may have the wheels and packages already"
     )
     parser.add_argument("--no-page", action="store_true", help="leave docs/performance.md as it is")
+    parser.add_argument("--minutes", type=float, default=15, help="begin no further row after so long [15]")
     asked = parser.parse_args()
     busy = os.getloadavg()[0]
     oracles = os.environ.get("OCIBUILD_ORACLES")
@@ -32,9 +34,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as temporary:
         work = (asked.work or Path(temporary)).absolute()
         cache = asked.cache_dir or work / "fetched"
-        run = Run(
-            work, [sys.executable, "-m", "oci_builder"], cache, programs, lambda line: print(line, file=sys.stderr)
-        )
+        until = time.monotonic() + 60 * asked.minutes
+        command = [sys.executable, "-m", "oci_builder"]
+        run = Run(work, command, cache, programs, lambda line: print(line, file=sys.stderr), until=until)
         rows = run.everything()
         spent = profile(run.wheels)
     about = report.machine(programs, busy=busy)

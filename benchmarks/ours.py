@@ -54,7 +54,7 @@ class Ours:
         layer.write_text(text.replace("drop = [", 'drop = [\n    "usr/share/zoneinfo/Zulu",', 1))
 
     def _build(self, name: str, out: Path, cache: Path) -> Cost:
-        command = [*self._ocibuild, name, "--out", out, "--cache-dir", cache, "--quiet"]
+        command: list[str | Path] = [*self._ocibuild, name, "--out", out, "--cache-dir", cache, "--quiet"]
         return run(*command, cwd=self._work, alone=True)
 
     def _recipe(self, name: str) -> Path:

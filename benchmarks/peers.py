@@ -93,12 +93,10 @@ class BuildKit:
         context = job.context(UV)
         shutil.copy(self._uv, context / "uv")
         named = f"context:base=oci-layout://base@{digest_file.read_text()}"
-        return run(
-            *(self._programs / "buildctl", "--addr", self._socket, "build", "--frontend", "dockerfile.v0"),
-            *("--local", f"context={context}", "--local", f"dockerfile={context}"),
-            *("--oci-layout", f"base={layout}", "--opt", named),
-            *("--output", f"type=docker,dest={job.out},name=bench:buildkit"),
-        )
+        command: list[str | Path] = [self._programs / "buildctl", "--addr", self._socket, "build"]
+        command += ["--frontend", "dockerfile.v0", "--local", f"context={context}", "--local", f"dockerfile={context}"]
+        command += ["--oci-layout", f"base={layout}", "--opt", named]
+        return run(*command, "--output", f"type=docker,dest={job.out},name=bench:buildkit")
 
 
 class Buildah:
@@ -131,7 +129,7 @@ class UvAndTar:
         options = ["--link-mode=copy", "--no-cache", "--python", sys.executable, "--no-index", "--no-deps"]
         options += ["--compile-bytecode"] if self._bytecode else []
         cost = run(
-            *(self._uv, "pip", "install", "--target", target / "usr/lib/python3/dist-packages", *options),
+            *(str(self._uv), "pip", "install", "--target", str(target / "usr/lib/python3/dist-packages"), *options),
             *sorted(job.wheels.glob("*.whl")),
             alone=True,
         )
@@ -151,7 +149,14 @@ def buildkitd(programs: Path, uv: Path) -> Iterator[BuildKit]:
         raise Failed("no buildkitd in OCIBUILD_ORACLES")
     with tempfile.TemporaryDirectory(prefix="bk-", ignore_cleanup_errors=True) as folder:
         socket = f"unix://{folder}/s"
-        command = [programs / "buildkitd", "--root", f"{folder}/r", "--addr", socket, "--containerd-worker=false"]
+        command: list[str | Path] = [
+            programs / "buildkitd",
+            "--root",
+            f"{folder}/r",
+            "--addr",
+            socket,
+            "--containerd-worker=false",
+        ]
         command += ["--oci-worker-binary", programs / "runc", "--oci-worker-net", "host"]
         with (Path(folder) / "log").open("wb") as log:
             daemon = subprocess.Popen(command, stdout=log, stderr=log)

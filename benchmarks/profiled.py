@@ -72,7 +72,7 @@ def _target() -> Target:
     return Target(platform=AMD64, promise=promise)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Done:
     def result(self) -> None:
         """It has been done."""
@@ -88,7 +88,7 @@ class _Pool:
 
 @contextlib.contextmanager
 def _in_this_process() -> Iterator[None]:
-    workers, wait = layers._workers, layers.wait
+    workers, wait = layers._workers, layers.wait  # type: ignore[attr-defined]
 
     @contextlib.contextmanager
     def here(work: layers._Work, count: int) -> Iterator[_Pool]:
@@ -100,8 +100,8 @@ def _in_this_process() -> Iterator[None]:
         done: object
 
     layers._workers = here  # type: ignore[assignment]
-    layers.wait = lambda running, return_when: _All(list(running))  # type: ignore[assignment]
+    layers.wait = lambda running, return_when: _All(list(running))  # type: ignore[attr-defined, assignment, misc]
     try:
         yield
     finally:
-        layers._workers, layers.wait, layers._worker = workers, wait, None
+        layers._workers, layers.wait, layers._worker = workers, wait, None  # type: ignore[attr-defined]

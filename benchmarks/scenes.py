@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -34,8 +35,10 @@ class Row:
 class Run:
     """One run of everything, on one set of inputs."""
 
-    def __init__(self, work: Path, ocibuild: list[str], cache: Path, programs: Path | None, say: Say) -> None:
-        self.work, self.programs, self._say = work, programs, say
+    def __init__(
+        self, work: Path, ocibuild: list[str], cache: Path, programs: Path | None, say: Say, *, until: float
+    ) -> None:
+        self.work, self.programs, self._say, self._until = work, programs, say, until
         work.mkdir(parents=True, exist_ok=True)
         self._ocibuild = ocibuild
         self.wheels = inputs.reference_wheels(work, ocibuild, cache)
@@ -45,11 +48,14 @@ class Run:
     def everything(self) -> list[Row]:
         """All rows; one that fails says why."""
         self._ours()
-        self._peers()
         self._scaling()
+        self._peers()
         return self.rows
 
     def _measure(self, scene: str, who: str, act: Callable[[], Cost], out: Path | None = None) -> bool:
+        if time.monotonic() > self._until:
+            self._add(Row(scene, who, None, why="no time was left"))
+            return False
         try:
             cost = act()
         except (Failed, OSError, engines.EngineFailed) as error:
@@ -98,18 +104,20 @@ class Run:
     def _found(self, stack: ExitStack) -> Iterator[peers.Peer]:
         uv, storage = Path(sys.executable).with_name("uv"), self.work / "storage"
         stack.callback(shutil.rmtree, storage, ignore_errors=True)
-        opened: list[Callable[[], peers.Peer]] = [lambda: peers.Docker(stack.enter_context(engines.dockerd()))]
+        opened: list[Callable[[], peers.Peer]] = [
+            lambda: peers.UvAndTar("uv --target, no bytecode, no image", uv, bytecode=False, tar=False),
+            lambda: peers.UvAndTar("uv --target + tar, one layer, no base", uv, bytecode=True),
+            lambda: peers.Docker(stack.enter_context(engines.dockerd())),
+        ]
         if self.programs is not None:
             programs = self.programs
             opened.append(lambda: stack.enter_context(peers.buildkitd(programs, uv)))
+            name = "uv --target + tar + crane, no base"
+            opened.append(lambda: peers.UvAndTar(name, uv, bytecode=True, crane=programs / "crane"))
         opened += [
             lambda: peers.Buildah("buildah", "buildah", storage / "b"),
             lambda: peers.Buildah("podman build", "podman", storage / "p"),
-            lambda: peers.UvAndTar("uv --target, no bytecode, no image", uv, bytecode=False, tar=False),
-            lambda: peers.UvAndTar("uv --target + tar, one layer, no base", uv, bytecode=True),
         ]
-        if self.programs is not None and (crane := self.programs / "crane").is_file():
-            opened.append(lambda: peers.UvAndTar("uv --target + tar + crane, no base", uv, bytecode=True, crane=crane))
         for each in opened:
             try:
                 yield each()
@@ -121,8 +129,8 @@ class Run:
         job = peers.Job(self.wheels, base, self.work, out)
         if not self._measure("cold", peer.name, partial(peer.build, job), out):
             return
-        if isinstance(peer, peers.UvAndTar):
-            return  # every time is the first
+        if isinstance(peer, peers.UvAndTar) or peer.name == "podman build":
+            return  # every time is the first; and podman's builder is buildah
         self._measure("warm", peer.name, partial(peer.build, job), out)
         self._measure("one pin", peer.name, partial(peer.build, peers.Job(self.bumped, base, self.work, out)), out)
         self._measure("base moved", peer.name, partial(peer.build, peers.Job(self.wheels, moved, self.work, out)), out)
@@ -138,9 +146,18 @@ class Run:
                 continue
             for image in ("bench:docker", "bench:latest"):
                 engines.call(*docker.command, "image", "rm", "--force", image, check=False)
-            load = [*docker.command, "load", "--quiet", "--input", file]
+            load: list[str | Path] = [*docker.command, "load", "--quiet", "--input", file]
             if self._measure("docker load", who, partial(run, *load)):
-                started = [*docker.command, "run", "--rm", "--network=none", name, "python3", "-c", START]
+                started: list[str | Path] = [
+                    *docker.command,
+                    "run",
+                    "--rm",
+                    "--network=none",
+                    name,
+                    "python3",
+                    "-c",
+                    START,
+                ]
                 self._measure("start", f"{who}, first time", partial(run, *started))
                 self._measure("start", who, partial(run, *started))
 

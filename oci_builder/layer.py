@@ -11,6 +11,7 @@ import hashlib
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import deflate
 import msgspec
@@ -48,6 +49,7 @@ DELETIONS = frozenset({Kind.WHITEOUT.value, "opaque"})
 _MEMBER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 """A gzip header (RFC 1952) that says nothing of the machine: no name, no time, unknown system."""
 
+_KINDS = {kind.value: kind for kind in Kind}
 _EMPTY = hashlib.sha256().hexdigest()
 
 
@@ -110,14 +112,25 @@ class Layer:
 
     def tree(self, store: Store) -> Tree:
         """What the layer puts into a root filesystem, with contents read from its blob."""
-        return Tree(self.entry(item, store) for item in self.entries if item.kind not in DELETIONS)
+        place = self._place(store)
+        return Tree(self._entry(item, place) for item in self.entries if item.kind not in DELETIONS)
 
     def entry(self, item: IndexEntry, store: Store) -> Entry:
         """One of ``entries`` as a value whose content can be read; a foreign hard link is the file it repeats."""
+        return self._entry(item, self._place(store))
+
+    def content(self, item: IndexEntry, store: Store) -> Content | None:
+        """Where the bytes of one of ``entries`` are; None for what has none."""
+        return self._content(item, self._place(store))
+
+    def _place(self, store: Store) -> Path:
+        return store.path(self.diff_id if self.foreign else self.descriptor.digest)
+
+    def _entry(self, item: IndexEntry, place: Path) -> Entry:
         linked = self.foreign and item.kind == Kind.HARDLINK.value
         return Entry(
             path=EntryPath(item.path),
-            kind=Kind.FILE if linked else Kind(item.kind),
+            kind=Kind.FILE if linked else _KINDS[item.kind],
             mode=item.mode,
             uid=item.uid,
             gid=item.gid,
@@ -126,19 +139,15 @@ class Layer:
             target="" if linked else item.target,
             sha256=item.sha256,
             origin=item.origin,
-            content=self.content(item, store),
+            content=self._content(item, place),
         )
 
-    def content(self, item: IndexEntry, store: Store) -> Content | None:
-        """Where the bytes of one of ``entries`` are; None for what has none."""
-        if self.foreign:
-            if not item.sha256:
-                return None
-            place = FileSlice(store.path(self.diff_id), item.offset, item.size)
-            return Checked(place, ("sha256", bytes.fromhex(item.sha256)))
-        if item.kind != Kind.FILE.value:
+    def _content(self, item: IndexEntry, place: Path) -> Content | None:
+        if not self.foreign:
+            return Member(place, item.offset, item.size) if item.kind == Kind.FILE.value else None
+        if not item.sha256:
             return None
-        return Member(store.path(self.descriptor.digest), item.offset, item.size)
+        return Checked(FileSlice(place, item.offset, item.size), ("sha256", bytes.fromhex(item.sha256)))
 
 
 def write_layer(

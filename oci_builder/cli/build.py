@@ -140,7 +140,7 @@ def open_source(settings: Settings, *, name: str, **flags: Any) -> ImageSource:
     source = load_image(find_image(name, settings.project))
     recipe = with_overrides(
         source.recipe,
-        base=flags.get("base"),
+        base=_base_from_here(flags.get("base")),
         tags=flags.get("tags", ()),
         # A file named on the command line is relative to where the user stands, not to the recipe.
         requirements=[str(path.absolute()) for path in flags.get("requirements", ())],
@@ -203,10 +203,10 @@ def bill_files(pattern: str | None, platforms: Sequence[Platform], recipe: Image
 
     Raises click.UsageError and InvalidValue for what could only fail after the build.
     """
-    from oci_builder.check.sbom import format_of
-
     if pattern is None:
         return {}
+    from oci_builder.check.sbom import format_of
+
     if len(platforms) > 1 and "{arch}" not in pattern:
         raise misused(f"--sbom {pattern}: {len(platforms)} platforms need {{arch}} in the file name")
     pattern = pattern.replace("{version}", recipe.release)
@@ -237,6 +237,12 @@ def _build(
         with listener.stage("sbom"):
             write_bill(built, bill, references=references, store=store)
     return Result(image=built.image, path=path, size=size, references=references, seconds=listener.lap())
+
+
+def _base_from_here(base: str | None) -> str | None:
+    """An image file that lies where the user stands by its full path; all else as it is written."""
+    is_file = base is not None and base.endswith(_SUFFIXES) and Path(base).is_file()
+    return str(Path(base).absolute()) if base is not None and is_file else base
 
 
 def _from_here(place: str) -> str:

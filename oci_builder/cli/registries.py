@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from oci_builder.cli.messages import misused
 
 if TYPE_CHECKING:
@@ -41,7 +43,10 @@ def make_registries(
         where = "--creds-stdin" if creds_stdin else USER
         raise misused(f"{where} is for one registry, and this goes to {', '.join(hosts)}")
     given = {host: login for host in hosts if login is not None}
-    return Registries(Access(logins=Logins(settings.environ, given=given), insecure=insecure, ca_file=ca_file))
+    registries = Registries(Access(logins=Logins(settings.environ, given=given), insecure=insecure, ca_file=ca_file))
+    if context := click.get_current_context(silent=True):
+        context.call_on_close(registries.close)
+    return registries
 
 
 def base_references(base: str) -> list[Reference]:

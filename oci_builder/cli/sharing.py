@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import click
+
 from oci_builder.cli.messages import misused
 
 if TYPE_CHECKING:
@@ -36,13 +38,16 @@ def open_cache(
         return None
     from oci_builder.registry.cache import RegistryCache
 
-    return RegistryCache(
+    cache = RegistryCache(
         registries,
         sources=cache_repositories(sources),
         targets=cache_repositories(targets),
         jobs=settings.jobs,
         listener=listener,
     )
+    if context := click.get_current_context(silent=True):
+        context.call_on_close(cache.close)
+    return cache
 
 
 def fill(

@@ -27,7 +27,21 @@ _KIND = "unchanged"
 _MOST = 5_000
 """Files that are looked at; a recipe with more is built, which then costs little beside."""
 
-_ELSEWHERE = ("pushes", "sbom", "base", "requirements", "find_links", "layers", "mirrors", "out_format", "project_dir", "cache_from", "cache_to")
+_ELSEWHERE = frozenset(
+    {
+        "pushes",
+        "sbom",
+        "base",
+        "requirements",
+        "find_links",
+        "layers",
+        "mirrors",
+        "out_format",
+        "project_dir",
+        "cache_from",
+        "cache_to",
+    }
+)
 """Flags that name inputs or outputs nobody looks at here."""
 
 _NOISE = frozenset({"_", "COLUMNS", "LINES", "OLDPWD", "SHLVL", "WINDOWID"})

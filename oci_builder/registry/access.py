@@ -78,3 +78,9 @@ class Registries:
             if reference.registry not in self._clients:
                 self._clients[reference.registry] = meet(reference.registry, self.access)
             return self._clients[reference.registry]
+
+    def close(self) -> None:
+        """Close all connections; the next request opens new ones."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()

@@ -100,6 +100,10 @@ class RegistryCache:
             task()
         in_parallel(tasks[1:], jobs=self._jobs, progress=Progress(Silent(), total=0))
 
+    def close(self) -> None:
+        """Close all connections."""
+        self._registries.close()
+
     def _fetch(self, entry: _Entry, store: Store) -> None:
         for source in self._sources:
             if source in self._dead:

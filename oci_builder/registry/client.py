@@ -72,7 +72,7 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
             self.session.mount("https://", Trusting(access))
         # Without this requests would put a .netrc's password over our token.
         self.session.auth = _as_it_is
-        self._tokens = Tokens(registry, scheme, access, self._exchanged)
+        self._tokens = Tokens(registry, scheme, access)
 
     def do_request(
         self,
@@ -187,16 +187,20 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
         """The error that ``answer`` is until it is asked for again."""
         return Passing(answer.request.method or "", redacted(answer.url), why)
 
+    def close(self) -> None:
+        """Close the connections that are kept for the next request."""
+        self.session.close()
+
     def _answered(self, ask: Ask, url: str, deadline: Deadline) -> requests.Response:
         own = _origin(url) == self.origin
-        authorization = self._tokens.header(ask.scopes) if own else ""
+        authorization = self._tokens.header(ask.scopes, self._exchanged) if own else ""
         answer = self._sent(ask, url, authorization, deadline)
         challenge = answer.headers.get("WWW-Authenticate", "")
         # A challenge from where a redirect led is none of our registry's: it gets nothing.
         if answer.status_code != 401 or not own or not challenge:
             return answer
         self._tokens.challenged(_challenge(challenge), ask.scopes, refused=authorization)
-        renewed = self._tokens.header(ask.scopes)
+        renewed = self._tokens.header(ask.scopes, self._exchanged)
         if renewed in ("", authorization):
             return answer
         self._drained(answer, deadline)

@@ -33,6 +33,7 @@ def _first_that_answers(clients: Sequence[Callable[[], Client]], deadline: Deadl
         try:
             if client().answers(deadline):
                 return client()
+            client().close()
         except Passing as error:
             failures.append(error)
     raise failures[0] if failures else RegistryError("GET", clients[0]().origin, "what answers there is no registry")

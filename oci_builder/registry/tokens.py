@@ -20,6 +20,9 @@ from oci_builder.transport import redacted
 
 Scopes = frozenset[str]
 
+Exchange = Callable[..., bytes]
+"""Asks a login service: method, address and what requests calls params, data and headers; gives the body."""
+
 _LIFE = 60
 """Seconds a token lives that does not say how long."""
 
@@ -41,13 +44,10 @@ class _Token:
 
 
 class Tokens:
-    """The tokens for one registry, by what they allow; threads may share it.
+    """The tokens for one registry, by what they allow; threads may share it."""
 
-    ``exchange`` asks a realm: method, address and what requests calls params, data and auth; gives the body's bytes.
-    """
-
-    def __init__(self, registry: str, scheme: str, access: Access, exchange: Callable[..., bytes]) -> None:
-        self._registry, self._scheme, self._access, self._exchange = registry, scheme, access, exchange
+    def __init__(self, registry: str, scheme: str, access: Access) -> None:
+        self._registry, self._scheme, self._access = registry, scheme, access
         self._tokens: dict[Scopes, _Token] = {}
         self._challenge: Challenge | None = None
         self._lock = threading.Lock()
@@ -62,14 +62,14 @@ class Tokens:
             if token is not None and token.header == refused:
                 del self._tokens[scopes]
 
-    def header(self, scopes: Scopes) -> str:
+    def header(self, scopes: Scopes, exchange: Exchange) -> str:
         """The header for ``scopes``, empty as long as the registry has not asked. Raises RegistryError."""
         with self._lock:
             if self._challenge is None:
                 return ""
             token = self._tokens.get(scopes)
             if token is None or token.until <= self._access.patience.clock():
-                token = self._tokens[scopes] = self._new(self._challenge, scopes)
+                token = self._tokens[scopes] = self._new(self._challenge, scopes, exchange)
             return token.header
 
     def without_secrets(self, text: str) -> str:
@@ -88,7 +88,7 @@ class Tokens:
             return f"no login for {self._registry} was found{problems}: {how}"
         return f"{self._registry} does not let {self.login.username or 'the owner of this identity token'} do this"
 
-    def _new(self, challenge: Challenge, scopes: Scopes) -> _Token:
+    def _new(self, challenge: Challenge, scopes: Scopes, exchange: Exchange) -> _Token:
         repository = min((scope.split(":")[1] for scope in scopes), default="")
         self.login = login = self._access.logins.find(self._registry, repository)
         forever = float("inf")
@@ -96,16 +96,16 @@ class Tokens:
             return _Token(_basic(login) if login else "", forever)
         if login is not None and login.kind == "bearer":
             return _Token(f"Bearer {login.secret}", forever)
-        return self._bearer(challenge, scopes or frozenset(challenge.scope.split()), login)
+        return self._bearer(challenge, scopes or frozenset(challenge.scope.split()), login, exchange)
 
-    def _bearer(self, challenge: Challenge, scopes: Scopes, login: Login | None) -> _Token:
+    def _bearer(self, challenge: Challenge, scopes: Scopes, login: Login | None, exchange: Exchange) -> _Token:
         realm = self._realm(challenge)
         fields: dict[str, Any] = {"service": challenge.service} if challenge.service else {}
         if login is not None and login.kind == "identity":
             form = {"grant_type": "refresh_token", "refresh_token": login.secret, "client_id": "ocibuild"}
-            return self._read(self._exchange("POST", realm, data={**form, **fields, "scope": " ".join(sorted(scopes))}))
+            return self._read(exchange("POST", realm, data={**form, **fields, "scope": " ".join(sorted(scopes))}))
         headers = {"Authorization": _basic(login)} if login else {}
-        return self._read(self._exchange("GET", realm, params={**fields, "scope": sorted(scopes)}, headers=headers))
+        return self._read(exchange("GET", realm, params={**fields, "scope": sorted(scopes)}, headers=headers))
 
     def _read(self, answer: bytes) -> _Token:
         try:

@@ -66,6 +66,9 @@ def in_parallel(tasks: Sequence[Callable[[], None]], *, jobs: int, progress: Pro
         for thread in threads:
             thread.join(_FAREWELL / count)
         raise
+    # They have nothing left to do; and processes are forked, which should happen without threads.
+    for thread in threads:
+        thread.join()
 
 
 def _work(

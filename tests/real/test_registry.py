@@ -11,21 +11,29 @@ import pytest
 
 from oci_builder.errors import FileProblem, RegistryError
 from oci_builder.image import Image
+from oci_builder.layer import RECORDS, LayerKey, find, keep
 from oci_builder.listener import Silent
 from oci_builder.oci.manifest import Index
 from oci_builder.platforms import AMD64, ARM64
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Registries
 from oci_builder.registry.auth import Login
+from oci_builder.registry.cache import RegistryCache
 from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest, resolve
 from oci_builder.registry.pushing import Pushed, push
 from oci_builder.store import Store
 from tests.support.engines import DockerLike, call
-from tests.support.images import fresh_nonce, random_image
+from tests.support.images import base_tree, fresh_nonce, random_image, random_layer
 from tests.support.real import need, oracles
-from tests.support.registries import IDENTITY, DockerRegistry, docker_registry, open_registries
+from tests.support.registries import IDENTITY, OPENED, DockerRegistry, close_opened, docker_registry, open_registries
 
 pytestmark = pytest.mark.real
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    close_opened()
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +176,25 @@ def test_a_name_that_is_not_there_is_nothing_and_its_manifest_an_error(plain: Do
     with pytest.raises(RegistryError, match="404") as caught:
         fetch_manifest(plain.reference("team/none:1"), plain.registries())
     assert caught.value.codes == ("MANIFEST_UNKNOWN",)
+
+
+def test_finished_layers_go_from_one_machine_to_another(guarded: DockerRegistry, tmp_path: Path) -> None:
+    place, keys = guarded.reference("team/cache"), [LayerKey.of(kind="test", number=number) for number in range(8)]
+
+    def machine(name: str) -> tuple[Store, RegistryCache]:
+        registries = guarded.registries()
+        cache = RegistryCache(registries, sources=[place], targets=[place], jobs=4, listener=Silent())
+        OPENED.append(cache)
+        return Store(tmp_path / name, shared=cache), cache
+
+    here, cache = machine("here")
+    layers = [random_layer(here, base_tree(key.hex)) for key in keys]
+    for key, layer in zip(keys, layers, strict=True):
+        keep(layer, key, here)
+    cache.offer(here, sources={})
+    there, _ = machine("there")
+    there.expect(RECORDS, [key.hex for key in keys])
+    assert [find(key, there) for key in keys] == layers
 
 
 def test_skopeo_copies_and_crane_validates_what_was_pushed(

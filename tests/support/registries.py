@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from oci_builder.reference import Reference
@@ -27,6 +28,22 @@ IDENTITY = "an-identity-token"
 _HTPASSWD = f"{USER}:$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e\n"
 _SERVICE, _ISSUER = "a registry", "a test"
 _PATIENCE = 30
+
+OPENED: list[Closable] = []
+"""Everything with connections that a test has opened; closed behind it."""
+
+
+class Closable(Protocol):
+    """Something with connections."""
+
+    def close(self) -> None:
+        """Close them."""
+
+
+def close_opened() -> None:
+    """Close what a test has opened: connections left to the garbage collector are a warning, and so a failure."""
+    while OPENED:
+        OPENED.pop().close()
 
 
 @dataclass
@@ -69,7 +86,9 @@ def open_registries(
     """Registries as a run has them; nothing of this machine's own logins is seen."""
     logins = Logins(environ or {}, given={host: login} if login else {})
     access = Access(logins=logins, insecure=insecure, ca_file=ca_file, patience=patience or quick())
-    return Registries(access)
+    registries = Registries(access)
+    OPENED.append(registries)
+    return registries
 
 
 def quick(**changes: float) -> Patience:

@@ -18,7 +18,7 @@ from oci_builder.registry.proof import prove
 from oci_builder.store import Store
 from tests.support.fakeregistry import FakeRegistry, break_after, fake_registry, refuse
 from tests.support.images import base_tree, random_layer
-from tests.support.registries import open_registries
+from tests.support.registries import OPENED, open_registries
 
 ONE = LayerKey.of(kind="test", number=1)
 TWO = LayerKey.of(kind="test", number=2)
@@ -42,6 +42,7 @@ class Machine:
         reference = registry.reference("team/cache")
         registries = open_registries(registry.host)
         self.cache = RegistryCache(registries, sources=[reference], targets=[reference], jobs=2, listener=self.notes)
+        OPENED.append(self.cache)
         self.store = Store(folder, shared=self.cache)
 
 
