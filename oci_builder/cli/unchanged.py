@@ -111,9 +111,14 @@ def _is_simple(source: ImageSource) -> bool:
     """Whether the recipe's folder and its base's hold all that decides the image."""
     if not source.lock.is_file() or source.project is not None or source.pyprojects:
         return False
-    if source.recipe.python.find_links or not source.lock.is_relative_to(source.folder):
+    if source.recipe.python.find_links or not _lies_in(source.lock, source.folder):
         return False
-    return all(path.is_relative_to(source.folder) and _stands_alone(path) for path in source.requirements)
+    return all(_lies_in(path, source.folder) and _stands_alone(path) for path in source.requirements)
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    # Resolved: "folder/../x.txt" begins with the folder and lies outside.
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def _stands_alone(path: Path) -> bool:

@@ -13,3 +13,4 @@ from tests.support.registries import close_opened
 def closed() -> Iterator[None]:
     yield
     close_opened()
+    __import__("gc").collect()
