@@ -1,8 +1,4 @@
-"""A finished layer, its index, and the one pass that makes both.
-
-A layer is a multi-member gzip file: tar headers in small members, every file's content in members of its own. So a
-wheel's deflate streams are copied, not compressed again, and any file can be read alone from its member's offset.
-"""
+"""The one pass that makes a layer and its index."""
 
 from __future__ import annotations
 
@@ -10,144 +6,31 @@ import contextlib
 import hashlib
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import deflate
-import msgspec
 
 from oci_builder.digest import CHUNK, Digest, HashingWriter
-from oci_builder.errors import DigestMismatch, InvalidValue
+from oci_builder.errors import DigestMismatch
+from oci_builder.layer.value import LEVEL, IndexEntry, Layer
 from oci_builder.oci.documents import Descriptor
-from oci_builder.oci.jsonio import encode
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.store import Store
 from oci_builder.tree.content import LARGE, Sources
 from oci_builder.tree.entry import (
-    Checked,
     Content,
     DeflateSlice,
     Entry,
-    EntryPath,
-    FileSlice,
     Kind,
-    Member,
     Packed,
     promised_sha256,
 )
 from oci_builder.tree.tarwrite import END, header, padding
 from oci_builder.tree.tree import Tree
 
-FORMAT = 1
-"""Raised when the same inputs give other layer bytes than before."""
-
-LEVEL = 6
-RECORDS = "layer"
-DELETIONS = frozenset({Kind.WHITEOUT.value, "opaque"})
-"""Kinds of index entries that put nothing into a tree."""
-
 _MEMBER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 """A gzip header (RFC 1952) that says nothing of the machine: no name, no time, unknown system."""
 
-_KINDS = {kind.value: kind for kind in Kind}
 _EMPTY = hashlib.sha256().hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class LayerKey:
-    """The hash of all that decides a layer's bytes. Same key, same bytes: what caches go by."""
-
-    hex: str
-
-    @classmethod
-    def of(cls, **inputs: object) -> LayerKey:
-        """The key of named inputs, each of them JSON; format and compressor come with it."""
-        compressor = {"name": "libdeflate", "version": deflate.__version__, "level": LEVEL}
-        return cls(Digest.of(encode({"format": FORMAT, "compressor": compressor, **inputs})).hex)
-
-
-class IndexEntry(msgspec.Struct, frozen=True, array_like=True):
-    """One path of a finished layer, and where in the blob its content's first gzip member begins (bytes)."""
-
-    path: str
-    kind: str
-    mode: int
-    uid: int
-    gid: int
-    mtime: int
-    size: int
-    target: str
-    sha256: str
-    origin: str
-    offset: int
-
-
-class _Record(msgspec.Struct, frozen=True, kw_only=True):
-    digest: str
-    size: int
-    diff_id: str
-    created_by: str
-    comment: str
-    holds: tuple[str, ...]
-    unpacked: int
-    entries: tuple[IndexEntry, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
-    """A layer whose bytes exist: there is no other kind. ``holds`` names what is in it; ``unpacked`` is in bytes.
-
-    One that is ``foreign`` was made elsewhere: its files are read from its plain tar, which the store has under its
-    diff ID. What a layer deletes stands among its entries as "whiteout" (a path) and "opaque" (a folder's content).
-    """
-
-    descriptor: Descriptor
-    diff_id: Digest
-    created_by: str
-    holds: tuple[str, ...]
-    unpacked: int
-    entries: tuple[IndexEntry, ...]
-    comment: str = ""
-    foreign: bool = False
-
-    def tree(self, store: Store) -> Tree:
-        """What the layer puts into a root filesystem, with contents read from its blob."""
-        place = self._place(store)
-        return Tree(self._entry(item, place) for item in self.entries if item.kind not in DELETIONS)
-
-    def entry(self, item: IndexEntry, store: Store) -> Entry:
-        """One of ``entries`` as a value whose content can be read; a foreign hard link is the file it repeats."""
-        return self._entry(item, self._place(store))
-
-    def content(self, item: IndexEntry, store: Store) -> Content | None:
-        """Where the bytes of one of ``entries`` are; None for what has none."""
-        return self._content(item, self._place(store))
-
-    def _place(self, store: Store) -> Path:
-        return store.path(self.diff_id if self.foreign else self.descriptor.digest)
-
-    def _entry(self, item: IndexEntry, place: Path) -> Entry:
-        linked = self.foreign and item.kind == Kind.HARDLINK.value
-        return Entry(
-            path=EntryPath(item.path),
-            kind=Kind.FILE if linked else _KINDS[item.kind],
-            mode=item.mode,
-            uid=item.uid,
-            gid=item.gid,
-            mtime=item.mtime,
-            size=item.size,
-            target="" if linked else item.target,
-            sha256=item.sha256,
-            origin=item.origin,
-            content=self._content(item, place),
-        )
-
-    def _content(self, item: IndexEntry, place: Path) -> Content | None:
-        if not self.foreign:
-            return Member(place, item.offset, item.size) if item.kind == Kind.FILE.value else None
-        if not item.sha256:
-            return None
-        return Checked(FileSlice(place, item.offset, item.size), ("sha256", bytes.fromhex(item.sha256)))
 
 
 def write_layer(
@@ -182,55 +65,6 @@ def write_layer(
 def pack(data: bytes) -> bytes:
     """``data`` as the gzip member that a layer of the usual level holds for it."""
     return bytes(deflate.gzip_compress(data, LEVEL))
-
-
-def keep(layer: Layer, key: LayerKey, store: Store) -> None:
-    """Remember under ``key`` that ``layer`` is in the store."""
-    record = _Record(
-        digest=str(layer.descriptor.digest),
-        size=layer.descriptor.size,
-        diff_id=str(layer.diff_id),
-        created_by=layer.created_by,
-        comment=layer.comment,
-        holds=layer.holds,
-        unpacked=layer.unpacked,
-        entries=layer.entries,
-    )
-    store.put_record(RECORDS, key.hex, msgspec.json.encode(record))
-
-
-def find(key: LayerKey, store: Store) -> Layer | None:
-    """The layer remembered under ``key``, if its blob is still there; a record that does not hold is forgotten."""
-    for _ in range(2):
-        data = store.record(RECORDS, key.hex)
-        if data is None:
-            return None
-        layer = parse_record(data)
-        if layer is not None and store.has(layer.descriptor.digest, layer.descriptor.size):
-            return layer
-        # Another machine may have both still.
-        store.drop_record(RECORDS, key.hex)
-    return None
-
-
-def parse_record(data: bytes) -> Layer | None:
-    """The layer of a record as ``keep`` writes it; None for other bytes."""
-    try:
-        return _layer(msgspec.json.decode(data, type=_Record))
-    except (msgspec.MsgspecError, ValueError, InvalidValue):
-        return None
-
-
-def _layer(record: _Record) -> Layer:
-    return Layer(
-        descriptor=Descriptor(media_type=LAYER_GZIP, digest=Digest.parse(record.digest), size=record.size),
-        diff_id=Digest.parse(record.diff_id),
-        created_by=record.created_by,
-        comment=record.comment,
-        holds=record.holds,
-        unpacked=record.unpacked,
-        entries=record.entries,
-    )
 
 
 class _Pass:

@@ -1,0 +1,75 @@
+"""Finished layers remembered under their keys."""
+
+from __future__ import annotations
+
+import msgspec
+
+from oci_builder.digest import Digest
+from oci_builder.errors import InvalidValue
+from oci_builder.layer.value import IndexEntry, Layer, LayerKey
+from oci_builder.oci.documents import Descriptor
+from oci_builder.oci.mediatypes import LAYER_GZIP
+from oci_builder.store import Store
+
+RECORDS = "layer"
+"""The kind of their records in a store."""
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True):
+    digest: str
+    size: int
+    diff_id: str
+    created_by: str
+    comment: str
+    holds: tuple[str, ...]
+    unpacked: int
+    entries: tuple[IndexEntry, ...]
+
+
+def keep(layer: Layer, key: LayerKey, store: Store) -> None:
+    """Remember under ``key`` that ``layer`` is in the store."""
+    record = _Record(
+        digest=str(layer.descriptor.digest),
+        size=layer.descriptor.size,
+        diff_id=str(layer.diff_id),
+        created_by=layer.created_by,
+        comment=layer.comment,
+        holds=layer.holds,
+        unpacked=layer.unpacked,
+        entries=layer.entries,
+    )
+    store.put_record(RECORDS, key.hex, msgspec.json.encode(record))
+
+
+def find(key: LayerKey, store: Store) -> Layer | None:
+    """The layer remembered under ``key``, if its blob is still there; a record that does not hold is forgotten."""
+    for _ in range(2):
+        data = store.record(RECORDS, key.hex)
+        if data is None:
+            return None
+        layer = parse_record(data)
+        if layer is not None and store.has(layer.descriptor.digest, layer.descriptor.size):
+            return layer
+        # Another machine may have both still.
+        store.drop_record(RECORDS, key.hex)
+    return None
+
+
+def parse_record(data: bytes) -> Layer | None:
+    """The layer of a record as ``keep`` writes it; None for other bytes."""
+    try:
+        return _layer(msgspec.json.decode(data, type=_Record))
+    except (msgspec.MsgspecError, ValueError, InvalidValue):
+        return None
+
+
+def _layer(record: _Record) -> Layer:
+    return Layer(
+        descriptor=Descriptor(media_type=LAYER_GZIP, digest=Digest.parse(record.digest), size=record.size),
+        diff_id=Digest.parse(record.diff_id),
+        created_by=record.created_by,
+        comment=record.comment,
+        holds=record.holds,
+        unpacked=record.unpacked,
+        entries=record.entries,
+    )

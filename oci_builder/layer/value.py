@@ -1,0 +1,119 @@
+"""A finished layer as a value: what names it, what lies in it, and the key it is remembered by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import deflate
+import msgspec
+
+from oci_builder.digest import Digest
+from oci_builder.oci.documents import Descriptor
+from oci_builder.oci.jsonio import encode
+from oci_builder.store import Store
+from oci_builder.tree.entry import (
+    Checked,
+    Content,
+    Entry,
+    EntryPath,
+    FileSlice,
+    Kind,
+    Member,
+)
+from oci_builder.tree.tree import Tree
+
+FORMAT = 1
+"""Raised when the same inputs give other layer bytes than before."""
+
+LEVEL = 6
+DELETIONS = frozenset({Kind.WHITEOUT.value, "opaque"})
+"""Kinds of index entries that put nothing into a tree."""
+
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+@dataclass(frozen=True, slots=True)
+class LayerKey:
+    """The hash of all that decides a layer's bytes. Same key, same bytes: what caches go by."""
+
+    hex: str
+
+    @classmethod
+    def of(cls, **inputs: object) -> LayerKey:
+        """The key of named inputs, each of them JSON; format and compressor come with it."""
+        compressor = {"name": "libdeflate", "version": deflate.__version__, "level": LEVEL}
+        return cls(Digest.of(encode({"format": FORMAT, "compressor": compressor, **inputs})).hex)
+
+
+class IndexEntry(msgspec.Struct, frozen=True, array_like=True):
+    """One path of a finished layer, and where in the blob its content's first gzip member begins (bytes)."""
+
+    path: str
+    kind: str
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+    size: int
+    target: str
+    sha256: str
+    origin: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A layer whose bytes exist: there is no other kind. ``holds`` names what is in it; ``unpacked`` is in bytes.
+
+    One that is ``foreign`` was made elsewhere: its files are read from its plain tar, which the store has under its
+    diff ID. What a layer deletes stands among its entries as "whiteout" (a path) and "opaque" (a folder's content).
+    """
+
+    descriptor: Descriptor
+    diff_id: Digest
+    created_by: str
+    holds: tuple[str, ...]
+    unpacked: int
+    entries: tuple[IndexEntry, ...]
+    comment: str = ""
+    foreign: bool = False
+
+    def tree(self, store: Store) -> Tree:
+        """What the layer puts into a root filesystem, with contents read from its blob."""
+        place = self._place(store)
+        return Tree(self._entry(item, place) for item in self.entries if item.kind not in DELETIONS)
+
+    def entry(self, item: IndexEntry, store: Store) -> Entry:
+        """One of ``entries`` as a value whose content can be read; a foreign hard link is the file it repeats."""
+        return self._entry(item, self._place(store))
+
+    def content(self, item: IndexEntry, store: Store) -> Content | None:
+        """Where the bytes of one of ``entries`` are; None for what has none."""
+        return self._content(item, self._place(store))
+
+    def _place(self, store: Store) -> Path:
+        return store.path(self.diff_id if self.foreign else self.descriptor.digest)
+
+    def _entry(self, item: IndexEntry, place: Path) -> Entry:
+        linked = self.foreign and item.kind == Kind.HARDLINK.value
+        return Entry(
+            path=EntryPath(item.path),
+            kind=Kind.FILE if linked else _KINDS[item.kind],
+            mode=item.mode,
+            uid=item.uid,
+            gid=item.gid,
+            mtime=item.mtime,
+            size=item.size,
+            target="" if linked else item.target,
+            sha256=item.sha256,
+            origin=item.origin,
+            content=self._content(item, place),
+        )
+
+    def _content(self, item: IndexEntry, place: Path) -> Content | None:
+        if not self.foreign:
+            return Member(place, item.offset, item.size) if item.kind == Kind.FILE.value else None
+        if not item.sha256:
+            return None
+        return Checked(FileSlice(place, item.offset, item.size), ("sha256", bytes.fromhex(item.sha256)))
