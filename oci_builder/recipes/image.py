@@ -37,7 +37,7 @@ from oci_builder.reference import Reference
 
 VERBS = frozenset(
     """base build cache check completion delta diff download export help init inspect layer lock publish pull push
-    report run sbom schema show test update verify version why""".split()  # noqa: SIM905
+    report run sbom schema show test tree update verify version why""".split()  # noqa: SIM905
 )
 """First words the command line has a use for, now or one day: no image may be named like one."""
 

@@ -114,7 +114,7 @@ class RegistryCache:
                     return
             except RegistryError as error:
                 self._give_up(source, error)
-            except (OcibuildError, ValueError) as error:
+            except OcibuildError as error:
                 self._say(f"{source.registry}/{source.repository}: {entry.tag} is not used: {error}")
 
     def _fetched(self, entry: _Entry, place: Reference, store: Store) -> bool:
@@ -138,7 +138,7 @@ class RegistryCache:
         fetch_blobs(place, [layer.descriptor], self._registries, store=store, jobs=1, listener=Silent())
         try:
             prove(layer, store)
-        except (OcibuildError, ValueError):
+        except OcibuildError:
             store.drop(layer.descriptor.digest)
             raise
 

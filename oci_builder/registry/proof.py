@@ -22,7 +22,7 @@ def prove(layer: Layer, store: Store) -> None:
     """The blob in ``store`` unpacks to the diff ID of ``layer``; in it is what the entries say, where they say it.
 
     So what is believed of a layer without reading it is what an engine will find in it. One pass. Raises
-    DigestMismatch, UnsafePath, FileProblem, ValueError for an entry that cannot be.
+    DigestMismatch, UnsafePath, FileProblem.
     """
     what = f"layer {layer.descriptor.digest}"
     path = store.path(layer.descriptor.digest)
@@ -42,7 +42,10 @@ def prove(layer: Layer, store: Store) -> None:
 
 
 def _compare(item: IndexEntry, layer: Layer, store: Store, plain: _Plain) -> None:
-    entry = layer.entry(item, store)
+    try:
+        entry = layer.entry(item, store)
+    except (LookupError, ValueError) as error:
+        raise plain.wrong(f"{item.path} to be of a kind there is") from error
     plain.expect(header(entry))
     if entry.kind is not Kind.FILE:
         return

@@ -69,7 +69,12 @@ def project(tmp_path_factory: pytest.TempPathFactory, mypy_tar: Path) -> Path:
     make_wheel(
         wheels,
         "schemes",
-        files={"schemes/__init__.py": "", "schemes/run": b"#!x", "schemes/tests/test_it.py": "x = 1\n"},
+        files={
+            "schemes/__init__.py": "main = print\n",
+            "schemes/gui.py": "class app:\n    run = print\n",
+            "schemes/run": b"#!x",
+            "schemes/tests/test_it.py": "x = 1\n",
+        },
         data={
             "data/share/schemes/d.txt": b"d",
             "headers/schemes.h": b"h",

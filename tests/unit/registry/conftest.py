@@ -13,4 +13,3 @@ from tests.support.registries import close_opened
 def closed() -> Iterator[None]:
     yield
     close_opened()
-    __import__("gc").collect()
