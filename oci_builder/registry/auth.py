@@ -34,7 +34,7 @@ class Login:
 
 
 class Logins:
-    """Finds logins in what ``environ`` leads to. ``given`` are those of this run, by registry ("ghcr.io").
+    """Finds logins in what ``environ`` leads to. ``given`` are those of this run, by registry ("registry.example.com").
 
     In this order: ``given``; REGISTRY_AUTH_FILE; DOCKER_CONFIG or ~/.docker; podman's files. A file that does not read
     or a helper that fails gives nothing and is told by ``problems``.

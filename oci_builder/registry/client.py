@@ -189,6 +189,11 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
 
     def close(self) -> None:
         """Close the connections that are kept for the next request."""
+        # Closing the session only forgets them, and the collector closes them in whatever order it likes.
+        for adapter in self.session.adapters.values():
+            pools = adapter.poolmanager.pools
+            for key in pools.keys():  # noqa: SIM118 - it is no mapping that could be walked
+                pools[key].close()
         self.session.close()
 
     def _answered(self, ask: Ask, url: str, deadline: Deadline) -> requests.Response:
@@ -200,7 +205,11 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
         if answer.status_code != 401 or not own or not challenge:
             return answer
         self._tokens.challenged(_challenge(challenge), ask.scopes, refused=authorization)
-        renewed = self._tokens.header(ask.scopes, self._exchanged)
+        try:
+            renewed = self._tokens.header(ask.scopes, self._exchanged)
+        except RegistryError:
+            answer.close()
+            raise
         if renewed in ("", authorization):
             return answer
         self._drained(answer, deadline)
