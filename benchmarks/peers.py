@@ -63,6 +63,7 @@ class Docker:
     name = "docker build + save"
 
     def __init__(self, engine: object) -> None:
+        # An engine of tests/support/engines.py; the command line that drives it is all that is needed of it.
         self.command = [str(part) for part in engine.command]  # type: ignore[attr-defined]
         self._bases: dict[Path, str] = {}
 

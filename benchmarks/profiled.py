@@ -38,6 +38,7 @@ def profile(wheels: Path) -> str:
             plan(given, strategy="size", budget=18),
             Opened(_target()),
             Tree(),
+            # Never started: nothing is compiled, so nothing stands in for an interpreter.
             bytecode=layers.Bytecode(mode="none", compiler="", start=contextlib.nullcontext),  # type: ignore[arg-type]
             lost={},
             store=Store(Path(folder)),
@@ -82,12 +83,14 @@ class _Pool:
     """Does at once what a pool of processes would do elsewhere, where no profiler looks."""
 
     def submit(self, act: object, task: object) -> _Done:
+        # The room's own worker function, handed over as the pool would.
         act(task)  # type: ignore[operator]
         return _Done()
 
 
 @contextlib.contextmanager
 def _in_this_process() -> Iterator[None]:
+    # Private on purpose: a profiler sees one process, so the pool is replaced by this one for the time.
     workers, wait = layers._workers, layers.wait  # type: ignore[attr-defined]
 
     @contextlib.contextmanager

@@ -69,6 +69,7 @@ def as_json(rows: Sequence[Row], about: dict[str, str]) -> str:
 def plots(rows: Sequence[Row], into: Path) -> list[Path]:
     """A bar chart per scene everybody has, and one of scaling, as SVG; none without matplotlib."""
     try:
+        # In the bench group alone, so a type checker of the development group does not find it.
         import matplotlib  # type: ignore[import-not-found]
     except ImportError:
         return []
