@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -23,28 +24,7 @@ _REQUEST = struct.Struct("<II")
 _ANSWER = struct.Struct("<I")
 _MAX_ANSWER = 256 << 20
 
-# Version 2 of marshal writes neither references nor interning, so the bytes do not depend on what else the process
-# holds. The hash is SipHash with the interpreter's own rounds: only the target's importlib knows it (PEP 552).
-# Programs on the way (site, warnings about sources) must not reach stdout, so nothing but the loop writes there.
-# What it imports is built in, frozen or named in debian/interpreter.py: little has to be unpacked to run it.
-_CHILD = """
-import _frozen_importlib_external as importlib, _imp, gc, marshal, sys, warnings
-gc.disable()
-warnings.simplefilter("ignore")
-requests, answers = sys.stdin.buffer, sys.stdout.buffer
-magic = importlib.MAGIC_NUMBER
-head, key = magic + (1).to_bytes(4, "little"), int.from_bytes(magic, "little")
-while len(sizes := requests.read(8)) == 8:
-    length, size = (int.from_bytes(half, "little") for half in (sizes[:4], sizes[4:]))
-    path, source = requests.read(length).decode(), requests.read(size)
-    try:
-        code = marshal.dumps(compile(source, path, "exec", dont_inherit=True, optimize=0), 2)
-        answer = head + _imp.source_hash(key, source) + code
-    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
-        answer = b""
-    answers.write(len(answer).to_bytes(4, "little") + answer)
-    answers.flush()
-"""
+_PROGRAM = Path(__file__).with_name("bytecode_child.py")
 
 
 def pyc_path(path: str, tag: str) -> str:
@@ -56,7 +36,7 @@ def pyc_path(path: str, tag: str) -> str:
 class Compiler:
     """Running interpreters that compile what they are given; a context manager that ends them.
 
-    ``argv`` starts one (``-c`` and a program are added), ``env`` is its whole environment. One is started at once, more
+    ``argv`` starts one (a program's path is added), ``env`` is its whole environment. One is started at once, more
     when they are asked for. Raises ToolFailed when it cannot be started.
     """
 
@@ -112,7 +92,7 @@ class _Child:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         try:
             self._process = subprocess.Popen(
-                [*argv, "-c", _CHILD],
+                [*argv, str(_PROGRAM)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._complaints,

@@ -19,17 +19,34 @@ def host_sources(
 ) -> str:
     """The host's sources of ``suites``, as the text of one ``.sources`` file; empty if it has none of them.
 
+    Of a suite that the host does not use, the mirror that it takes the same archive's other suites from.
     ``targets`` are the indexes to download, by apt's names, with blanks between.
     """
-    wanted = {suite.name for suite in suites}
     files = [file, *sorted([*parts.glob("*.list"), *parts.glob("*.sources")])]
+    sources = [source for path in files for source in _sources(path) if _is_binary(source)]
+    had = {name for source in sources for name in source.get("suites", "").split()}
     found = [
         _written(source, kept, architecture, targets)
-        for path in files
-        for source in _sources(path)
-        if (kept := [name for name in source.get("suites", "").split() if name in wanted]) and _is_binary(source)
+        for source in sources
+        if (kept := _kept(source, [suite.name for suite in suites if suite.name in had]))
     ]
+    # A mirror has all suites of an archive, and its keys are those of the archive: a host of another release will do.
+    elsewhere = {suite: source for suite in suites if suite.name not in had for source in _of(suite, sources)[:1]}
+    found += [_written(source, [suite.name], architecture, targets) for suite, source in elsewhere.items()]
     return "\n".join(found)
+
+
+def _kept(source: Mapping[str, str], wanted: Sequence[str]) -> list[str]:
+    return [name for name in source.get("suites", "").split() if name in wanted]
+
+
+def _of(suite: Suite, sources: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """The sources that take from the archive of ``suite``, by the last folder of their address."""
+    return [
+        source
+        for source in sources
+        if any(uri.rstrip("/").rpartition("/")[2] == suite.archive for uri in source.get("uris", "").split())
+    ]
 
 
 def _is_binary(source: Mapping[str, str]) -> bool:

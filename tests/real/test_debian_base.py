@@ -125,6 +125,12 @@ def test_the_slim_base_has_no_shell(store: Store) -> None:
     assert tree.resolve("bin/sh") not in tree
 
 
+def test_the_base_of_the_next_debian_is_whole_and_its_bytecode_is_used(store: Store, tmp_path: Path) -> None:
+    folder = unpacked(opened("python-3.13", HOST, store), store, tmp_path / "root")
+    code = f"import {', '.join(MODULES)}, json; print(json.__cached__)"
+    assert (folder / run(folder, "/usr/local/bin/python3.13", "-c", code).lstrip("/")).is_file()
+
+
 def test_arm64_runs_under_qemu(store: Store, tmp_path: Path) -> None:
     need("qemu-aarch64-static")
     folder = unpacked(opened("python-3.11-slim", ARM64, store), store, tmp_path / "root")
@@ -270,7 +276,7 @@ def changed(lock: RootfsLock, fields: Mapping[str, Mapping[str, str]]) -> Rootfs
 
 
 def test_the_other_platforms_lock_is_as_new(store: Store) -> None:
-    for name in ("python-3.11", "python-3.11-slim"):
+    for name in ("python-3.11", "python-3.11-slim", "python-3.13"):
         locks = [read_lock(lock_path(LAYERS / name, platform)) for platform in (AMD64, ARM64)]
         versions = [{pin.name: pin.version for pin in lock.packages} for lock in locks]
         assert versions[0] == versions[1]

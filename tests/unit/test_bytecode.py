@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import importlib.util
 import marshal
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from oci_builder import bytecode_child
 from oci_builder.bytecode import WINDOW, Compiler, pyc_path
 from oci_builder.errors import ToolFailed
 
 ARGV = (sys.executable, "-I", "-S")
+SLICING = b"""
+def f(x):
+    return x[1:3], x[:-1], [y[0:9:2] for y in (x,)]
+
+assert f("abcdef") == ("bc", "abcde", ["ace"]) and f("abcdef"[:3])[0] == "bc"
+print("as it should")
+"""
 
 
 def test_bytecode_is_of_the_unchecked_hash_kind_and_knows_its_path() -> None:
@@ -43,6 +54,36 @@ def test_one_child_serves_several_calls() -> None:
     with Compiler(ARGV, {}) as compiler:
         first = list(compiler.compile([("/a.py", b"x = 1")]))
         assert first == list(compiler.compile([("/a.py", b"x = 1")]))
+
+
+def test_every_python_here_runs_what_it_compiled_slices_and_all(tmp_path: Path) -> None:
+    found = [sys.executable, *(path for minor in range(9, 16) if (path := shutil.which(f"python3.{minor}")))]
+    for python in found:
+        if subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+            continue  # a version manager's stand-in for one that is not chosen
+        with Compiler([python, "-I", "-S"], {}) as compiler:
+            first, second = compiler.compile([("/m.py", SLICING), ("/m.py", SLICING)])
+        assert first is not None and first == second, python
+        (tmp_path / "m.pyc").write_bytes(first)
+        assert subprocess.check_output([python, "-I", "-S", tmp_path / "m.pyc"], text=True) == "as it should\n"
+
+
+def test_a_constant_slice_is_written_as_python_3_14_reads_it() -> None:
+    code = compile("x[1:2]", "m", "exec")
+    sliced = code.replace(co_consts=(*code.co_consts, (slice(7, None, "step"), "after")))
+    data = bytecode_child._with_slices(sliced, b"12345678")
+    whole = [marshal.dumps(part, 2) for part in (7, None, "step")]
+    assert b":" + b"".join(whole) + marshal.dumps("after", 2) in data
+    # Nothing else moved: with the slice taken for a number, it is a code object again.
+    plain = marshal.loads(data.replace(b":" + b"".join(whole), marshal.dumps(7, 2)))
+    assert plain == code.replace(co_consts=(*code.co_consts, (7, "after")))
+
+
+def test_a_source_that_holds_the_stand_in_of_a_slice_has_no_bytecode() -> None:
+    code = compile("x", "m", "exec")
+    forged = code.replace(co_consts=(slice(1), bytecode_child._stand_in(0, b"12345678")))
+    with pytest.raises(ValueError, match="its own hash"):
+        bytecode_child._with_slices(forged, b"12345678")
 
 
 def test_a_child_that_dies_is_an_error_and_not_a_wait() -> None:

@@ -61,5 +61,15 @@ def test_the_architecture_is_the_one_asked_for_and_keys_are_kept(host: tuple[Pat
     assert "\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n x\n" in text
 
 
+def test_a_suite_that_the_host_does_not_use_comes_from_its_mirror_of_the_archive(host: tuple[Path, Path]) -> None:
+    text = host_sources(*host, [Suite("debian", "forky"), Suite("debian", "trixie")], "amd64")
+    places = [line for line in text.splitlines() if line.startswith(("URIs", "Suites"))]
+    assert places == ["URIs: http://three/debian", "Suites: trixie", "URIs: http://one/debian", "Suites: forky"]
+
+
+def test_a_suite_of_an_archive_that_the_host_has_no_mirror_of_is_nowhere(host: tuple[Path, Path]) -> None:
+    assert host_sources(*host, [Suite("ubuntu", "noble")], "amd64") == ""
+
+
 def test_a_host_without_them_gives_nothing(tmp_path: Path) -> None:
     assert host_sources(tmp_path / "none", tmp_path / "nowhere", SUITES, "amd64") == ""
