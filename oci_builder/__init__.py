@@ -7,9 +7,8 @@ asked for.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+# Not from typing, which takes longer to load than all that is here.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from oci_builder.assemble.build import Built, build, lock, write
     from oci_builder.assemble.options import Options
@@ -53,6 +52,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     # PEP 562: importing the package stays free of all that its parts need.
+    from importlib import import_module
+
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(home), name)

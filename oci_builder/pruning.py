@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
-import stat
 from dataclasses import dataclass
 
 from oci_builder.errors import InvalidValue
-from oci_builder.store import Store, explained
+from oci_builder.files import discard, explained
+from oci_builder.store import Store
 
 DAY = 86_400
 
@@ -60,9 +59,5 @@ def prune(store: Store, *, now: int, max_size: int | None = None, max_age: int |
 
 def _sweep(store: Store, now: int) -> None:
     for path, info in store.leftovers():
-        if info.st_mtime > now - DAY:
-            continue
-        if stat.S_ISDIR(info.st_mode):
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        if info.st_mtime <= now - DAY:
+            discard(path, info)

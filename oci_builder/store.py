@@ -1,33 +1,29 @@
 """Blobs by digest and records by key, on disk, shared by many processes at once.
 
-A blob or record is there whole or not at all: it is written beside its place and renamed. Nobody locks: two writers of
-one digest write the same bytes.
+A blob or record is there whole or not at all: it is written aside and renamed. Nobody locks to write: two writers of
+one digest write the same bytes. What does not hold when it is read is dropped, and made again by whoever wants it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import fcntl
-import io
 import os
-import secrets
 import shutil
 import stat
-import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
-from oci_builder.digest import CHUNK, Digest, HashingWriter, digest_file, verified_chunks
-from oci_builder.errors import CorruptBlob, DigestMismatch, FileProblem
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer as Buffer
+from oci_builder.digest import Digest, HashingWriter, digest_file, verified_chunks
+from oci_builder.errors import CorruptBlob, DigestMismatch
+from oci_builder.files import Lease, begun, clone, discard, explained, forget, unique, unread
 
 LAYOUT = "v1"
-_PARTIAL = ".new-"
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_SEAL = b'{"sha256":"%s","record":'
+"""How the file of a record begins; the record follows, and a brace. A record that is JSON makes the file JSON."""
 
 
 class Shared(Protocol):
@@ -53,29 +49,33 @@ class Store:
         self._records = root / LAYOUT / "records"
         self._scratch = root / LAYOUT / "tmp"
         self._named: set[Digest] = set()
+        self._damaged: dict[str, None] = {}
         with explained(root):
             for folder in (self._blobs, self._records, self._scratch):
                 folder.mkdir(parents=True, exist_ok=True)
-            self._lease = os.open(root / LAYOUT, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        weakref.finalize(self, os.close, self._lease)
-        # Where the file system has no locks, whoever prunes has to know that nobody builds.
-        with contextlib.suppress(OSError):
-            fcntl.flock(self._lease, fcntl.LOCK_SH)
+            self._lease = Lease(root / LAYOUT)
+        if self._lease.lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+            # Nobody lives who could have begun these.
+            for path, info in self.leftovers():
+                discard(path, info)
+        self._lease.lock(fcntl.LOCK_SH)
+
+    def sharing(self, shared: Shared) -> Store:
+        """This store, in use by the same one, with what ``shared`` has."""
+        other = copy.copy(self)
+        other.shared = shared
+        return other
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[bool]:
-        """Whether nobody else uses the store; if so, nobody does until the block is left."""
+        """Whether nobody else uses the store; if so, nobody does until the block is left.
+
+        Where the file system has no locks, whoever asks has to know that nobody does.
+        """
         try:
-            fcntl.flock(self._lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        except OSError:
-            yield True
-        else:
-            yield True
+            yield self._lease.lock(fcntl.LOCK_EX | fcntl.LOCK_NB) is not False
         finally:
-            with contextlib.suppress(OSError):
-                fcntl.flock(self._lease, fcntl.LOCK_SH)
+            self._lease.lock(fcntl.LOCK_SH)
 
     def kept(self) -> Iterator[tuple[Path, os.stat_result]]:
         """Every finished blob and record, as its file; the access time says when it was used last."""
@@ -83,20 +83,22 @@ class Store:
             for path in sorted(folder.rglob("*")):
                 with contextlib.suppress(FileNotFoundError):
                     info = path.lstat()
-                    if stat.S_ISREG(info.st_mode) and not path.name.startswith("."):
+                    if stat.S_ISREG(info.st_mode):
                         yield path, info
 
     def leftovers(self) -> Iterator[tuple[Path, os.stat_result]]:
         """What processes that were killed left half-written, and what others are writing now."""
-        hidden = (path for folder in (self._blobs, self._records) for path in folder.rglob(".*"))
-        for path in sorted((*hidden, *self._scratch.iterdir())):
+        for path in sorted(self._scratch.iterdir()):
             with contextlib.suppress(FileNotFoundError):
                 yield path, path.lstat()
 
     def unsound(self) -> Iterator[Path]:
-        """Read every blob, and drop and name those that do not hold what their names say."""
-        for path in sorted(self._blobs.iterdir()):
-            if not path.name.startswith(".") and not self._sound(Digest(path.name)):
+        """Read all that is kept, and drop and name what is not as it was written."""
+        for path, info in list(self.kept()):
+            is_blob = path.parent == self._blobs
+            if self._sound(Digest(path.name)) if is_blob else self._unsealed(path) is not None:
+                unread(path, info)
+            else:
                 yield path
 
     def path(self, digest: Digest) -> Path:
@@ -105,39 +107,62 @@ class Store:
         return self._blobs / digest.hex
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
-        """Whether a blob is here, and as long as ``size`` bytes if that is known; its content is not read."""
+        """Whether a blob is here for us to read, ``size`` bytes long if that is known; its content is not read."""
+        path = self.path(digest)
         try:
-            found = size in (None, self.path(digest).stat().st_size)
+            whole = size in (None, path.stat().st_size) and os.access(path, os.R_OK, effective_ids=True)
         except OSError:
             return False
-        self._use(self.path(digest))
-        return found
+        if whole:
+            self._use(path)
+        else:
+            self._damaged[f"cached blob {digest}"] = None
+        return whole
 
     def chunks(self, digest: Digest, size: int) -> Iterator[bytes]:
         """The blob's bytes, checked on the way. One that does not hold is dropped, and CorruptBlob raised."""
         try:
             with self.path(digest).open("rb") as stream:
                 yield from verified_chunks(stream, digest=digest, size=size, what=f"cached blob {digest}")
-        except FileNotFoundError as error:
-            raise CorruptBlob(f"cached blob {digest}", expected="a file", actual="none") from error
         except DigestMismatch as error:
-            self.drop(digest)
+            self._drop_damaged(digest)
             raise CorruptBlob(error.what, expected=error.expected, actual=error.actual) from error
+        except OSError as error:
+            self._drop_damaged(digest)
+            why = "none" if isinstance(error, FileNotFoundError) else os.strerror(error.errno or errno.EIO).lower()
+            raise CorruptBlob(f"cached blob {digest}", expected="a file", actual=why) from error
 
     def read(self, digest: Digest, size: int) -> bytes:
         """The whole of a small blob, checked. Raises CorruptBlob."""
         return b"".join(self.chunks(digest, size))
 
+    def copy(self, digest: Digest, size: int, sink: BinaryIO) -> None:
+        """Write the blob to ``sink``, a new file, checked; nothing is copied where the file system shares blocks.
+
+        Raises CorruptBlob.
+        """
+        cloned = clone(self.path(digest), sink)
+        for chunk in self.chunks(digest, size):
+            if not cloned:
+                sink.write(chunk)
+
     def drop(self, digest: Digest) -> None:
         """Forget a blob; without one nothing happens."""
-        self.path(digest).unlink(missing_ok=True)
+        forget(self.path(digest))
 
-    def drop_damaged(self) -> tuple[Digest, ...]:
-        """Read every blob that this object was asked for; those that do not hold what they say are dropped, and told.
+    def drop_damaged(self) -> None:
+        """Read every blob that this object was asked for, and drop those that do not hold what they say.
 
         For when something in them turned out wrong: what is still here afterwards is not to blame.
         """
-        return tuple(digest for digest in sorted(self._named) if not self._sound(digest))
+        for digest in sorted(self._named):
+            self._sound(digest)
+
+    def told_damaged(self) -> tuple[str, ...]:
+        """What was found damaged and is as good as gone, since this was asked last."""
+        told = tuple(self._damaged)
+        self._damaged.clear()
+        return told
 
     def put_bytes(self, data: bytes) -> Digest:
         """Keep ``data`` and return its digest; keeping it twice is keeping it once."""
@@ -147,23 +172,18 @@ class Store:
 
     def put_file(self, source: Path, *, digest: Digest, size: int, what: str) -> None:
         """Keep a copy of a file that must be ``digest`` and ``size`` bytes. Raises DigestMismatch, FileProblem."""
-        with explained(source), source.open("rb") as stream, self.writer() as sink:
+        with explained(source), source.open("rb") as stream, self._placed(lambda: self.path(digest)) as sink:
+            cloned = clone(source, sink)
             for chunk in verified_chunks(stream, digest=digest, size=size, what=what):
-                sink.write(chunk)
+                if not cloned:
+                    sink.write(chunk)
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[HashingWriter]:
         """Yield a sink; what was written is kept, under its digest, on a clean exit. Raises FileProblem."""
-        path = self._blobs / f"{_PARTIAL}{_unique()}"
-        with _discarded_on_error(path):
-            with explained(self.root):
-                handle = os.open(path, _NEW, 0o600)
-            with _written(handle, self.root) as file:
-                sink = HashingWriter(file)
-                yield sink
-            with explained(self.root):
-                path.chmod(0o644)
-                path.replace(self.path(sink.digest()))
+        with self._placed(lambda: self.path(sink.digest())) as file:
+            sink = HashingWriter(file)
+            yield sink
 
     def record(self, kind: str, key: str) -> bytes | None:
         """What was kept under ``key``, or None."""
@@ -183,19 +203,19 @@ class Store:
         path = self._record_path(kind, key)
         with explained(self.root):
             path.parent.mkdir(exist_ok=True)
-        with atomic(path) as sink:
-            sink.write(data)
+        with self._placed(lambda: path) as sink:
+            sink.write(_SEAL % Digest.of(data).hex.encode() + data + b"}")
         if self.shared is not None:
             self.shared.use(kind, key)
 
     def drop_record(self, kind: str, key: str) -> None:
         """Forget a record; without one nothing happens."""
-        self._record_path(kind, key).unlink(missing_ok=True)
+        forget(self._record_path(kind, key))
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
         """A private folder that is gone afterwards. Raises FileProblem."""
-        folder = self._scratch / _unique()
+        folder = self._scratch / unique()
         try:
             with explained(self.root):
                 folder.mkdir(mode=0o700)
@@ -219,6 +239,16 @@ class Store:
                         (records / kept.name).symlink_to(kept.absolute())
             yield Store(folder)
 
+    @contextlib.contextmanager
+    def _placed(self, place: Callable[[], Path]) -> Iterator[BinaryIO]:
+        path = self._scratch / unique()
+        with begun(path, place=self.root) as file:
+            yield file
+            with explained(self.root):
+                file.flush()
+                path.chmod(0o644)
+                path.replace(place())
+
     def _use(self, path: Path) -> None:
         if self._now is not None:
             # Another's cache may be readable and no more.
@@ -231,95 +261,35 @@ class Store:
         except OSError:
             return True  # not here, or not readable: dropping it would mend nothing
         if actual != digest:
-            self.drop(digest)
+            self._drop_damaged(digest)
         return actual == digest
 
+    def _drop_damaged(self, digest: Digest) -> None:
+        self.drop(digest)
+        self._damaged[f"cached blob {digest}"] = None
+
     def _record(self, kind: str, key: str) -> bytes | None:
-        try:
-            data = self._record_path(kind, key).read_bytes()
-        except OSError:
-            return None
-        self._use(self._record_path(kind, key))
+        path = self._record_path(kind, key)
+        data = self._unsealed(path)
+        if data is not None:
+            self._use(path)
         return data
+
+    def _unsealed(self, path: Path) -> bytes | None:
+        """The record in a file, or None; one that is not as it was written is dropped."""
+        try:
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError:
+            raw = b""  # another's, or on a failing disk: as good as damaged
+        start = len(_SEAL % bytes(64))
+        data = raw[start:-1]
+        if raw[:start] == _SEAL % Digest.of(data).hex.encode() and raw.endswith(b"}"):
+            return data
+        forget(path)
+        self._damaged[f"cached record {path.parent.name}/{path.stem[:12]}"] = None
+        return None
 
     def _record_path(self, kind: str, key: str) -> Path:
         return self._records / kind / f"{key}.json"
-
-
-@contextlib.contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
-    """Yield a stream whose bytes appear at ``path`` whole on a clean exit, and nowhere otherwise.
-
-    The mode is what the umask says of a new file. Raises FileProblem.
-    """
-    name = path.with_name(f".{path.name}.{_unique()}")
-    with _discarded_on_error(name):
-        with explained(path):
-            # Not by tempfile, which knows no umask: what appears at the end has a new file's usual mode.
-            handle = os.open(name, _NEW, 0o666)
-        with _written(handle, path) as file:
-            yield file
-        with explained(path):
-            name.replace(path)
-
-
-@contextlib.contextmanager
-def spooled(path: Path) -> Iterator[BinaryIO]:
-    """Yield a stream that fills the file ``path``. Trouble with that file, and no other, raises FileProblem."""
-    with explained(path):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-    with _written(handle, path) as sink:
-        yield sink
-
-
-class _Sink(io.BufferedWriter):
-    """A file whose own failures name ``place``; those of whoever writes to it pass by as they are."""
-
-    place: Path
-
-    def write(self, data: Buffer, /) -> int:
-        with explained(self.place):
-            return super().write(data)
-
-
-@contextlib.contextmanager
-def _written(handle: int, place: Path) -> Iterator[BinaryIO]:
-    sink = _Sink(io.FileIO(handle, "wb"), CHUNK)
-    sink.place = place
-    try:
-        yield sink
-        with explained(place):
-            sink.flush()
-    finally:
-        # Nothing is lost by it: what was to be kept is flushed, and the rest is about to be removed.
-        with contextlib.suppress(OSError):
-            sink.close()
-
-
-@contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn an OSError about this machine's files into a FileProblem that names ``path``."""
-    try:
-        yield
-    except OSError as error:
-        hints = {
-            errno.ENOSPC: "free some space there, or name another place with --cache-dir or --out",
-            errno.EACCES: "check the permissions, or name another place with --cache-dir or --out",
-            errno.EROFS: "that file system is read-only; name another place with --cache-dir or --out",
-        }
-        hint = hints.get(error.errno or 0)
-        raise FileProblem(str(path), os.strerror(error.errno or errno.EIO).lower(), hint=hint) from error
-
-
-def _unique() -> str:
-    # Named before it is made: a signal between the making and the guarding of a file would leave it behind.
-    return f"{os.getpid()}-{secrets.token_hex(8)}"
-
-
-@contextlib.contextmanager
-def _discarded_on_error(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise

@@ -17,9 +17,9 @@ PACKAGE = ROOT / "oci_builder"
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
     {"errors"},
-    {"digest", "platforms", "listener", "tomlschema"},
+    {"digest", "files", "platforms", "listener", "tomlschema"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile"},
-    {"layer", "bytecode", "pruning"},
+    {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image"},
     {"wheels", "debian", "registry", "export", "foreign"},
     {"bases", "check", "recipes", "catalog"},
@@ -54,6 +54,7 @@ ONLY_IMPORTED_IN = {
     "urllib3": ["registry/"],
     "cyclonedx": ["check/sbom/"],
     "packageurl": ["check/sbom/"],
+    "zstandard": ["foreign/unpacked.py"],
     "subprocess": ["registry/auth.py", "wheels/pip.py", "debian/apt.py", "bytecode.py", "bases/host.py"],
 }
 # These run in another interpreter, as a program of their own.

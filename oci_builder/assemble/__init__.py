@@ -3,6 +3,7 @@
 from oci_builder.assemble.bill import write_bill
 from oci_builder.assemble.build import Built, build, check, lock, made, write
 from oci_builder.assemble.download import Downloaded, download, prune
+from oci_builder.assemble.gating import judge_made
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import LockChange
 
@@ -14,6 +15,7 @@ __all__ = [
     "build",
     "check",
     "download",
+    "judge_made",
     "lock",
     "made",
     "prune",

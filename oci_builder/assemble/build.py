@@ -8,26 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from oci_builder.assemble.foundation import Foundation, bytecode_of, open_foundation
+from oci_builder.assemble.foundation import Foundation, Place, bytecode_of, open_foundation, target_on
 from oci_builder.assemble.gating import judge, let_through
 from oci_builder.assemble.inputs import Inputs, read_inputs
+from oci_builder.assemble.mending import mended
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import LockChange, Pinning, fetch_sources, wheel_sources
 from oci_builder.assemble.provenance import manifest_annotations, provenance
 from oci_builder.assemble.top import run_config, top_layer
 from oci_builder.bases import Base, without_replaced
+from oci_builder.check.facts import Gathering
 from oci_builder.check.finding import Gated
 from oci_builder.digest import Digest
-from oci_builder.errors import (
-    CorruptBlob,
-    DamagedElf,
-    DigestMismatch,
-    MissingLibrary,
-    PackageError,
-    ToolFailed,
-    UnsafePath,
-    WheelError,
-)
 from oci_builder.export import docker_archive
 from oci_builder.image import Image
 from oci_builder.layer import Layer
@@ -48,9 +40,6 @@ from oci_builder.wheels.target import Target
 
 T = TypeVar("T")
 
-_DAMAGE = (DamagedElf, DigestMismatch, MissingLibrary, PackageError, ToolFailed, UnsafePath, WheelError)
-"""What a damaged blob of the store may look like to whoever reads it."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
@@ -68,7 +57,8 @@ def build(source: ImageSource, platform: Platform, *, options: Options, store: S
     """
     built, base = _composed(source, platform, options=options, store=store, listener=listener)
     with listener.stage("check"):
-        let_through(judge(source.recipe, built.image, base, store=store), source.recipe, listener)
+        gated = judge(source, built.image, base, options=options, store=store)
+        let_through(gated, source.recipe, listener)
     return built
 
 
@@ -77,9 +67,13 @@ def check(source: ImageSource, platform: Platform, *, options: Options, store: S
 
     Raises OcibuildError: every room's own kinds.
     """
-    built, base = _composed(source, platform, options=options, store=store, listener=listener)
-    with listener.stage("check"):
-        return judge(source.recipe, built.image, base, store=store, imports=True)
+
+    def work() -> Gated:
+        built, base = _composed(source, platform, options=options, store=store, listener=listener)
+        with listener.stage("check"):
+            return judge(source, built.image, base, options=options, store=store, imports=True)
+
+    return mended(work, store=store, listener=listener)
 
 
 def _composed(
@@ -129,7 +123,7 @@ def _wheels(
 ) -> _Wheels:
     target = foundation.base.target
     with listener.stage("resolve"):
-        pinning = pinning_of(source, target, pinned=foundation.pinned, options=options, store=store, listener=listener)
+        pinning = pinning_of(source, foundation.place, target, options=options, store=store, listener=listener)
         chosen = pinning.choose(target)
     with listener.stage("fetch"):
         wheels, fetch = _named(chosen.pins, store), partial(_fetch, pinning, target)
@@ -177,20 +171,12 @@ def made(
 
     Where something in the store turns out damaged, that is dropped and all is done again, once.
     """
-    for last in (False, True):
-        try:
-            built = tuple(
-                build(source, platform, options=options, store=store, listener=listener) for platform in platforms
-            )
-            return built, act(built)
-        except _DAMAGE as error:
-            dropped = [f"cached blob {digest}" for digest in store.drop_damaged()]
-            # That one has been dropped by whoever found it.
-            dropped += [error.what] if isinstance(error, CorruptBlob) else []
-            if last or not dropped:
-                raise
-            listener.note(f"{', '.join(dropped)} damaged; made again")
-    raise AssertionError("the second round returns or raises")
+
+    def work() -> tuple[tuple[Built, ...], T]:
+        built = tuple(build(source, each, options=options, store=store, listener=listener) for each in platforms)
+        return built, act(built)
+
+    return mended(work, store=store, listener=listener)
 
 
 def lock(
@@ -208,30 +194,27 @@ def lock(
         foundation = open_foundation(source, first, options=options, store=store, listener=listener)
     with listener.stage("resolve"):
         target = foundation.base.target
-        pinning = pinning_of(source, target, pinned=foundation.pinned, options=options, store=store, listener=listener)
+        pinning = pinning_of(source, foundation.place, target, options=options, store=store, listener=listener)
         return pinning.relock(upgrade=upgrade, upgrade_packages=upgrade_packages)
 
 
 def pinning_of(
-    source: ImageSource, target: Target, *, pinned: str = "", options: Options, store: Store, listener: Listener
+    source: ImageSource, place: Place, target: Target, *, options: Options, store: Store, listener: Listener
 ) -> Pinning:
-    """What chooses wheels for a recipe on ``target``; its project, if it has one, has been built.
-
-    ``pinned`` is the registry's image it stands on, for the lock.
+    """What chooses wheels for a recipe on its base, which promises ``target``; its project, if any, has been built.
 
     Raises RecipeError and NotFound for what its inputs are, WheelError for the project.
     """
-    # Every platform the recipe's lock speaks for, and the one that is built now.
-    platforms = dict.fromkeys((*source.recipe.targets, target.platform))
     inputs = read_inputs(source, target, sources=wheel_sources(source, options), store=store, listener=listener)
     return Pinning(
         source=source,
         inputs=inputs,
-        targets=tuple(Target(platform=each, promise=target.promise) for each in platforms),
+        target=target,
+        elsewhere=partial(target_on, place, source, options=options, store=store, listener=listener),
         options=options,
         store=store,
         listener=listener,
-        base=pinned,
+        base=str(place) if isinstance(place, Reference) else "",
     )
 
 
@@ -281,7 +264,8 @@ def _wheel_layers(
         listener.note(f"/{loss.path} is {loss.winner}'s; {loss.loser} has other bytes there")
     # The base's layers, the project's and the top one count as well.
     budget = max(recipe.layering.budget - len(base.layers) - len(project) - 1, 1)
-    groups = plan(wheels, strategy=recipe.layering.strategy, budget=budget)
+    several = len(recipe.targets) > 1
+    groups = plan(wheels, strategy=recipe.layering.strategy, budget=budget, apart=several)
     return wheel_layers(
         (*groups, *([Group(wheels=project)] if project else [])),
         opened,
@@ -291,6 +275,8 @@ def _wheel_layers(
         store=store,
         jobs=options.jobs,
         listener=listener,
+        # The gate asks for these facts: here, all processors gather them, from contents that are at hand.
+        examine=partial(Gathering, store),
     )
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from oci_builder.digest import Digest, verified_chunks
 from oci_builder.errors import UnsupportedImage
 from oci_builder.export import docker_archive, oci_layout
+from oci_builder.files import explained
 from oci_builder.foreign.parts import ImageParts, LayerBlob, open_parts
+from oci_builder.foreign.repacked import in_gzip
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import decode
@@ -29,7 +31,7 @@ from oci_builder.reference import Reference
 from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest
 from oci_builder.registry.pushing import Pushed, push
-from oci_builder.store import Store, explained
+from oci_builder.store import Store
 
 _GZIP = b"\x1f\x8b"
 
@@ -79,7 +81,8 @@ def pull_file(
     """Write what ``reference`` names to ``path``: a file that engines load, or with ``folder`` an OCI image layout.
 
     A folder gets all ``platforms`` asked for, or all that there are; a file the one asked for. Docker's media types
-    become OCI's. Raises UnsupportedImage, RegistryError, DigestMismatch, FileProblem.
+    become OCI's, and in a file layers in zstd become gzip. Raises UnsupportedImage, RegistryError, DigestMismatch,
+    FileProblem.
     """
     with listener.stage("pull"):
         wanted = platforms or _platforms(reference, registries)
@@ -92,6 +95,7 @@ def pull_file(
         if folder:
             written = oci_layout.write_folder(given, path, references=named, blobs=store, listener=listener)
         else:
+            given = (in_gzip(given[0], store, what=str(reference)),)
             written = docker_archive.write_file(given[0], path, references=named, store=store, listener=listener)
     return Pulled(images=given, received=received, written=written)
 

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeGuard
 
 from oci_builder.assemble.build import pinning_of
-from oci_builder.assemble.foundation import open_foundation, supply_of
+from oci_builder.assemble.foundation import (
+    Place,
+    compiler_layer,
+    find_place,
+    open_foundation,
+    pulling_of,
+    supply_of,
+    target_on,
+)
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import Pinning, fetch_sources, wheel_sources
-from oci_builder.bases import Packages, base_files, base_target, extra_files, fetch_base, fetch_extras, host_platform
-from oci_builder.catalog import find_base
+from oci_builder.bases import (
+    Packages,
+    base_files,
+    blobs_of,
+    extra_files,
+    fetch_base,
+    fetch_copy,
+    fetch_extras,
+    find_copy,
+    host_platform,
+)
 from oci_builder.debian.recipe import is_layer
 from oci_builder.digest import Digest, digest_file
-from oci_builder.errors import CorruptBlob, InvalidValue
+from oci_builder.errors import CorruptBlob, InvalidValue, PackageUnavailable
+from oci_builder.files import atomic, explained
 from oci_builder.listener import Listener
+from oci_builder.oci.layout import BLOBS
 from oci_builder.platforms import Platform
-from oci_builder.recipes import DEBS, WHEELS, ImageSource
-from oci_builder.store import Store, atomic, explained
+from oci_builder.recipes import BASE, DEBS, WHEELS, ImageSource
+from oci_builder.reference import Reference
+from oci_builder.store import Store
 from oci_builder.wheels.fetch import fetch_wheels
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.target import Target
@@ -42,7 +64,9 @@ def download(
     store: Store,
     listener: Listener,
 ) -> Downloaded:
-    """Fill ``wheels/`` and ``debs/`` of ``dest`` with what the locks name for ``platforms``, by default the recipe's.
+    """Fill ``wheels/``, and ``debs/`` or ``base/``, of ``dest`` with what the locks name for ``platforms``.
+
+    By default those are the recipe's. A base made of packages is in ``debs/``, an image that it stands on in ``base/``.
 
     A missing lock is made first, one that fell behind is brought up to date. Files that are there and are what the
     locks name are not fetched again; every other file of a locked name is replaced. The packages of this machine's own
@@ -81,52 +105,85 @@ class _Work:
     def done(self, platforms: Sequence[Platform]) -> Downloaded:
         self.kept.clear()
         self.added.clear()
-        for folder in (self.dest / WHEELS, self.dest / DEBS):
-            with explained(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-        layer, target, pinned = self._base()
-        wheels = self._all_wheels(target, pinned, platforms) if target is not None else set()
-        debs = self._all_packages(layer, platforms) if layer is not None else set()
+        known: dict[Path, set[str]] = {self.dest / name: set() for name in (WHEELS, DEBS)}
+        for folder in known:
+            _make(folder)
+        with self.listener.stage("base"):
+            place = find_place(self.source, self.options)
+            if place is not None and not _is_layer(place):
+                known |= self._image(place, platforms)
+        if self.source.has_python:
+            known[self.dest / WHEELS] = self._all_wheels(place, platforms)
+        if _is_layer(place):
+            known[self.dest / DEBS] = self._all_packages(place, platforms)
+        elif self.source.has_python:
+            known[self.dest / DEBS] = self._compiler(place, platforms[0])
         return Downloaded(
             kept=tuple(sorted(self.kept)),
             added=tuple(sorted(self.added)),
-            strangers=(*_strangers(self.dest / WHEELS, wheels), *_strangers(self.dest / DEBS, debs)),
+            strangers=tuple(path for folder in known for path in _strangers(folder, known[folder])),
         )
 
-    def _base(self) -> tuple[Path | None, Target | None, str]:
-        """The folder of a base of ``layers/``; what any base promises, if wheels go in; how a lock pins it."""
-        recipe, first = self.source.recipe, self.source.recipe.targets[0]
-        place = find_base(
-            recipe.base,
-            recipe_folder=self.source.folder,
-            project_dir=self.options.project,
-            extra=self.options.layers,
-        )
-        if isinstance(place, Path) and is_layer(place):
-            return place, base_target(place, first) if self.source.has_python else None, ""
-        if place is not None:
-            self.listener.note(f"the base {recipe.base} is not made of packages, and does not come along")
-        if not self.source.has_python:
-            return None, None, ""
-        with self.listener.stage("base"):
-            foundation = open_foundation(
-                self.source, first, options=self.options, store=self.store, listener=self.listener
-            )
-        return None, foundation.base.target, foundation.pinned
+    def _image(self, place: Path | Reference, platforms: Sequence[Platform]) -> dict[Path, set[str]]:
+        """Bring the image that the recipe stands on; by folder, the names of what belongs there."""
+        folder = self.dest / BASE
+        if isinstance(place, Path):
+            return self._files(place, folder)
+        pulling = replace(pulling_of(self.source, self.options), beside=folder, lazily=False)
+        copy = fetch_copy(place, platforms, pulling=pulling, store=self.store, listener=self.listener)
+        for name, digest in copy.blobs.items():
+            _make((folder / name).parent)
+            self._place_blob(folder / name, digest)
+        for name, data in copy.documents.items():
+            with atomic(folder / name) as sink:
+                sink.write(data)
+        # Those of a platform that was asked for another time belong there, too.
+        others = [find_copy(folder, place, each) for each in self.source.recipe.targets if each not in platforms]
+        digests = {*copy.blobs.values(), *(digest for other in others if other for digest in blobs_of(other))}
+        return {folder: {*copy.documents}, folder / BLOBS: {digest.hex for digest in digests}}
 
-    def _all_wheels(self, target: Target, pinned: str, platforms: Sequence[Platform]) -> set[str]:
+    def _files(self, place: Path, folder: Path) -> dict[Path, set[str]]:
+        """Bring an image's file or folder, unless it lies with the recipe as it is."""
+        if place.resolve().is_relative_to(self.dest.resolve()):
+            return {}
+        files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+        for path in files:
+            copy = folder / path.relative_to(place.parent)
+            _make(copy.parent)
+            with explained(path):
+                digest, _ = digest_file(str(path))
+            if not self._has(copy, digest):
+                with explained(path), path.open("rb") as stream, atomic(copy) as sink:
+                    shutil.copyfileobj(stream, sink)
+                self.added.append(copy)
+        return {folder: {place.name}}
+
+    def _all_wheels(self, place: Place, platforms: Sequence[Platform]) -> set[str]:
         """Fetch the wheels; the names of all that the lock has."""
-        with self.listener.stage("resolve"):
-            pinning = pinning_of(
-                self.source, target, pinned=pinned, options=self.options, store=self.store, listener=self.listener
-            )
+        source, options, store, listener = self.source, self.options, self.store, self.listener
+        with listener.stage("resolve"):
+            target = target_on(place, source, platforms[0], options=options, store=store, listener=listener)
+            pinning = pinning_of(source, place, target, options=options, store=store, listener=listener)
             lock = pinning.locked()
-        with self.listener.stage("fetch"):
-            for each in pinning.targets:
-                if each.platform in platforms:
-                    self._wheels(lock.select(each), each, pinning)
+        with listener.stage("fetch"):
+            for each in map(pinning.on, platforms):
+                self._wheels(lock.select(each), each, pinning)
             self._backend()
         return {wheel.filename for package in lock.document.packages for wheel in package.wheels or ()}
+
+    def _compiler(self, place: Place, platform: Platform) -> set[str]:
+        """Fetch the packages of the base of ``layers/`` whose Python may have to compile here; their names."""
+        source, options, store, listener = self.source, self.options, self.store, self.listener
+        target = target_on(place, source, platform, options=options, store=store, listener=listener)
+        layer = compiler_layer(source, target, options)
+        if layer is None:
+            return set()
+        with listener.stage("packages"):
+            try:
+                return {*base_files(layer, host_platform()), *self._packages(layer, host_platform())}
+            except PackageUnavailable as error:
+                listener.note(f"{error}; so where this machine compiles with {layer.name}, others may not")
+                return set(base_files(layer, host_platform()))
 
     def _all_packages(self, layer: Path, platforms: Sequence[Platform]) -> set[str]:
         """Fetch the packages; the names of all that the base's locks have, also for platforms not asked for now."""
@@ -186,12 +243,15 @@ class _Work:
     def _place(self, packages: Packages) -> set[str]:
         folder = self.dest / DEBS
         for name, pin in sorted(packages.files.items()):
-            if not self._has(folder / name, pin.digest):
-                self._put(folder / name, pin.digest)
+            self._place_blob(folder / name, pin.digest)
         for name, data in packages.renewed.items():
             with atomic(folder / name) as sink:
                 sink.write(data)
         return {*packages.files, *packages.renewed}
+
+    def _place_blob(self, path: Path, digest: Digest) -> None:
+        if not self._has(path, digest):
+            self._put(path, digest)
 
     def _has(self, path: Path, digest: Digest) -> bool:
         if path in self.kept or path in self.added:
@@ -216,6 +276,15 @@ def prune(downloaded: Downloaded) -> None:
     for path in downloaded.strangers:
         with explained(path):
             path.unlink(missing_ok=True)
+
+
+def _make(folder: Path) -> None:
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def _is_layer(place: Place) -> TypeGuard[Path]:
+    return isinstance(place, Path) and is_layer(place)
 
 
 def _with_host(platforms: Iterable[Platform]) -> tuple[Platform, ...]:

@@ -6,11 +6,23 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import wheel_sources
-from oci_builder.bases import Base, Pulling, Supply, compiling, open_base, with_packages
+from oci_builder.bases import (
+    Base,
+    Pulling,
+    Supply,
+    base_target,
+    compiling,
+    find_named,
+    near_layer,
+    open_base,
+    with_packages,
+)
 from oci_builder.catalog import find_base, find_layer
+from oci_builder.debian.recipe import is_layer
 from oci_builder.digest import Digest
 from oci_builder.errors import NotFound, StaleLock
 from oci_builder.listener import Listener
@@ -23,14 +35,18 @@ from oci_builder.registry.pulling import resolve
 from oci_builder.store import Store
 from oci_builder.wheels import lock as locks
 from oci_builder.wheels.layers import Bytecode, Interpreter
+from oci_builder.wheels.target import Target
+
+Place: TypeAlias = Path | Reference | None
+"""Where a base is: a folder, a file, an image of a registry by digest; None is nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Foundation:
-    """A base, opened. ``pinned`` is a registry's image as a lock has it, ``NAME:TAG@DIGEST``; empty for the others."""
+    """A base, opened, and the place it is at."""
 
     base: Base
-    pinned: str
+    place: Place
 
 
 def open_foundation(
@@ -40,14 +56,69 @@ def open_foundation(
 
     Raises NotFound, InvalidValue, StaleLock, and what opening a base of its kind raises.
     """
-    place = find_base(
-        source.recipe.base, recipe_folder=source.folder, project_dir=options.project, extra=options.layers
-    )
-    registries = options.registries or Registries(Access(logins=Logins(options.environ)))
-    if isinstance(place, Reference):
-        place = _pinned(place, source, options, registries)
+    place = find_place(source, options)
     supply = supply_of(source, options)
-    base = open_base(
+    base = _opened(place, platform, source, options, store, listener)
+    if packages := source.recipe.base_packages:
+        lock = source.base_lock(platform)
+        base = with_packages(base, packages, lock=lock, supply=supply, store=store, listener=listener)
+    if base.inherited is not None and base.inherited.triggers:
+        listener.note(f"{base.name}: its ONBUILD instructions are not run: {'; '.join(base.inherited.triggers)}")
+    return Foundation(base=base, place=place)
+
+
+def target_on(
+    place: Place,
+    source: ImageSource,
+    platform: Platform,
+    *,
+    options: Options,
+    store: Store,
+    listener: Listener,
+) -> Target:
+    """What the base at ``place`` promises on ``platform``. Raises NoPython, and what opening it raises."""
+    if isinstance(place, Path) and is_layer(place):
+        return base_target(place, platform)
+    return _opened(place, platform, source, options, store, listener).target
+
+
+def find_place(source: ImageSource, options: Options) -> Place:
+    """Where the base of a recipe is, an image of a registry by digest; one that is a path may have been downloaded.
+
+    Raises NotFound, InvalidValue, StaleLock, RegistryError.
+    """
+    name = source.recipe.base
+    try:
+        place = find_base(name, recipe_folder=source.folder, project_dir=options.project, extra=options.layers)
+    except NotFound:
+        copy = source.base_copy / Path(name).name
+        if not copy.is_file() and not (copy / "index.json").is_file():
+            raise
+        return copy
+    return _pinned(place, source, options) if isinstance(place, Reference) else place
+
+
+def pulling_of(source: ImageSource, options: Options) -> Pulling:
+    """How a base of a registry comes: from the folder that a download filled, if it did, else from there."""
+    return Pulling(
+        registries=_registries(options),
+        jobs=options.jobs,
+        lazily=options.lazily,
+        offline=wheel_sources(source, options).offline,
+        beside=source.base_copy,
+    )
+
+
+def _opened(
+    place: Place,
+    platform: Platform,
+    source: ImageSource,
+    options: Options,
+    store: Store,
+    listener: Listener,
+) -> Base:
+    supply = supply_of(source, options)
+    return open_base(
         place,
         platform,
         store=store,
@@ -56,15 +127,13 @@ def open_foundation(
         locked=supply.locked,
         debs=supply.debs,
         now=supply.now,
-        pulling=Pulling(registries=registries, jobs=options.jobs, lazily=options.lazily),
+        pulling=pulling_of(source, options) if isinstance(place, Reference) else None,
         listener=listener,
     )
-    if packages := source.recipe.base_packages:
-        lock = source.base_lock(platform)
-        base = with_packages(base, packages, lock=lock, supply=supply, store=store, listener=listener)
-    if base.inherited is not None and base.inherited.triggers:
-        listener.note(f"{base.name}: its ONBUILD instructions are not run: {'; '.join(base.inherited.triggers)}")
-    return Foundation(base=base, pinned=str(place) if isinstance(place, Reference) else "")
+
+
+def _registries(options: Options) -> Registries:
+    return options.registries or Registries(Access(logins=Logins(options.environ)))
 
 
 def supply_of(source: ImageSource, options: Options) -> Supply:
@@ -96,6 +165,11 @@ def bytecode_of(source: ImageSource, base: Base, *, options: Options, store: Sto
     return Bytecode(mode=mode, compiler=found.name, start=found.start)
 
 
+def compiler_layer(source: ImageSource, target: Target, options: Options) -> Path | None:
+    """The base of ``layers/`` that may be asked to compile for ``target``; None where there is none, or no bytecode."""
+    return None if source.recipe.python.bytecode == "none" else _layer(source, options, near_layer(target))
+
+
 def _nobody() -> AbstractContextManager[Interpreter]:
     raise AssertionError("without bytecode nobody compiles")
 
@@ -107,17 +181,21 @@ def _layer(source: ImageSource, options: Options, name: str) -> Path | None:
         return None
 
 
-def _pinned(reference: Reference, source: ImageSource, options: Options, registries: Registries) -> Reference:
+def _pinned(reference: Reference, source: ImageSource, options: Options) -> Reference:
     """``reference`` with the digest it has today; the lock's where nobody may ask, or nobody wants to know."""
     if reference.digest is not None:
         return reference
     locked = _locked(reference, source)
     if options.frozen or wheel_sources(source, options).offline:
-        if locked is not None:
-            return replace(reference, digest=locked)
+        known = locked or find_named(source.base_copy, reference)
+        if known is not None:
+            return replace(reference, digest=known)
         why = f"it has no digest of the base {reference}, and a registry is not to be asked"
-        raise StaleLock(str(source.lock), why, hint=f"ocibuild lock {source.recipe.name}, with a network")
-    today = resolve(reference, registries)
+        hint = f"with a network: ocibuild lock --online {source.recipe.name}"
+        raise StaleLock(str(source.lock), why, hint=hint)
+    if options.stands_on.startswith(f"{reference}@"):
+        return replace(reference, digest=locked or Reference.parse(options.stands_on).digest)
+    today = resolve(reference, _registries(options))
     if today is None:
         raise NotFound("image", str(reference), searched=(reference.registry,), hint="check its name and tag")
     if options.locked and locked not in (None, today.digest):

@@ -2,25 +2,71 @@
 
 from __future__ import annotations
 
-from oci_builder.bases import Base, library_supplier
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from msgspec.structs import replace
+from packaging.requirements import InvalidRequirement, Requirement
+
+from oci_builder.assemble.options import Options
+from oci_builder.bases import Base, Pulling, library_supplier, open_base
 from oci_builder.check.finding import Allowance, Gated, summary
 from oci_builder.check.gate import Ground, Rules, gate
-from oci_builder.errors import CheckFailed
+from oci_builder.check.packages import Inventory
+from oci_builder.errors import CheckFailed, InvalidValue
 from oci_builder.image import Image
 from oci_builder.listener import Listener
-from oci_builder.recipes import AllowRecipe, ImageRecipe
+from oci_builder.oci.documents import RunConfig
+from oci_builder.platforms import Platform
+from oci_builder.recipes import AllowRecipe, ImageRecipe, ImageSource
+from oci_builder.reference import Reference
 from oci_builder.store import Store
+from oci_builder.tree.tree import Tree
+from oci_builder.wheels.listed import Listed, read_pyproject
+from oci_builder.wheels.requirements import scan
+from oci_builder.wheels.target import Target
 
 _LINES = 5
 """Lines of warnings that a build says; ``ocibuild check`` says them all."""
 
 
-def judge(recipe: ImageRecipe, image: Image, base: Base, *, store: Store, imports: bool = False) -> Gated:
+def judge(
+    source: ImageSource, image: Image, base: Base, *, options: Options, store: Store, imports: bool = False
+) -> Gated:
     """What is wrong with ``image``, and what of it the recipe allows. Raises DigestMismatch for a damaged layer."""
-    allow = tuple(map(_allowance, recipe.checks.allow))
-    rules = Rules(allow=allow, max_size=recipe.max_bytes, imports=imports)
+    rules = Rules(
+        allow=tuple(map(_allowance, source.recipe.checks.allow)),
+        max_size=source.recipe.max_bytes,
+        imports=imports,
+        extras=_asked(source, base, options),
+    )
     ground = Ground(layers=base.layers, tree=base.tree, target=base.target if base.promise else None)
     return gate(image, ground, rules=rules, supplier=library_supplier(base), store=store)
+
+
+def judge_made(
+    place: Path | Reference, found: Inventory, *, pulling: Pulling | None = None, store: Store, listener: Listener
+) -> Gated:
+    """What is wrong with the image at ``place``, made by whomever; ``found`` is what is in it. Nothing is allowed.
+
+    Only its Python distributions are judged: what the system below them is like was decided by who made that. An image
+    for a platform that nobody builds for here gives no findings. Its layers are in the store afterwards. Raises what
+    ``open_base`` raises.
+    """
+    try:
+        platform = Platform.parse(found.contents.platform)
+    except InvalidValue:
+        return Gated(errors=(), warnings=())
+    base = open_base(place, platform, store=store, now=0, pulling=pulling, listener=listener)
+    site = base.tree.resolve(base.promise.purelib.strip("/")) if base.promise else ""
+    ours = {each for each in found.packages if each.kind == "python" and each.place.rpartition("/")[0] == site}
+    judged = frozenset(package.label for package in ours)
+    labels = {path: package.label for path, package in found.owners.items() if package in ours}
+    tree = Tree(replace(entry, origin=labels.get(entry.path, entry.origin)) for entry in base.tree)
+    run = base.inherited.run if base.inherited is not None else RunConfig()
+    image = Image(platform=base.platform, run=run, created=base.created, layers=base.layers)
+    ground = Ground(layers=base.layers, tree=tree, target=base.target if base.promise else None, judged=judged)
+    return gate(image, ground, rules=Rules(), supplier=lambda _: "", store=store)
 
 
 def let_through(gated: Gated, recipe: ImageRecipe, listener: Listener) -> None:
@@ -39,6 +85,30 @@ def refusal(gated: Gated, recipe: ImageRecipe) -> CheckFailed:
     allow = "what is right as it is can be allowed in image.toml, with a reason: [checks] allow"
     lines = [finding.message for finding in gated.errors]
     return CheckFailed(f"{recipe.name} would not run as it is", lines, hint="; ".join([*hints, allow]))
+
+
+def _asked(source: ImageSource, base: Base, options: Options) -> Mapping[str, Collection[str]]:
+    """The extras that the recipe's requirements ask for; none where a lock is taken unseen."""
+    if options.frozen or base.promise is None:
+        return {}
+    python = source.recipe.python
+    files: list[Path | Listed] = [*source.requirements]
+    files += [read_pyproject(path, extras=python.extras, groups=python.groups) for path in source.pyprojects]
+    found: dict[str, set[str]] = {}
+    for line in scan(files, environ=options.environ):
+        asked = _extras(line.text, base.target) if line.wheel is None and not line.constraint else ()
+        if asked:
+            found.setdefault(line.name, set()).update(asked)
+    return found
+
+
+def _extras(text: str, target: Target) -> Collection[str]:
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        return ()  # a wheel's bare URL
+    applies = requirement.marker is None or requirement.marker.evaluate(dict(target.markers()))
+    return requirement.extras if applies else ()
 
 
 def _quoted(text: str) -> str:

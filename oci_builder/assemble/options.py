@@ -18,6 +18,7 @@ class Options:
     recipe leave the recipe's lock alone. ``epoch`` (seconds since 1970) dates the image instead of its base's lock;
     ``now`` judges signatures, and enters no output. ``registries`` is how bases are pulled, None as ``environ`` says;
     ``lazily`` leaves a base's layers there once their content is known: for an image that is pushed and not written.
+    ``stands_on`` is what an image to be made again says of its base (``NAME:TAG@DIGEST``), whose tag may have moved.
     """
 
     project: Path
@@ -34,3 +35,4 @@ class Options:
     epoch: int | None = None
     registries: Registries | None = None
     lazily: bool = False
+    stands_on: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from oci_builder.assemble.inputs import Inputs
 from oci_builder.assemble.options import Options
 from oci_builder.digest import Digest
 from oci_builder.errors import OcibuildError, RecipeError, StaleLock
+from oci_builder.files import atomic
 from oci_builder.listener import Listener
+from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
-from oci_builder.store import Store, atomic
+from oci_builder.store import Store
 from oci_builder.wheels import lock as locks
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import WheelSources
@@ -71,18 +73,29 @@ def fetch_sources(source: ImageSource, inputs: Inputs, options: Options) -> Whee
 
 @dataclass(frozen=True, kw_only=True)
 class Pinning:
-    """The choice of wheels for one recipe: ``targets`` are those its lock speaks for, and the one built now.
+    """The choice of wheels for one recipe, built now for ``target``.
 
-    ``base`` is the image of a registry that it stands on, with its digest; empty for bases that have their own locks.
+    ``elsewhere`` opens the same base on another platform, which only those ask for who need it. ``base`` is the image
+    of a registry that it stands on, with its digest; empty for bases that have their own locks.
     """
 
     source: ImageSource
     inputs: Inputs
-    targets: tuple[Target, ...]
+    target: Target
+    elsewhere: Callable[[Platform], Target]
     options: Options
     store: Store
     listener: Listener
     base: str = ""
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        """Those that the recipe's lock speaks for, and the one built now."""
+        return tuple(dict.fromkeys((*self.source.recipe.targets, self.target.platform)))
+
+    def on(self, platform: Platform) -> Target:
+        """What the base promises on ``platform``. Raises what opening it there raises."""
+        return self.target if platform == self.target.platform else self.elsewhere(platform)
 
     def choose(self, target: Target) -> Chosen:
         """The wheels for ``target``. Without a lock pip resolves; one that fell behind is brought up to date, in file.
@@ -120,11 +133,11 @@ class Pinning:
             )
         old = locks.read(source.lock) if source.lock.is_file() else None
         pins: dict[Target, tuple[WheelPin, ...]] = {}
-        for target in self.targets:
+        for target in map(self.on, self.platforms):
             known = _known(old, target) if old is not None and not upgrade else ()
             preferred = [pin for pin in known if pin.name not in upgrade_packages]
             pins[target] = self._resolved(target, preferred=preferred)
-        text = locks.encode(pins, fingerprint=self._fingerprint(), base=self.base)
+        text = locks.encode(pins, fingerprint=self._fingerprint([str(target) for target in pins]), base=self.base)
         new = locks.parse(text, path=source.lock)
         return LockChange(
             path=source.lock,
@@ -145,7 +158,7 @@ class Pinning:
         # A lock of another tool says nothing of what it was made from; it is taken as it is.
         if options.frozen or source.borrowed_lock or not lock.fingerprint:
             return lock
-        if lock.fingerprint == self._fingerprint() and lock.base == self.base:
+        if lock.base == self.base and lock.fingerprint == self._fingerprint(self._targets(lock)):
             return lock
         if options.locked:
             why = "the requirements, the base or the platforms have changed since"
@@ -170,9 +183,18 @@ class Pinning:
             listener=self.listener,
         )
 
-    def _fingerprint(self) -> str:
+    def _targets(self, lock: locks.WheelLock) -> list[str]:
+        """The targets in words, those of platforms not built now as ``lock`` has them: its base has not moved since."""
+        said = {text.rpartition(", ")[2]: text for text in lock.targets} if self.base else {}
+        return [
+            said[str(platform)]
+            if platform != self.target.platform and str(platform) in said
+            else str(self.on(platform))
+            for platform in self.platforms
+        ]
+
+    def _fingerprint(self, targets: Sequence[str]) -> str:
         lines = scan(self.inputs.requirements, environ=self.options.environ)
-        targets = [str(target) for target in self.targets]
         return fingerprint(lines, build=self.source.recipe.python.build, targets=targets, project=self.inputs.watched)
 
 

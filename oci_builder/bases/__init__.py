@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from oci_builder.bases.base import Base
-from oci_builder.bases.compiling import Compiling, compiling
-from oci_builder.bases.images import Pulling, open_nothing, open_path, open_reference, without_replaced
+from oci_builder.bases.compiling import Compiling, compiling, near_layer
+from oci_builder.bases.copies import blobs_of, find_copy, find_named
+from oci_builder.bases.images import open_nothing, open_path, without_replaced
 from oci_builder.bases.layers import (
     Packages,
     base_files,
@@ -20,6 +21,7 @@ from oci_builder.bases.layers import (
 )
 from oci_builder.bases.layers import own_interpreter as interpreter
 from oci_builder.bases.packages import extra_files, fetch_extras, with_packages
+from oci_builder.bases.pulled import Copy, Pulling, fetch_copy, open_reference
 from oci_builder.debian.opening import Supply, host_platform
 from oci_builder.debian.recipe import is_layer
 from oci_builder.listener import Listener
@@ -30,18 +32,24 @@ from oci_builder.store import Store
 __all__ = [
     "Base",
     "Compiling",
+    "Copy",
     "Packages",
     "Pulling",
     "Supply",
     "base_files",
     "base_target",
+    "blobs_of",
     "compiling",
     "extra_files",
     "fetch_base",
+    "fetch_copy",
     "fetch_extras",
+    "find_copy",
+    "find_named",
     "host_platform",
     "interpreter",
     "library_supplier",
+    "near_layer",
     "open_base",
     "update_base",
     "update_libraries",

@@ -17,6 +17,7 @@ from oci_builder.errors import OcibuildError
 from oci_builder.listener import Listener
 from oci_builder.store import Store
 from oci_builder.wheels.layers import Interpreter
+from oci_builder.wheels.target import Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +48,22 @@ def compiling(
     host = find_interpreter(version, environ)
     if host is not None:
         return Compiling(name=f"CPython {version}", start=lambda: contextlib.nullcontext(host))
-    minor = ".".join(version.split(".")[:2])
-    near = _near(layers(f"python-{minor}"), supply, store, listener)
+    name = near_layer(base.target)
+    near = _near(layers(name), supply, store, listener)
     if near is None:
         listener.note(
-            f"{base.name}: no Python {version} on this machine and no python-{minor} in layers/, so its wheels come "
+            f"{base.name}: no Python {version} on this machine and no {name} in layers/, so its wheels come "
             "without bytecode and start slower; put that Python on PATH"
         )
         return None
     other = near.target.promise.version
     listener.note(f"{base.name}: no Python {version} on this machine; {near.name}'s {other} compiles for it")
     return _own(near, supply, store, listener)
+
+
+def near_layer(target: Target) -> str:
+    """The name of the base of ``layers/`` that has a Python of the same minor version, if there is one."""
+    return f"python-{target.minor[0]}.{target.minor[1]}"
 
 
 def _own(base: Base, supply: Supply, store: Store, listener: Listener) -> Compiling:
@@ -84,6 +90,7 @@ def _near(folder: Path | None, supply: Supply, store: Store, listener: Listener)
             store=store,
             mirrors=supply.mirrors,
             offline=supply.offline,
+            debs=supply.debs,
             now=supply.now,
             listener=listener,
         )

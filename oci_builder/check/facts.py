@@ -6,7 +6,7 @@ import configparser
 import email.parser
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import deflate
@@ -14,6 +14,7 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from oci_builder.errors import DamagedElf
+from oci_builder.files import spooled
 from oci_builder.layer import Layer
 from oci_builder.store import Store
 from oci_builder.tree import elf
@@ -22,7 +23,7 @@ from oci_builder.tree.elf import Elf
 from oci_builder.tree.entry import Entry, Kind, Member
 from oci_builder.tree.tree import Tree
 
-RECORDS = "facts-1"
+RECORDS = "facts-2"
 """The number is raised when a reading finds other things than before."""
 
 _NEVER_ELF = (".py", ".pyc", ".pyi", ".txt", ".json", ".h", ".html", ".svg")
@@ -36,20 +37,23 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class ElfFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One ELF file of a layer. ``sha256`` tells whether a later layer replaced it; ``damage`` why it does not read."""
+    """One ELF file of a layer. ``sha256`` tells whether a later layer replaced it; ``damage`` why it does not read.
+
+    ``origin`` is filled in from the image's tree: a layer's bytes are the same whoever they are said to be from.
+    """
 
     path: str
-    origin: str
+    origin: str = ""
     sha256: str
     elf: Elf | None = None
     damage: str = ""
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An installed distribution, by its metadata; ``path`` is that of its .dist-info folder."""
+    """An installed distribution, by its metadata; ``path`` is that of its .dist-info folder, ``origin`` as above."""
 
     path: str
-    origin: str
+    origin: str = ""
     name: str
     version: str
     requires: tuple[str, ...] = ()
@@ -85,29 +89,57 @@ def layer_facts(layer: Layer, store: Store) -> Facts:
             return msgspec.json.decode(data, type=Facts)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             store.drop_record(RECORDS, key)
-    facts = _gathered(layer.tree(store))
-    store.put_record(RECORDS, key, msgspec.json.encode(facts))
+    return _gather(layer, store, {})
+
+
+class Gathering:
+    """The facts of one layer, gathered while it is written into ``store``: no library is inflated again for them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._parsed: dict[str, ElfFile | None] = {}
+
+    def watch(self, entry: Entry, data: bytes | bytearray | memoryview) -> None:
+        """Read a file as it passes."""
+        is_elf = _may_be_elf(entry) and bytes(data[:4]) == elf.MAGIC
+        self._parsed[entry.path] = _read(entry, lambda: elf.parse(data, what=entry.path)) if is_elf else None
+
+    def finish(self, layer: Layer) -> None:
+        """Keep the facts of the layer, reading what did not pass whole. Raises DigestMismatch for a damaged blob."""
+        _gather(layer, self._store, self._parsed)
+
+
+def _gather(layer: Layer, store: Store, parsed: Mapping[str, ElfFile | None]) -> Facts:
+    tree = layer.tree(store)
+    with store.scratch() as spool, Sources() as sources:
+        files = tuple(found for entry in tree if (found := _elf_file(entry, sources, spool, parsed)) is not None)
+        folders = [entry.path.rpartition("/")[0] for entry in tree if entry.path.endswith(".dist-info/METADATA")]
+        facts = Facts(files=files, distributions=tuple(_distribution(folder, tree, sources) for folder in folders))
+    store.put_record(RECORDS, layer.descriptor.digest.hex, msgspec.json.encode(facts))
     return facts
 
 
-def _gathered(tree: Tree) -> Facts:
-    with Sources() as sources:
-        files = tuple(found for entry in tree if (found := _elf_file(entry, sources)) is not None)
-        folders = [entry.path.rpartition("/")[0] for entry in tree if entry.path.endswith(".dist-info/METADATA")]
-        return Facts(files=files, distributions=tuple(_distribution(folder, tree, sources) for folder in folders))
+def _elf_file(entry: Entry, sources: Sources, spool: Path, parsed: Mapping[str, ElfFile | None]) -> ElfFile | None:
+    if not _may_be_elf(entry):
+        return None
+    if entry.path in parsed:
+        found = parsed[entry.path]
+    else:
+        is_elf = _head(entry, sources).startswith(elf.MAGIC)
+        found = _read(entry, lambda: _parsed(entry, sources, spool)) if is_elf else None
+    return msgspec.structs.replace(found, sha256=entry.sha256) if found is not None else None
 
 
-def _elf_file(entry: Entry, sources: Sources) -> ElfFile | None:
-    if entry.kind is not Kind.FILE or entry.size < _HEAD // 8 or entry.path.endswith(_NEVER_ELF):
-        return None
-    if not _head(entry, sources).startswith(elf.MAGIC):
-        return None
-    known = ElfFile(path=entry.path, origin=entry.origin, sha256=entry.sha256)
+def _may_be_elf(entry: Entry) -> bool:
+    return entry.kind is Kind.FILE and entry.size >= _HEAD // 8 and not entry.path.endswith(_NEVER_ELF)
+
+
+def _read(entry: Entry, parse: Callable[[], Elf | None]) -> ElfFile:
+    known = ElfFile(path=entry.path, sha256=entry.sha256)
     try:
-        parsed = elf.parse(_whole(entry, sources), what=entry.path)
+        return msgspec.structs.replace(known, elf=parse())
     except DamagedElf as error:
         return msgspec.structs.replace(known, damage=error.why)
-    return msgspec.structs.replace(known, elf=parsed)
 
 
 def _head(entry: Entry, sources: Sources) -> bytes:
@@ -122,19 +154,31 @@ def _head(entry: Entry, sources: Sources) -> bytes:
         return b""  # whoever reads it all says what is wrong with it
 
 
-def _whole(entry: Entry, sources: Sources) -> bytes:
+def _parsed(entry: Entry, sources: Sources, spool: Path) -> Elf | None:
+    if not isinstance(entry.content, Member) or entry.size <= LARGE:
+        return elf.parse(_whole(entry, sources), what=entry.path)
+    # In memory, a library of gigabytes would set its peak; mapped, only what is looked at is there.
+    path = spool / "large"
+    with spooled(path) as sink:
+        for chunk in sources.chunks(entry.content, what=entry.path):
+            sink.write(chunk)
+    with Sources() as large:
+        return elf.parse(large.slice(path, 0, entry.size), what=entry.path)
+
+
+def _whole(entry: Entry, sources: Sources) -> bytes | bytearray | memoryview:
     content = entry.content
-    if isinstance(content, Member) and content.size <= LARGE:
+    if isinstance(content, Member):
         length = content.size + content.size // 16 + _SLACK
         packed = sources.slice(content.blob, content.offset, min(length, _rest(content)))
         # One member holds it nearly always, and whole buffers are several times quicker than streams.
         try:
-            data = bytes(deflate.gzip_decompress(packed, content.size))
+            data = deflate.gzip_decompress(packed, content.size)
         except (deflate.DeflateError, ValueError):
-            data = b""
+            data = bytearray()
         if len(data) == content.size:
             return data
-    return sources.read(content, what=entry.path) if content is not None else b""
+    return sources.whole(content, what=entry.path) if content is not None else b""
 
 
 def _rest(content: Member) -> int:
@@ -148,10 +192,8 @@ def _size(blob: Path) -> int:
 def _distribution(folder: str, tree: Tree, sources: Sources) -> Distribution:
     text = _text(f"{folder}/METADATA", tree, sources)
     fields = email.parser.HeaderParser().parsestr(text)
-    entry = tree.paths[tree.resolve(f"{folder}/METADATA")]
     return Distribution(
         path=folder,
-        origin=entry.origin,
         name=str(fields.get("Name", "")),
         version=str(fields.get("Version", "")),
         requires=tuple(map(str, fields.get_all("Requires-Dist", ()))),

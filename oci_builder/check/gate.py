@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
+from oci_builder.check.byname import by_name_findings
 from oci_builder.check.facts import Distribution, ElfFile, Facts, layer_facts
 from oci_builder.check.finding import Allowance, Finding, Gated, judged
 from oci_builder.check.imports import import_findings
@@ -24,7 +25,7 @@ from oci_builder.tree.entry import Entry
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.target import Target
 
-RECORDS = "gate-2"
+RECORDS = "gate-4"
 """The number is raised when the same image gives other findings than before."""
 
 Supplier = Callable[[str], str]
@@ -34,20 +35,26 @@ Supplier = Callable[[str], str]
 @dataclass(frozen=True, kw_only=True)
 class Rules:
     """What a recipe says of the check. ``max_size`` is in bytes of files, 0 for no limit; ``imports`` reads every
-    module too, which takes seconds the first time."""
+    module too, which takes seconds the first time. ``extras`` are those it asks for, by normalised name."""
 
     allow: tuple[Allowance, ...] = ()
     max_size: int = 0
     imports: bool = False
+    extras: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What an image stands on: the base's layers and their tree. Without a ``target`` there is no Python to check."""
+    """What an image stands on: the base's layers and their tree. Without a ``target`` there is no Python to check.
+
+    ``judged`` are origins in that tree that are looked at as if they were none of the base's: the distributions of an
+    image that is all base, because it is read from a file.
+    """
 
     layers: Sequence[Layer]
     tree: Tree
     target: Target | None
+    judged: frozenset[str] = frozenset()
 
 
 def gate(image: Image, ground: Ground, *, rules: Rules, supplier: Supplier, store: Store) -> Gated:
@@ -73,11 +80,13 @@ def _key(image: Image, ground: Ground, rules: Rules) -> str:
     decides = {
         "layers": [str(layer.diff_id) for layer in image.layers],
         "base": len(ground.layers),
+        "judged": sorted(ground.judged),
         "target": str(ground.target),
         "purelib": ground.target.promise.purelib if ground.target else "",
         "library_path": image.run.env.get("LD_LIBRARY_PATH", ""),
         "max_size": rules.max_size,
         "imports": rules.imports,
+        "extras": {name: sorted(extras) for name, extras in rules.extras.items()},
     }
     return Digest.of(encode(decides)).hex
 
@@ -97,15 +106,16 @@ def _findings(image: Image, ground: Ground, rules: Rules, store: Store) -> Itera
     upper = [layer.tree(store) for layer in image.layers[len(ground.layers) :]]
     tree = ground.tree.overlaid(entry for each in upper for entry in each)
     facts = [layer_facts(layer, store) for layer in image.layers]
-    distributions = _distributions(facts, tree, ground.target)
-    if ground.target is not None:
-        modules = Modules(tree, ground.target)
+    modules = Modules(tree, ground.target) if ground.target is not None else None
+    distributions = _distributions(facts, tree, modules)
+    if ground.target is not None and modules is not None:
         files = _files(facts, tree)
         yield from _native(image, ground, ground.target, tree, files, distributions, modules).findings()
-        yield from PythonClosure(distributions, modules, ground.target).findings()
+        yield from by_name_findings(distributions, files.values())
+        yield from PythonClosure(distributions, modules, ground.target, rules.extras).findings()
         if rules.imports:
-            yield from import_findings(image.layers, modules, store)
-    ours = _above(upper, tree)
+            yield from import_findings(image.layers, modules, distributions, store)
+    ours = [*_above(upper, tree), *(entry for entry in ground.tree if entry.origin in ground.judged)]
     yield from mode_findings(ours)
     yield from secret_findings(ours)
     yield from same_bytes_findings(ours)
@@ -129,7 +139,7 @@ def _native(
         modules=modules,
         machine=target.platform.machine,
         scripts=target.promise.scripts.strip("/"),
-        base=frozenset(entry.origin for entry in ground.tree),
+        base=frozenset(entry.origin for entry in ground.tree) - ground.judged,
         library_path=image.run.env.get("LD_LIBRARY_PATH", ""),
     )
 
@@ -143,18 +153,20 @@ def _files(facts: Sequence[Facts], tree: Tree) -> Mapping[str, ElfFile]:
     """The ELF files by path that no later layer has replaced."""
     found = {file.path: file for each in facts for file in each.files}
     return {
-        path: file for path, file in found.items() if (entry := tree.get(path)) and entry.sha256 in ("", file.sha256)
+        path: msgspec.structs.replace(file, origin=entry.origin)
+        for path, file in found.items()
+        if (entry := tree.get(path)) and entry.sha256 in ("", file.sha256)
     }
 
 
-def _distributions(facts: Sequence[Facts], tree: Tree, target: Target | None) -> list[Distribution]:
-    """Those that no later layer has replaced; what a system installed for itself, elsewhere, is its own affair."""
+def _distributions(facts: Sequence[Facts], tree: Tree, modules: Modules | None) -> list[Distribution]:
+    """Those that no later layer has replaced, where Python looks for them: others are a system's, or vendored."""
     found = {distribution.path: distribution for each in facts for distribution in each.distributions}
-    site = tree.resolve(target.promise.purelib.strip("/")) if target else ""
+    sites = {tree.resolve(site) for site in modules.sites} if modules else set[str]()
     return [
-        found[path]
+        msgspec.structs.replace(found[path], origin=entry.origin)
         for path in sorted(found)
-        if f"{path}/METADATA" in tree and (found[path].origin != FOREIGN or path.rpartition("/")[0] == site)
+        if path.rpartition("/")[0] in sites and (entry := tree.get(f"{path}/METADATA"))
     ]
 
 

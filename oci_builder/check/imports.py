@@ -2,42 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
+from packaging.utils import canonicalize_name
 
+from oci_builder.check.facts import Distribution
 from oci_builder.check.finding import Finding
-from oci_builder.check.modules import Modules
+from oci_builder.check.modules import Modules, module_name
 from oci_builder.check.sources import Import, imports
 from oci_builder.layer import Layer
 from oci_builder.store import Store
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import Kind
 
-RECORDS = "imports-1"
+RECORDS = "imports-2"
 """The number is raised when reading finds other imports than before."""
 
 _NAMED = 5
-_ASIDE = frozenset({"test", "tests", "testing", "_testing", "conftest", "docs", "examples", "benchmarks"})
+_ASIDE = frozenset({"test", "tests", "testing", "conftest", "docs", "examples", "benchmarks"})
 """Folders and modules that nobody imports to use a package, and that may want what only its makers have."""
 
 
 class _Module(msgspec.Struct, frozen=True, array_like=True):
     path: str
-    origin: str
+    sha256: str
     imports: tuple[Import, ...]
 
 
-def import_findings(layers: Sequence[Layer], modules: Modules, store: Store) -> Iterator[Finding]:
-    """A warning for each distribution with unguarded imports of what is not in the image."""
+def import_findings(
+    layers: Sequence[Layer], modules: Modules, distributions: Sequence[Distribution], store: Store
+) -> Iterator[Finding]:
+    """Warnings for each distribution with unguarded imports of what is not in the image.
+
+    What importing the distribution itself meets is one, what only some module of it wants another.
+    """
+    optional = {each.origin: each.required_names for each in distributions}
     missing: dict[str, dict[str, list[str]]] = {}
     known: dict[str, str] = {}
     for layer in layers:
         for module in _layer_imports(layer, modules.site, store):
+            entry = modules.entry(module.path)
+            if entry is None or entry.sha256 != module.sha256:
+                continue  # a later layer replaced it
             for name in {_absent(each.module, modules, known) for each in module.imports} - {""}:
-                missing.setdefault(module.origin, {}).setdefault(name, []).append(modules.shown(module.path))
+                if not _is_beside(name, module.path, modules):
+                    missing.setdefault(entry.origin, {}).setdefault(name, []).append(module.path)
     for origin, names in sorted(missing.items()):
-        yield _finding(origin, names)
+        yield from _findings(origin, names, modules, optional.get(origin, ()))
+
+
+def _findings(
+    origin: str, names: Mapping[str, Sequence[str]], modules: Modules, optional: Sequence[str]
+) -> Iterator[Finding]:
+    reached = modules.reached(origin)
+    met = {name: [path for path in paths if modules.dotted(path) in reached] for name, paths in names.items()}
+    # What its own metadata lists under an extra, or for another system, it does without here.
+    some = {name: names[name] for name, paths in met.items() if not paths and canonicalize_name(name) not in optional}
+    if any(met.values()):
+        yield _finding(origin, "importing it asks for", {name: paths for name, paths in met.items() if paths}, modules)
+    if some:
+        yield _finding(origin, "some of its modules import", some, modules)
 
 
 def _absent(name: str, modules: Modules, known: dict[str, str]) -> str:
@@ -48,20 +73,33 @@ def _absent(name: str, modules: Modules, known: dict[str, str]) -> str:
     return known[name]
 
 
-def _finding(origin: str, names: dict[str, list[str]]) -> Finding:
-    shown = [f"{name} ({_places(paths)})" for name, paths in sorted(names.items())]
+def _is_beside(name: str, path: str, modules: Modules) -> bool:
+    """Whether ``name`` is found from ``path`` alone.
+
+    A script that is started, and not imported, looks in its folder; vendored distributions are put on Python's path.
+    """
+    top = modules.shown(path).partition("/")[0]
+    folders = (path.rpartition("/")[0], f"{modules.site}/{top}/_vendor")
+    ends = (".py", "/__init__.py", "")
+    return any(modules.entry(f"{folder}/{name.replace('.', '/')}{end}") for folder in folders for end in ends)
+
+
+def _finding(origin: str, what: str, names: Mapping[str, Sequence[str]], modules: Modules) -> Finding:
+    shown = [f"{name} ({_places(paths, modules)})" for name, paths in sorted(names.items())]
     more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
     return Finding(
         severity="warning",
         kind="import",
         origin=origin,
         subject=" ".join(sorted(names)),
-        message=f"{origin}: imports what is not in the image: {', '.join(shown[:_NAMED])}{more}",
+        message=f"{origin}: {what} what is not in the image: {', '.join(shown[:_NAMED])}{more}",
+        hint="Debian's python3-tk has tkinter" if "tkinter" in names else "",
     )
 
 
-def _places(paths: Sequence[str]) -> str:
-    return f"{min(paths)} and {len(paths) - 1} more" if len(paths) > 1 else paths[0]
+def _places(paths: Sequence[str], modules: Modules) -> str:
+    first = modules.shown(min(paths))
+    return f"{first} and {len(paths) - 1} more" if len(paths) > 1 else first
 
 
 def _layer_imports(layer: Layer, site: str, store: Store) -> tuple[_Module, ...]:
@@ -85,10 +123,9 @@ def _read(layer: Layer, site: str, store: Store) -> Iterator[_Module]:
             if entry.kind is not Kind.FILE or below == entry.path or not below.endswith(".py") or entry.content is None:
                 continue
             parts = below.removesuffix(".py").split("/")
-            if _ASIDE & set(parts) or not all(part.isidentifier() for part in parts):
+            if _ASIDE & {part.strip("_") for part in parts} or not all(part.isidentifier() for part in parts):
                 continue
-            package = parts[-1] == "__init__"
-            name = ".".join(parts[:-1] if package else parts)
-            found = imports(sources.read(entry.content, what=entry.path), name, package=package)
+            name = module_name(below)
+            found = imports(sources.read(entry.content, what=entry.path), name, package=parts[-1] == "__init__")
             if found:
-                yield _Module(entry.path, entry.origin, tuple(found))
+                yield _Module(entry.path, entry.sha256, tuple(found))

@@ -8,10 +8,12 @@ import tarfile
 from oci_builder.foreign.tarstream import TarMember
 from oci_builder.tree.entry import OPAQUE, WHITEOUT
 
-_SPECIAL = {
+_DEVICES = {
     tarfile.CHRTYPE: "a character device",
     tarfile.BLKTYPE: "a block device",
     tarfile.FIFOTYPE: "a FIFO",
+}
+_SPECIAL = {
     tarfile.CONTTYPE: "a contiguous file, which engines refuse",
     tarfile.GNUTYPE_SPARSE: "a sparse file, which engines refuse",
 }
@@ -19,27 +21,54 @@ _KNOWN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, t
 
 
 _ENOUGH = 20
-"""Findings of one layer that are written out; a million would say no more."""
+"""Lines about one layer that are written out; a million would say no more."""
+
+
+class Lines:
+    """What is said of one layer: as much as anybody reads, and how much more there would be."""
+
+    def __init__(self, layer: str) -> None:
+        self._layer = layer
+        self._said: list[str] = []
+        self._unsaid = 0
+
+    def add(self, path: str, why: str) -> None:
+        """One more."""
+        if len(self._said) < _ENOUGH:
+            self._said.append(f"{self._layer}: {path or '/'} {why}")
+        else:
+            self._unsaid += 1
+
+    @property
+    def lines(self) -> list[str]:
+        """All of it, so far."""
+        rest = [f"{self._layer}: and {self._unsaid} more of the kind"] if self._unsaid else []
+        return self._said + rest
 
 
 class LayerRules:
-    """Members of one layer, in order; ``findings`` says what is wrong with them, ``entries`` how many there were.
+    """Members of one layer, in order; ``entries`` says how many there were.
 
+    ``findings`` is what engines refuse, or read differently. ``remarks`` is what they all take, and what is still
+    seldom meant: they do not come from ocibuild, but from a ``docker import``, or a folder that took a link's place.
     ``links`` holds the symbolic links of the layers below, and is kept up to date.
     """
 
     def __init__(self, layer: str, *, links: set[str]) -> None:
-        self._layer, self._links = layer, links
-        self._unsaid = 0
+        self._links = links
         self._seen: dict[str, tuple[bytes, int, int, int, float]] = {}
         self._folders_with_entries: set[str] = set()
-        self._findings: list[str] = []
+        self._findings, self._remarks = Lines(layer), Lines(layer)
 
     @property
     def findings(self) -> list[str]:
         """What is wrong, so far."""
-        rest = [f"{self._layer}: and {self._unsaid} more of the kind"] if self._unsaid else []
-        return self._findings + rest
+        return self._findings.lines
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is odd, so far."""
+        return self._remarks.lines
 
     @property
     def entries(self) -> int:
@@ -66,33 +95,35 @@ class LayerRules:
         self._seen[path] = (member.type, member.mode, member.uid, member.gid, member.mtime)
 
     def _find(self, path: str, why: str) -> None:
-        if len(self._findings) < _ENOUGH:
-            self._findings.append(f"{self._layer}: {path or '/'} {why}")
-        else:
-            self._unsaid += 1
+        self._findings.add(path, why)
+
+    def _remark(self, path: str, why: str) -> None:
+        self._remarks.add(path, why)
 
     def _path(self, name: str) -> str | None:
         if not name or "\0" in name:
             self._find(repr(name), "is not a path")
-        elif name.startswith("/"):
-            self._find(name, "is absolute")
         elif ".." in name.split("/"):
             self._find(name, "leaves its folder with ..")
         else:
-            # "./usr/" and "usr" are one path to every engine.
-            path = posixpath.normpath(name)
+            if name.startswith("/"):
+                self._remark(name, "is absolute")
+            # "/usr", "./usr/" and "usr" are one path to every engine.
+            path = posixpath.normpath(name.lstrip("/"))
             return "" if path == "." else path
         return None
 
     def _check_kind(self, path: str, member: TarMember) -> None:
-        if member.type in _SPECIAL:
+        if member.type in _DEVICES:
+            self._remark(path, f"is {_DEVICES[member.type]}")
+        elif member.type in _SPECIAL:
             self._find(path, f"is {_SPECIAL[member.type]}")
         elif member.type not in _KNOWN:
             self._find(path, f"has the unknown tar type {member.type!r}")
         if any(key.startswith("GNU.sparse") for key in member.pax):
             self._find(path, f"is {_SPECIAL[tarfile.GNUTYPE_SPARSE]}")
         if member.mtime < 0:
-            self._find(path, "has a time before 1970")
+            self._remark(path, "has a time before 1970")
 
     def _check_parents(self, path: str) -> None:
         parent = posixpath.dirname(path)
@@ -100,13 +131,13 @@ class LayerRules:
             return
         present = self._seen.get(parent)
         if present is None:
-            self._find(path, f"comes before its folder {parent}, or without it")
+            self._remark(path, f"comes before its folder {parent}, or without it")
         elif present[0] != tarfile.DIRTYPE:
             self._find(path, f"lies below {parent}, which is no folder")
 
     def _check_link_below(self, path: str, member: TarMember) -> None:
         if member.type == tarfile.DIRTYPE and path in self._links:
-            self._find(path, "is a folder in place of a symbolic link of a lower layer")
+            self._remark(path, "is a folder in place of a symbolic link of a lower layer")
         if member.type == tarfile.SYMTYPE:
             self._links.add(path)
         else:
@@ -142,4 +173,4 @@ class LayerRules:
         elif present[0] not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.LNKTYPE):
             self._find(path, f"is a hard link to {target}, which is no file")
         elif present[1:] != (member.mode, member.uid, member.gid, member.mtime):
-            self._find(path, f"is a hard link to {target}, but with another mode, owner or time")
+            self._remark(path, f"is a hard link to {target}, but with another mode, owner or time")

@@ -1,8 +1,8 @@
 """An image against the lock it is said to be made of: nothing more in it, nothing less, nothing changed.
 
 Every file belongs to a locked wheel, to the base, or to ocibuild itself. A wheel that is at hand is asked itself; of
-others only the image's own RECORD can speak. Bytecode has no digest in RECORD: that it is the sources' only building
-again can tell (``verify --rebuild``).
+others only the image's own RECORD can speak. Bytecode has no digest in RECORD: it is compared with its sources by what
+its header says of them, and that the code is theirs only building again can tell (``verify --rebuild``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
+from oci_builder.check.compiled import Bytecode, bytecode_files
 from oci_builder.check.contents import ImageContents, LayerContents
 from oci_builder.check.distributions import distributions, markers
 from oci_builder.check.installed import Package
@@ -53,17 +54,19 @@ class LockReport:
     """What comparing came to: ``findings`` is empty where the image is the lock's.
 
     ``wheels`` counts those compared with the wheel itself, ``unseen`` names those that are not on this machine;
-    ``files`` counts by whose they are: "wheels", "base", "ocibuild".
+    ``files`` counts by whose they are: "wheels", "base", "ocibuild". ``bytecode`` counts the wheels' .pyc files whose
+    headers fit their sources.
     """
 
     findings: list[str] = field(default_factory=list)
     wheels: int = 0
     unseen: list[str] = field(default_factory=list)
     files: dict[str, int] = field(default_factory=dict)
+    bytecode: int = 0
 
 
-def compare_with_lock(contents: ImageContents, lock: WheelLock, at_hand: AtHand) -> LockReport:
-    """Compare. Raises WheelError for a wheel at hand that is none."""
+def compare_with_lock(contents: ImageContents, bytecode: Bytecode, lock: WheelLock, at_hand: AtHand) -> LockReport:
+    """Compare; ``bytecode`` has watched the image being read. Raises WheelError for a wheel at hand that is none."""
     report = LockReport()
     known: dict[str, str] = {}
     pins = dict(_locked(contents, lock))
@@ -81,6 +84,7 @@ def compare_with_lock(contents: ImageContents, lock: WheelLock, at_hand: AtHand)
         if pin is not None and pin.version == package.version:
             _compare_wheel(package, pin, rows, at_hand, report)
     _compare_files(contents, known, report)
+    _compare_bytecode(contents, bytecode, report)
     if len(report.findings) > _ENOUGH:
         report.findings[_ENOUGH:] = [f"and {len(report.findings) - _ENOUGH} more of the kind"]
     return report
@@ -193,6 +197,16 @@ def _compare_files(contents: ImageContents, known: Mapping[str, str], report: Lo
         elif whose in ("wheels", "nobody"):
             report.findings.append(f"/{path} belongs to no locked wheel, nor to the base")
         report.files[whose] = report.files.get(whose, 0) + 1
+
+
+def _compare_bytecode(contents: ImageContents, bytecode: Bytecode, report: LockReport) -> None:
+    for path in bytecode_files(contents.tree):
+        if _owner(contents.layers[contents.tree[path].layer - 1]) == "wheels":
+            wrong = bytecode.judge(contents.tree, path)
+            if wrong is not None:
+                report.findings.append(wrong)
+            else:
+                report.bytecode += 1
 
 
 def _owner(layer: LayerContents) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
-from oci_builder.check.sources import Import, imports
+from oci_builder.check.sources import Import, imports, mentions
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import Entry, Kind
 from oci_builder.tree.tree import Tree
@@ -14,6 +15,8 @@ from oci_builder.wheels.target import Target
 _SPLIT_OFF = frozenset({"tkinter", "_tkinter", "turtle", "turtledemo", "idlelib", "ensurepip", "distutils", "lib2to3"})
 """Parts of the standard library that distributions leave out, or newer ones have no more."""
 
+_DEBIANS = "usr/lib/python3/dist-packages"
+
 
 class Modules:
     """Everything that a Python of ``target`` can import of ``tree``."""
@@ -21,6 +24,8 @@ class Modules:
     def __init__(self, tree: Tree, target: Target) -> None:
         self._tree = tree
         self.site = target.promise.purelib.strip("/")
+        # Debian's own Python sees the distributions of Debian's packages too.
+        self.sites = (self.site, *((_DEBIANS,) if self.site.endswith("/dist-packages") else ()))
         major, minor = target.minor
         self._suffixes = (
             f".cpython-{major}{minor}-{target.platform.machine}-linux-gnu.so",
@@ -29,7 +34,10 @@ class Modules:
         )
         prefix = target.promise.prefix.strip("/")
         library = {f"{folder}/python{major}.{minor}" for folder in (f"{prefix}/lib", "usr/lib")}
-        self._roots = (self.site, *(f"{folder}{below}" for folder in sorted(library) for below in ("", "/lib-dynload")))
+        self._roots = (
+            *self.sites,
+            *(f"{folder}{below}" for folder in sorted(library) for below in ("", "/lib-dynload")),
+        )
 
     def extension(self, path: str) -> str:
         """The dotted name of the extension module at ``path``, or empty text where it is none."""
@@ -46,13 +54,21 @@ class Modules:
         """Whether ``import name`` finds something; a folder without ``__init__`` will do (PEP 420)."""
         if self.find(name) is not None or any(self._folder(f"{root}/{_path(name)}") for root in self._roots):
             return True
-        head, dot, _ = name.partition(".")
+        head = name.partition(".")[0]
         # Which modules are built into the interpreter cannot be read off its files.
         if head in sys.stdlib_module_names and head not in _SPLIT_OFF:
             return True
-        # What a module that is no package has below it, it made itself.
-        found = self.find(head) if dot else None
-        return found is not None and "/__init__." not in found.path
+        # What a module that is no package has below it, it made itself: torch._C.
+        found = [self.find(step) for step in _steps(name)[:-1]]
+        return any(entry is not None and "/__init__." not in entry.path for entry in found)
+
+    def dotted(self, path: str) -> str:
+        """The name of the module at ``path``, a ``.py`` below site-packages."""
+        return module_name(path.removeprefix(f"{self.site}/"))
+
+    def entry(self, path: str) -> Entry | None:
+        """What is at ``path``."""
+        return self._tree.get(path)
 
     def shown(self, path: str) -> str:
         """``path`` as messages have it: below site-packages where it is there, else absolute."""
@@ -74,15 +90,24 @@ class Modules:
 
     def reached(self, origin: str) -> frozenset[str]:
         """The modules of ``origin`` that importing its top-level ones imports, whatever happens."""
+        return self._closure(origin, partial(imports, calls=True))
+
+    def mentioned(self, origin: str) -> frozenset[str]:
+        """The modules of ``origin`` that its top-level ones import, or could, at one time or another."""
+        return self._closure(origin, mentions)
+
+    def _closure(self, origin: str, read: Callable[..., list[Import]]) -> frozenset[str]:
         todo, seen = self.top_level(origin), set[str]()
         with Sources() as sources:
             while todo:
                 name = todo.pop()
                 entry = self.find(name) if name not in seen else None
                 seen.add(name)
-                if entry is not None and entry.origin == origin and entry.path.endswith(".py"):
-                    for found in _imports(entry, name, sources):
-                        todo += _steps(found.module) + ([f"{found.module}.{found.name}"] if found.name else [])
+                if entry is None or entry.origin != origin or entry.content is None or not entry.path.endswith(".py"):
+                    continue
+                source = sources.read(entry.content, what=entry.path)
+                for found in read(source, name, package=entry.path.endswith("/__init__.py")):
+                    todo += _steps(found.module) + ([f"{found.module}.{found.name}"] if found.name else [])
         return frozenset(seen)
 
     def _names(self, origin: str) -> Iterator[str]:
@@ -106,9 +131,9 @@ class Modules:
         return entry is not None and entry.kind is Kind.DIRECTORY
 
 
-def _imports(entry: Entry, name: str, sources: Sources) -> list[Import]:
-    source = sources.read(entry.content, what=entry.path) if entry.content is not None else b""
-    return imports(source, name, package=entry.path.endswith("/__init__.py"), calls=True)
+def module_name(path: str) -> str:
+    """``demo/cli/__init__.py`` to ``demo.cli``."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def _path(name: str) -> str:

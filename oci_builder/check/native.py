@@ -32,6 +32,7 @@ class Native:
     base: frozenset[str]
     library_path: str = ""
     _reached: dict[str, frozenset[str]] = field(default_factory=dict)
+    _mentioned: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def findings(self) -> Iterator[Finding]:
         """All that is wrong, grouped by who has it and what it is."""
@@ -159,15 +160,20 @@ class Native:
             return "warning"
         if module := self.modules.extension(path):
             parts = module.split(".")
-            # cv2.cv2 is loaded by its package in ways that no reading of it finds.
-            usual = len(parts) == 1 or (len(parts) == 2 and parts[0] == parts[1].lstrip("_"))
-            return "error" if usual or module in self._reached_of(origin) else "warning"
+            # cv2.cv2 is loaded by its package in ways that no reading of it finds; yaml._yaml is tried, as can be read.
+            usual = len(parts) == 2 and parts[0] == parts[1].lstrip("_") and module not in self._mentioned_of(origin)
+            return "error" if len(parts) == 1 or usual or module in self._reached_of(origin) else "warning"
         return "error" if path.startswith(f"{self.scripts}/") else "warning"
 
     def _reached_of(self, origin: str) -> frozenset[str]:
         if origin not in self._reached:
             self._reached[origin] = self.modules.reached(origin)
         return self._reached[origin]
+
+    def _mentioned_of(self, origin: str) -> frozenset[str]:
+        if origin not in self._mentioned:
+            self._mentioned[origin] = self.modules.mentioned(origin)
+        return self._mentioned[origin]
 
     def _brought(self, path: str, problem: Missing | Unversioned) -> bool:
         """Whether the library is that of a distribution this one requires, and so loaded before, as with torch."""

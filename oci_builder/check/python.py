@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -19,11 +19,12 @@ from oci_builder.wheels.target import Target
 
 @dataclass(frozen=True)
 class PythonClosure:
-    """The distributions of an image, and what they are judged by."""
+    """The distributions of an image, and what they are judged by. ``asked`` are extras that the recipe asks for."""
 
     distributions: Sequence[Distribution]
     modules: Modules
     target: Target
+    asked: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def findings(self) -> Iterator[Finding]:
         """All that is wrong, distribution by distribution."""
@@ -34,9 +35,10 @@ class PythonClosure:
             yield from self._scripts(distribution)
 
     def _twice(self) -> Iterator[Finding]:
-        seen: dict[str, Distribution] = {}
+        # Of two in different folders, the one in the folder that comes first is seen.
+        seen: dict[tuple[str, str], Distribution] = {}
         for distribution in self.distributions:
-            other = seen.setdefault(distribution.key, distribution)
+            other = seen.setdefault((distribution.path.rpartition("/")[0], distribution.key), distribution)
             if other is not distribution:
                 message = f"{other.name} is there twice: {other.version} and {distribution.version}, /{other.path}"
                 hint = "which one Python sees is chance: keep one"
@@ -72,8 +74,8 @@ class PythonClosure:
 
     @cached_property
     def _extras(self) -> Mapping[str, set[str]]:
-        """The extras that distributions ask of each other. Those of the user's own requirements left no trace."""
-        asked: dict[str, set[str]] = {}
+        """The extras, by distribution, that the recipe and other distributions ask for."""
+        asked: dict[str, set[str]] = {name: set(extras) for name, extras in self.asked.items()}
         for distribution in self.distributions:
             for requirement in map(_parsed, distribution.requires):
                 # Asked for under an extra of its own: only if somebody asked for that.
@@ -93,6 +95,7 @@ class PythonClosure:
 
     @cached_property
     def _by_name(self) -> Mapping[str, Distribution]:
+        # Sorted by path, /usr/local comes after /usr/lib, as what it holds comes before in Python's eyes.
         return {distribution.key: distribution for distribution in self.distributions}
 
     def _scripts(self, distribution: Distribution) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import posixpath
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from oci_builder.check.contents import (
     MAX_ENTRIES,
@@ -24,8 +25,8 @@ from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
 from oci_builder.foreign.documents import as_object, as_strings
 from oci_builder.foreign.parts import ImageParts, LayerBlob, open_parts
-from oci_builder.foreign.tarstream import Damaged, Source, TarMember, TarStream
-from oci_builder.foreign.unpacked import GZIP_MAGIC, Hashed, Inflated
+from oci_builder.foreign.tarstream import Damaged, TarMember, TarStream
+from oci_builder.foreign.unpacked import HEAD, Hashed, packing_of, unpacked
 from oci_builder.image import Image
 from oci_builder.layer import DELETIONS, IndexEntry, Layer
 from oci_builder.oci.jsonio import decode
@@ -34,27 +35,36 @@ from oci_builder.store import Store
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import OPAQUE, WHITEOUT, Kind
 
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "hardlink"}
 
 
-def read_image(path: Path, *, platform: Platform | None = None) -> ImageContents:
-    """What is in the image file or folder at ``path``.
+class Watch(Protocol):
+    """Somebody who wants to see the content of files while they pass."""
+
+    def wants(self, path: str) -> bool:
+        """Whether a file's content is to be shown."""
+
+    def seen(self, path: str, data: bytes) -> None:
+        """A file of a layer, whole."""
+
+
+def read_image(path: Path, *, platform: Platform | None = None, watch: Watch | None = None) -> ImageContents:
+    """What is in the image file or folder at ``path``; ``watch`` sees the files of all layers as they pass.
 
     Raises UnsupportedImage, DigestMismatch where a layer is not the one that was promised, FileProblem.
     """
     with open_parts(path, platform=platform) as parts:
-        return read_parts(parts)
+        return read_parts(parts, watch=watch)
 
 
-def read_parts(parts: ImageParts) -> ImageContents:
+def read_parts(parts: ImageParts, *, watch: Watch | None = None) -> ImageContents:
     """What is in an image, from wherever its parts come. Raises as ``read_image``."""
     config = _readable_document(decode(parts.config, what=f"{parts.name}: configuration"))
     diff_ids = as_strings(as_object(config.get("rootfs")).get("diff_ids"))
     steps = created_by(config)
     merge, layers = Merge(parts.name), []
     for number, blob in enumerate(parts.layers, 1):
-        pass_ = _Pass(parts.name, number)
+        pass_ = _Pass(parts.name, number, watch)
         with _explained(parts.name):
             pass_.read(blob)
         pass_.merge_into(merge)
@@ -151,8 +161,8 @@ def _sorted(tree: Mapping[str, FileRecord]) -> dict[str, FileRecord]:
 class _Pass:
     """One walk over a layer: its files, what it deletes, and the contents worth keeping."""
 
-    def __init__(self, image: str, number: int) -> None:
-        self._image, self._number = image, number
+    def __init__(self, image: str, number: int, watch: Watch | None) -> None:
+        self._image, self._number, self._watch = image, number, watch
         self._label = f"layer {number}"
         self._digests: dict[str, str] = {}
         self._kept: dict[str, bytes] = {}
@@ -161,17 +171,15 @@ class _Pass:
         self._opaque: list[str] = []
 
     def read(self, blob: LayerBlob) -> None:
-        """Read all of ``blob``. Raises Damaged, DigestMismatch, UnsupportedImage."""
-        head = blob.open().read(4)
-        if head == _ZSTD_MAGIC:
-            hint = "save the image with gzip layers, or uncompressed ones"
-            raise UnsupportedImage(self._image, f"{self._label} is compressed with zstd", hint=hint)
+        """Read all of ``blob``. Raises Damaged, DigestMismatch."""
+        packing = packing_of(blob.open().read(HEAD))
         packed = Hashed(blob.open())
-        plain: Source = Inflated(packed, what=self._label) if head[:2] == GZIP_MAGIC else packed
-        stream = TarStream(plain, what=self._label)
+        stream = TarStream(unpacked(packed, packing, what=self._label), what=self._label)
         for member in stream.members():
             self._add(member, stream)
         packed.drain()
+        if stream.unclosed and blob.digest is None:
+            raise Damaged(stream.unclosed)
         if blob.digest is not None and packed.digest() != blob.digest:
             raise DigestMismatch(
                 f"{self._image}: {self._label}",
@@ -211,14 +219,17 @@ class _Pass:
         return FileRecord(path, kind, member.mode, member.uid, member.gid, size, target, sha256, self._number)
 
     def _content(self, path: str, member: TarMember, stream: TarStream) -> str:
-        seen, wanted = hashlib.sha256(), is_wanted(path) and member.size <= MAX_KEPT_FILE
-        kept = bytearray()
+        small = member.size <= MAX_KEPT_FILE
+        wanted, watched = is_wanted(path) and small, self._watch is not None and small and self._watch.wants(path)
+        seen, kept = hashlib.sha256(), bytearray()
         for data in stream.content():
             seen.update(data)
-            if wanted:
+            if wanted or watched:
                 kept += data
         if wanted:
             self._kept[path] = bytes(kept)
+        if watched and self._watch is not None:
+            self._watch.seen(path, bytes(kept))
         return seen.hexdigest()
 
 

@@ -10,25 +10,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from oci_builder.check.layout import Contents, find_contents
+from oci_builder.check.layout import find_contents
+from oci_builder.check.manifests import Contents
 from oci_builder.digest import CHUNK
 from oci_builder.errors import UnsupportedImage
+from oci_builder.files import explained
 from oci_builder.foreign.archive import Archive, open_archive
 from oci_builder.foreign.documents import Findings, as_object, read_object
 from oci_builder.foreign.tarstream import Damaged, Source, TarMember, TarStream
-from oci_builder.foreign.unpacked import GZIP_MAGIC, Inflated
-from oci_builder.store import explained
+from oci_builder.foreign.unpacked import HEAD, packing_of, unpacked
 
 _FIELDS = ("type", "mode", "uid", "gid", "mtime", "size", "target", "pax")
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a file says of its image that a rebuild has to repeat: names, platform, and date (seconds since 1970)."""
+    """What a file says of its image that a rebuild has to repeat: names, platform, and date (seconds since 1970).
+
+    ``base`` is the image that it stands on, as it says itself; empty where it does not.
+    """
 
     references: tuple[str, ...]
     platform: str
     created: int
+    base: str
 
 
 def identity(path: Path) -> Identity:
@@ -46,7 +51,9 @@ def identity(path: Path) -> Identity:
     if findings.lines or not all(parts[:2]):
         raise UnsupportedImage(str(path), "; ".join(findings.lines) or "its configuration names no platform")
     listed = json.loads(tags or b"[{}]")[0].get("RepoTags") or []
-    return Identity(tuple(listed), "/".join(filter(None, parts)), created)
+    labels = as_object(as_object(config.get("config")).get("Labels"))
+    base = str(labels.get("org.opencontainers.image.base.name", ""))
+    return Identity(tuple(listed), "/".join(filter(None, parts)), created, base)
 
 
 def first_difference(given: Path, rebuilt: Path) -> str | None:
@@ -128,11 +135,11 @@ class _Pair:
 
 def _members(archive: Archive, path: str, label: str) -> Iterator[tuple[TarMember, TarStream]]:
     head = archive.open(path)
-    is_gzip = head is not None and head.read(2) == GZIP_MAGIC
+    packing = packing_of(head.read(HEAD) if head else b"")
     blob = archive.open(path)
     if blob is None:
         raise Damaged(f"{label}: {path} is not in the archive")
-    stream = TarStream(Inflated(blob, what=label) if is_gzip else blob, what=label)
+    stream = TarStream(unpacked(blob, packing, what=label), what=label)
     return ((member, stream) for member in stream.members())
 
 

@@ -18,12 +18,18 @@ _STICKY = 0o1000
 _SECRET_NAMES = frozenset(
     (
         *(".env", ".netrc", "_netrc", ".pypirc", ".pgpass", ".my.cnf", ".git-credentials", ".htpasswd", ".dockercfg"),
-        *("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "credentials.json", "service-account.json"),
+        *("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk", ".vault-token", ".s3cfg"),
+        *("credentials.json", "service-account.json"),
     )
 )
+_ENV = re.compile(r"\.env\.(?!example|sample|template|dist|defaults?)")
+"""``.env.production``, and not ``.env.example``."""
+
 _SECRET_PATHS = (".aws/credentials", ".docker/config.json", ".kube/config", "application_default_credentials.json")
-_LOOKED_INTO = ("pip.conf", "pip.ini", "uv.toml", ".pip/pip.conf", ".pem", ".key", ".crt", ".p8")
-_CREDENTIALS = re.compile(rb"://[^/\s:@]+:[^/\s@$]+@|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")
+_LOOKED_INTO = ("pip.conf", "pip.ini", "uv.toml", ".npmrc", ".pem", ".key", ".crt", ".p8")
+_CREDENTIALS = re.compile(
+    rb"://[^/\s:@]+:[^/\s@$]+@|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----|:_(?:authToken|password)\s*=\s*[^\s$]"
+)
 _LOOKED_AT = 256 << 10
 """Bytes of a file that may hold credentials that are read."""
 
@@ -114,7 +120,7 @@ def _listed(names: Sequence[str]) -> str:
 def _is_secret(entry: Entry, sources: Sources) -> bool:
     path = f"/{entry.path}"
     name = path.rpartition("/")[2]
-    if name in _SECRET_NAMES or path.endswith(tuple(f"/{known}" for known in _SECRET_PATHS)):
+    if name in _SECRET_NAMES or _ENV.match(name) or path.endswith(tuple(f"/{known}" for known in _SECRET_PATHS)):
         return True
     if not name.endswith(_LOOKED_INTO) or entry.content is None or entry.size > _LOOKED_AT:
         return False

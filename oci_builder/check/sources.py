@@ -26,16 +26,28 @@ def imports(source: bytes, module: str, *, package: bool, calls: bool = False) -
     ``package`` tells that it is an ``__init__``. With ``calls``, functions of its own that it calls on the way count
     too, and so do the names it gives importlib. Source that does not parse imports nothing.
     """
+    body = _parsed(source)
+    walk = _Walk(module if package else module.rpartition(".")[0], body, calls=calls)
+    return list(dict.fromkeys(walk.imports(body)))
+
+
+def mentions(source: bytes, module: str, *, package: bool) -> list[Import]:
+    """All that ``module`` imports anywhere: in functions, under conditions and in guarded tries too."""
+    walk = _Walk(module if package else module.rpartition(".")[0], (), calls=False)
+    nodes = (node for statement in _parsed(source) for node in ast.walk(statement))
+    found = walk.imports(node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+    return list(dict.fromkeys(found))
+
+
+def _parsed(source: bytes) -> list[ast.stmt]:
     if len(source) > _MAX_SOURCE:
         return []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            body = ast.parse(source).body
+            return ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    walk = _Walk(module if package else module.rpartition(".")[0], body, calls=calls)
-    return list(dict.fromkeys(walk.imports(body)))
 
 
 class _Walk:

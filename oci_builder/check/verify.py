@@ -1,7 +1,8 @@
-"""An image file checked from its first byte to its last, because no engine does.
+"""An image checked from its first byte to its last, because no engine does.
 
-docker's graph drivers never hash compressed blobs, skopeo never hashes plain ones, and nobody compares
-``manifest.json`` with ``index.json``: an image that loads may still be another one elsewhere.
+docker's graph drivers never hash compressed blobs, skopeo never hashes plain ones, nobody compares ``manifest.json``
+with ``index.json``, and nobody asks a registry for what it does not need: an image that loads may still be another one
+elsewhere.
 """
 
 from __future__ import annotations
@@ -11,13 +12,21 @@ from pathlib import Path
 
 from oci_builder.check.config import check_config
 from oci_builder.check.layer_rules import LayerRules
-from oci_builder.check.layout import Contents, LayerFile, find_contents
+from oci_builder.check.layout import FileHolder, Held, find_images
+from oci_builder.check.manifests import Contents, Holder, LayerFile, follow
+from oci_builder.check.served import RegistryHolder
 from oci_builder.digest import Digest
-from oci_builder.foreign.archive import Archive, open_archive
-from oci_builder.foreign.documents import Findings
-from oci_builder.foreign.tarstream import Damaged, TarStream
-from oci_builder.foreign.unpacked import GZIP_MAGIC, Hashed, Inflated
+from oci_builder.foreign.archive import open_archive
+from oci_builder.foreign.documents import Findings, as_object, read_object
+from oci_builder.foreign.folder import open_folder
+from oci_builder.foreign.parts import Files
+from oci_builder.foreign.tarstream import Damaged, Source, TarStream
+from oci_builder.foreign.unpacked import HEAD, Hashed, Packing, packing_of, unpacked
 from oci_builder.image import MAX_LAYERS
+from oci_builder.platforms import Platform
+from oci_builder.reference import Reference
+from oci_builder.registry.access import Registries
+from oci_builder.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,91 +43,239 @@ class CheckedLayer:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What is in an image file and what is wrong with it; nothing is, if ``findings`` is empty.
+class CheckedImage:
+    """One image: ``id`` is the digest of its configuration, ``digest`` that of its manifest; computed, not quoted.
 
-    ``image_id`` is the digest of the configuration, ``manifest_digest`` that of the manifest (None in a docker archive
-    without one); both are computed, not quoted.
+    Each is None where there is none that reads.
     """
 
-    image_id: Digest | None
-    manifest_digest: Digest | None
+    id: Digest | None
+    digest: Digest | None
+    platform: str
     layers: tuple[CheckedLayer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What images there are and what is wrong with them; nothing is, if ``findings`` is empty.
+
+    ``remarks`` is what is seldom meant, and wrong for nobody.
+    """
+
+    images: tuple[CheckedImage, ...]
     findings: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def image_id(self) -> Digest | None:
+        """The digest of the first image's configuration."""
+        return self.images[0].id if self.images else None
+
+    @property
+    def manifest_digest(self) -> Digest | None:
+        """The digest of the first image's manifest; None in a docker archive without one."""
+        return self.images[0].digest if self.images else None
+
+    @property
+    def layers(self) -> tuple[CheckedLayer, ...]:
+        """The first image's layers, oldest first."""
+        return self.images[0].layers if self.images else ()
 
 
 def verify_file(path: Path) -> Report:
-    """Check every byte of a docker archive or OCI layout in a tar, compressed or not. Raises FileProblem.
+    """Check every byte of a docker archive or OCI layout, in a tar, compressed or not, or a folder. Raises FileProblem.
 
     Never unpacks anything; memory does not grow with the size of layers.
     """
     findings = Findings()
+    if path.is_dir():
+        with open_folder(path, findings) as folder:
+            return _verified(folder, findings)
     with open_archive(path, findings) as archive:
-        contents = find_contents(archive, findings)
+        return _verified(archive, findings)
+
+
+def verify_reference(
+    reference: Reference, platform: Platform | None, registries: Registries, *, store: Store
+) -> Report:
+    """Check every byte that a registry serves of an image, or of an index with all its images.
+
+    With ``platform`` only the image for that one. What holds is in the store afterwards. Raises RegistryError where
+    the registry cannot be asked.
+    """
+    findings = Findings()
+    holder = RegistryHolder(reference, platform, registries, store)
+    top = holder.top(findings)
+    found = follow([top] if top else [], holder, findings, what=str(reference))
+    for each in found.absent:
+        findings.add(f"{reference} names an image that the registry does not have: {each}")
+    if top is not None and not found.images:
+        findings.add(f"{reference} names no image{f' for {platform}' if platform else ''}")
+    return _Checker(holder, findings).report(Held(tuple(found.images.values()), tuple(found.others.values())))
+
+
+def _verified(files: Files, findings: Findings) -> Report:
+    held = find_images(files, findings)
+    checker = _Checker(FileHolder(files), findings)
+    for name in held.strays:
+        # A name that goes to another image leaves blobs behind in a layout; docker since 25 saves descriptions of
+        # layers, for versions before 1.10.
+        checker.remarks.add(f"{name}: nothing refers to it")
+        checker.check_blob(LayerFile(name, _digest_of(name)))
+    for each in held.absent:
+        checker.remarks.add(f"named, and not here: {each}")
+    return checker.report(held)
+
+
+def _digest_of(name: str) -> Digest | None:
+    text = name.rpartition("/")[2]
+    return Digest(text) if name.startswith("blobs/sha256/") and len(text) == 64 else None
+
+
+class _Checker:
+    """The blobs of images against what is promised of them."""
+
+    def __init__(self, holder: Holder, findings: Findings) -> None:
+        self._holder, self._findings = holder, findings
+        self.remarks = Findings()
+        # Images of one base share their lowest layers; each is read once, with the links of those below it.
+        self._done: dict[tuple[str, ...], tuple[CheckedLayer | None, frozenset[str]]] = {}
+
+    def report(self, held: Held) -> Report:
+        """Check all images, and what else their manifests name."""
+        several = len(held.images) > 1
+        images = tuple(self._image(contents, several=several) for contents in held.images)
+        for blob in held.others:
+            self.check_blob(blob)
+        return Report(images, _told(self._findings), _told(self.remarks))
+
+    def check_blob(self, blob: LayerFile) -> None:
+        """A blob that is no layer: there, and what its name and descriptor say."""
+        source = self._holder.open(blob)
+        if source is None:
+            self._findings.add(f"{blob.path} is not there")
+            return
+        packed = Hashed(source)
+        if self._drained(packed):
+            self._check_promise(blob, packed, blob.path)
+
+    def _image(self, contents: Contents, *, several: bool) -> CheckedImage:
+        what = f"configuration {contents.config_path.rpartition('/')[2]}" if several else "configuration"
         if len(contents.layers) > MAX_LAYERS:
-            findings.add(f"the image: {len(contents.layers)} layers, and Docker mounts {MAX_LAYERS} at most")
-        layers = _check_layers(archive, contents, findings)
+            self._findings.add(f"the image: {len(contents.layers)} layers, and Docker mounts {MAX_LAYERS} at most")
+        layers = self._layers(contents)
         if contents.config is not None:
-            check_config(contents.config, [layer.diff_id if layer else None for layer in layers], findings)
-    return Report(
-        image_id=Digest.of(contents.config) if contents.config is not None else None,
-        manifest_digest=contents.manifest_digest,
-        layers=tuple(layer for layer in layers if layer),
-        findings=tuple(findings.lines),
-    )
+            diff_ids = [layer.diff_id if layer else None for layer in layers]
+            check_config(contents.config, diff_ids, self._findings, what=what)
+        return CheckedImage(
+            id=Digest.of(contents.config) if contents.config is not None else None,
+            digest=contents.manifest_digest,
+            platform=_platform(contents.config),
+            layers=tuple(layer for layer in layers if layer),
+        )
 
+    def _layers(self, contents: Contents) -> list[CheckedLayer | None]:
+        links: set[str] = set()
+        checked: list[CheckedLayer | None] = []
+        for number, layer in enumerate(contents.layers, 1):
+            key = tuple(each.path for each in contents.layers[:number])
+            if key in self._done:
+                found, known = self._done[key]
+                links = set(known)
+            else:
+                found = self._layer(layer, f"layer {number} ({layer.label})", links)
+                self._done[key] = found, frozenset(links)
+            checked.append(found)
+        return checked
 
-def _check_layers(archive: Archive, contents: Contents, findings: Findings) -> list[CheckedLayer | None]:
-    links: set[str] = set()
-    checked: list[CheckedLayer | None] = []
-    for number, layer in enumerate(contents.layers, 1):
-        label = f"layer {number} ({layer.label})"
-        checked.append(_check_layer(archive, layer, label, links, findings))
-    return checked
+    def _layer(self, layer: LayerFile, label: str, links: set[str]) -> CheckedLayer | None:
+        blob = self._holder.open(layer)
+        if blob is None:
+            self._findings.add(f"{label}: {layer.path} is not there")
+            return None
+        peeked = _Peeked(blob)
+        packing = packing_of(self._head(peeked))
+        packed = Hashed(peeked)
+        if layer.packing is not None and layer.packing is not packing:
+            said = f"{packing.value}, and said to be {layer.packing.value}"
+            self._findings.add(f"{label}: its media type and its first bytes disagree about its compression: {said}")
+        rules = LayerRules(label, links=links)
+        diff_id = self._diff_id(packed, packing, rules, label)
+        whole = self._drained(packed)
+        for line in rules.findings:
+            self._findings.add(line)
+        for line in rules.remarks:
+            self.remarks.add(line)
+        if whole:
+            self._check_promise(layer, packed, label)
+        return CheckedLayer(packed.digest(), packed.size, diff_id, rules.entries)
 
+    def _head(self, peeked: _Peeked) -> bytes:
+        try:
+            return peeked.peek(HEAD)
+        except Damaged:
+            return b""  # said again when it is read
 
-def _check_layer(
-    archive: Archive, layer: LayerFile, label: str, links: set[str], findings: Findings
-) -> CheckedLayer | None:
-    head = archive.open(layer.path)
-    is_gzip = head is not None and head.read(2) == GZIP_MAGIC
-    blob = archive.open(layer.path)
-    if blob is None:
-        findings.add(f"{label}: {layer.path} is not in the archive")
-        return None
-    if layer.is_gzip is not None and layer.is_gzip != is_gzip:
-        findings.add(f"{label}: its media type and its first bytes disagree about gzip")
-    packed = Hashed(blob)
-    plain = Hashed(Inflated(packed, what=label) if is_gzip else packed)
-    rules = LayerRules(label, links=links)
-    diff_id = _read_layer(plain, rules, label, findings)
-    packed.drain()
-    for line in rules.findings:
-        findings.add(line)
-    _check_blob(layer, packed, label, findings)
-    return CheckedLayer(packed.digest(), packed.size, diff_id, rules.entries)
-
-
-def _read_layer(plain: Hashed, rules: LayerRules, label: str, findings: Findings) -> Digest | None:
-    stream = TarStream(plain, what=label)
-    try:
-        for member in stream.members():
-            rules.add(member)
-    except Damaged as error:
-        findings.add(str(error))
-    if stream.has_global_header:
-        findings.add(f"{label}: a global PAX header, which engines apply differently")
-    try:
+    def _diff_id(self, packed: Hashed, packing: Packing, rules: LayerRules, label: str) -> Digest | None:
+        plain = Hashed(unpacked(packed, packing, what=label))
+        stream = TarStream(plain, what=label)
+        try:
+            for member in stream.members():
+                rules.add(member)
+        except Damaged as error:
+            self._findings.add(str(error))
+        if stream.unclosed:
+            self.remarks.add(stream.unclosed)
+        if stream.has_global_header:
+            self.remarks.add(f"{label}: a global PAX header, which engines apply differently")
         # After damage to the tar, what is left still belongs to the diff ID.
-        plain.drain()
-    except Damaged as error:
-        findings.add(str(error))
-        return None
-    return plain.digest()
+        return plain.digest() if self._drained(plain) else None
+
+    def _drained(self, source: Hashed) -> bool:
+        """Whether a source could be read to its end; why not is said."""
+        try:
+            source.drain()
+        except Damaged as error:
+            self._findings.add(str(error))
+            return False
+        return True
+
+    def _check_promise(self, blob: LayerFile, packed: Hashed, label: str) -> None:
+        if blob.digest is not None and packed.digest() != blob.digest:
+            self._findings.add(f"{label}: its bytes have the digest {packed.digest()}")
+        if blob.size is not None and packed.size != blob.size:
+            self._findings.add(f"{label}: {packed.size} bytes, and its descriptor says {blob.size}")
 
 
-def _check_blob(layer: LayerFile, packed: Hashed, label: str, findings: Findings) -> None:
-    if layer.digest is not None and packed.digest() != layer.digest:
-        findings.add(f"{label}: its bytes have the digest {packed.digest()}")
-    if layer.size is not None and packed.size != layer.size:
-        findings.add(f"{label}: {packed.size} bytes, and its descriptor says {layer.size}")
+class _Peeked:
+    """A source whose first bytes are looked at before they are read."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._head = b""
+
+    def peek(self, size: int) -> bytes:
+        """The first bytes, before anything is read."""
+        while len(self._head) < size and (data := self._source.read(size - len(self._head))):
+            self._head += data
+        return self._head
+
+    def read(self, size: int, /) -> bytes:
+        """``size`` bytes, or fewer at the end."""
+        data, self._head = self._head[:size], self._head[size:]
+        return data + self._source.read(size - len(data)) if len(data) < size else data
+
+
+def _platform(config: bytes | None) -> str:
+    document = as_object(read_object(config, "configuration", Findings()))
+    parts = (document.get(key) for key in ("os", "architecture", "variant"))
+    return "/".join(part for part in parts if isinstance(part, str) and part)
+
+
+def _told(findings: Findings) -> tuple[str, ...]:
+    return tuple(_safe(line) for line in findings.lines)
+
+
+def _safe(line: str) -> str:
+    """A line that moves no cursor: it may quote names of an image."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)

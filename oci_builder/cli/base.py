@@ -61,7 +61,12 @@ def _update(folder: Path, platform: Platform, mirrors: tuple[str, ...], settings
     from oci_builder.store import Store
 
     new = update_base(
-        folder, platform, store=Store(settings.cache), mirrors=mirrors, now=settings.now, listener=listener
+        folder,
+        platform,
+        store=Store(settings.cache, now=settings.now),
+        mirrors=mirrors,
+        now=settings.now,
+        listener=listener,
     )
     path = lock_path(folder, platform)
     old = read_lock(path) if path.is_file() else None
@@ -79,7 +84,7 @@ def _update_libraries(
     from oci_builder.errors import PackageUnavailable
     from oci_builder.store import Store
 
-    store = Store(settings.cache)
+    store = Store(settings.cache, now=settings.now)
     path = libraries_path(folder, platform)
     try:
         changed = update_libraries(folder, platform, store=store, mirrors=mirrors, now=settings.now, listener=listener)

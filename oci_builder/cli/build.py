@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from oci_builder.cli.progress import Timed
     from oci_builder.cli.result import Result
     from oci_builder.cli.settings import Settings
+    from oci_builder.cli.unchanged import Before
     from oci_builder.platforms import Platform
     from oci_builder.recipes import ImageRecipe, ImageSource
     from oci_builder.store import Store
@@ -37,9 +38,9 @@ _SUFFIXES = (".tar", ".tar.gz", ".tgz")
 @options.push
 @click.option(
     "--sbom",
-    metavar="FILE",
+    metavar="FILE|FORMAT",
     help="Write the bill of materials there as well: .cdx.json is CycloneDX, .spdx.json SPDX; {version} and {arch} are "
-    "filled in.",
+    "filled in. With --push it is also attached to the image in the registry; cyclonedx or spdx alone writes no file.",
 )
 @options.image_config
 @options.recipe
@@ -64,30 +65,53 @@ def command(**flags: Any) -> None:
 
     settings = make_settings(**flags)
     store = Store(settings.cache, now=settings.now)
-    nothing = find(store, flags, settings.environ)
-    if nothing is None:
+    before = find(store, flags, settings.environ)
+    if before is None or not (_left_alone(before, settings, flags) or _written_again(before, settings, store, flags)):
         _act(settings, store, flags)
-        return
+
+
+def _left_alone(before: Before, settings: Settings, flags: Mapping[str, Any]) -> bool:
+    if not before.intact:
+        return False
     if not settings.quiet:
-        for line in (*nothing.notes, f"{nothing.summary}, nothing to do"):
+        for line in (*before.notes, f"{before.summary}, nothing to do"):
             say(line)
+    _tell(before, {"total": 0.0}, flags)
+    return True
+
+
+def _written_again(before: Before, settings: Settings, store: Store, flags: Mapping[str, Any]) -> bool:
+    from oci_builder.cli.again import write_again
+    from oci_builder.cli.unchanged import refresh
+
+    seconds = write_again(before, settings, store)
+    if seconds is None:
+        return False
+    if not settings.quiet:
+        say(f"{before.summary}, {seconds['total']:.1f} s")
+    _tell(before, seconds, flags)
+    refresh(store, flags, settings.environ)
+    return True
+
+
+def _tell(before: Before, seconds: Mapping[str, float], flags: Mapping[str, Any]) -> None:
     if flags["as_json"]:
-        click.echo(json.dumps({**nothing.document, "seconds": {"total": 0.0}}))
+        click.echo(json.dumps({**before.document, "seconds": dict(seconds)}))
 
 
 def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
+    from oci_builder.cli.bills import wanted_bills
     from oci_builder.cli.delivery import deliver, outputs
     from oci_builder.cli.progress import shown
     from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.sharing import cache_repositories, fill, open_cache
     from oci_builder.cli.unchanged import keep, look
     from oci_builder.platforms import Platform
-    from oci_builder.store import Store
 
     source = open_source(settings, **flags)
     platforms = tuple(dict.fromkeys(Platform.parse(text) for text in flags["platforms"]))
     wanted = outputs(source.recipe, platforms, out=flags["out"], out_format=flags["out_format"], pushes=flags["pushes"])
-    bills = bill_files(flags["sbom"], wanted.platforms, source.recipe)
+    bills = wanted_bills(flags["sbom"], wanted.platforms, source.recipe, pushes=wanted.pushes)
     # The lock is the recipe's: a build of something else reads it and leaves it as it is.
     as_written = not flags["base"] and not flags["requirements"] and set(platforms) <= set(source.recipe.targets)
     caches = cache_repositories((*flags["cache_from"], *flags["cache_to"]))
@@ -98,12 +122,12 @@ def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
     looked = look(flags, source, _base_folder(source, how))
     with shown(settings) as listener:
         cache = open_cache(registries, settings, listener, sources=flags["cache_from"], targets=flags["cache_to"])
-        store = Store(settings.cache, now=settings.now, shared=cache) if cache else store
+        store = store.sharing(cache) if cache else store
         if wanted.together:
             results = deliver(source, wanted, registries, how, store, listener, bills=bills)
         else:
             results = [
-                _build(source, target, path, how, store, listener, bill=bills.get(target))
+                _build(source, target, path, how, store, listener, bill=bills.files.get(target))
                 for target, path in wanted.files.items()
             ]
         if cache and flags["cache_to"]:
@@ -173,6 +197,8 @@ def make_options(settings: Settings, *, keep_lock: bool = True, **flags: Any) ->
         now=settings.now,
         environ=settings.environ,
         registries=flags.get("registries"),
+        lazily=flags.get("lazily", False),
+        stands_on=flags.get("stands_on", ""),
     )
 
 
@@ -198,26 +224,6 @@ def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecip
     return files
 
 
-def bill_files(pattern: str | None, platforms: Sequence[Platform], recipe: ImageRecipe) -> dict[Platform, Path]:
-    """Where the bill of materials of each platform's image goes, if anywhere.
-
-    Raises click.UsageError and InvalidValue for what could only fail after the build.
-    """
-    if pattern is None:
-        return {}
-    from oci_builder.check.sbom import format_of
-
-    if len(platforms) > 1 and "{arch}" not in pattern:
-        raise misused(f"--sbom {pattern}: {len(platforms)} platforms need {{arch}} in the file name")
-    pattern = pattern.replace("{version}", recipe.release)
-    files = {target: Path(pattern.replace("{arch}", target.architecture)) for target in platforms}
-    for path in files.values():
-        format_of(path)
-        if not path.parent.is_dir():
-            raise misused(f"--sbom {path}: there is no folder {path.parent}")
-    return files
-
-
 def _build(
     source: ImageSource,
     target: Platform,
@@ -240,9 +246,12 @@ def _build(
 
 
 def _base_from_here(base: str | None) -> str | None:
-    """An image file that lies where the user stands by its full path; all else as it is written."""
-    is_file = base is not None and base.endswith(_SUFFIXES) and Path(base).is_file()
-    return str(Path(base).absolute()) if base is not None and is_file else base
+    """An image's file or folder that lies where the user stands by its full path; all else as it is written."""
+    if base is None:
+        return None
+    is_file = base.endswith(_SUFFIXES) and Path(base).is_file()
+    is_folder = "/" in base and any(Path(base, name).is_file() for name in ("index.json", "manifest.json"))
+    return str(Path(base).absolute()) if is_file or is_folder else base
 
 
 def _from_here(place: str) -> str:

@@ -1,15 +1,19 @@
-"""``ocibuild cache``: what is kept between builds, how it is kept small, and an end to it."""
+"""``ocibuild cache``: what is kept between builds, how it is kept small and sound, and an end to it."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from oci_builder.cli import options
+from oci_builder.cli.messages import say
 
 if TYPE_CHECKING:
-    from oci_builder.store import Store
+    from oci_builder.cli.settings import Settings
+    from oci_builder.inventory import Shelf
+    from oci_builder.pruning import Pruned
 
 
 @click.group("cache")
@@ -22,26 +26,25 @@ def command() -> None:
 @options.as_json
 def info(as_json: bool, **flags: Any) -> None:
     """Print where the cache is, how much of what is in it, and when it was used."""
-    import json
-
-    from oci_builder.cli.progress import human_bytes
     from oci_builder.cli.settings import make_settings
+    from oci_builder.inventory import shelves, together
     from oci_builder.store import Store
 
     settings = make_settings(**flags)
-    kinds = _kinds(Store(settings.cache))
-    files, size = (sum(kind[index] for kind in kinds.values()) for index in (0, 1))
+    kinds = shelves(Store(settings.cache))
+    whole = together(kinds.values())
     if as_json:
-        parts = {
-            name: {"files": count, "size": bytes_, "oldest_use": int(oldest), "latest_use": int(latest)}
-            for name, (count, bytes_, oldest, latest) in kinds.items()
-        }
-        click.echo(json.dumps({"folder": str(settings.cache), "files": files, "size": size, "kinds": parts}))
+        parts = {name: _document(shelf) for name, shelf in kinds.items()}
+        click.echo(
+            json.dumps({"folder": str(settings.cache), "files": whole.files, "size": whole.size, "kinds": parts})
+        )
         return
-    click.echo(f"{settings.cache}: {files} file{'' if files == 1 else 's'}, {human_bytes(size)}")
-    for name, (count, bytes_, oldest, latest) in kinds.items():
-        used = f"used {_ago(settings.now - latest)}, the oldest {_ago(settings.now - oldest)}"
-        click.echo(f"  {name:<18} {count:>6}  {human_bytes(bytes_):>9}  {used}")
+    records = together(shelf for name, shelf in kinds.items() if name.startswith("records/"))
+    told = {name: shelf for name, shelf in kinds.items() if not name.startswith("records/")} | {"records": records}
+    click.echo(f"{settings.cache}: {_amount(whole.files, whole.size)}")
+    for name, shelf in told.items():
+        if shelf.files:
+            click.echo(_row(name, shelf, settings.now))
 
 
 @command.command("prune")
@@ -54,16 +57,14 @@ def info(as_json: bool, **flags: Any) -> None:
     metavar="DAYS",
     help="Remove what no build has used for so long. [30 without --cache-max-size]",
 )
+@options.as_json
 @options.talk
 def prune(**flags: Any) -> None:
-    """Remove what has not been used for long, and what killed builds have left.
+    """Remove what has not been used for long.
 
     With --cache-max-size, what was used least recently goes until the rest fits. Nothing is removed while a build runs.
     """
-    from oci_builder.cli.messages import say
-    from oci_builder.cli.progress import human_bytes
     from oci_builder.cli.settings import make_settings
-    from oci_builder.errors import FileProblem
     from oci_builder.pruning import DAY, parse_size
     from oci_builder.pruning import prune as pruned
     from oci_builder.store import Store
@@ -75,67 +76,81 @@ def prune(**flags: Any) -> None:
         days = 30
     max_age = None if days is None else int(days * DAY)
     done = pruned(Store(settings.cache), now=settings.now, max_size=max_size, max_age=max_age)
-    if not done.done:
-        raise FileProblem(str(settings.cache), "a build is using the cache", hint="prune when it has ended")
-    if not settings.quiet:
-        files = f"{done.files} file{'' if done.files == 1 else 's'}"
-        say(f"{settings.cache}: {files} removed, {human_bytes(done.size)}; {human_bytes(done.left)} left")
+    _tell(done, settings, as_json=flags["as_json"])
 
 
 @command.command("verify")
 @options.cache
+@options.as_json
 @options.talk
 def verify(**flags: Any) -> None:
     """Read everything that is kept; what is damaged is removed, and made again by the next build."""
-    from oci_builder.cli.messages import say
     from oci_builder.cli.settings import make_settings
-    from oci_builder.errors import CorruptBlob
+    from oci_builder.errors import FileProblem
+    from oci_builder.inventory import shelves, together
     from oci_builder.store import Store
 
     settings = make_settings(**flags)
-    damaged = list(Store(settings.cache).unsound())
-    for path in damaged:
-        say(f"{path.name}: damaged, removed")
+    store = Store(settings.cache)
+    whole = together(shelves(store).values())
+    damaged = [str(path.relative_to(settings.cache)) for path in store.unsound()]
+    if flags["as_json"]:
+        read = {"folder": str(settings.cache), "files": whole.files, "size": whole.size}
+        click.echo(json.dumps({**read, "damaged": damaged}))
+    for name in damaged:
+        say(f"{name}: damaged, removed")
     if damaged:
-        raise CorruptBlob(
-            str(settings.cache),
-            expected="blobs that hold what their names say",
-            actual=f"{len(damaged)} that did not, and are gone",
-        )
+        why = f"{len(damaged)} of {_amount(whole.files)} damaged, and removed"
+        raise FileProblem(str(settings.cache), why, hint="build again: what is missing is made anew")
     if not settings.quiet:
-        say(f"{settings.cache}: sound")
+        say(f"{settings.cache}: {_amount(whole.files, whole.size)}, sound")
 
 
 @command.command("clear")
 @options.cache
+@options.as_json
 @options.talk
 def clear(**flags: Any) -> None:
     """Remove all that is kept; no build may be running. The next one does its work anew."""
-    import shutil
-
-    from oci_builder.cli.messages import say
     from oci_builder.cli.settings import make_settings
-    from oci_builder.store import LAYOUT, explained
+    from oci_builder.pruning import prune as pruned
+    from oci_builder.store import Store
 
     settings = make_settings(**flags)
     # Only what we made: a cache folder named by hand may hold other things.
-    folder = settings.cache / LAYOUT
-    if folder.is_dir():
-        with explained(folder):
-            shutil.rmtree(folder)
+    _tell(pruned(Store(settings.cache), now=settings.now, max_size=0), settings, as_json=flags["as_json"])
+
+
+def _tell(done: Pruned, settings: Settings, *, as_json: bool) -> None:
+    from oci_builder.cli.progress import human_bytes
+    from oci_builder.errors import FileProblem
+
+    if not done.done:
+        why = "another process is using the cache, so nothing was removed"
+        raise FileProblem(str(settings.cache), why, hint="try again when that build has ended")
+    if as_json:
+        removed = {"files": done.files, "size": done.size}
+        click.echo(json.dumps({"folder": str(settings.cache), "removed": removed, "left": done.left}))
     if not settings.quiet:
-        say(f"{folder}: empty")
+        say(f"{settings.cache}: {_amount(done.files, done.size)} removed, {human_bytes(done.left)} left")
 
 
-def _kinds(store: Store) -> dict[str, tuple[int, int, float, float]]:
-    """Files, bytes, and the first and last use, of blobs and of each kind of record."""
-    found: dict[str, tuple[int, int, float, float]] = {}
-    for path, info in store.kept():
-        name = "blobs" if path.parent.name == "sha256" else f"records/{path.parent.name}"
-        files, size, oldest, latest = found.get(name, (0, 0, info.st_atime, info.st_atime))
-        used = info.st_atime
-        found[name] = (files + 1, size + info.st_size, min(oldest, used), max(latest, used))
-    return dict(sorted(found.items()))
+def _amount(files: int, size: int | None = None) -> str:
+    from oci_builder.cli.progress import human_bytes
+
+    return f"{files} file{'' if files == 1 else 's'}{'' if size is None else f', {human_bytes(size)}'}"
+
+
+def _document(shelf: Shelf) -> dict[str, int]:
+    used = {"oldest_use": int(shelf.oldest), "latest_use": int(shelf.latest)}
+    return {"files": shelf.files, "size": shelf.size, **used}
+
+
+def _row(name: str, shelf: Shelf, now: int) -> str:
+    from oci_builder.cli.progress import human_bytes
+
+    used = f"used {_ago(now - shelf.latest)}, the oldest {_ago(now - shelf.oldest)}"
+    return f"  {name:<10} {shelf.files:>6}  {human_bytes(shelf.size):>9}  {used}"
 
 
 def _ago(seconds: float) -> str:

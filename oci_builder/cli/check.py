@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from oci_builder.cli import options
+from oci_builder.cli import images, options
+from oci_builder.cli.messages import misused
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from oci_builder.check.finding import Finding, Gated
+
+_MANY, _SHOWN = 6, 4
+"""Warnings of one kind about one package that are said in full, and how many are where there are more."""
 
 
 @click.command("check")
@@ -29,13 +36,45 @@ def command(as_json: bool, **flags: Any) -> None:
 
     The image NAME is built, but not written. Every library, symbol version, requirement and module that it counts on
     must be in it; a build checks that too, all but what modules import. The exit code is 3 when it would not run.
+
+    NAME may also be an image that is made already, whoever made it: a file, a folder or an image of a registry. Of such
+    a one the Python distributions are checked, and not what modules import.
     """
+    from oci_builder.errors import CheckFailed
+
+    gated = _made(**flags) if _is_made(flags["name"]) else _built(**flags)
+    if as_json:
+        click.echo(json.dumps({target: _document(found) for target, found in gated.items()}))
+    elif not flags["quiet"]:
+        for found in gated.values():
+            click.echo("\n".join(_lines(found)))
+    errors = [finding.message for found in gated.values() for finding in found.errors]
+    if errors:
+        raise CheckFailed(flags["name"], [f"{len(errors)} error{'' if len(errors) == 1 else 's'}"])
+
+
+def _is_made(name: str) -> bool:
+    """Whether ``name`` is no recipe's, but an image file's, a layout's or a reference."""
+    from oci_builder.catalog import read_reference
+
+    path = Path(name)
+    return path.is_file() or (path / "index.json").is_file() or (not path.exists() and read_reference(name) is not None)
+
+
+def _made(*, name: str, platforms: tuple[str, ...], **flags: Any) -> dict[str, Gated]:
+    if len(platforms) > 1:
+        raise misused("--platform: of an image that is made already, one is checked at a time")
+    looking = images.look_at([name], platforms[0] if platforms else None, **flags)
+    (found,) = looking.inventories()
+    return {found.contents.platform: looking.gated(found)}
+
+
+def _built(**flags: Any) -> dict[str, Gated]:
     from oci_builder import assemble
     from oci_builder.cli.build import make_options, open_source
     from oci_builder.cli.progress import shown
     from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.settings import make_settings
-    from oci_builder.errors import CheckFailed
     from oci_builder.platforms import Platform
     from oci_builder.store import Store
 
@@ -44,25 +83,33 @@ def command(as_json: bool, **flags: Any) -> None:
     registries = make_registries(settings, base_references(source.recipe.base), **flags)
     how = make_options(settings, keep_lock=False, registries=registries, **flags)
     platforms = [Platform.parse(text) for text in flags["platforms"]] or list(source.recipe.targets[:1])
-    store = Store(settings.cache)
+    store = Store(settings.cache, now=settings.now)
     with shown(settings) as listener:
-        gated = {
-            target: assemble.check(source, target, options=how, store=store, listener=listener) for target in platforms
+        return {
+            str(target): assemble.check(source, target, options=how, store=store, listener=listener)
+            for target in platforms
         }
-    if as_json:
-        click.echo(json.dumps({str(target): _document(found) for target, found in gated.items()}))
-    elif not settings.quiet:
-        for found in gated.values():
-            click.echo("\n".join(_lines(found)))
-    errors = [finding.message for found in gated.values() for finding in found.errors]
-    if errors:
-        raise CheckFailed(source.recipe.name, [f"{len(errors)} error{'' if len(errors) == 1 else 's'}"])
 
 
 def _lines(gated: Gated) -> list[str]:
-    lines = [_line(finding) for finding in (*gated.errors, *gated.warnings)]
+    lines = [_line(finding) for finding in gated.errors]
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in gated.warnings:
+        groups.setdefault((finding.kind, finding.origin), []).append(finding)
+    for members in groups.values():
+        lines += _together(members)
     lines += [f"allowed: {finding.message}: {reason}" for finding, reason in gated.allowed]
     return lines or ["nothing found"]
+
+
+def _together(findings: Sequence[Finding]) -> list[str]:
+    """Warnings of one kind about one package: all of a few, of many a few and what the others are about."""
+    if len(findings) <= _MANY:
+        return [_line(finding) for finding in findings]
+    first, rest = findings[:_SHOWN], findings[_SHOWN:]
+    also = f"warning: {first[0].origin}: likewise {', '.join(finding.subject for finding in rest)}"
+    packages = ", ".join(sorted({finding.supplier for finding in rest if finding.supplier}))
+    return [*map(_line, first), f"{also}{f'; Debian has {packages}' if packages else ''} [{first[0].kind}]"]
 
 
 def _line(finding: Finding) -> str:

@@ -14,11 +14,13 @@ from oci_builder.reference import Reference
 
 if TYPE_CHECKING:
     from oci_builder.assemble import Built, Options
+    from oci_builder.cli.bills import Bills
     from oci_builder.cli.progress import Timed
     from oci_builder.cli.result import Result
     from oci_builder.recipes import ImageRecipe, ImageSource
     from oci_builder.registry.access import Registries
     from oci_builder.registry.pushing import Pushed
+    from oci_builder.registry.referrers import Attached
     from oci_builder.store import Store
 
 
@@ -89,7 +91,7 @@ def deliver(
     store: Store,
     listener: Timed,
     *,
-    bills: Mapping[Platform, Path],
+    bills: Bills,
 ) -> list[Result]:
     """Build for all platforms, write and push; one result for each image."""
     from oci_builder.assemble import made
@@ -108,6 +110,7 @@ def deliver(
             seconds=seconds,
             # One push for all: told with the last.
             pushed=done.pushed if each is built[-1] else (),
+            attached=done.attached if each is built[-1] else (),
         )
         for each in built
     ]
@@ -118,6 +121,7 @@ class _Done:
     sizes: Mapping[Platform, int]
     written: int
     pushed: Sequence[Pushed]
+    attached: Sequence[Attached]
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ class _Work:
     how: Options
     store: Store
     listener: Timed
-    bills: Mapping[Platform, Path]
+    bills: Bills
 
     def run(self, built: tuple[Built, ...]) -> _Done:
         """Write first, then push: what others see comes last."""
@@ -143,7 +147,7 @@ class _Work:
             )
         sizes = {each.image.platform: self._file(each) for each in built if each.image.platform in self.wanted.files}
         for each in built:
-            if bill := self.bills.get(each.image.platform):
+            if bill := self.bills.files.get(each.image.platform):
                 with self.listener.stage("sbom"):
                     write_bill(each, bill, references=self.references, store=self.store)
         pushed: Sequence[Pushed] = ()
@@ -157,7 +161,16 @@ class _Work:
                 jobs=self.how.jobs,
                 listener=self.listener,
             )
-        return _Done(sizes=sizes, written=written, pushed=pushed)
+        return _Done(sizes=sizes, written=written, pushed=pushed, attached=self._attach(built))
+
+    def _attach(self, built: tuple[Built, ...]) -> Sequence[Attached]:
+        from oci_builder.assemble.bill import attach_bills, make_bill
+
+        form = self.bills.form
+        if form is None or not self.wanted.pushes:
+            return ()
+        bills = [(each.image, make_bill(each, form, references=self.references, store=self.store)) for each in built]
+        return attach_bills(bills, form, self.wanted.pushes, self.registries, listener=self.listener)
 
     def _file(self, built: Built) -> int:
         from oci_builder.export import docker_archive

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,10 +20,11 @@ _FILES = 40
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B")
 @images.platform
+@images.reaching
 @click.option("--exit-code", is_flag=True, help="Exit with 3 when the images differ, as git does with 1.")
 @options.as_json
 @options.talk
-def command(before: str, after: str, platform: str | None, exit_code: bool, as_json: bool, **_: object) -> None:
+def command(before: str, after: str, platform: str | None, exit_code: bool, as_json: bool, **flags: Any) -> None:
     """Show what changes from image A to image B.
 
     Packages, configuration and files, and how many bytes a machine that has A must fetch for B. The times of files are
@@ -32,7 +33,8 @@ def command(before: str, after: str, platform: str | None, exit_code: bool, as_j
     from oci_builder.check.diff import difference
     from oci_builder.cli.tables import tell_json
 
-    found = difference(images.read_inventory(before, platform), images.read_inventory(after, platform))
+    one, two = images.look_at([before, after], platform, **flags).inventories()
+    found = difference(one, two)
     if as_json:
         tell_json(found.to_json())
     else:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command("download")
 @options.image_name
 @click.option(
-    "--dest", type=options.FOLDER, metavar="DIR", help="Where wheels/ and debs/ are. [the image's own folder]"
+    "--dest", type=options.FOLDER, metavar="DIR", help="Where wheels/, debs/ and base/ are. [the image's own folder]"
 )
 @click.option(
     "--platform", "platforms", multiple=True, help="linux/amd64 or linux/arm64; repeatable. [all of the recipe's]"
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @options.debian
 @options.layers
 @options.locking
+@options.registry
 @options.project
 @options.cache
 @options.jobs
@@ -33,24 +34,32 @@ if TYPE_CHECKING:
 def command(dest: Path | None, platforms: tuple[str, ...], prune: bool, **flags: Any) -> None:
     """Fetch all that an image is made from.
 
-    The wheels and Debian packages that the locks of the image NAME name come to wheels/ and debs/ beside its recipe:
-    there, `ocibuild NAME` builds the very same file on a machine without network.
+    The wheels and Debian packages that the locks of the image NAME name come to wheels/ and debs/ beside its recipe,
+    an image that it stands on to base/: there, `ocibuild NAME` builds the very same file on a machine without network.
     """
     from oci_builder import assemble
     from oci_builder.cli.build import make_options, open_source
     from oci_builder.cli.messages import say
     from oci_builder.cli.progress import shown
+    from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.settings import make_settings
     from oci_builder.platforms import Platform
     from oci_builder.store import Store
 
     settings = make_settings(**flags)
-    source, how = open_source(settings, **flags), make_options(settings, **flags)
+    source = open_source(settings, **flags)
+    registries = make_registries(settings, base_references(source.recipe.base), **flags)
+    how = make_options(settings, registries=registries, **flags)
     wanted = tuple(dict.fromkeys(Platform.parse(text) for text in platforms))
     folder = dest or source.folder
     with shown(settings) as listener:
         found = assemble.download(
-            source, dest=folder, platforms=wanted, options=how, store=Store(settings.cache), listener=listener
+            source,
+            dest=folder,
+            platforms=wanted,
+            options=how,
+            store=Store(settings.cache, now=settings.now),
+            listener=listener,
         )
     if prune:
         assemble.prune(found)

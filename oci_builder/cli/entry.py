@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -16,12 +15,6 @@ from oci_builder.cli.settings import COMPLETION, completion_instruction
 from oci_builder.errors import OcibuildError
 
 DONE, FAILED, USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
-
-
-def run() -> None:
-    """The console script. A polite kill leaves no half-written file behind either: it unwinds like Ctrl-C."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    sys.exit(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,8 +48,20 @@ def _outcome(words: list[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
+        if _was_interrupted(error):
+            messages.say("\nocibuild: interrupted")
+            return INTERRUPTED
         messages.say(messages.bug_text(error, traceback="--debug" in words))
         return OUR_BUG
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    # Ctrl-C while a class was being made, or a module of C loaded, comes as what went wrong with that.
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _invoke(words: list[str]) -> int:

@@ -1,16 +1,29 @@
-"""The images that commands look at: files and folders, named in the words of the command line."""
+"""The images that commands look at: files, folders and registries, named in the words of the command line."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from oci_builder.cli import options
 from oci_builder.cli.options import together
 
 if TYPE_CHECKING:
+    from oci_builder.check.contents import ImageContents
+    from oci_builder.check.finding import Gated
     from oci_builder.check.packages import Inventory
+    from oci_builder.check.reading import Watch
+    from oci_builder.check.verify import Report
+    from oci_builder.cli.settings import Settings
+    from oci_builder.listener import Listener
+    from oci_builder.platforms import Platform
+    from oci_builder.reference import Reference
+    from oci_builder.registry.access import Registries
 
 _DOCUMENTS = ("index.json", "manifest.json")
 
@@ -20,11 +33,18 @@ platform = click.option(
     "--platform", metavar="PLATFORM", help="Which one, where there are several: linux/amd64 or linux/arm64."
 )
 
-one_image = together(image, platform)
+reaching = together(options.registry, options.cache, options.jobs)
+
+one_image = together(image, platform, reaching)
 
 
-def find_image_file(text: str) -> Path:
-    """The file or folder that ``text`` names; ``mypy`` also means ``mypy.tar``, as builds write it. Raises NotFound."""
+def find_image(text: str) -> Path | Reference:
+    """The file or folder that ``text`` names, or else the image of a registry.
+
+    ``mypy`` also means ``mypy.tar``, as builds write it; a reference has a tag, a digest, or a registry's name with a
+    dot or a port. Raises NotFound, InvalidValue.
+    """
+    from oci_builder.catalog import read_reference
     from oci_builder.errors import NotFound
 
     path = Path(text)
@@ -33,15 +53,120 @@ def find_image_file(text: str) -> Path:
     built = Path(f"{text}.tar")
     if built.is_file():
         return built
-    hint = "name a docker archive or an OCI layout, packed or as a folder; `ocibuild NAME` builds NAME.tar"
+    reference = read_reference(text) if not path.exists() else None
+    if reference is not None:
+        return reference
+    hint = (
+        "name a docker archive or an OCI layout, packed or as a folder, or an image of a registry with its tag, as in "
+    )
+    hint += f"{path.name or text}:latest; `ocibuild NAME` builds NAME.tar"
     raise NotFound("image file", text, searched=[str(path), str(built)], hint=hint)
 
 
-def read_inventory(text: str, platform_text: str | None) -> Inventory:
-    """What is in the image that ``text`` names. Raises NotFound, InvalidValue, UnsupportedImage and more."""
-    from oci_builder.check.packages import inventory
-    from oci_builder.check.reading import read_image
+@dataclass(frozen=True)
+class Looking:
+    """The images a command looks at, found; what is needed to read them is opened when it is needed, and once."""
+
+    places: tuple[Path | Reference, ...]
+    platform: Platform | None
+    settings: Settings
+    registries: Registries
+
+    def contents(self, *, watch: Watch | None = None) -> list[ImageContents]:
+        """What is in each; ``watch`` sees the files.
+
+        Raises UnsupportedImage, DigestMismatch, RegistryError, FileProblem.
+        """
+        from oci_builder.check.reading import read_image
+        from oci_builder.cli.progress import shown
+
+        if all(isinstance(place, Path) for place in self.places):
+            return [
+                read_image(place, platform=self.platform, watch=watch)
+                for place in self.places
+                if isinstance(place, Path)
+            ]
+        with shown(self.settings) as listener:
+            return [
+                read_image(place, platform=self.platform, watch=watch)
+                if isinstance(place, Path)
+                else self._served(place, listener, watch)
+                for place in self.places
+            ]
+
+    def inventories(self) -> list[Inventory]:
+        """What is in each, and whose it is. Raises what ``contents`` raises."""
+        from oci_builder.check.packages import inventory
+
+        return [inventory(each) for each in self.contents()]
+
+    def verify(self, place: Path | Reference) -> Report:
+        """All that is wrong with one. Raises RegistryError, FileProblem."""
+        from oci_builder.check.verify import verify_file, verify_reference
+        from oci_builder.store import Store
+
+        if isinstance(place, Path):
+            return verify_file(place)
+        with _taken_for_a_reference(place):
+            return verify_reference(place, self.platform, self.registries, store=Store(self.settings.cache))
+
+    def gated(self, found: Inventory) -> Gated:
+        """What of the Python distributions of the first image would not run; ``found`` is what is in it."""
+        from oci_builder.assemble import judge_made
+        from oci_builder.bases import Pulling
+        from oci_builder.cli.progress import shown
+        from oci_builder.store import Store
+
+        place, store = self.places[0], Store(self.settings.cache)
+        pulling = Pulling(registries=self.registries, jobs=self.settings.jobs)
+        with shown(self.settings) as listener, listener.stage("check"), store.scratch() as folder:
+            # What lies in a file here is not worth a second place in the cache.
+            used = Store(folder) if isinstance(place, Path) else store
+            return judge_made(place, found, pulling=pulling, store=used, listener=listener)
+
+    def _served(self, reference: Reference, listener: Listener, watch: Watch | None) -> ImageContents:
+        from oci_builder.check.reading import read_parts
+        from oci_builder.check.served import open_served
+        from oci_builder.store import Store
+
+        store = Store(self.settings.cache)
+        jobs = self.settings.jobs
+        with (
+            _taken_for_a_reference(reference),
+            listener.stage("pull"),
+            open_served(reference, self.platform, self.registries, store=store, jobs=jobs, listener=listener) as parts,
+        ):
+            return read_parts(parts, watch=watch)
+
+
+@contextlib.contextmanager
+def _taken_for_a_reference(reference: Reference) -> Iterator[None]:
+    """Say of a short name, which might have been meant as a file's, where it was looked for."""
+    from oci_builder.errors import RegistryError
+
+    try:
+        yield
+    except RegistryError as error:
+        if reference.registry == "docker.io":
+            taken = f"{reference.familiar} is no file or folder here, and was taken for an image of docker.io"
+            error.hint = f"{error.hint}; {taken}" if error.hint else taken
+        raise
+
+
+def look_at(places: Sequence[str | Path], platform_text: str | None, **flags: Any) -> Looking:
+    """Find images by what the command line calls them. Raises NotFound, InvalidValue, click.UsageError."""
+    from oci_builder.cli.registries import make_registries
+    from oci_builder.cli.settings import make_settings
     from oci_builder.platforms import Platform
 
     chosen = Platform.parse(platform_text) if platform_text else None
-    return inventory(read_image(find_image_file(text), platform=chosen))
+    found = tuple(find_image(place) if isinstance(place, str) else place for place in places)
+    settings = make_settings(**flags)
+    references = [place for place in found if not isinstance(place, Path)]
+    return Looking(found, chosen, settings, make_registries(settings, references, **flags))
+
+
+def read_inventory(text: str, platform_text: str | None, **flags: Any) -> Inventory:
+    """What is in the image that ``text`` names. Raises NotFound, InvalidValue, UnsupportedImage and more."""
+    (found,) = look_at([text], platform_text, **flags).inventories()
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 @images.one_image
 @options.as_json
 @options.talk
-def command(image: str, platform: str | None, as_json: bool, **_: object) -> None:
+def command(image: str, platform: str | None, as_json: bool, **flags: Any) -> None:
     """Show configuration, layers and packages of an image.
 
-    IMAGE is a docker archive or an OCI layout, packed or a folder, whoever made it. Nothing in it is run.
+    IMAGE is a docker archive or an OCI layout, packed or a folder, or an image of a registry, whoever made it. Nothing
+    in it is run.
     """
     from oci_builder.check.inspect import describe
     from oci_builder.cli.tables import tell_json
 
-    found = images.read_inventory(image, platform)
+    found = images.read_inventory(image, platform, **flags)
     if as_json:
         tell_json(describe(found))
     else:

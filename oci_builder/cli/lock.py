@@ -48,7 +48,7 @@ def command(check: bool, upgrade: bool, upgrade_packages: tuple[str, ...], **fla
             options=how,
             upgrade=upgrade,
             upgrade_packages=[canonicalize_name(name) for name in upgrade_packages],
-            store=Store(settings.cache),
+            store=Store(settings.cache, now=settings.now),
             listener=listener,
         )
     if check and not change.current:

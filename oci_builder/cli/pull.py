@@ -56,7 +56,7 @@ def command(reference: str, out: str, out_format: str | None, as_json: bool, **f
     if not folder and len(platforms) > 1:
         raise misused(f"--out {out}: a file holds one platform; a folder, with a slash at its end, takes several")
     registries = make_registries(settings, [name], **flags)
-    store = Store(settings.cache)
+    store = Store(settings.cache, now=settings.now)
     with shown(settings) as listener:
         pulled = pull_file(
             name,

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from oci_builder.cli import options
+from oci_builder.cli.messages import misused
+
+if TYPE_CHECKING:
+    from oci_builder.check.sbom import Format
+    from oci_builder.oci.manifest import Documents
+    from oci_builder.reference import Reference
+    from oci_builder.registry.referrers import Attached
 
 
 @click.command("push")
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
 @click.argument("references", metavar="REFERENCE...", nargs=-1, required=True)
+@click.option(
+    "--sbom",
+    metavar="FILE|FORMAT",
+    help="Attach a bill of materials to the image in the registry: the one in FILE, or one made now, of the format "
+    "cyclonedx or spdx.",
+)
 @options.registry
 @options.cache
 @options.jobs
 @options.as_json
 @options.talk
-def command(file: Path, references: tuple[str, ...], as_json: bool, **flags: Any) -> None:
+def command(file: Path, references: tuple[str, ...], sbom: str | None, as_json: bool, **flags: Any) -> None:
     """Push an image file to a registry.
 
     FILE is what `ocibuild build`, `docker save` or skopeo wrote: an archive, or an OCI image layout's folder. A layout
-    of images for several platforms becomes one index. What the registry has is not sent.
+    of images for several platforms becomes one index. What the registry has is not sent. A bill of materials is an
+    artifact that has the image as its subject: `oras discover` and `regctl artifact list` show it.
     """
     import json
 
+    from oci_builder.assemble.bill import attach_bills
     from oci_builder.assemble.delivery import push_file
+    from oci_builder.cli.bills import as_document_of, told_of
     from oci_builder.cli.messages import say
     from oci_builder.cli.progress import shown
     from oci_builder.cli.registries import as_document, make_registries, told
@@ -36,12 +53,38 @@ def command(file: Path, references: tuple[str, ...], as_json: bool, **flags: Any
 
     settings = make_settings(**flags)
     names = [Reference.parse(text) for text in references]
+    bills = _bills(file, sbom) if sbom is not None else None
     registries = make_registries(settings, names, **flags)
     store = Store(settings.cache)
+    attached: tuple[Attached, ...] = ()
     with shown(settings) as listener:
         pushed = push_file(file, names, registries, store=store, jobs=settings.jobs, listener=listener)
+        if bills is not None:
+            attached = attach_bills(*bills, names, registries, listener=listener)
     if not settings.quiet:
-        for each in pushed:
-            say(told(each))
+        for line in (*map(told, pushed), *map(told_of, attached)):
+            say(line)
     if as_json:
-        click.echo(json.dumps([as_document(each) for each in pushed]))
+        found = {name: [as_document_of(each) for each in attached if _is_beside(each, name)] for name in names}
+        click.echo(json.dumps([{**as_document(each), "attached": found[each.reference]} for each in pushed]))
+
+
+def _is_beside(attached: Attached, name: Reference) -> bool:
+    place = attached.repository
+    return (place.registry, place.repository) == (name.registry, name.repository)
+
+
+def _bills(file: Path, sbom: str) -> tuple[Sequence[tuple[Documents, bytes]], Format]:
+    """The bill of each image in ``file``. Raises click.UsageError, InvalidValue, UnsupportedImage, FileProblem."""
+    from oci_builder.assemble.bill import bill_of_file, load_bill
+    from oci_builder.assemble.delivery import read_images
+    from oci_builder.check.sbom import SUFFIXES, format_of
+
+    images = read_images(file)
+    for form in SUFFIXES:
+        if sbom == form:
+            several = len(images) > 1
+            return [(image, bill_of_file(file, image, form, several=several)) for image in images], form
+    if len(images) > 1:
+        raise misused(f"--sbom {sbom}: {len(images)} images, and one bill; name a format, and each gets its own")
+    return [(images[0], load_bill(Path(sbom)))], format_of(Path(sbom))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +14,7 @@ from oci_builder.cli import images, options
 @images.image
 @click.argument("before", required=False)
 @images.platform
+@images.reaching
 @click.option(
     "-o",
     "--out",
@@ -22,22 +24,22 @@ from oci_builder.cli import images, options
     help="Where to write. [report.html]",
 )
 @options.talk
-def command(image: str, before: str | None, platform: str | None, out: Path, quiet: bool, **_: object) -> None:
+def command(image: str, before: str | None, platform: str | None, out: Path, **flags: Any) -> None:
     """Write a page that shows an image: sizes, packages, licences, findings.
 
-    With BEFORE, an older image, also what changed from that one. The page is one file that loads nothing.
+    The findings are those of `ocibuild verify`, and what of its Python distributions would not run. With BEFORE, an
+    older image, also what changed from that one. The page is one file that loads nothing.
     """
     from oci_builder.check.report import remarks_of, render
-    from oci_builder.check.verify import verify_file
     from oci_builder.cli.messages import say
-    from oci_builder.store import atomic
+    from oci_builder.files import atomic
 
-    found = images.read_inventory(image, platform)
-    older = images.read_inventory(before, platform) if before else None
-    path = images.find_image_file(image)
-    findings = verify_file(path).findings if path.is_file() else ()
-    page = render(found, remarks=remarks_of(findings), before=older)
+    looking = images.look_at([image, *([before] if before else [])], platform, **flags)
+    found, *older = looking.inventories()
+    findings = looking.verify(looking.places[0]).findings
+    gated = looking.gated(found)
+    page = render(found, remarks=remarks_of(findings, gated), before=older[0] if older else None)
     with atomic(out) as sink:
         sink.write(page)
-    if not quiet:
+    if not flags["quiet"]:
         say(f"{out}: written")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from oci_builder.cli.bills import as_document_of, told_of
 from oci_builder.cli.messages import say
 from oci_builder.cli.progress import human_bytes
 from oci_builder.cli.registries import as_document, told
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
     from oci_builder.layer import Layer
     from oci_builder.reference import Reference
     from oci_builder.registry.pushing import Pushed
+    from oci_builder.registry.referrers import Attached
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """One image, and where it went: a file of ``size`` bytes, or a folder that ``size`` bytes were new to.
 
-    ``pushed`` are the names it was pushed to; ``seconds`` are by stage, and in ``total``.
+    ``pushed`` are the names it was pushed to, ``attached`` the bills beside them; ``seconds`` are by stage, and in
+    ``total``.
     """
 
     image: Image
@@ -34,6 +37,7 @@ class Result:
     references: Sequence[Reference]
     seconds: Mapping[str, float]
     pushed: Sequence[Pushed] = ()
+    attached: Sequence[Attached] = ()
 
     def tell(self, *, as_json: bool, quiet: bool) -> None:
         """JSON, if asked for, to stdout; the summary, unless ``quiet``, to stderr."""
@@ -41,6 +45,8 @@ class Result:
             say(self.summary())
             for each in self.pushed:
                 say(told(each))
+            for bill in self.attached:
+                say(told_of(bill))
         if as_json:
             click.echo(json.dumps(self.document()))
 
@@ -67,6 +73,7 @@ class Result:
             "tags": [reference.familiar for reference in self.references],
             "layers": [_layer(layer) for layer in self.image.layers],
             "pushed": [as_document(each) for each in self.pushed],
+            "attached": [as_document_of(each) for each in self.attached],
             "seconds": dict(self.seconds),
         }
 

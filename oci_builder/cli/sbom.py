@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from oci_builder.cli import images, options
+
+if TYPE_CHECKING:
+    from oci_builder.check.packages import Inventory
 
 
 @click.command("sbom")
@@ -19,23 +24,35 @@ from oci_builder.cli import images, options
     help="Where to write; .cdx.json is CycloneDX 1.6, .spdx.json SPDX 2.3. [stdout]",
 )
 @click.option("--format", "form", type=click.Choice(["cyclonedx", "spdx"]), help="What to write to stdout. [cyclonedx]")
+@click.option("--lock", type=options.FILE, metavar="FILE", help="Take the digests of the wheels from this pylock.toml.")
 @options.talk
-def command(image: str, platform: str | None, out: Path | None, form: str | None, **_: object) -> None:
+def command(
+    image: str, platform: str | None, out: Path | None, form: str | None, lock: Path | None, **flags: Any
+) -> None:
     """Write the bill of materials of an image.
 
-    Wheels, the shared libraries in them, and Debian packages. The same image gives the same bytes. `ocibuild build
-    --sbom` knows the digest of each wheel as well.
+    Wheels, the shared libraries in them, and Debian packages. The same image gives the same bytes. An image does not
+    keep the digests of its wheels: `ocibuild build --sbom` knows them, and the lock does.
     """
     from oci_builder import __version__
     from oci_builder.check.sbom import bill_of_materials, format_of
-    from oci_builder.store import atomic
+    from oci_builder.files import atomic
 
     if out is not None and form is not None:
         raise click.UsageError("--out and --format exclude each other: the file's name says the format")
     chosen = format_of(out) if out is not None else "spdx" if form == "spdx" else "cyclonedx"
-    data = bill_of_materials(images.read_inventory(image, platform), chosen, tool_version=__version__)
+    found = images.read_inventory(image, platform, **flags)
+    wheels = _digests(found, lock) if lock is not None else {}
+    data = bill_of_materials(found, chosen, tool_version=__version__, wheels=wheels)
     if out is None:
         click.echo(data.decode(), nl=False)
         return
     with atomic(out) as sink:
         sink.write(data)
+
+
+def _digests(found: Inventory, lock: Path) -> Mapping[tuple[str, str], str]:
+    from oci_builder.check.sbom.digests import locked_digests
+    from oci_builder.wheels.lock import read
+
+    return locked_digests(read(lock), found.packages)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from oci_builder.cli import images, options
@@ -19,7 +21,7 @@ from oci_builder.cli import images, options
 )
 @options.as_json
 @options.talk
-def command(image: str, platform: str | None, depth: int, at_least: float, as_json: bool, **_: object) -> None:
+def command(image: str, platform: str | None, depth: int, at_least: float, as_json: bool, **flags: Any) -> None:
     """Show what is large in an image: by layer, package and folder.
 
     Bytes are unpacked ones. Files that a later layer deletes or replaces are counted where they are: they are shipped.
@@ -28,7 +30,7 @@ def command(image: str, platform: str | None, depth: int, at_least: float, as_js
     from oci_builder.check.sizes import size_tree, walk
     from oci_builder.cli.tables import printable, tell_json
 
-    found = images.read_inventory(image, platform)
+    found = images.read_inventory(image, platform, **flags)
     root = size_tree(found)
     floor = int(root.size * at_least / 100)
     if as_json:

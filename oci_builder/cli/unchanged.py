@@ -1,4 +1,4 @@
-"""Knowing that there is nothing to do: all that went into a file is as it was when the file was written, and so is it.
+"""Knowing that there is nothing to make: all that went into an image is as it was when its file was written.
 
 As make and git know it: by what the file system says of each file (its inode, size and times), not by its content.
 See docs/decisions/unchanged.md. Imports nothing heavy, for it must cost less than what it saves.
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from oci_builder.store import Store
 
 _KIND = "unchanged"
+_FORMAT = 2
+"""Raised when the records hold something else than before."""
+
 _MOST = 5_000
 """Files that are looked at; a recipe with more is built, which then costs little beside."""
 
@@ -49,26 +52,42 @@ _NOISE = frozenset({"_", "COLUMNS", "LINES", "OLDPWD", "SHLVL", "WINDOWID"})
 _Seen = list[int] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """There was nothing to do: what the build that wrote the file said, as text, as JSON and as notes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What the same command made before, from what is still as it was: what it said, as text, as JSON and as notes.
+
+    ``intact`` tells that its file is as it was left, so that there is nothing to do. ``references``, ``manifest`` and
+    ``config`` are what the file is written from; empty for what is no file.
+    """
 
     summary: str
     document: dict[str, Any]
     notes: list[str]
+    intact: bool
+    references: list[str]
+    manifest: str
+    config: str
 
 
-def find(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str]) -> Nothing | None:
-    """What the same command said, if it would say and write the same again."""
-    data = store.record(_KIND, _key(flags, environ))
-    if data is None:
+def find(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str]) -> Before | None:
+    """What the same command made, if it would make the same again."""
+    known = _record(store, flags, environ)
+    if known is None:
         return None
     try:
-        known = json.loads(data)
-        same = all(_seen(path) == seen for path, seen in known["seen"].items())
-        return Nothing(known["summary"], known["document"], known["notes"]) if same else None
-    except (ValueError, KeyError, TypeError):
+        if any(_seen(path) != seen for path, seen in known["inputs"].items()):
+            return None
+        intact = _seen(known["file"]) == known["seen"]
+        return Before(intact=intact, **known["told"])
+    except (KeyError, TypeError, AttributeError):
         return None
+
+
+def refresh(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """The file has been written again, and is remembered as it is now."""
+    known = _record(store, flags, environ)
+    if known is not None:
+        _remember(store, flags, environ, {**known, "seen": _seen(known["file"])})
 
 
 def look(flags: Mapping[str, Any], source: ImageSource, base: Path | None) -> dict[str, _Seen] | None:
@@ -95,15 +114,37 @@ def keep(
     # A lock that was written meanwhile, or a recipe somebody edited: the next build is remembered.
     if looked is None or result.path is None or any(_seen(path) != seen for path, seen in looked.items()):
         return
-    also = {str(path.absolute()): _seen(path) for path in (*_program(), result.path)}
-    told = {"seen": {**looked, **also}, "summary": result.brief, "document": result.document(), "notes": notes}
-    store.put_record(_KIND, _key(flags, environ), json.dumps(told).encode())
+    image, is_file = result.image, result.path.is_file()
+    told = {
+        "summary": result.brief,
+        "document": result.document(),
+        "notes": notes,
+        "references": [str(reference) for reference in result.references],
+        "manifest": image.manifest.decode() if is_file else "",
+        "config": image.config.decode() if is_file else "",
+    }
+    inputs = {**looked, **{str(path.absolute()): _seen(path) for path in _program()}}
+    file = str(result.path.absolute())
+    _remember(store, flags, environ, {"inputs": inputs, "file": file, "seen": _seen(file), "told": told})
+
+
+def _record(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any] | None:
+    data = store.record(_KIND, _key(flags, environ))
+    try:
+        known = json.loads(data) if data is not None else None
+    except ValueError:
+        return None
+    return known if isinstance(known, dict) else None
+
+
+def _remember(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str], known: Mapping[str, object]) -> None:
+    store.put_record(_KIND, _key(flags, environ), json.dumps(known).encode())
 
 
 def _key(flags: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     # A digest, for the environment may hold what should not lie about.
     world = {name: value for name, value in environ.items() if name not in _NOISE}
-    said = [__version__, sys.version, str(Path.cwd()), sorted(world.items()), sorted(flags.items())]
+    said = [_FORMAT, __version__, sys.version, str(Path.cwd()), sorted(world.items()), sorted(flags.items())]
     return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""``ocibuild verify``: is a file the image it says it is, and does its recipe give the same bytes again?"""
+"""``ocibuild verify``: is something the image it says it is, and does its recipe give the same bytes again?"""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oci_builder.cli import options
+from oci_builder.cli import images, options
+from oci_builder.cli.messages import misused
 
 if TYPE_CHECKING:
+    from oci_builder.check.locked import LockReport
     from oci_builder.check.rebuilt import Identity
+    from oci_builder.check.verify import CheckedImage, Report
+    from oci_builder.cli.images import Looking
     from oci_builder.recipes import ImageSource
+
+_REMARKS = 10
+"""Remarks that are said; --json has all."""
 
 _BUILDING = options.together(
     options.run_config,
@@ -26,56 +33,124 @@ _BUILDING = options.together(
 
 
 @click.command("verify")
-@click.argument("file", type=options.FILE)
+@images.image
 @click.argument("name", required=False)
+@images.platform
 @click.option("--lock", "lock", type=options.FILE, metavar="FILE", help="Compare with this pylock.toml too.")
 @click.option("--rebuild", is_flag=True, help="Build NAME again, from nothing but its inputs, and compare.")
+@options.registry
 @_BUILDING
+@options.as_json
 @options.talk
-def command(file: Path, name: str | None, lock: Path | None, rebuild: bool, **flags: Any) -> None:
-    """Check that a file holds the image it says.
+def command(
+    image: str,
+    name: str | None,
+    platform: str | None,
+    lock: Path | None,
+    rebuild: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Check that an image is what it says it is.
 
-    Every digest, size and reference in FILE is checked; the exit code is 3 when one does not hold. With --lock every
+    IMAGE is a file, a folder or an image of a registry, whoever made it. Every digest, size and reference in it is
+    checked, and every byte that a registry serves of it; the exit code is 3 when one does not hold. With --lock every
     file has to belong to a wheel of that lock, to the base or to ocibuild, none missing or changed. With --rebuild the
-    image is built once more, no layer taken from the cache, for FILE's platform, names and date, and the first
-    difference is named. NAME is by default what FILE's image is called; the options of the build are those of `ocibuild
+    image is built once more, no layer taken from the cache, for the platform, names and date of the file IMAGE, and the
+    first difference is named. NAME is by default what IMAGE is called; the options of the build are those of `ocibuild
     build` and have to be repeated.
     """
-    from oci_builder.check.verify import verify_file
-    from oci_builder.cli.messages import say
+    from oci_builder.cli.tables import tell_json
     from oci_builder.errors import CheckFailed
 
     if name and not rebuild:
-        raise click.UsageError("an image's NAME goes with --rebuild", ctx=click.get_current_context())
-    report = verify_file(file)
-    if report.findings:
-        raise CheckFailed(str(file), report.findings)
-    if lock is not None:
-        _compare_with_lock(file, lock, flags)
-    if rebuild:
-        _rebuild(file, name, flags)
+        raise misused("an image's NAME goes with --rebuild")
+    # Whatever is there can be checked, also where it does not look like an image any more.
+    looking = images.look_at([Path(image) if _is_there(image) else image], platform, **flags)
+    (place,) = looking.places
+    if rebuild and not (isinstance(place, Path) and place.is_file()):
+        raise misused("--rebuild compares files: write the image to one first, with `ocibuild pull`")
+    report = looking.verify(place)
+    compared = _compared(looking, lock) if lock is not None and not report.findings else None
+    findings = [*report.findings, *(compared.findings if compared else ())]
+    if as_json:
+        tell_json(_document(str(place), report, compared))
+    if findings:
+        raise CheckFailed(f"{place} is not what {lock} says" if not report.findings else str(place), findings)
+    if rebuild and isinstance(place, Path):
+        _rebuild(place, name, flags)
     if not flags["quiet"]:
-        say(f"{file}: {'holds, and its recipe gives the same bytes' if rebuild else 'holds'}")
+        _tell(str(place), report, compared, lock, rebuilt=rebuild)
 
 
-def _compare_with_lock(file: Path, lock: Path, flags: dict[str, Any]) -> None:
+def _is_there(text: str) -> bool:
+    return Path(text).exists() and not Path(f"{text}.tar").is_file()
+
+
+def _compared(looking: Looking, lock: Path) -> LockReport:
+    from oci_builder.check.compiled import Bytecode
     from oci_builder.check.locked import compare_with_lock, wheel_at_hand
-    from oci_builder.check.reading import read_image
-    from oci_builder.cli.messages import say
-    from oci_builder.cli.settings import make_settings
-    from oci_builder.errors import CheckFailed
     from oci_builder.store import Store
     from oci_builder.wheels.lock import read
 
-    at_hand = wheel_at_hand(Store(make_settings(**flags).cache), lock.parent / "wheels")
-    report = compare_with_lock(read_image(file), read(lock), at_hand)
-    if report.findings:
-        raise CheckFailed(f"{file} is not what {lock} says", report.findings)
-    if not flags["quiet"]:
-        counts = ", ".join(f"{count} files of {whose}" for whose, count in sorted(report.files.items()))
-        say(f"{file}: as {lock} says: {counts}; {report.wheels} wheels compared")
-        if report.unseen:
-            say(f"not on this machine, so their files were only compared with RECORD: {', '.join(report.unseen)}")
+    at_hand = wheel_at_hand(Store(looking.settings.cache), lock.parent / "wheels")
+    bytecode = Bytecode()
+    return compare_with_lock(looking.contents(watch=bytecode)[0], bytecode, read(lock), at_hand)
+
+
+def _tell(place: str, report: Report, compared: LockReport | None, lock: Path | None, *, rebuilt: bool) -> None:
+    from oci_builder.cli.messages import say
+
+    for line in report.remarks[:_REMARKS]:
+        say(f"remark: {line}")
+    if len(report.remarks) > _REMARKS:
+        say(f"remark: and {len(report.remarks) - _REMARKS} more; --json has all")
+    if compared is not None:
+        counts = ", ".join(f"{count} files of {whose}" for whose, count in sorted(compared.files.items()))
+        say(f"{place}: as {lock} says: {counts}; {compared.wheels} wheels compared")
+        if compared.bytecode and not rebuilt:
+            say(f"{compared.bytecode} .pyc files fit the sources beside them by their headers; --rebuild compares code")
+        if compared.unseen:
+            names = ", ".join(compared.unseen)
+            say(f"not on this machine, so their files were only compared with RECORD: {names}")
+    several = f" ({len(report.images)} images)" if len(report.images) > 1 else ""
+    say(f"{place}: {'holds, and its recipe gives the same bytes' if rebuilt else 'holds'}{several}")
+
+
+def _document(place: str, report: Report, compared: LockReport | None) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "image": place,
+        "holds": not report.findings and not (compared and compared.findings),
+        "findings": list(report.findings),
+        "remarks": list(report.remarks),
+        "images": [_image(each) for each in report.images],
+    }
+    if compared is not None:
+        document["lock"] = {
+            "findings": compared.findings,
+            "files": compared.files,
+            "wheels": compared.wheels,
+            "unseen": compared.unseen,
+            "bytecode": compared.bytecode,
+        }
+    return document
+
+
+def _image(image: CheckedImage) -> dict[str, Any]:
+    return {
+        "id": str(image.id) if image.id else None,
+        "digest": str(image.digest) if image.digest else None,
+        "platform": image.platform,
+        "layers": [
+            {
+                "digest": str(layer.digest),
+                "size": layer.size,
+                "diff_id": str(layer.diff_id) if layer.diff_id else None,
+                "entries": layer.entries,
+            }
+            for layer in image.layers
+        ],
+    }
 
 
 def _rebuild(file: Path, name: str | None, flags: dict[str, Any]) -> None:
@@ -83,6 +158,7 @@ def _rebuild(file: Path, name: str | None, flags: dict[str, Any]) -> None:
     from oci_builder.check.rebuilt import first_difference, identity
     from oci_builder.cli.build import make_options, open_source
     from oci_builder.cli.progress import shown
+    from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.settings import make_settings
     from oci_builder.errors import CheckFailed
     from oci_builder.layer import RECORDS
@@ -94,7 +170,8 @@ def _rebuild(file: Path, name: str | None, flags: dict[str, Any]) -> None:
     references = [Reference.parse(text) for text in known.references]
     settings = make_settings(**flags, epoch=known.created)
     source: ImageSource = open_source(settings, name=name or _called(known), **flags)
-    how = make_options(settings, keep_lock=False, **flags)
+    registries = make_registries(settings, base_references(source.recipe.base), **flags)
+    how = make_options(settings, keep_lock=False, registries=registries, stands_on=known.base, **flags)
     with (
         shown(settings) as listener,
         tempfile.TemporaryDirectory(dir=file.absolute().parent, prefix=".rebuilt-") as folder,

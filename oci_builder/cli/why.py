@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,17 +19,19 @@ _CHAINS = 10
 @images.image
 @click.argument("package")
 @images.platform
+@images.reaching
 @options.as_json
 @options.talk
-def command(image: str, package: str, platform: str | None, as_json: bool, **_: object) -> None:
+def command(image: str, package: str, platform: str | None, as_json: bool, **flags: Any) -> None:
     """Say who requires PACKAGE in an image, which layer holds it, and its size.
 
-    IMAGE is a file or a folder; NAME also means NAME.tar. PACKAGE is a Python distribution or a Debian package.
+    IMAGE is a file, a folder or an image of a registry; NAME also means NAME.tar. PACKAGE is a Python distribution or a
+    Debian package.
     """
     from oci_builder.check.why import reason
     from oci_builder.cli.tables import tell_json
 
-    found = reason(images.read_inventory(image, platform), package)
+    found = reason(images.read_inventory(image, platform, **flags), package)
     if as_json:
         tell_json(found.to_json())
     else:

@@ -8,13 +8,15 @@ import io
 import lzma
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
+from msgspec.structs import replace
+
 from oci_builder.digest import CHUNK
 from oci_builder.errors import PackageError
-from oci_builder.store import spooled
+from oci_builder.files import spooled
 from oci_builder.tree.entry import Entry, EntryPath, FileSlice, Inline, Kind, entry_path
 
 MAX_UNPACKED = 2 << 30

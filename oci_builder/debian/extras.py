@@ -1,12 +1,14 @@
 """More packages over a base, for one image: resolved by what links to what, locked, and a layer of their own.
 
-Libraries alone decide what comes along: a package's other dependencies are left out, and the lock says which. The
-whole of Debian's libgl1 would bring drivers for graphics cards and a compiler, for which no container has a use.
+Libraries decide what comes along, and the data that Debian splits off into packages of its own: a package's other
+dependencies are left out, and the lock says which. The whole of Debian's libgl1 would bring drivers for graphics cards
+and a compiler, for which no container has a use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +18,7 @@ import msgspec
 from oci_builder.debian import rootfs
 from oci_builder.debian.configure import ORIGIN
 from oci_builder.debian.control import dependencies, stanzas
+from oci_builder.debian.deb import read_deb
 from oci_builder.debian.libraries import Libraries
 from oci_builder.debian.lock import Pin, SuitePin
 from oci_builder.debian.opening import Opening
@@ -26,8 +29,9 @@ from oci_builder.debian.update import Stanza, pin_of, suite_pin
 from oci_builder.debian.versions import version_key
 from oci_builder.digest import Digest
 from oci_builder.errors import OcibuildError, PackageError, PackageUnavailable, StaleLock
+from oci_builder.files import atomic
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
-from oci_builder.store import Store, atomic
+from oci_builder.store import Store
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import file
 from oci_builder.tree.placing import place
@@ -38,10 +42,19 @@ LIMIT = 4 << 20
 FORMAT = 1
 """Raised when the same packages give another layer than before."""
 
-_KNOWN_SCRIPTS = {
+_KNOWN_SCRIPTS: Mapping[str, Sequence[str]] = {
     # Compiles the settings and lists the modules that other packages bring: nothing where there are none.
     "libglib2.0-0": ("usr/share/glib-2.0/schemas/*.xml", "usr/lib/*/gio/modules/*.so"),
+    # Menus of desktops.
+    "graphviz": ("usr/bin/update-menus",),
+    # These clean up after older versions of themselves.
+    **dict.fromkeys(("git", "libgcrypt20", "libgssapi-krb5-2", "libpulse0"), ()),
+    # Compiles modules to bytecode.
+    "python3-tk": (),
 }
+
+_CODE = re.compile(r"(?:\A|/)s?bin/|\.so(?:\.|\Z)")
+"""Programs and libraries, by their paths."""
 
 
 class ExtraLock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -175,7 +188,7 @@ class Extras:
                     chosen[name] = archive.newest(name)
                 pins = [pin for _, pin in chosen.values()]
                 fetch_packages(pins, sources, store=self.opening.store, listener=self.opening.listener)
-                todo = self._wanting(known, pins)
+                todo = self._wanting(known, pins) or self._companions(archive, chosen, sources)
         return ExtraLock(
             schema=SCHEMA,
             architecture=self.opening.platform.architecture,
@@ -201,8 +214,31 @@ class Extras:
             wanted[package] = None
         return list(wanted)
 
+    def _companions(
+        self, archive: _Archive, chosen: Mapping[str, tuple[Stanza, Pin]], sources: Sequence[ArchiveSource]
+    ) -> list[str]:
+        """The data packages that the chosen ones depend on and come from one source with; none that has a script."""
+        present = {*self._below, *chosen}
+        found: dict[str, Pin] = {}
+        for fields, pin in chosen.values():
+            for first, *others in dependencies(fields, "pre-depends", "depends"):
+                if not others and first.name not in present:
+                    found |= {each.name: each for each in archive.pins(first.name) if each.source == pin.source}
+        fetch_packages(list(found.values()), sources, store=self.opening.store, listener=self.opening.listener)
+        with self.opening.store.scratch() as spool:
+            return [name for name, pin in found.items() if self._is_data(pin, spool / name)]
+
+    def _is_data(self, pin: Pin, spool: Path) -> bool:
+        package = read_deb(self.opening.store.path(pin.digest), spool, origin=str(pin))
+        return not package.scripts and not any(_CODE.search(entry.path) for entry in package.entries)
+
+    @cached_property
+    def _below(self) -> Set[str]:
+        """The names of the packages of the base."""
+        return {origin.partition(" ")[0] for origin in {entry.origin for entry in self.below}}
+
     def _left_out(self, chosen: Mapping[str, Stanza]) -> dict[str, tuple[str, ...]]:
-        present = {pin.partition(" ")[0] for pin in (entry.origin for entry in self.below)} | chosen.keys()
+        present = {*self._below, *chosen}
         present |= {virtual.name for fields in chosen.values() for (virtual,) in dependencies(fields, "provides")}
         present |= self._recipe.source.cut.keys()
         found: dict[str, tuple[str, ...]] = {}
@@ -227,13 +263,21 @@ class _Archive:
 
     def newest(self, name: str) -> tuple[Stanza, Pin]:
         """The newest version of a package in any of the suites. Raises PackageError."""
+        found = self._versions(name)
+        if not found:
+            suites = ", ".join(str(release.suite) for release, _ in self._indexes)
+            raise PackageError(name, f"in none of {suites}", hint="check base-packages in image.toml")
+        return found[-1]
+
+    def pins(self, name: str) -> Sequence[Pin]:
+        """The newest version of a package, or none."""
+        return [pin for _, pin in self._versions(name)[-1:]]
+
+    def _versions(self, name: str) -> list[tuple[Stanza, Pin]]:
         found = [
             (fields, pin_of(fields, release.suite))
             for release, index in self._indexes
             for fields in stanzas(index, {name})
             if fields.get("architecture") in (self._architecture, "all")
         ]
-        if not found:
-            suites = ", ".join(str(release.suite) for release, _ in self._indexes)
-            raise PackageError(name, f"in none of {suites}", hint="check base-packages in image.toml")
-        return max(found, key=lambda pair: version_key(pair[0]["version"]))
+        return sorted(found, key=lambda pair: version_key(pair[0]["version"]))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from oci_builder.bytecode import Compiler, pyc_path
 from oci_builder.errors import PackageError
-from oci_builder.store import explained
+from oci_builder.files import explained
 from oci_builder.tree.content import Sources
 from oci_builder.tree.elf import parse
 from oci_builder.tree.entry import Entry, EntryPath, FileSlice, Kind, entry_path
@@ -17,13 +17,15 @@ from oci_builder.tree.tree import Tree
 _LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
 ORIGIN = "ocibuild"
 
-_STARTS_WITH = ("abc", "codecs", "genericpath", "io", "os", "posixpath", "stat", "warnings", "_collections_abc")
+_STARTS_WITH = (
+    *("abc", "codecs", "genericpath", "io", "os", "posixpath", "stat", "warnings", "_collections_abc", "_py_warnings"),
+)
 """What an isolated Python without site imports, and the program it runs; most of it is frozen from 3.11 on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpreter:
-    """How to start a spooled Python: ``argv`` may be followed by ``-c`` and a program, ``env`` is all it needs.
+    """How to start a spooled Python: ``argv`` may be followed by the path of a program, ``env`` is all it needs.
 
     Isolated and without site: neither this machine's settings nor its packages reach it.
     """

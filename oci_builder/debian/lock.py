@@ -10,8 +10,8 @@ import msgspec
 
 from oci_builder.digest import Digest
 from oci_builder.errors import FileProblem, StaleLock
+from oci_builder.files import atomic
 from oci_builder.platforms import Platform
-from oci_builder.store import atomic
 
 SCHEMA = 1
 LIMIT = 4 << 20

@@ -6,8 +6,9 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from oci_builder.bytecode import Compiler
 from oci_builder.debian.configure import ORIGIN, configuration, status

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from oci_builder.files import atomic
 from oci_builder.platforms import Platform
-from oci_builder.store import atomic
 
 SCHEMA = 1
 LIMIT = 4 << 20

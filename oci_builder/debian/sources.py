@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 from oci_builder.debian.lock import Pin
@@ -22,7 +22,9 @@ from oci_builder.digest import Digest
 from oci_builder.errors import CorruptBlob, DigestMismatch, OcibuildError, PackageUnavailable, TransportError
 from oci_builder.listener import Listener
 from oci_builder.store import Store
-from oci_builder.transport import Transport, redacted
+
+if TYPE_CHECKING:
+    from oci_builder.transport import Transport
 
 
 class ArchiveSource(Protocol):
@@ -139,6 +141,9 @@ class Mirror:
         base = url.rstrip("/")
         last = base.rpartition("/")[2]
         self._base = base.removesuffix(f"/{last}") if last in archives else base
+        # Loaded where something is downloaded: a build from the cache needs no HTTP, which is long in loading.
+        from oci_builder.transport import Transport, redacted
+
         self._transport = transport or Transport()
         self.name = redacted(self._base)
         self._silence: TransportError | None = None

@@ -19,6 +19,7 @@ import deflate
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
+from oci_builder.files import atomic
 from oci_builder.layer import LEVEL
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
@@ -27,7 +28,6 @@ from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME, blob_path
 from oci_builder.oci.manifest import Blobs, Documents
 from oci_builder.oci.mediatypes import INDEX
 from oci_builder.reference import Reference
-from oci_builder.store import atomic
 from oci_builder.tree.tarwrite import BLOCK, END, padding
 
 _MAX_ENTRY = 8**11 - 1

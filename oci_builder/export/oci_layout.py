@@ -10,6 +10,7 @@ from pathlib import Path
 
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import FileProblem, UnsupportedImage
+from oci_builder.files import atomic, explained
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode, encode
@@ -17,7 +18,7 @@ from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME, blob_path
 from oci_builder.oci.manifest import Blobs, Documents, index_of, platform_json
 from oci_builder.oci.mediatypes import INDEX
 from oci_builder.reference import Reference
-from oci_builder.store import atomic, explained
+from oci_builder.store import Store
 
 _LAYOUT = "oci-layout"
 _INDEX = "index.json"
@@ -79,7 +80,7 @@ def _write_blobs(images: Sequence[Documents], folder: Path, blobs: Blobs, listen
     for layer in layers.values():
         path = folder / blob_path(layer.digest)
         if not _holds(path, layer):
-            _fill(path, blobs.chunks(layer.digest, layer.size))
+            _copy(path, layer, blobs)
             written += layer.size
         done += layer.size
         listener.advance(folder.name, done, total)
@@ -107,6 +108,14 @@ def _holds(path: Path, named: Descriptor) -> bool:
         return False
     except OSError as error:
         raise FileProblem(str(path), str(error.strerror).lower()) from error
+
+
+def _copy(path: Path, layer: Descriptor, blobs: Blobs) -> None:
+    if not isinstance(blobs, Store):
+        _fill(path, blobs.chunks(layer.digest, layer.size))
+        return
+    with atomic(path) as sink:
+        blobs.copy(layer.digest, layer.size, sink)
 
 
 def _fill(path: Path, chunks: Iterable[bytes]) -> None:

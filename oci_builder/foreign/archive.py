@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from oci_builder.digest import CHUNK
+from oci_builder.files import explained
 from oci_builder.foreign.documents import Findings
 from oci_builder.foreign.tarstream import Damaged, TarMember, TarStream
 from oci_builder.foreign.unpacked import GZIP_MAGIC, Inflated, Section
 from oci_builder.oci.jsonio import MAX_DOCUMENT
-from oci_builder.store import explained
 
 _MAX_LINKS = 8
 _MAX_ENTRIES = 20_000
@@ -92,8 +92,9 @@ def _inflate(packed: BinaryIO, plain: BinaryIO, name: str, findings: Findings) -
 
 def _index(file: BinaryIO, name: str, findings: Findings) -> dict[str, TarMember]:
     members: dict[str, TarMember] = {}
+    stream = TarStream(file, what=name)
     try:
-        for member in TarStream(file, what=name).members():
+        for member in stream.members():
             key = posixpath.normpath(member.name)
             if key in members and not (member.type == members[key].type == tarfile.DIRTYPE):
                 findings.add(f"{name}: {key} is in the archive twice")
@@ -106,4 +107,6 @@ def _index(file: BinaryIO, name: str, findings: Findings) -> dict[str, TarMember
                 raise Damaged(f"{name}: more than {_MAX_ENTRIES} entries")
     except Damaged as error:
         findings.add(str(error))
+    if stream.unclosed:
+        findings.add(stream.unclosed)
     return members

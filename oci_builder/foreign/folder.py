@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from oci_builder.files import explained
 from oci_builder.foreign.documents import Findings
 from oci_builder.foreign.unpacked import Section
 from oci_builder.oci.jsonio import MAX_DOCUMENT
-from oci_builder.store import explained
 
 _MAX_FILES = 20_000
 
@@ -20,8 +19,8 @@ _MAX_FILES = 20_000
 class Folder:
     """The files of a folder by name, read like those of an archive: one at a time, and none outside the folder."""
 
-    def __init__(self, root: Path, files: dict[str, Path], stack: contextlib.ExitStack) -> None:
-        self._root, self._files, self._stack = root, files, stack
+    def __init__(self, files: dict[str, Path], stack: contextlib.ExitStack) -> None:
+        self._files, self._stack = files, stack
         self._open: BinaryIO | None = None
 
     @property
@@ -58,22 +57,34 @@ class Folder:
 
 
 @contextlib.contextmanager
-def open_folder(root: Path) -> Iterator[Folder]:
-    """The regular files of ``root``, links left out. Raises FileProblem."""
+def open_folder(root: Path, findings: Findings) -> Iterator[Folder]:
+    """The regular files of ``root``, and links to them; what leads out of it is said and left out.
+
+    Raises FileProblem.
+    """
     with explained(root), contextlib.ExitStack() as stack:
-        yield Folder(root, dict(_regular(root)), stack)
+        yield Folder(dict(_regular(root, findings)), stack)
 
 
-def _regular(root: Path) -> Iterator[tuple[str, Path]]:
-    found = sorted(root.rglob("*"))[:_MAX_FILES]
-    for path in found:
+def _regular(root: Path, findings: Findings) -> Iterator[tuple[str, Path]]:
+    real = root.resolve()
+    found = sorted(_files(root))
+    if len(found) > _MAX_FILES:
+        findings.add(f"{root}: more than {_MAX_FILES} files")
+    for path in found[:_MAX_FILES]:
+        name, place = path.relative_to(root).as_posix(), path.resolve()
         # A link could lead to any file of this machine.
-        if stat.S_ISREG(path.lstat().st_mode) and not any(parent.is_symlink() for parent in _inside(path, root)):
-            yield path.relative_to(root).as_posix(), path
+        if not place.is_relative_to(real):
+            findings.add(f"{name} is a symbolic link to {path.readlink()}, out of the folder")
+        elif place.is_file():
+            yield name, place
+        else:
+            findings.add(f"{name} is neither file, folder nor a symbolic link to a file of the folder")
 
 
-def _inside(path: Path, root: Path) -> Iterator[Path]:
-    for parent in path.parents:
-        if parent == root:
-            return
-        yield parent
+def _files(root: Path) -> Iterator[Path]:
+    """All that is no folder; links to folders are not followed."""
+    for folder, folders, names in os.walk(root):
+        for path in (Path(folder, name) for name in (*names, *folders)):
+            if path.is_symlink() or not path.is_dir():
+                yield path

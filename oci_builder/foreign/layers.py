@@ -1,7 +1,7 @@
 """One layer of an image made elsewhere: read once as a stream, checked, and remembered by its diff ID.
 
-Nothing is extracted. What stays is the layer as it came (packed, if it was plain), its plain tar, in which files are
-found by offset, and an index.
+Nothing is extracted. What stays is the layer as it came (in gzip, if it came plain or in zstd, which Docker 20.10 does
+not load), its plain tar, in which files are found by offset, and an index.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from oci_builder.digest import CHUNK, Digest, HashingWriter
 from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
 from oci_builder.foreign.parts import LayerBlob
 from oci_builder.foreign.tarstream import Damaged, Source, TarMember, TarStream
-from oci_builder.foreign.unpacked import GZIP_MAGIC, Inflated
+from oci_builder.foreign.unpacked import HEAD, Hashed, Packing, packing_of, unpacked
 from oci_builder.layer import LEVEL, IndexEntry, Layer, LayerKey
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import LAYER_GZIP
@@ -41,7 +41,6 @@ _INDEXES, _PACKED = "foreign-layer", "foreign-packed"
 _BLOCK = 4 << 20
 """Bytes of a plain layer that become one gzip member: fixed, so that the same layer is packed into the same bytes."""
 
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "hardlink"}
 _EMPTY = hashlib.sha256().hexdigest()
 
@@ -115,7 +114,7 @@ def _known(diff_id: Digest, store: Store) -> _Index | None:
 
 def _descriptor(blob: LayerBlob, named: Named, store: Store) -> Descriptor | None:
     """What names the packed layer, if the store has it."""
-    if blob.digest is not None and _is_gzip(blob, named):
+    if blob.digest is not None and _packing(blob) is Packing.GZIP:
         found = Descriptor(media_type=LAYER_GZIP, digest=blob.digest, size=blob.size)
         return found if store.has(found.digest, found.size) else None
     data = store.record(_PACKED, _packed_key(named.diff_id))
@@ -128,45 +127,42 @@ def _descriptor(blob: LayerBlob, named: Named, store: Store) -> Descriptor | Non
 
 
 def _packed_key(diff_id: Digest) -> str:
-    return LayerKey.of(kind="packed", diff_id=str(diff_id), block=_BLOCK).hex
+    return LayerKey.of(kind="packed here", diff_id=str(diff_id), block=_BLOCK).hex
 
 
-def _is_gzip(blob: LayerBlob, named: Named) -> bool:
-    head = blob.open().read(4)
-    if head == _ZSTD_MAGIC:
-        # Python reads zstd from 3.14 on, and Docker's graph drivers load no such layer.
-        hint = "push or save the image with gzip layers: skopeo copy --dest-compress-format gzip"
-        raise UnsupportedImage(named.image, f"layer {named.number} is compressed with zstd", hint=hint)
-    return head[:2] == GZIP_MAGIC
+def _packing(blob: LayerBlob) -> Packing:
+    return packing_of(blob.open().read(HEAD))
 
 
 def _read(blob: LayerBlob, named: Named, store: Store) -> tuple[_Index, Descriptor]:
-    gzip = _is_gzip(blob, named)
+    packing = _packing(blob)
     with _explained(named), store.writer() as packed, store.writer() as plain:
-        packer = None if gzip else _Packer(packed)
-        came = _Copied(blob.open(), packed if gzip else None)
-        source = _Copied(Inflated(came, what=named.label) if gzip else came, _Both(plain, packer))
+        packer = None if packing is Packing.GZIP else _Packer(packed)
+        came = Hashed(blob.open()) if packer else _Copied(blob.open(), packed)
+        source = _Copied(unpacked(came, packing, what=named.label), _Both(plain, packer))
         entries = _entries(TarStream(source, what=named.label), named)
         came.drain()
         if packer is not None:
             packer.close()
-        expected = {named.diff_id: plain.digest(), blob.digest: packed.digest() if gzip else plain.digest()}
-        for promised, actual in expected.items():
+        given = came.digest() if isinstance(came, Hashed) else packed.digest()
+        for promised, actual in ((named.diff_id, plain.digest()), (blob.digest, given)):
             if promised is not None and promised != actual:
                 raise DigestMismatch(named.label, expected=str(promised), actual=str(actual), hint=_AGAIN)
     index = _Index(size=plain.size, entries=entries)
     descriptor = Descriptor(media_type=LAYER_GZIP, digest=packed.digest(), size=packed.size)
-    _keep(index, descriptor, named, store)
+    if packer is not None:
+        _keep_packed(descriptor, named, store)
+    store.put_record(_INDEXES, f"{FORMAT}-{named.diff_id.hex}", msgspec.json.encode(index))
     return index, descriptor
 
 
 _AGAIN = "the image was changed or cut off on its way; get it again"
 
 
-def _keep(index: _Index, descriptor: Descriptor, named: Named, store: Store) -> None:
+def _keep_packed(descriptor: Descriptor, named: Named, store: Store) -> None:
+    # Only what was packed here: taking another's gzip for it would make bytes depend on what was read before.
     record = _Packed(digest=str(descriptor.digest), size=descriptor.size)
     store.put_record(_PACKED, _packed_key(named.diff_id), msgspec.json.encode(record))
-    store.put_record(_INDEXES, f"{FORMAT}-{named.diff_id.hex}", msgspec.json.encode(index))
 
 
 def _entries(stream: TarStream, named: Named) -> tuple[IndexEntry, ...]:

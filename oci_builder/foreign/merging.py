@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from oci_builder.layer import DELETIONS, IndexEntry, Layer
 from oci_builder.store import Store

@@ -79,7 +79,7 @@ def open_parts(path: Path, *, platform: Platform | None = None) -> Iterator[Imag
     Raises UnsupportedImage when there is none, or more than one; FileProblem.
     """
     findings = Findings()
-    with open_folder(path) if path.is_dir() else open_archive(path, findings) as files:
+    with open_folder(path, findings) if path.is_dir() else open_archive(path, findings) as files:
         yield find_parts(files, str(path), platform, findings)
 
 

@@ -145,12 +145,14 @@ def _version(tree: Tree, sources: Sources, minor: str, *, home: str, real: Entry
     """The full version: what the interpreter itself holds, or else what headers and package databases say."""
     base = posixpath.dirname(posixpath.dirname(real))
     number = re.escape(minor) + _NUMBER
-    inside = re.compile(rb"\0(" + number.encode() + rb")\+?\0")
-    for entry in (file_at(tree, real), *_libraries(tree, minor)):
-        data = read_file(tree, sources, entry.path) if entry is not None else None
-        found = set(inside.findall(data or b""))
-        if len(found) == 1:
-            return str(found.pop().decode())
+    # Linkers keep a text that is the end of another one only there: of one built for /opt/python/3.13.0, that path's.
+    for before in (rb"\0", rb"[/-]"):
+        inside = re.compile(before + rb"(" + number.encode() + rb")\+?\0")
+        for entry in (file_at(tree, real), *_libraries(tree, minor)):
+            data = read_file(tree, sources, entry.path) if entry is not None else None
+            found = set(inside.findall(data or b""))
+            if len(found) == 1:
+                return str(found.pop().decode())
     said = _said(tree, sources, base, minor)
     for text, pattern in said:
         match = re.search(pattern.replace("@", f"({number})"), text, re.MULTILINE)

@@ -19,6 +19,8 @@ _PAX_RECORD = re.compile(rb"([0-9]{1,20}) ([^=\n]+)=")
 _MAX_EXTENSION = 1 << 20
 """Bytes of one PAX or GNU extension: names and attributes, nothing longer."""
 
+_CONTENTS = b"stargz.index.json\0"
+
 # Whatever size the header of a link repeats.
 _WITHOUT_CONTENT = (
     tarfile.LNKTYPE,
@@ -64,13 +66,18 @@ class TarMember:
 
 
 class TarStream:
-    """The members of a tar, one after another; ``content`` belongs to the latest."""
+    """The members of a tar, one after another; ``content`` belongs to the latest.
+
+    ``unclosed`` says at the end that the closing blocks are missing, which engines take (``umoci insert`` writes none):
+    whoever knows no digest of the archive has to take it for one that was cut off.
+    """
 
     def __init__(self, source: Source, *, what: str) -> None:
         self._source, self._what = source, what
         self._left = self._pad = 0
         self.offset = 0
         self.has_global_header = False
+        self.unclosed = ""
 
     def members(self) -> Iterator[TarMember]:
         """Every member; content that nobody took is passed over. Raises Damaged, also for bytes after the end."""
@@ -117,8 +124,11 @@ class TarStream:
         at = self.offset
         block = self._source.read(BLOCK)
         self.offset += len(block)
+        if not block:
+            self.unclosed = f"{self._what}: the tar ends at byte {at} without its two closing blocks"
+            return None
         if len(block) < BLOCK:
-            raise Damaged(f"{self._what}: the tar ends at byte {at} without its two closing blocks")
+            raise Damaged(f"{self._what}: cut off at byte {self.offset}")
         if block.count(0) < BLOCK:
             return block
         if self._take(BLOCK).count(0) < BLOCK:
@@ -127,12 +137,21 @@ class TarStream:
         return None
 
     def _drain(self) -> None:
-        while data := self._source.read(CHUNK):
-            if data.count(0) < len(data):
+        while data := self._source.read(BLOCK):
+            if data.count(0) < len(data) and not self._is_contents(data):
                 raise Damaged(f"{self._what}: bytes after the end of the tar, after byte {self.offset}")
             self.offset += len(data)
+            self._pass_over()
         if self.offset % BLOCK:
             raise Damaged(f"{self._what}: {self.offset} bytes, not a whole number of blocks")
+
+    def _is_contents(self, block: bytes) -> bool:
+        """Whether it begins an eStargz's table of contents, which BuildKit writes behind a tar it leaves as it is."""
+        if len(block) < BLOCK or not block.startswith(_CONTENTS):
+            return False
+        self._left = self._parse(block).size
+        self._pad = -self._left % BLOCK
+        return True
 
     def _parse(self, block: bytes) -> tarfile.TarInfo:
         at = self.offset - BLOCK
@@ -182,7 +201,10 @@ class TarStream:
     def _pass_over(self) -> None:
         for _ in self.content():
             pass
-        padding = self._take(self._pad)
+        padding = self._source.read(self._pad)
+        self.offset += len(padding)
+        if len(padding) not in (0, self._pad):
+            raise Damaged(f"{self._what}: cut off at byte {self.offset}")
         self._pad = 0
         if padding.count(0) < len(padding):
             raise Damaged(f"{self._what}: stray bytes before byte {self.offset}, where zeros belong")

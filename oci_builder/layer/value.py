@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import deflate
@@ -31,6 +31,7 @@ DELETIONS = frozenset({Kind.WHITEOUT.value, "opaque"})
 """Kinds of index entries that put nothing into a tree."""
 
 _KINDS = {kind.value: kind for kind in Kind}
+_FILE, _HARDLINK = Kind.FILE.value, Kind.HARDLINK.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class IndexEntry(msgspec.Struct, frozen=True, array_like=True):
     offset: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Layer:
     """A layer whose bytes exist: there is no other kind. ``holds`` names what is in it; ``unpacked`` is in bytes.
 
@@ -78,11 +79,15 @@ class Layer:
     entries: tuple[IndexEntry, ...]
     comment: str = ""
     foreign: bool = False
+    _trees: dict[Path, Tree] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def tree(self, store: Store) -> Tree:
-        """What the layer puts into a root filesystem, with contents read from its blob."""
+        """What the layer puts into a root filesystem, with contents read from its blob; the same value every time."""
         place = self._place(store)
-        return Tree(self._entry(item, place) for item in self.entries if item.kind not in DELETIONS)
+        if place not in self._trees:
+            entries = (self._entry(item, place) for item in self.entries if item.kind not in DELETIONS)
+            self._trees[place] = Tree(entries)
+        return self._trees[place]
 
     def entry(self, item: IndexEntry, store: Store) -> Entry:
         """One of ``entries`` as a value whose content can be read; a foreign hard link is the file it repeats."""
@@ -96,7 +101,7 @@ class Layer:
         return store.path(self.diff_id if self.foreign else self.descriptor.digest)
 
     def _entry(self, item: IndexEntry, place: Path) -> Entry:
-        linked = self.foreign and item.kind == Kind.HARDLINK.value
+        linked = self.foreign and item.kind == _HARDLINK
         return Entry(
             path=EntryPath(item.path),
             kind=Kind.FILE if linked else _KINDS[item.kind],
@@ -113,7 +118,7 @@ class Layer:
 
     def _content(self, item: IndexEntry, place: Path) -> Content | None:
         if not self.foreign:
-            return Member(place, item.offset, item.size) if item.kind == Kind.FILE.value else None
+            return Member(place, item.offset, item.size) if item.kind == _FILE else None
         if not item.sha256:
             return None
         return Checked(FileSlice(place, item.offset, item.size), ("sha256", bytes.fromhex(item.sha256)))

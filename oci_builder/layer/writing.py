@@ -32,6 +32,13 @@ _MEMBER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
 _EMPTY = hashlib.sha256().hexdigest()
 
+Watch = Callable[[Entry, bytes | bytearray | memoryview], None]
+"""Is shown every file whose content is held whole, up to LARGE, as it passes, so that it need not be read again."""
+
+
+def _unwatched(entry: Entry, data: bytes | bytearray | memoryview) -> None:
+    """Nobody wants to know."""
+
 
 def write_layer(
     tree: Tree,
@@ -42,13 +49,14 @@ def write_layer(
     comment: str = "",
     level: int = LEVEL,
     sources: Sources | None = None,
+    watch: Watch = _unwatched,
 ) -> Layer:
     """Write ``tree`` into ``store`` as a gzip layer, reading every content once; ``sources`` may be open already.
 
     Raises DigestMismatch where a content is not what was promised, FileProblem where the store cannot be written.
     """
     with store.writer() as sink, contextlib.nullcontext(sources) if sources else Sources() as reader:
-        pass_ = _Pass(sink, reader, level)
+        pass_ = _Pass(sink, reader, level, watch)
         index = tuple(pass_.add(entry) for entry in tree)
         pass_.close()
     return Layer(
@@ -70,8 +78,8 @@ def pack(data: bytes) -> bytes:
 class _Pass:
     """One walk over a tree: packed bytes to the sink, the diff ID and every file's digest on the way."""
 
-    def __init__(self, sink: HashingWriter, sources: Sources, level: int) -> None:
-        self._sink, self._sources, self._level = sink, sources, level
+    def __init__(self, sink: HashingWriter, sources: Sources, level: int, watch: Watch) -> None:
+        self._sink, self._sources, self._level, self._watch = sink, sources, level, watch
         self._headers = bytearray()
         # Tens of thousands of files make hundreds of thousands of small pieces; below, each would cost a call.
         self._packed = bytearray()
@@ -138,9 +146,7 @@ class _Pass:
             self._put(content.member)
             return content.sha256
         if entry.size <= LARGE:
-            data = self._sources.whole(content, what=what)
-            self._check_size(entry, len(data))
-            self._count(data)
+            data = self._seen(entry, content, what)
             self._pack(data)
             return promised_sha256(content) or hashlib.sha256(data).hexdigest()
         return self._compressed(entry, content, what)
@@ -148,15 +154,27 @@ class _Pass:
     def _spliced(self, entry: Entry, content: DeflateSlice, what: str) -> str:
         """Copy the deflate stream; its content is seen by the digests alone."""
         if entry.size <= LARGE:
-            data = self._sources.whole(content, what=what)
-            self._check_size(entry, len(data))
-            self._count(data)
+            data = self._seen(entry, content, what)
             digest = promised_sha256(content) or hashlib.sha256(data).hexdigest()
         else:
             digest = self._streamed(entry, content, what, keep=lambda chunk: None)
         stream = self._sources.slice(content.file, content.offset, content.length)
-        self._put(_MEMBER, stream, struct.pack("<II", content.crc, content.size & 0xFFFFFFFF))
+        ending = struct.pack("<II", content.crc, content.size & 0xFFFFFFFF)
+        if len(stream) <= LARGE:
+            self._put(_MEMBER, stream, ending)
+            return digest
+        self._put(_MEMBER)
+        for piece in self._sources.pieces(stream):
+            self._put(piece)
+        self._put(ending)
         return digest
+
+    def _seen(self, entry: Entry, content: Content, what: str) -> bytes | bytearray | memoryview:
+        data = self._sources.whole(content, what=what)
+        self._check_size(entry, len(data))
+        self._count(data)
+        self._watch(entry, data)
+        return data
 
     def _compressed(self, entry: Entry, content: Content, what: str) -> str:
         """Compress content too large to be held, in members of LARGE bytes."""

@@ -14,11 +14,13 @@ from oci_builder.oci.jsonio import JSON, decode, encode
 from oci_builder.oci.mediatypes import (
     CONFIG,
     DOCKER_LAYER,
+    DOCKER_LAYER_ZSTD,
     DOCKER_MANIFEST,
     INDEX,
     INDEXES,
     LAYER_GZIP,
     LAYER_TAR,
+    LAYER_ZSTD,
     MANIFEST,
     MANIFESTS,
 )
@@ -28,7 +30,11 @@ _MAX_PARTS = 1000
 """Layers of a manifest, or manifests of an index; engines stop far below."""
 
 
-_LAYERS = {DOCKER_LAYER: LAYER_GZIP, "application/vnd.docker.image.rootfs.diff.tar": LAYER_TAR}
+_LAYERS = {
+    DOCKER_LAYER: LAYER_GZIP,
+    DOCKER_LAYER_ZSTD: LAYER_ZSTD,
+    "application/vnd.docker.image.rootfs.diff.tar": LAYER_TAR,
+}
 
 
 class Described(Protocol):

@@ -12,9 +12,10 @@ from oci_builder.recipes.image import (
     PythonRecipe,
     UserRecipe,
 )
-from oci_builder.recipes.source import DEBS, WHEELS, ImageSource, image_schema, load_image, with_overrides
+from oci_builder.recipes.source import BASE, DEBS, WHEELS, ImageSource, image_schema, load_image, with_overrides
 
 __all__ = [
+    "BASE",
     "DEBS",
     "VERBS",
     "WHEELS",

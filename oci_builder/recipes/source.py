@@ -20,6 +20,7 @@ REQUIREMENTS = "requirements.txt"
 LOCK = "pylock.toml"
 WHEELS = "wheels"
 DEBS = "debs"
+BASE = "base"
 _LOCK_NAME = re.compile(r"pylock\.(?:[^.]+\.)?toml")
 _PROJECT_FILES = ("pyproject.toml", "setup.py")
 
@@ -74,6 +75,11 @@ class ImageSource:
     def debs(self) -> Path:
         """Where packages for an offline build of the base are, or would be."""
         return self.folder / DEBS
+
+    @property
+    def base_copy(self) -> Path:
+        """Where an image that it stands on is for an offline build, or would be."""
+        return self.folder / BASE
 
     def base_lock(self, platform: Platform) -> Path:
         """Where the lock of the packages over the base is, or would be."""

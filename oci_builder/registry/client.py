@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import random
-import urllib.parse
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import requests
 from oras.auth.utils import parse_auth_header
@@ -23,9 +21,20 @@ from oci_builder.errors import RegistryError
 from oci_builder.oci.jsonio import MAX_DOCUMENT
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Access, Deadline
+from oci_builder.registry.asking import Ask
 from oci_builder.registry.auth import HUB
-from oci_builder.registry.network import BROKEN, Passing, Trusting, failure, retry_after, within, words
-from oci_builder.registry.tokens import Challenge, Scopes, Tokens
+from oci_builder.registry.network import (
+    BROKEN,
+    Passing,
+    Trusting,
+    failure,
+    origin,
+    redirected,
+    retry_after,
+    within,
+    words,
+)
+from oci_builder.registry.tokens import Challenge, Tokens
 from oci_builder.transport import redacted
 
 T = TypeVar("T")
@@ -36,28 +45,6 @@ _REDIRECTS = 5
 _LONGEST_WAIT = 30.0
 _ERROR_BODY = 8192
 _PIECE = 1 << 18
-
-
-class Body(Protocol):
-    """What is sent: read once from its beginning; a retry asks for a new one."""
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
-
-    def __len__(self) -> int:
-        """All of them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ask:
-    """One request: ``accept`` are the statuses that answer it, ``body`` makes what is sent, ``scopes`` the rights."""
-
-    method: str
-    url: str
-    scopes: Scopes = frozenset()
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: Callable[[], Body] | bytes | None = None
-    accept: Collection[int] = (200,)
 
 
 class Client(Registry):  # type: ignore[misc]  # oras has no types
@@ -149,7 +136,7 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
                 self._judge(answer, ask, deadline)
                 return answer
             self._drained(answer, deadline)
-            url = _redirected(url, answer)
+            url = redirected(url, answer)
         raise RegistryError(ask.method, redacted(ask.url), f"more than {_REDIRECTS} redirects")
 
     def read(self, answer: requests.Response, limit: int, deadline: Deadline) -> bytes:
@@ -197,7 +184,7 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
         self.session.close()
 
     def _answered(self, ask: Ask, url: str, deadline: Deadline) -> requests.Response:
-        own = _origin(url) == self.origin
+        own = origin(url) == self.origin
         authorization = self._tokens.header(ask.scopes, self._exchanged) if own else ""
         answer = self._sent(ask, url, authorization, deadline)
         challenge = answer.headers.get("WWW-Authenticate", "")
@@ -299,15 +286,3 @@ def _challenge(header: str) -> Challenge:
         return Challenge(basic=True)
     found = parse_auth_header(header)
     return Challenge(basic=False, realm=found.realm or "", service=found.service or "", scope=found.scope or "")
-
-
-def _redirected(url: str, answer: requests.Response) -> str:
-    target = urllib.parse.urljoin(url, answer.headers["Location"])
-    if url.startswith("https:") and not target.startswith("https:"):
-        raise RegistryError(answer.request.method or "", redacted(url), "it redirects to an unencrypted place")
-    return target
-
-
-def _origin(url: str) -> str:
-    parts = urllib.parse.urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

@@ -1,4 +1,4 @@
-"""What can go wrong below HTTP, in our words, and within how much time; certificates."""
+"""What can go wrong below HTTP, in our words, and within how much time; certificates; where redirects lead."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import queue
 import socket
 import ssl
 import threading
+import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -114,6 +115,20 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, (until - email.utils.parsedate_to_datetime(headers.get("Date", ""))).total_seconds())
     except (TypeError, ValueError):
         return None
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port: whom a secret is for (RFC 6454)."""
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def redirected(url: str, answer: requests.Response) -> str:
+    """Where ``answer`` leads from ``url``. Raises RegistryError where that is no longer encrypted."""
+    target = urllib.parse.urljoin(url, answer.headers["Location"])
+    if url.startswith("https:") and not target.startswith("https:"):
+        raise RegistryError(answer.request.method or "", redacted(url), "it redirects to an unencrypted place")
+    return target
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -8,8 +8,9 @@ import zlib
 
 from oci_builder.digest import CHUNK
 from oci_builder.errors import DigestMismatch
+from oci_builder.files import explained
 from oci_builder.layer import IndexEntry, Layer
-from oci_builder.store import Store, explained
+from oci_builder.store import Store
 from oci_builder.tree.entry import Kind, entry_path
 from oci_builder.tree.tarwrite import END, header, padding
 

@@ -19,6 +19,7 @@ from oci_builder.oci.mediatypes import INDEXES, MANIFESTS
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Deadline, Registries
+from oci_builder.registry.asking import Ask
 from oci_builder.registry.transfer import Progress, in_parallel
 from oci_builder.store import Store
 
@@ -46,8 +47,6 @@ def head_manifest(
     client: Client, reference: Reference, scopes: frozenset[str], deadline: Deadline
 ) -> Descriptor | None:
     """``resolve`` for somebody who has a client and the rights of a push."""
-    from oci_builder.registry.client import Ask
-
     url = client.address(reference, f"manifests/{_name(reference)}")
     ask = Ask(method="HEAD", url=url, scopes=scopes, headers=_ACCEPT, accept=(200, 404))
     answer = client.again(lambda: client.once(ask, deadline), deadline)
@@ -76,8 +75,6 @@ def fetch_manifest(reference: Reference, registries: Registries) -> Manifest | I
 
 def fetch_manifest_with(client: Client, reference: Reference, scopes: frozenset[str]) -> Manifest | Index:
     """``fetch_manifest`` for somebody who has a client and the rights of a push."""
-    from oci_builder.registry.client import Ask
-
     deadline = client.access.patience.deadline(MAX_DOCUMENT)
     ask = Ask(
         method="GET",
@@ -187,8 +184,6 @@ def _pieces(
     client: Client, reference: Reference, descriptor: Descriptor, at: int, deadline: Deadline
 ) -> Iterator[bytes]:
     """The blob from byte ``at`` on; never more than the descriptor says."""
-    from oci_builder.registry.client import Ask
-
     url = client.address(reference, f"blobs/{descriptor.digest}")
     headers = {"Range": f"bytes={at}-"} if at else {}
     ask = Ask(method="GET", url=url, scopes=_scope(reference), headers=headers, accept=(200, 206) if at else (200,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
@@ -15,10 +16,14 @@ from oci_builder.oci.manifest import Blobs, Documents, index_of
 from oci_builder.oci.mediatypes import INDEX
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Registries
+from oci_builder.registry.asking import Ask
 from oci_builder.registry.pulling import fetch_blobs, head_manifest
 from oci_builder.registry.transfer import Progress, in_parallel
 from oci_builder.registry.upload import Outcome, Upload
 from oci_builder.store import Store
+
+if TYPE_CHECKING:
+    from oci_builder.registry.client import Client
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,23 +208,31 @@ class _Delivery:
             fetch_blobs(source, [blob], self.registries, store=self.store, jobs=1, listener=Silent())
 
     def _name(self, media_type: str, raw: bytes, name: str) -> None:
-        from oci_builder.registry.client import Ask
+        put_manifest(self.registries.of(self.reference), self.reference, self._scopes, media_type, raw, name)
 
-        client = self.registries.of(self.reference)
-        deadline = client.access.patience.deadline(len(raw))
-        ask = Ask(
-            method="PUT",
-            url=client.address(self.reference, f"manifests/{name}"),
-            scopes=self._scopes,
-            headers={"Content-Type": media_type},
-            body=raw,
-            accept=(201,),
-        )
-        answer = client.again(lambda: client.once(ask, deadline), deadline)
-        client.read(answer, MAX_DOCUMENT, deadline)
-        actual = answer.headers.get("Docker-Content-Digest", "")
-        if actual.startswith("sha256:") and actual != str(Digest.of(raw)):
-            raise DigestMismatch(f"manifest of {self.reference}", expected=str(Digest.of(raw)), actual=actual)
+
+def put_manifest(
+    client: Client, reference: Reference, scopes: frozenset[str], media_type: str, raw: bytes, name: str
+) -> Mapping[str, str]:
+    """Have ``name``, a tag or its own digest, lead to a manifest; gives the headers of the answer.
+
+    Raises RegistryError, and DigestMismatch where another manifest arrived.
+    """
+    deadline = client.access.patience.deadline(len(raw))
+    ask = Ask(
+        method="PUT",
+        url=client.address(reference, f"manifests/{name}"),
+        scopes=scopes,
+        headers={"Content-Type": media_type},
+        body=raw,
+        accept=(201,),
+    )
+    answer = client.again(lambda: client.once(ask, deadline), deadline)
+    client.read(answer, MAX_DOCUMENT, deadline)
+    actual = answer.headers.get("Docker-Content-Digest", "")
+    if actual.startswith("sha256:") and actual != str(Digest.of(raw)):
+        raise DigestMismatch(f"manifest of {reference}", expected=str(Digest.of(raw)), actual=actual)
+    return answer.headers
 
 
 def _counted(outcomes: Mapping[Digest, Outcome]) -> Mapping[Outcome, int]:

@@ -14,12 +14,13 @@ from oci_builder.oci.jsonio import MAX_DOCUMENT
 from oci_builder.oci.manifest import Blobs
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Deadline
+from oci_builder.registry.asking import Ask
 from oci_builder.registry.transfer import Progress
 
 if TYPE_CHECKING:
     import requests
 
-    from oci_builder.registry.client import Ask, Client
+    from oci_builder.registry.client import Client
 
 Outcome = Literal["there", "mounted", "sent"]
 
@@ -133,7 +134,7 @@ class Upload:
         body: Callable[[], _Body] | bytes | None = None,
     ) -> requests.Response:
         self.progress.check()
-        ask = _ask(method=method, url=url, scopes=self.scopes, headers=headers or {}, body=body, accept=accept)
+        ask = Ask(method=method, url=url, scopes=self.scopes, headers=headers or {}, body=body, accept=accept)
         answer = self.client.once(ask, deadline)
         self.client.read(answer, MAX_DOCUMENT, deadline)
         return answer
@@ -208,12 +209,6 @@ class _Chunks:
         close = getattr(self._inner, "close", None)
         if close is not None:
             close()
-
-
-def _ask(**fields: object) -> Ask:
-    from oci_builder.registry.client import Ask
-
-    return Ask(**fields)  # type: ignore[arg-type]
 
 
 def _location(answer: requests.Response) -> str:

@@ -32,6 +32,7 @@ class Sources:
     def __init__(self) -> None:
         self._maps: dict[Path, memoryview] = {}
         self._open: list[mmap.mmap] = []
+        self._seen = 0
 
     def __enter__(self) -> Self:
         return self
@@ -49,16 +50,38 @@ class Sources:
             return memoryview(b"")
         view = self._maps.get(file)
         if view is None:
-            view = self._maps[file] = self._map(file)
+            view = self._maps[file] = memoryview(self._map(file))
         if offset + length > len(view):
             raise DigestMismatch(str(file), expected=f"{offset + length} bytes or more", actual=f"{len(view)}")
+        self._seen += length
+        if self._seen > LARGE:
+            self._let_go()
         return view[offset : offset + length]
 
-    def _map(self, file: Path) -> memoryview:
+    def pieces(self, view: memoryview) -> Iterator[memoryview]:
+        """A slice in pieces of CHUNK bytes; what has been passed does not stay in memory."""
+        for start in range(0, len(view), CHUNK):
+            if start % LARGE == 0:
+                self._let_go()
+            yield view[start : start + CHUNK]
+
+    def _let_go(self) -> None:
+        # Mapped pages count as ours until they are wanted elsewhere; whoever still looks at one gets it again.
+        for mapped in self._open:
+            mapped.madvise(mmap.MADV_DONTNEED)
+        self._seen = 0
+
+    def mapped(self, file: Path) -> mmap.mmap:
+        """All of ``file``, for a reader that seeks. Raises OSError; ValueError for an empty file."""
+        mapped = self._map(file)
+        self._maps[file] = memoryview(mapped)
+        return mapped
+
+    def _map(self, file: Path) -> mmap.mmap:
         with file.open("rb") as stream:
             mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         self._open.append(mapped)
-        return memoryview(mapped)
+        return mapped
 
     def chunks(self, content: Content, *, what: str) -> Iterator[bytes | bytearray | memoryview]:
         """The content's bytes, in pieces; at the end its length, CRC and promised digest have been checked.
@@ -67,12 +90,12 @@ class Sources:
         """
         match content:
             case FileSlice(file, offset, size):
-                yield from _pieces(self.slice(file, offset, size))
+                yield from self.pieces(self.slice(file, offset, size))
             case Checked(part, expected):
-                pieces = _pieces(self.slice(part.file, part.offset, part.size))
+                pieces = self.pieces(self.slice(part.file, part.offset, part.size))
                 yield from _promised(pieces, expected, what)
             case DeflateSlice(raw=None, size=size) if size > LARGE:
-                stream = self.slice(content.file, content.offset, content.length)
+                stream = self.pieces(self.slice(content.file, content.offset, content.length))
                 yield from _promised(_inflated_in_pieces(stream, content, what), content.expected, what)
             case Member(blob, offset, size):
                 yield from self._members(blob, offset, size, what)
@@ -131,11 +154,6 @@ class Sources:
             raise _damaged_blob(blob, what)
 
 
-def _pieces(view: memoryview) -> Iterator[memoryview]:
-    for start in range(0, len(view), CHUNK):
-        yield view[start : start + CHUNK]
-
-
 def _promised(
     pieces: Iterator[bytes] | Iterator[memoryview], expected: tuple[str, bytes] | None, what: str
 ) -> Iterator[bytes | memoryview]:
@@ -171,15 +189,13 @@ def _check(seen: hashlib._Hash, expected: tuple[str, bytes], what: str) -> None:
         )
 
 
-def _inflated_in_pieces(stream: memoryview, content: DeflateSlice, what: str) -> Iterator[bytes]:
+def _inflated_in_pieces(stream: Iterator[memoryview], content: DeflateSlice, what: str) -> Iterator[bytes]:
     inflater, crc, size = zlib.decompressobj(-15), 0, 0
-    pending: bytes | memoryview = b""
-    position = 0
+    pending: bytes | memoryview | None = b""
     while not inflater.eof and size <= content.size:
+        pending = pending or next(stream, None)
         if not pending:
-            pending, position = stream[position : position + CHUNK], position + CHUNK
-            if not pending:
-                break
+            break
         try:
             data = inflater.decompress(pending, 4 * CHUNK)
         except zlib.error as error:

@@ -53,7 +53,7 @@ def parse(data: bytes | bytearray | memoryview, *, what: str) -> Elf | None:
     try:
         with memoryview(data) as view:
             return _Reader(view).elf()
-    except (struct.error, IndexError, ValueError) as error:
+    except (struct.error, IndexError, OverflowError, ValueError) as error:
         raise DamagedElf(what, str(error) or "it ends too early") from error
 
 

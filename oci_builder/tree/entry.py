@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import NewType
+
+import msgspec
 
 from oci_builder.errors import UnsafePath
 
@@ -34,15 +35,13 @@ class Kind(Enum):
     WHITEOUT = "whiteout"
 
 
-@dataclass(frozen=True, slots=True)
-class Inline:
+class Inline(msgspec.Struct, frozen=True, gc=False):
     """Content held in memory."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class FileSlice:
+class FileSlice(msgspec.Struct, frozen=True, gc=False):
     """Content that lies in a file of this machine: ``size`` bytes from ``offset``."""
 
     file: Path
@@ -50,8 +49,7 @@ class FileSlice:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class DeflateSlice:
+class DeflateSlice(msgspec.Struct, frozen=True, gc=False):
     """Content that lies in a file as a raw deflate stream (RFC 1951), as a zip member does.
 
     ``length`` is the stream's size in bytes, ``size`` the content's, ``crc`` its CRC-32. ``expected`` is the digest
@@ -68,16 +66,14 @@ class DeflateSlice:
     raw: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True, gc=False):
     """Content in a plain slice of a file, with the digest somebody promised for it."""
 
     slice: FileSlice
     expected: tuple[str, bytes] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(msgspec.Struct, frozen=True, gc=False):
     """Content in memory as the gzip member a layer takes as it is: ``size`` bytes, and their digest in hex.
 
     ``raw`` is the content itself, where there was room to keep it.
@@ -89,8 +85,7 @@ class Packed:
     raw: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True, gc=False):
     """Content of a finished layer: gzip members from ``offset`` of the file ``blob`` that hold ``size`` bytes."""
 
     blob: Path
@@ -109,8 +104,7 @@ def promised_sha256(content: Content | None) -> str:
     return expected[1].hex() if expected is not None and expected[0] == "sha256" else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A file, directory or link, with its content left where it is.
 
     ``origin`` says whose it is ("numpy 2.4.6", "libssl3 3.0.22"); ``sha256`` is the content's digest in hex where it is
@@ -163,7 +157,7 @@ def entry_path(text: str, *, origin: str = "") -> EntryPath:
     # Most paths are plain; only the odd one is taken apart.
     if text[0] == "/" or "//" in text or text[-1] == "/":
         raise UnsafePath(text, "absolute, or not normalised", origin=origin)
-    if "." in text:
+    if text[0] == "." or "/." in text:
         _check_dots(text, origin)
     return EntryPath(text)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
+
+from msgspec.structs import replace
 
 from oci_builder.bytecode import Compiler, pyc_path
 from oci_builder.layer import pack
@@ -17,6 +19,9 @@ Mode = Literal["default", "all", "none"]
 
 KEEP = 12 << 20
 """Bytes of sources and bytecode kept for a layer's writer; what is beyond is inflated once more rather than held."""
+
+WORTH = 256 << 10
+"""Bytes of sources for which one more interpreter is started: starting it takes about as long as compiling them."""
 
 _TESTS = frozenset({"test", "tests"})
 
@@ -54,9 +59,10 @@ def complete(
     sources: Sources,
     room: Room,
 ) -> Compiled:
-    """Compile the modules of ``installed`` in so many children, and write its RECORD; no ``compiler``, no bytecode.
+    """Compile the modules of ``installed`` in so many children at most, and write its RECORD.
 
-    Raises DigestMismatch for a source that is not what its wheel promised, ToolFailed when the interpreter dies.
+    No ``compiler``, no bytecode. Raises DigestMismatch for a source that is not what its wheel promised, ToolFailed
+    when the interpreter dies.
     """
     if compiler is None:
         return Compiled(entries=(*installed.entries, installed.record(())))
@@ -64,7 +70,8 @@ def complete(
     modules = [entry for entry in installed.entries if wanted(entry.path, purelib, mode)]
     others = [entry for entry in installed.entries if not wanted(entry.path, purelib, mode)]
     reader = _Reader(sources, room)
-    compiled = compiler.compile(reader.read(modules), children=children)
+    able = min(children, 1 + sum(entry.size for entry in modules) // WORTH)
+    compiled = compiler.compile(reader.read(modules), children=able)
     made = [_pyc(entry, data, tag, room) for entry, data in zip(modules, compiled, strict=True) if data is not None]
     record = installed.record(entry.path for entry in made)
     return Compiled(entries=(*others, *reader.entries, *made, record), made=tuple(made))

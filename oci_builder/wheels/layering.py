@@ -47,24 +47,34 @@ class Group:
         return first if len(self.wheels) == 1 else f"{first} and {len(self.wheels) - 1} more"
 
 
-def plan(wheels: Sequence[Wheel], *, strategy: Strategy, budget: int) -> tuple[Group, ...]:
+def plan(wheels: Sequence[Wheel], *, strategy: Strategy, budget: int, apart: bool = False) -> tuple[Group, ...]:
     """Divide ``wheels`` into at most ``budget`` groups (at least one, where there are wheels).
 
     A large wheel has its own layer and the small ones share one, which comes last: they change most often, and a layer
     above a changed one is unpacked again. Layers stand in the order of names, so a changed size moves nothing.
+
+    ``apart`` keeps small wheels for any platform out of the layer of those for one: images for several platforms then
+    share it.
     """
+    apart = apart and strategy != "one" and budget > 1
     ordered = sorted(wheels, key=lambda wheel: wheel.pin.name)
-    alone = _alone(ordered, strategy, budget)
-    shared = [wheel for wheel in ordered if wheel.pin.name not in alone]
+    alone = _alone(ordered, strategy, budget, sharing=2 if apart else 1)
+    small = [wheel for wheel in ordered if wheel.pin.name not in alone]
+    shared = [[wheel for wheel in small if _fits_all(wheel) is fits] for fits in (False, True)] if apart else [small]
     groups = [Group(wheels=(wheel,)) for wheel in ordered if wheel.pin.name in alone]
-    return (*groups, Group(wheels=tuple(shared))) if shared else tuple(groups)
+    return (*groups, *(Group(wheels=tuple(group)) for group in shared if group))
 
 
-def _alone(wheels: Sequence[Wheel], strategy: Strategy, budget: int) -> frozenset[str]:
+def _alone(wheels: Sequence[Wheel], strategy: Strategy, budget: int, *, sharing: int) -> frozenset[str]:
+    """The wheels that share with none; ``sharing`` groups are left for the others."""
     if strategy == "one":
         return frozenset()
     candidates = [wheel for wheel in wheels if strategy == "each" or wheel.size >= LARGE]
     if len(candidates) == len(wheels) <= budget:
         return frozenset(wheel.pin.name for wheel in wheels)
-    largest = sorted(candidates, key=lambda wheel: (-wheel.size, wheel.pin.name))[: max(budget - 1, 0)]
+    largest = sorted(candidates, key=lambda wheel: (-wheel.size, wheel.pin.name))[: max(budget - sharing, 0)]
     return frozenset(wheel.pin.name for wheel in largest)
+
+
+def _fits_all(wheel: Wheel) -> bool:
+    return wheel.pin.filename.endswith("-any.whl")

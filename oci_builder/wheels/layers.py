@@ -44,6 +44,16 @@ class Interpreter(Protocol):
         """Its whole environment."""
 
 
+class Examiner(Protocol):
+    """Looks at one layer, in the process that makes it: what it keeps in the store is all that comes of it."""
+
+    def watch(self, entry: Entry, data: bytes | bytearray | memoryview) -> None:
+        """Meet a file that is being written, if its content is held whole."""
+
+    def finish(self, layer: Layer) -> None:
+        """See the layer when it is done."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bytecode:
     """Which modules are compiled, and by whom. ``compiler`` names the exact interpreter: the bytes depend on it.
@@ -67,6 +77,7 @@ class _Work:
     mode: Mode
     compiler: str
     interpreter: Interpreter | None
+    examine: Callable[[], Examiner]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +100,12 @@ def wheel_layers(
     store: Store,
     jobs: int,
     listener: Listener,
+    examine: Callable[[], Examiner],
 ) -> tuple[Layer, ...]:
     """One layer for each group, in their order; ``lost`` are the paths that distributions give up to others.
 
-    Raises WheelError, DigestMismatch, PathConflict, ToolFailed, FileProblem.
+    Every layer that is made has an examiner of its own. Raises WheelError, DigestMismatch, PathConflict, ToolFailed,
+    FileProblem.
     """
     target = opened.target
     anchors = _anchors(target, base)
@@ -113,6 +126,7 @@ def wheel_layers(
             mode=bytecode.mode,
             compiler=bytecode.compiler,
             interpreter=interpreter,
+            examine=examine,
         )
         for group, key, layer in _made(todo, work, jobs):
             done[key] = layer
@@ -159,7 +173,7 @@ def _anchors(target: Target, base: Tree) -> list[list[object]]:
     ]
 
 
-def _make(task: _Task, work: _Work, compiler: Compiler | None) -> Layer:
+def _make(task: _Task, work: _Work, compiler: Compiler | None, examiner: Examiner) -> Layer:
     group = task.group
     tag = _tag(work)
     entries: list[Entry] = []
@@ -172,7 +186,7 @@ def _make(task: _Task, work: _Work, compiler: Compiler | None) -> Layer:
         names = tuple(wheel.label for wheel in group.wheels)
         tree = place(entries, work.base)
         said = f"ocibuild wheels: {', '.join(names)}"
-        return write_layer(tree, work.store, created_by=said, holds=names, sources=sources)
+        return write_layer(tree, work.store, created_by=said, holds=names, sources=sources, watch=examiner.watch)
 
 
 def _complete(
@@ -289,4 +303,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 def _make_and_keep(task: _Task) -> None:
     assert _worker is not None, "the pool's initializer has run"
     work, compiler = _worker
-    keep(_make(task, work, compiler), task.key, work.store)
+    examiner = work.examine()
+    layer = _make(task, work, compiler, examiner)
+    keep(layer, task.key, work.store)
+    examiner.finish(layer)

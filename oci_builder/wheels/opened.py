@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from oci_builder.tree.content import Sources
 from oci_builder.wheels.archive import open_wheel
 from oci_builder.wheels.install import Installed, install
 from oci_builder.wheels.layering import Wheel
@@ -32,8 +33,9 @@ class Opened:
         if known is None:
             self.have([wheel])
             pin = wheel.pin
-            archive = open_wheel(wheel.path, pin.filename)
-            known = install(archive, self.target, requested=pin.requested, direct_url=pin.direct_url)
+            with Sources() as sources:
+                archive = open_wheel(wheel.path, pin.filename, sources=sources)
+                known = install(archive, self.target, requested=pin.requested, direct_url=pin.direct_url)
             self._installed[wheel] = known
         return known
 

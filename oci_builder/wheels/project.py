@@ -13,8 +13,9 @@ from packaging.utils import parse_wheel_filename
 
 from oci_builder.digest import digest_file
 from oci_builder.errors import WheelError
+from oci_builder.files import explained
 from oci_builder.listener import Listener
-from oci_builder.store import Store, explained
+from oci_builder.store import Store
 from oci_builder.wheels.archive import open_wheel
 from oci_builder.wheels.build import ZIP_EPOCH
 from oci_builder.wheels.listed import PYPROJECT, Listed, build_requires

@@ -15,8 +15,9 @@ from packaging.version import Version
 
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import NoMatchingWheel, ResolutionError, ToolFailed
+from oci_builder.files import explained
 from oci_builder.listener import Listener
-from oci_builder.store import Store, explained
+from oci_builder.store import Store
 from oci_builder.wheels.build import build_wheels
 from oci_builder.wheels.explain import Failure, network_error
 from oci_builder.wheels.listed import Listed

@@ -27,8 +27,8 @@ def registry(tmp_path: Path) -> Iterator[DockerRegistry]:
         yield running
 
 
-def opened(reference: Reference, registry: DockerRegistry, store: Store, **how: bool) -> Base:
-    pulling = Pulling(registries=registry.registries(), **how)
+def opened(reference: Reference, registry: DockerRegistry, store: Store, *, lazily: bool = False) -> Base:
+    pulling = Pulling(registries=registry.registries(), lazily=lazily)
     return open_base(reference, AMD64, store=store, now=0, pulling=pulling, listener=Silent())
 
 

@@ -30,6 +30,7 @@ class Deb:
     name: str
     version: str = "1.0-1"
     architecture: str = "all"
+    source: str = ""
     depends: str = ""
     provides: str = ""
     files: Mapping[str, bytes | str] = field(default_factory=dict)
@@ -46,6 +47,7 @@ class Deb:
         """The control file."""
         fields = {
             "Package": self.name,
+            "Source": self.source,
             "Version": self.version,
             "Architecture": self.architecture,
             "Depends": self.depends,

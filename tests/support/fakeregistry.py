@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import re
 import socket
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from oci_builder.oci.mediatypes import MANIFEST
@@ -90,6 +92,7 @@ class FakeRegistry:
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     uploads: dict[str, bytearray] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     faults: list[tuple[str, Fault]] = field(default_factory=list)
     smallest_chunk: int = 0
@@ -154,7 +157,7 @@ class FakeRegistry:
             if self.mounts and query.get("mount", [""])[0] in self.blobs:
                 request.say(201)
                 return
-            upload = f"u{len(self.uploads)}"
+            upload = f"u{next(self.numbers)}"
             self.uploads[upload] = bytearray()
             more = {"OCI_Chunk_Min_Length": str(self.smallest_chunk)} if self.smallest_chunk else {}
             request.say(202, b"", Location=f"/v2/{name}/blobs/uploads/{upload}?state=secret-state", **more)
@@ -185,10 +188,10 @@ class FakeRegistry:
 
 
 @contextlib.contextmanager
-def fake_registry() -> Iterator[FakeRegistry]:
-    """A running one."""
+def fake_registry(*, key: Path | None = None, certificate: Path | None = None) -> Iterator[FakeRegistry]:
+    """A running one; with a ``certificate``, over TLS."""
     registry = FakeRegistry()
-    with threaded(type("Bound", (Handler,), {"registry": registry})) as host:
+    with threaded(type("Bound", (Handler,), {"registry": registry}), key=key, certificate=certificate) as host:
         registry.host = host
         yield registry
 
@@ -213,11 +216,11 @@ def give(body: bytes, *, status: int = 200, **headers: str) -> Callable[[Handler
     return lambda request: request.say(status, body, **headers)
 
 
-def break_after(body: bytes, *, promised: int) -> Callable[[Handler], None]:
+def break_after(body: bytes, *, promised: int, status: int = 200) -> Callable[[Handler], None]:
     """Promise more than is sent, then hang up."""
 
     def act(request: Handler) -> None:
-        request.send_response(200)
+        request.send_response(status)
         request.send_header("Content-Length", str(promised))
         request.end_headers()
         request.wfile.write(body)
@@ -232,7 +235,7 @@ def hang_up_reading(count: int) -> Callable[[Handler], None]:
     """Read so many bytes of what is sent, then hang up."""
 
     def act(request: Handler) -> None:
-        request.rfile.read(count)
+        request.rfile.read(min(count, int(request.headers["Content-Length"])))
         request.hang_up()
 
     return act

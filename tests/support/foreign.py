@@ -10,7 +10,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from oci_builder.oci.mediatypes import CONFIG, DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, INDEX, LAYER_GZIP, MANIFEST
+import zstandard
+
+from oci_builder.oci.mediatypes import (
+    CONFIG,
+    DOCKER_CONFIG,
+    DOCKER_LAYER,
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    INDEX,
+    LAYER_GZIP,
+    LAYER_ZSTD,
+    MANIFEST,
+)
 from tests.support.archives import folder, make_tar, member
 
 Member = tuple[tarfile.TarInfo, bytes]
@@ -42,13 +54,13 @@ def _member(item: Member | tuple[str, bytes] | tuple[str, str]) -> Member:
     return member(name, tarfile.SYMTYPE, target=content, mtime=7)
 
 
-def docker_python(version: str = "3.11.9") -> list[Member]:
+def docker_python(version: str = "3.11.9", *, machine: str = "x86_64", glibc: str = "2.36") -> list[Member]:
     """Like docker.io's python image: built from source below /usr/local, on Debian, which has a Python of its own."""
     minor = version.rpartition(".")[0]
     return files(
         ("bin", "usr/bin"),
         ("lib", "usr/lib"),
-        ("usr/lib/x86_64-linux-gnu/libc.so.6", GLIBC),
+        (f"usr/lib/{machine}-linux-gnu/libc.so.6", GLIBC.replace(b"2.36", glibc.encode())),
         ("usr/bin/python3.9", b"\x003.9.2\0"),
         ("usr/bin/python3", "python3.9"),
         ("usr/lib/python3.9/os.py", b""),
@@ -133,31 +145,62 @@ def save_like_old_docker(
 
 
 def blobs_of(
-    layers: Sequence[bytes], config: Mapping[str, Any], *, docker: bool = False
+    layers: Sequence[bytes], config: Mapping[str, Any], *, docker: bool = False, zstd: bool = False
 ) -> tuple[dict[str, bytes], dict[str, Any], bytes]:
     """The blobs of an image by digest, the descriptor of its manifest, and the manifest."""
-    packed = [gzip.compress(layer, mtime=0) for layer in layers]
+    packed = [zstandard.compress(layer) if zstd else gzip.compress(layer, mtime=0) for layer in layers]
     data = json.dumps(config).encode()
+    layer_type = LAYER_ZSTD if zstd else DOCKER_LAYER if docker else LAYER_GZIP
     document = {
         "schemaVersion": 2,
         "mediaType": DOCKER_MANIFEST if docker else MANIFEST,
         "config": _descriptor(data, DOCKER_CONFIG if docker else CONFIG),
-        "layers": [_descriptor(layer, DOCKER_LAYER if docker else LAYER_GZIP) for layer in packed],
+        "layers": [_descriptor(layer, layer_type) for layer in packed],
     }
     manifest = json.dumps(document).encode()
     found = {_digest(blob): blob for blob in (data, manifest, *packed)}
     return found, _descriptor(manifest, str(document["mediaType"])), manifest
 
 
-def save_layout(folder: Path, layers: Sequence[bytes], config: Mapping[str, Any], *, docker: bool = False) -> Path:
-    """An OCI image layout in a folder; with ``docker`` its documents speak Docker's media types."""
-    blobs, descriptor, _ = blobs_of(layers, config, docker=docker)
+def save_layout(
+    folder: Path,
+    layers: Sequence[bytes],
+    config: Mapping[str, Any],
+    *,
+    docker: bool = False,
+    zstd: bool = False,
+    beside: Sequence[tuple[Sequence[bytes], Mapping[str, Any]]] = (),
+) -> Path:
+    """An OCI image layout in a folder; with ``docker`` its documents speak Docker's media types.
+
+    Images ``beside`` it, their layers and configurations, are in an index with it.
+    """
+    blobs, descriptor, _ = blobs_of(layers, config, docker=docker, zstd=zstd)
+    if beside:
+        others, descriptor, _ = index_of([(layers, config), *beside], docker=docker)
+        blobs |= others
     (folder / "blobs" / "sha256").mkdir(parents=True)
     for digest, blob in blobs.items():
         (folder / "blobs" / "sha256" / digest.removeprefix("sha256:")).write_bytes(blob)
     (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
     (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor]}))
     return folder
+
+
+def index_of(
+    images: Sequence[tuple[Sequence[bytes], Mapping[str, Any]]], *, docker: bool = False
+) -> tuple[dict[str, bytes], dict[str, Any], bytes]:
+    """The blobs of images for several platforms, the descriptor of their index, and the index."""
+    blobs: dict[str, bytes] = {}
+    entries = []
+    for layers, config in images:
+        found, descriptor, _ = blobs_of(layers, config, docker=docker)
+        blobs |= found
+        platform = {key: config[key] for key in ("architecture", "os", "variant") if key in config}
+        entries.append({**descriptor, "platform": platform})
+    document = {"schemaVersion": 2, "mediaType": DOCKER_LIST if docker else INDEX, "manifests": entries}
+    raw = json.dumps(document).encode()
+    return {**blobs, _digest(raw): raw}, _descriptor(raw, str(document["mediaType"])), raw
 
 
 def save_like_new_docker(path: Path, layers: Sequence[bytes], config: Mapping[str, Any]) -> Path:

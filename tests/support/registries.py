@@ -1,12 +1,14 @@
-"""Registries on the loopback interface: Debian's own, in all the ways it can ask who one is."""
+"""Registries on the loopback interface that other people wrote, in all the ways they can ask who one is."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import json
+import os
 import re
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -20,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Access, Patience, Registries
 from oci_builder.registry.auth import Login, Logins
-from tests.support.real import need
+from tests.support.real import need, oracles
 
 USER, PASSWORD = "somebody", "correct horse"
 IDENTITY = "an-identity-token"
@@ -28,6 +30,15 @@ IDENTITY = "an-identity-token"
 _HTPASSWD = f"{USER}:$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e\n"
 _SERVICE, _ISSUER = "a registry", "a test"
 _PATIENCE = 30
+
+NEWEST = "registry"
+"""Distribution 3, built from source; Debian's docker-registry is 2.8."""
+
+REFERRERS = "referrers-registry"
+"""Of go-containerregistry, built from source: in memory, no logins, and with the API of referrers."""
+
+_LINE = re.compile(r'(?:"|^[\d/]+ [\d:]+ )([A-Z]+) (/\S*)(?: HTTP/1\.1" \d+ (\d+))?', re.MULTILINE)
+"""A request in one of their logs, and how many bytes it was answered with."""
 
 OPENED: list[Closable] = []
 """Everything with connections that a test has opened; closed behind it."""
@@ -48,7 +59,7 @@ def close_opened() -> None:
 
 @dataclass
 class DockerRegistry:
-    """A running docker-registry; ``host`` is what references begin with, ``login`` what it wants to hear."""
+    """A running registry; ``host`` is what references begin with, ``login`` what it wants to hear."""
 
     host: str
     folder: Path
@@ -65,9 +76,16 @@ class DockerRegistry:
 
     @property
     def requests(self) -> list[str]:
-        """Method and path of all requests so far, from its log."""
-        found = re.findall(r'"(\w+ \S+) HTTP/1\.1"', (self.folder / "log").read_text())
-        return [line.partition("?")[0] for line in found]
+        """Method and path of all requests so far, from its log; the first look whether anybody answers left out."""
+        lines = [f"{method} {path.partition('?')[0]}" for method, path, _ in self._logged()]
+        return [line for line in lines if line != "GET /v2/"]
+
+    def served(self) -> int:
+        """The bytes of blobs that it has given away so far; not known of the one with referrers."""
+        return sum(int(size or 0) for method, path, size in self._logged() if method == "GET" and "/blobs/" in path)
+
+    def _logged(self) -> list[tuple[str, str, str]]:
+        return _LINE.findall((self.folder / "log").read_text())
 
     def blob_file(self, hexdigest: str) -> Path:
         """Where it keeps a blob."""
@@ -97,32 +115,44 @@ def quick(**changes: float) -> Patience:
 
 
 @contextlib.contextmanager
-def docker_registry(folder: Path, *, auth: str = "", tls: bool = False) -> Iterator[DockerRegistry]:
-    """Debian's docker-registry in ``folder``; ``auth`` is "basic", "token" or nothing."""
-    need("docker-registry", "openssl", root=False)
+def docker_registry(
+    folder: Path, *, auth: str = "", tls: bool = False, program: str = "docker-registry"
+) -> Iterator[DockerRegistry]:
+    """A registry in ``folder``: Debian's, or with NEWEST as ``program`` the newest; it asks for a login where ``auth``
+    is "basic" or "token"."""
+    need("openssl", *([program] if program != NEWEST else []), root=False)
+    path = oracles(program) / program if program == NEWEST else Path(program)
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         http, config = {"addr": f"127.0.0.1:{_free_port()}"}, {}
-        key, certificate = _certificate(folder) if tls or auth == "token" else (Path(), Path())
+        key, known = certificate(folder) if tls or auth == "token" else (Path(), Path())
         if tls:
-            http["tls"] = {"certificate": str(certificate), "key": str(key)}  # type: ignore[assignment]
+            http["tls"] = {"certificate": str(known), "key": str(key)}  # type: ignore[assignment]
         if auth == "basic":
             (folder / "htpasswd").write_text(_HTPASSWD)
             config["htpasswd"] = {"realm": "a realm", "path": str(folder / "htpasswd")}
         if auth == "token":
-            server = stack.enter_context(token_server(key, certificate))
+            server = stack.enter_context(token_server(key, known))
             config["token"] = {
                 "realm": f"{server.url}/token",
                 "service": _SERVICE,
                 "issuer": _ISSUER,
-                "rootcertbundle": str(certificate),
+                "rootcertbundle": str(known),
             }
         document = {"version": "0.1", "http": http, "storage": {"filesystem": {"rootdirectory": str(folder / "data")}}}
         document |= {"auth": config} if config else {}
-        stack.enter_context(_running(folder, document))
-        _await(http["addr"])
+        (folder / "config.yml").write_text(json.dumps(document))  # JSON is YAML
+        stack.enter_context(_running(folder, http["addr"], str(path), "serve", str(folder / "config.yml")))
         login = Login(USER, PASSWORD) if auth else None
-        yield DockerRegistry(http["addr"], folder, ca_file=certificate if tls else None, login=login)
+        yield DockerRegistry(http["addr"], folder, ca_file=known if tls else None, login=login)
+
+
+@contextlib.contextmanager
+def referrers_registry(folder: Path) -> Iterator[DockerRegistry]:
+    """The registry that speaks the API of referrers, its log in ``folder``; skips the test where it is not."""
+    address = f"127.0.0.1:{_free_port()}"
+    with _running(folder, address, str(oracles(REFERRERS) / REFERRERS), address):
+        yield DockerRegistry(address, folder)
 
 
 @dataclass
@@ -189,9 +219,15 @@ def token_server(key: Path, certificate: Path) -> Iterator[TokenServer]:
 
 
 @contextlib.contextmanager
-def threaded(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """A web server for the length of a test; its host and port."""
+def threaded(
+    handler: type[BaseHTTPRequestHandler], *, key: Path | None = None, certificate: Path | None = None
+) -> Iterator[str]:
+    """A web server for the length of a test, with a ``certificate`` over TLS; its host and port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.daemon_threads = True
     server.block_on_close = False
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -205,24 +241,26 @@ def threaded(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _running(folder: Path, document: Mapping[str, object]) -> Iterator[None]:
-    config = folder / "config.yml"
-    config.write_text(json.dumps(document))  # JSON is YAML
+def _running(folder: Path, address: str, *command: str) -> Iterator[None]:
+    # Distribution 3 would look for somebody to tell its traces to.
+    environ = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
         try:
+            _await(address)
             yield
         finally:
             process.terminate()
             process.wait(_PATIENCE)
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A key, and a certificate that it signed for 127.0.0.1."""
+    key, known = folder / "key.pem", folder / "certificate.pem"
     argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=a registry"]
-    argv += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    argv += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(known)]
     subprocess.run(argv, capture_output=True, check=True)
-    return key, certificate
+    return key, known
 
 
 def _packed(document: Mapping[str, object]) -> str:
@@ -243,5 +281,5 @@ def _await(address: str) -> None:
             socket.create_connection((host, int(port)), timeout=1).close()
             return
         except OSError:
-            assert time.monotonic() < until, "docker-registry did not start"
+            assert time.monotonic() < until, "the registry did not start"
             time.sleep(0.05)

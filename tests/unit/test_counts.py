@@ -11,12 +11,15 @@ import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import deflate
+import msgspec
 import pytest
 
+from oci_builder.check.facts import RECORDS, Gathering, layer_facts
 from oci_builder.layer import Layer
 from oci_builder.listener import Silent
 from oci_builder.store import Store
@@ -24,6 +27,7 @@ from oci_builder.wheels.claims import settle
 from oci_builder.wheels.layering import Group, Wheel
 from oci_builder.wheels.layers import Bytecode, wheel_layers
 from oci_builder.wheels.opened import Opened
+from tests.support.elves import ElfSpec, make_elf
 from tests.support.targets import BYTECODE, NO_BYTECODE, TARGET, base_tree, wheel_of
 from tests.support.wheels import make_wheel
 
@@ -34,11 +38,12 @@ SLACK = 40_000
 
 @dataclass(frozen=True)
 class Counts:
-    """Bytes inflated and hashed; wheels opened; processes forked and programs started."""
+    """Bytes inflated and hashed; wheels and the cache's records opened; processes forked and programs started."""
 
     inflated: int
     hashed: int
     opened: int
+    records: int
     forked: int
     started: int
 
@@ -70,6 +75,8 @@ class Counter:
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and str(arguments[0]).endswith(".whl"):
             self.add("opened", 1)
+        elif event == "open" and "/records/" in str(arguments[0]):
+            self.add("records", 1)
         elif event == "os.fork":
             self.add("forked", 1)
         elif event == "subprocess.Popen":
@@ -81,11 +88,14 @@ COUNTER = Counter()
 
 @pytest.fixture(autouse=True)
 def counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    inflate, sha256 = deflate.deflate_decompress, hashlib.sha256
+    sha256 = hashlib.sha256
 
-    def inflating(data: bytes, size: int) -> bytearray:
-        COUNTER.add("inflated", size)
-        return inflate(data, size)
+    def counting(inflate: Callable[[bytes, int], bytearray]) -> Callable[[bytes, int], bytearray]:
+        def inflating(data: bytes, size: int) -> bytearray:
+            COUNTER.add("inflated", size)
+            return inflate(data, size)
+
+        return inflating
 
     class Hashing:
         def __init__(self, data: bytes = b"") -> None:
@@ -102,7 +112,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
         def hexdigest(self) -> str:
             return self._real.hexdigest()
 
-    monkeypatch.setattr(deflate, "deflate_decompress", inflating)
+    for name in ("deflate_decompress", "gzip_decompress"):
+        monkeypatch.setattr(deflate, name, counting(getattr(deflate, name)))
     monkeypatch.setattr(hashlib, "sha256", Hashing)
 
 
@@ -112,7 +123,7 @@ def wheels_in(folder: Path, **versions: str) -> list[Wheel]:
         text = f"version = {version!r}\n" + "".join(f"def f{n}(a):\n    return a + {n}\n" for n in range(3000))
         files: dict[str, bytes | str] = {
             f"{name}/__init__.py": text,
-            f"{name}/library.so": text.encode() * 3,
+            f"{name}/library.so": make_elf(ElfSpec(needed=["libc.so.6"])) + text.encode() * 3,
             f"{name}/empty.py": "",
         }
         made.append(wheel_of(make_wheel(folder, name, version, files=files)))
@@ -138,7 +149,15 @@ def built(wheels: Sequence[Wheel], store: Store, bytecode: Bytecode) -> tuple[Co
         silent = Silent()
         layers.extend(
             wheel_layers(
-                groups, opened, base_tree(), bytecode=bytecode, lost={}, store=store, jobs=JOBS, listener=silent
+                groups,
+                opened,
+                base_tree(),
+                bytecode=bytecode,
+                lost={},
+                store=store,
+                jobs=JOBS,
+                listener=silent,
+                examine=partial(Gathering, store),
             )
         )
 
@@ -158,9 +177,19 @@ def test_the_first_time_everything_is_inflated_once_and_hashed_three_times(
     three = content + sum(layer.unpacked + layer.descriptor.size for layer in layers)
     pyc = sum(entry.size for layer in layers for entry in layer.entries if entry.path.endswith(".pyc"))
     assert three * 0.99 <= counts.hashed <= three + pyc + SLACK
-    # The zip's directory, RECORD, WHEEL; then the contents.
-    assert counts.opened == 4 * len(wheels)
+    # To see what is in it; then, in the process that makes its layer, for the contents.
+    assert counts.opened == 2 * len(wheels)
     assert (counts.forked >= JOBS, counts.started) == (True, compilers)
+
+
+def test_what_the_gate_wants_to_know_is_gathered_from_the_same_pass(tmp_path: Path, store: Store) -> None:
+    wheels = wheels_in(tmp_path, one="1.0")
+    _, (layer,) = built(wheels, store, NO_BYTECODE)
+    gathered = store.record(RECORDS, layer.descriptor.digest.hex)
+    assert gathered is not None and b"libc.so.6" in gathered
+    store.drop_record(RECORDS, layer.descriptor.digest.hex)
+    # Read from the finished layer they are the same.
+    assert msgspec.json.encode(layer_facts(layer, store)) == gathered
 
 
 def test_a_changed_wheel_is_all_that_a_second_build_looks_at(tmp_path: Path, store: Store) -> None:
@@ -168,7 +197,7 @@ def test_a_changed_wheel_is_all_that_a_second_build_looks_at(tmp_path: Path, sto
     built(first, store, NO_BYTECODE)
     bumped = wheels_in(tmp_path, two="1.1")
     counts, _ = built([first[0], *bumped, first[2]], store, NO_BYTECODE)
-    assert counts.opened == 4
+    assert counts.opened == 2
     assert counts.inflated <= content_of(bumped) + 1_000
 
 
@@ -178,4 +207,6 @@ def test_with_nothing_changed_nothing_is_opened_inflated_or_started(tmp_path: Pa
     counts, again = built(wheels, store, BYTECODE)
     assert again == layers
     assert counts.hashed < SLACK
+    # That no path has two owners, and each layer with its index.
+    assert counts.records == 1 + len(layers)
     assert (counts.inflated, counts.opened, counts.forked, counts.started) == (0, 0, 0, 0)

@@ -6,11 +6,11 @@ import io
 import tarfile
 import zipfile
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch

@@ -11,6 +11,7 @@ import pytest
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue
+from oci_builder.inventory import shelves
 from oci_builder.pruning import DAY, Pruned, parse_size, prune
 from oci_builder.store import Store
 
@@ -58,17 +59,34 @@ def test_nothing_goes_while_another_process_uses_the_store(used: Store) -> None:
     assert prune(used, now=NOW, max_size=0).files == 2
 
 
-def test_leftovers_go_when_they_are_a_day_old(store: Store) -> None:
-    blobs = store.path(A).parent
-    old, new = blobs / ".new-old", blobs / ".new-new"
-    folder = store.root / "v1" / "tmp" / "old"
-    folder.mkdir()
-    for path, age in ((old, 2 * DAY), (new, DAY // 2), (folder, 2 * DAY)):
-        if path is not folder:
-            path.write_bytes(b"half")
-        os.utime(path, (NOW - age, NOW - age))
+def test_what_a_killed_process_had_begun_goes_when_the_next_one_comes(tmp_path: Path) -> None:
+    begun = leftovers(tmp_path / "cache")
+    Store(tmp_path / "cache")
+    assert not any(path.exists() for path in begun)
+
+
+def test_what_a_living_process_has_begun_stays(store: Store) -> None:
+    begun = leftovers(store.root)
+    Store(store.root)
+    assert all(path.exists() for path in begun)
+
+
+def test_where_no_lock_tells_who_lives_leftovers_go_when_they_are_a_day_old(store: Store) -> None:
+    old, new = leftovers(store.root)
+    os.utime(old, (NOW - 2 * DAY, NOW - 2 * DAY))
+    os.utime(new, (NOW - DAY // 2, NOW - DAY // 2))
     prune(store, now=NOW)
-    assert (old.exists(), new.exists(), folder.exists()) == (False, True, False)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def leftovers(cache: Path) -> tuple[Path, Path]:
+    """A half-written file, and a folder that was worked in."""
+    folder = cache / "v1" / "tmp" / "1-b"
+    folder.mkdir(parents=True)
+    (folder / "x").write_bytes(b"x")
+    file = folder.with_name("1-a")
+    file.write_bytes(b"half")
+    return file, folder
 
 
 def test_damaged_blobs_are_found(used: Store) -> None:
@@ -76,6 +94,23 @@ def test_damaged_blobs_are_found(used: Store) -> None:
     assert list(used.unsound()) == [used.path(A)]
     assert list(used.unsound()) == []
     assert used.has(B)
+
+
+def test_looking_at_what_is_kept_is_no_use_of_it(used: Store) -> None:
+    used.put_record("layer", "k", b"{}")
+    for path, _ in used.kept():
+        os.utime(path, (NOW, NOW))
+    assert shelves(used).keys() == {"others", "records/layer"}
+    assert list(used.unsound()) == []
+    assert {info.st_atime for _, info in used.kept()} == {NOW}
+
+
+def test_damaged_records_are_found(store: Store) -> None:
+    store.put_record("layer", "k", b"{}")
+    path = store.root / "v1" / "records" / "layer" / "k.json"
+    path.write_bytes(path.read_bytes().replace(b"{}", b"[]"))
+    assert list(store.unsound()) == [path]
+    assert store.record("layer", "k") is None
 
 
 @pytest.mark.parametrize(("text", "size"), [("1000", 1000), ("20GB", 20 * 10**9), ("1.5MiB", 3 << 19), ("2 kB", 2000)])

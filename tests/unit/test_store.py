@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import shutil
 import stat
+import tempfile
 import threading
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
 
 from oci_builder.digest import Digest
 from oci_builder.errors import CorruptBlob, DigestMismatch, FileProblem
-from oci_builder.store import Store, atomic, spooled
+from oci_builder.files import atomic, clone, spooled
+from oci_builder.store import Store
 
 HELLO = Digest.of(b"hello")
 
@@ -45,9 +51,11 @@ def test_what_is_damaged_among_the_blobs_asked_for_is_found_and_dropped(store: S
     for digest in (HELLO, other, Digest.of(b"never here")):
         store.has(digest)
     store.put_bytes(b"hello")
-    assert store.drop_damaged() == ()
+    store.drop_damaged()
+    assert store.told_damaged() == ()
     store.path(HELLO).write_bytes(b"hallo")
-    assert store.drop_damaged() == (HELLO,)
+    store.drop_damaged()
+    assert store.told_damaged() == (f"cached blob {HELLO}",)
     assert not store.has(HELLO) and store.has(other)
 
 
@@ -90,6 +98,81 @@ def test_a_record_is_replaced_and_forgotten(store: Store) -> None:
     store.drop_record("layer", "key")
     store.drop_record("layer", "key")
     assert store.record("layer", "key") is None
+
+
+def test_a_record_of_json_is_kept_as_json(store: Store) -> None:
+    store.put_record("layer", "key", b'[1, "two"]')
+    path = store.root / "v1" / "records" / "layer" / "key.json"
+    assert json.loads(path.read_bytes())["record"] == [1, "two"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"flipped", b"cut", b"longer"])
+def test_a_damaged_record_is_noticed_dropped_and_told_once(store: Store, damage: bytes) -> None:
+    store.put_record("layer", "key", b'{"size": 1}')
+    path = store.root / "v1" / "records" / "layer" / "key.json"
+    whole = path.read_bytes()
+    how = {b"flipped": whole.replace(b"1}}", b"2}}"), b"cut": whole[:-1], b"longer": whole + b"}"}
+    path.write_bytes(how.get(damage, damage))
+    assert store.record("layer", "key") is None
+    assert store.told_damaged() == ("cached record layer/key",)
+    assert store.told_damaged() == () and not path.exists()
+
+
+def test_a_blob_of_another_length_is_told_and_none(store: Store) -> None:
+    store.put_bytes(b"hello")
+    store.path(HELLO).write_bytes(b"hell")
+    assert not store.has(HELLO, 5)
+    assert store.told_damaged() == (f"cached blob {HELLO}",)
+
+
+def test_what_may_not_be_read_is_made_anew(tmp_path: Path) -> None:
+    place = Path(tempfile.mkdtemp())  # not tmp_path, which nobody else may enter
+    try:
+        store = Store(place)
+        for path in (place, *place.rglob("*")):
+            path.chmod(0o777)
+        store.put_bytes(b"hello")
+        store.put_record("layer", "key", b"1")
+        locked = [store.path(HELLO), place / "v1" / "records" / "layer" / "key.json"]
+        (place / "v1" / "records" / "layer").chmod(0o777)
+        for path in locked:
+            path.chmod(0)
+        with nobody():
+            assert not store.has(HELLO, 5) and store.record("layer", "key") is None
+            with pytest.raises(CorruptBlob, match="permission denied"):
+                store.read(HELLO, 5)
+            store.put_bytes(b"hello")
+            store.put_record("layer", "key", b"2")
+            assert (store.read(HELLO, 5), store.record("layer", "key")) == (b"hello", b"2")
+    finally:
+        shutil.rmtree(place)
+
+
+@contextlib.contextmanager
+def nobody() -> Iterator[None]:
+    """Without root's rights, for as long as the block lasts; who has none stays who he is."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_one_store_shared_with_others_is_still_alone(store: Store) -> None:
+    class Nobody:
+        def fetch(self, kind: str, keys: Collection[str], store: Store) -> None:
+            pass
+
+        def use(self, kind: str, key: str) -> None:
+            pass
+
+    other = store.sharing(Nobody())
+    assert other.shared is not None and store.shared is None
+    with store.alone() as first, other.alone() as second:
+        assert (first, second) == (True, True)
 
 
 def test_scratch_is_gone_afterwards(store: Store) -> None:
@@ -141,3 +224,27 @@ def test_a_place_that_takes_no_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileProblem, match="is a directory"), atomic(tmp_path) as sink:
         sink.write(b"x")
     assert files_below(tmp_path) == set()
+
+
+def test_what_a_killed_writer_left_beside_a_file_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    path, other = tmp_path / "out", tmp_path / ".out.notes"
+    dead = tmp_path / ".out.4194999-0123456789abcdef"
+    dead.write_bytes(b"half")
+    other.write_bytes(b"mine")
+    with atomic(path) as living:
+        living.write(b"slow")
+        assert not dead.exists()
+        with atomic(path) as sink:
+            sink.write(b"quick")
+        assert path.read_bytes() == b"quick"
+    assert (path.read_bytes(), files_below(tmp_path)) == (b"slow", {"out", ".out.notes"})
+
+
+def test_a_clone_is_the_same_file_or_none(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"blob")
+    with atomic(tmp_path / "copy") as sink:
+        cloned = clone(source, sink)
+    assert (tmp_path / "copy").read_bytes() == (b"blob" if cloned else b"")
+    with atomic(tmp_path / "none") as sink:
+        assert not clone(tmp_path / "nowhere", sink)

@@ -151,15 +151,27 @@
     const made = new Map(figures.layers.map((layer) => [`layer ${layer.number}`, layer.by]));
     let path = [figures.tree];
     const hue = (trail) => trail.map((node) => node.hue).find((value) => value !== undefined) ?? 215;
-    const title = (node) => (made.get(node.n) ? `${node.n}: ${made.get(node.n).replace(/^ocibuild (wheels: )?/, "")}` : node.n);
+    const holds = (node) => (made.get(node.n) || "").replace(/^ocibuild (wheels: )?/, "");
+    const title = (node) => (holds(node) ? `${node.n}: ${holds(node)}` : node.n);
+    const brief = (node) => {
+      const text = holds(node), count = text.split(", ").length;
+      return text ? (count > 1 ? `${node.n}, ${count} packages` : text) : node.n;
+    };
+    // The longest label that fits; the letters are about so many pixels wide. The last leaves out a version.
+    const label = (node, width, level) => {
+      const short = brief(node), all = [`${short}  ${bytes(node.s)}`, short, short.replace(/ \d\S*$/, "")];
+      if (!holds(node).includes(", ")) all.unshift(`${title(node)}  ${bytes(node.s)}`);
+      return all.find((text) => text.length * (level ? 6.7 : 7.5) < width - 10) || all[all.length - 1];
+    };
     const tile = (node, trail, [x, y, width, height], level) => {
       const below = node.b && node.b.length;
       const element = make("div", { className: `tile ${level ? "" : "outer"} ${below ? "" : "leaf"}`, tabIndex: below ? 0 : -1 });
       Object.assign(element.style, { left: `${x + 1}px`, top: `${y + 1}px`, width: `${Math.max(0, width - 2)}px`, height: `${Math.max(0, height - 2)}px` });
-      element.style.background = `hsl(${hue(trail)} var(--tile-s) calc(var(--tile-l) ${level ? "- 7%" : "+ 2%"}))`;
+      element.style.background = `hsl(${hue(trail)} var(--tile-s) calc(var(--tile-l) + ${2 - 5 * level}%))`;
       if (below) element.setAttribute("role", "button");
       element.setAttribute("aria-label", `${title(node)}, ${bytes(node.s)}`);
-      if (width > 34 && height > 18) element.append(make("span", { textContent: width > 110 ? `${title(node)}  ${bytes(node.s)}` : node.n }));
+      const text = label(node, width, level);
+      if (height > 18 && (width > 62 || (width > 20 && text.length * 6.7 < width - 8))) element.append(make("span", { textContent: text }));
       const enter = (event) => {
         event.stopPropagation();
         if (below) go(trail);
@@ -176,17 +188,24 @@
       });
       return element;
     };
+    const fill = (outer, node, trail, width, height, level) => {
+      if (!node.b || width < 47 || height < 45 || level > 3) return;
+      // One part that is all there is would only repeat what it is in.
+      const only = node.b.length === 1 && node.b[0].b ? node.b : [], parts = only.length ? only[0].b : node.b;
+      for (const [inner, x, y, w, h] of squarify(parts, 3, 22, width - 8, height - 27)) {
+        if (w <= 3 || h <= 3) continue;
+        const below = [...trail, ...only, inner], part = tile(inner, below, [x, y, w, h], level);
+        outer.append(part);
+        if (w > 80 && h > 60) fill(part, inner, below, w, h, level + 1);
+      }
+    };
     const draw = () => {
       const here = path[path.length - 1], { clientWidth: width, clientHeight: height } = map;
       map.replaceChildren();
       for (const [node, x, y, w, h] of squarify(here.b || [here], 0, 0, width, height)) {
         const trail = here.b ? [...path, node] : path;
         const outer = tile(node, trail, [x, y, w, h], 0);
-        if (node.b && w > 46 && h > 44) {
-          for (const [inner, ix, iy, iw, ih] of squarify(node.b, 3, 22, w - 8, h - 27)) {
-            if (iw > 3 && ih > 3) outer.append(tile(inner, [...trail, inner], [ix, iy, iw, ih], 1));
-          }
-        }
+        fill(outer, node, trail, w, h, 1);
         map.append(outer);
       }
       crumbs.replaceChildren();

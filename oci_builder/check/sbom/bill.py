@@ -11,15 +11,16 @@ from oci_builder.check.sbom import parts
 from oci_builder.errors import InvalidValue
 
 Format = Literal["cyclonedx", "spdx"]
-_SUFFIXES: Mapping[str, Format] = {".cdx.json": "cyclonedx", ".spdx.json": "spdx"}
+SUFFIXES: Mapping[Format, str] = {"cyclonedx": ".cdx.json", "spdx": ".spdx.json"}
+MEDIA_TYPES: Mapping[Format, str] = {"cyclonedx": "application/vnd.cyclonedx+json", "spdx": "application/spdx+json"}
 
 
 def format_of(path: Path) -> Format:
     """The format that a file name asks for: ``.cdx.json`` or ``.spdx.json``. Raises InvalidValue."""
-    for suffix, form in _SUFFIXES.items():
+    for form, suffix in SUFFIXES.items():
         if path.name.endswith(suffix):
             return form
-    raise InvalidValue("name for a bill of materials", path.name, f"it must end in {' or '.join(_SUFFIXES)}")
+    raise InvalidValue("name for a bill of materials", path.name, f"it must end in {' or '.join(SUFFIXES.values())}")
 
 
 def bill_of_materials(

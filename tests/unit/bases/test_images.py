@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from oci_builder.bases import Supply, compiling, open_base
 from oci_builder.bases.base import Base
 from oci_builder.bases.host import find_interpreter
 from oci_builder.bases.images import without_replaced
-from oci_builder.errors import NoPython, NotFound
+from oci_builder.errors import DigestMismatch, NoPython, NotFound, UnsupportedImage
 from oci_builder.listener import Silent
-from oci_builder.platforms import AMD64
+from oci_builder.platforms import AMD64, ARM64
 from oci_builder.store import Store
 from oci_builder.wheels.target import Promise, Target
 from tests.support.archives import make_tar
@@ -27,6 +28,7 @@ from tests.support.foreign import (
     debian_python,
     docker_python,
     files,
+    save_layout,
     save_like_old_docker,
 )
 
@@ -95,6 +97,47 @@ def test_scratch_is_nothing(store: Store) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, store: Store) -> None:
     with pytest.raises(NotFound, match=r"gone\.tar"):
         open_base(tmp_path / "gone.tar", AMD64, store=store, now=0, listener=Silent())
+
+
+def saved(path: Path) -> tuple[Path, bytes]:
+    """An image's file, and its one layer."""
+    layer = make_tar(*docker_python())
+    return save_like_old_docker(path, [layer], config_of([layer])), layer
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut in its first half": lambda data: data[: len(data) // 3],
+    "cut before manifest.json": lambda data: data[: data.rindex(b"manifest.json")],
+    "cut where it is packed": lambda data: gzip.compress(data, mtime=0)[:-100],
+    "changed in a layer": lambda data: data.replace(b"import sys", b"import os "),
+    "changed in its configuration": lambda data: data.replace(b'"diff_ids": ["sha256:', b'"diff_ids": ["sha256:0', 1),
+    "nothing": lambda data: b"",
+    "text": lambda data: b"no image\n" * 100,
+    "zeros": lambda data: bytes(len(data)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
+def test_a_damaged_file_is_one_error_that_names_it(
+    damage: Callable[[bytes], bytes], tmp_path: Path, store: Store
+) -> None:
+    path, _ = saved(tmp_path / "image.tar")
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises((UnsupportedImage, DigestMismatch), match=r"image\.tar"):
+        open_base(path, AMD64, store=store, now=0, listener=Silent())
+
+
+def test_a_file_for_another_machine_is_refused(tmp_path: Path, store: Store) -> None:
+    path, _ = saved(tmp_path / "image.tar")
+    with pytest.raises(UnsupportedImage, match=r"image\.tar: it is an image for linux/amd64, not for linux/arm64"):
+        open_base(path, ARM64, store=store, now=0, listener=Silent())
+
+
+def test_a_layout_without_the_platform_says_which_it_has(tmp_path: Path, store: Store) -> None:
+    layer = make_tar(*docker_python())
+    path = save_layout(tmp_path / "layout", [layer], config_of([layer]))
+    with pytest.raises(UnsupportedImage, match="holds no image for linux/arm64/v8, but for linux/amd64"):
+        open_base(path, ARM64, store=store, now=0, listener=Silent())
 
 
 def test_distributions_that_wheels_replace_are_deleted_by_a_layer_more(tmp_path: Path, store: Store) -> None:

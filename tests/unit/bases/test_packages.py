@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,12 @@ DEBS = [
     library("libscripted1", "libscripted.so.1", scripts={"postinst": b"#!/bin/sh\nuseradd x\n"}),
     library("libglib2.0-0", "libglib-2.0.so.0", scripts={"postinst": b"#!/bin/sh\nglib-compile-schemas\n"}),
     Deb(name="settings", files={"usr/share/glib-2.0/schemas/a.xml": b"<x/>"}),
+    library("libmagic1", "libmagic.so.1", source="file", depends="libmagic-mgc (= 1.0-1), libmagic-tools, other-data"),
+    Deb(name="libmagic-mgc", source="file", files={"usr/lib/file/magic.mgc": b"data"}),
+    Deb(name="libmagic-tools", source="file", files={"usr/bin/magic": b"a program"}),
+    Deb(name="other-data", source="other", files={"usr/share/other": b"data"}),
+    library("libfont1", "libfont.so.1", source="font", depends="font-config"),
+    Deb(name="font-config", source="font", files={"etc/font": b"x"}, scripts={"postinst": b"#!/bin/sh\nfc-cache\n"}),
     Deb(name="clash", files={"usr/bin/python3.11": b"another\n"}),
 ]
 
@@ -92,6 +98,37 @@ def test_what_a_library_links_to_comes_along_and_other_dependencies_do_not(world
     assert read_extra_lock(world.lock).left_out == {"libgl1": ("libgl-drivers",)}
     assert base.layers[-1].holds == ("libgl1 1.0-1", "libx11-6 1.0-1")
     assert f"{LIBRARIES}/libX11.so.6" in base.tree
+
+
+def test_data_that_debian_split_off_comes_along_and_nothing_else_of_the_source(world: World) -> None:
+    base = world.add("libmagic1")
+    lock = read_extra_lock(world.lock)
+    assert [pin.name for pin in lock.packages] == ["libmagic-mgc", "libmagic1"]
+    assert lock.left_out == {"libmagic1": ("libmagic-tools", "other-data")}
+    assert "usr/lib/file/magic.mgc" in base.tree
+
+
+def test_data_whose_package_has_a_script_to_run_is_left_out(world: World) -> None:
+    world.add("libfont1")
+    assert read_extra_lock(world.lock).left_out == {"libfont1": ("font-config",)}
+
+
+def test_the_newest_version_comes_from_the_suite_that_has_it_though_that_lists_no_contents(world: World) -> None:
+    newer = replace(next(deb for deb in DEBS if deb.name == "libx11-6"), version="1.0-1+deb12u1")
+    mirror = world.lock.parent / "mirror"
+    write_suite(mirror, "debian-security", "bookworm-security", [newer])
+    recipe = world.lock.parent / "tiny" / "layer.toml"
+    text = recipe.read_text()
+    assert text.count('"debian/bookworm"') == 1
+    recipe.write_text(text.replace('"debian/bookworm"', '"debian/bookworm", "debian-security/bookworm-security"'))
+    # The index stays as it was: what counts is who brings which library, and that has not changed.
+    assert not update_libraries(
+        recipe.parent, HOST, store=world.store, mirrors=world.supply.mirrors, now=world.supply.now, listener=Silent()
+    )
+    base = world.add("libgl1")
+    assert base.layers[-1].holds == ("libgl1 1.0-1", "libx11-6 1.0-1+deb12u1")
+    (pin,) = [pin for pin in read_extra_lock(world.lock).packages if pin.name == "libx11-6"]
+    assert (pin.archive, pin.suite) == ("debian-security", "bookworm-security")
 
 
 def test_the_layer_holds_the_packages_and_the_loaders_cache(world: World) -> None:

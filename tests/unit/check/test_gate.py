@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
 import pytest
 
 from oci_builder.check import facts, gate
-from oci_builder.check.finding import Allowance, Finding, summary
-from oci_builder.check.gate import Rules
+from oci_builder.check import finding as finding_module
+from oci_builder.check.finding import KINDS, Allowance, Finding, summary
+from oci_builder.check.gate import Ground, Rules
+from oci_builder.foreign.layers import ORIGIN as FOREIGN
 from oci_builder.store import Store
+from oci_builder.tree.entry import file
 from tests.support.elves import ElfSpec
 from tests.support.gates import gate_of, judged, kinds, made, metadata, module, source
+from tests.support.targets import TARGET
 
 NEEDS_GL = [
     source("demo/__init__.py", "from . import _fast\n"),
@@ -61,6 +69,30 @@ def test_a_layer_is_read_once_whatever_image_it_is_in(store: Store) -> None:
     gate_of(image, store)
     assert all(store.record(facts.RECORDS, layer.descriptor.digest.hex) for layer in image.layers)
     assert [facts.layer_facts(layer, store) for layer in made(store, *NEEDS_GL).layers]
+
+
+def test_whose_a_file_is_was_not_decided_by_who_read_the_layer_first(store: Store) -> None:
+    image = made(store, *NEEDS_GL, *metadata("demo"))
+    (layer,) = image.layers[1:]
+    nobodys = tuple(msgspec.structs.replace(entry, origin=FOREIGN) for entry in layer.entries)
+    foreign = replace(image, layers=(image.layers[0], replace(layer, entries=nobodys)))
+    assert kinds(gate_of(foreign, store, rules=Rules(max_size=1 << 30))) == []
+    assert [finding.origin for finding in gate_of(image, store).errors] == ["demo 1.0"] * 2
+
+
+def test_an_image_that_is_all_base_is_judged_by_the_origins_that_are_named(store: Store) -> None:
+    image = made(store, *NEEDS_GL, file("usr/bin/su", b"x", mode=0o4755, origin="login 1"))
+    tree = image.layers[0].tree(store).overlaid(image.layers[1].tree(store))
+    for judged_origins, found in ((frozenset[str](), []), (frozenset({"demo 1.0"}), ["libGL.so.1", "libX11.so.6"])):
+        ground = Ground(layers=image.layers, tree=tree, target=TARGET, judged=judged_origins)
+        gated = gate.gate(image, ground, rules=Rules(), supplier=lambda _: "", store=store)
+        assert [finding.subject for finding in gated.errors] == found
+
+
+def test_every_kind_of_finding_is_one_that_can_be_allowed() -> None:
+    folder = Path(finding_module.__file__).parent
+    texts = [path.read_text() for path in sorted(folder.glob("*.py")) if path.name != "finding.py"]
+    assert [kind for kind in KINDS if not any(f'"{kind}"' in text for text in texts)] == ["unused-allow"]
 
 
 def test_a_record_that_does_not_read_is_made_again(store: Store) -> None:

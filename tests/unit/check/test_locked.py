@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _imp
+import posixpath
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from oci_builder.check.compiled import Bytecode
 from oci_builder.check.contents import FileRecord, ImageContents
 from oci_builder.check.locked import LockReport, compare_with_lock, wheel_at_hand
 from oci_builder.check.reading import read_image
@@ -35,9 +38,11 @@ def contents(tiny: Tiny) -> ImageContents:
     return read_image(tiny.out)
 
 
-def compared(tiny: Tiny, contents: ImageContents, *, wheels: Path | None = None) -> LockReport:
+def compared(
+    tiny: Tiny, contents: ImageContents, *, wheels: Path | None = None, bytecode: Bytecode | None = None
+) -> LockReport:
     at_hand = wheel_at_hand(Store(tiny.root / "empty"), wheels or tiny.wheels)
-    return compare_with_lock(contents, read(tiny.image / "pylock.toml"), at_hand)
+    return compare_with_lock(contents, bytecode or Bytecode(), read(tiny.image / "pylock.toml"), at_hand)
 
 
 def with_tree(contents: ImageContents, changes: Mapping[str, FileRecord | None]) -> ImageContents:
@@ -96,11 +101,39 @@ def test_a_record_with_one_more_line_does_not_hide_the_file(tiny: Tiny, contents
     assert compared(tiny, changed).findings == [f"tool 2.0: /{more} is in the image's RECORD, and not in the wheel"]
 
 
+PYC = f"{SITE}/__pycache__/tool.cpython-311.pyc"
+
+
+def with_bytecode(contents: ImageContents, path: str) -> ImageContents:
+    """The image with a .pyc file that its RECORD lists, as one that ocibuild compiled for has it."""
+    listed = posixpath.relpath(path, SITE).encode()
+    kept = {**contents.kept, RECORD: contents.kept[RECORD] + listed + b",,\n"}
+    return replace(with_tree(contents, {path: replace(contents.tree[TOOL], path=path)}), kept=kept)
+
+
+def test_bytecode_of_other_sources_is_said(tiny: Tiny, contents: ImageContents) -> None:
+    watch = Bytecode()
+    watch.seen(TOOL, b"VERSION = 2\n")
+    head = (3495).to_bytes(2, "little") + b"\r\n" + (1).to_bytes(4, "little")
+    key = int.from_bytes(head[:4], "little")
+    changed = with_bytecode(contents, PYC)
+    watch.seen(PYC, head + _imp.source_hash(key, b"VERSION = 2\n") + b"code")
+    good = compared(tiny, changed, bytecode=watch)
+    assert (good.findings, good.bytecode) == ([], 1)
+    watch.seen(PYC, head + _imp.source_hash(key, b"VERSION = 3\n") + b"code")
+    assert compared(tiny, changed, bytecode=watch).findings == [f"/{PYC} is not the bytecode of /{TOOL}"]
+
+
+def test_bytecode_of_no_module_is_said_though_record_lists_it(tiny: Tiny, contents: ImageContents) -> None:
+    path = f"{SITE}/__pycache__/evil.cpython-311.pyc"
+    assert compared(tiny, with_bytecode(contents, path)).findings == [f"/{path} is bytecode of no module"]
+
+
 def test_another_lock_is_another_image(tiny: Tiny, contents: ImageContents, tmp_path: Path) -> None:
     text = (tiny.image / "pylock.toml").read_text()
     path = tmp_path / "pylock.toml"
     path.write_text(text.replace('"tool"', '"other"').replace("tool-2.0", "other-2.0"))
-    findings = compare_with_lock(contents, read(path), wheel_at_hand(Store(tmp_path), tiny.wheels)).findings
+    findings = compare_with_lock(contents, Bytecode(), read(path), wheel_at_hand(Store(tmp_path), tiny.wheels)).findings
     assert findings[:2] == ["other 2.0 is locked, and not in the image", "tool 2.0 is in the image, and not locked"]
 
 

@@ -57,6 +57,13 @@ def test_a_module_named_like_its_package_is_always_imported(store: Store) -> Non
     assert kinds(gated) == [("error", "library", "libGL.so.1")]
 
 
+def test_a_module_named_like_its_package_that_is_only_tried_is_optional(store: Store) -> None:
+    tries = source("yaml/__init__.py", "try:\n    from .cyaml import *\nexcept ImportError:\n    pass\n")
+    entries = [tries, source("yaml/cyaml.py", "from yaml._yaml import CParser\n")]
+    gated = judged(store, *entries, module("yaml/_yaml.abi3.so", NEEDS_GL))
+    assert kinds(gated) == [("warning", "library", "libGL.so.1")]
+
+
 def test_what_a_vendored_library_needs_is_needed_by_who_loads_it(store: Store) -> None:
     loads = ElfSpec(needed=["libvendored-1.so"], runpath="$ORIGIN/../demo.libs")
     vendored = module("demo.libs/libvendored-1.so", ElfSpec(soname="libvendored-1.so", needed=["libGL.so.1"]))
@@ -146,6 +153,19 @@ def test_a_module_made_for_musl_is_said_to_be(store: Store) -> None:
 def test_the_libraries_of_the_gpu_driver_come_from_the_host(store: Store) -> None:
     gated = judged(store, IMPORTED, module(EXTENSION, ElfSpec(needed=["libcuda.so.1"])))
     assert kinds(gated) == [("warning", "library", "libcuda.so.1")]
+
+
+def test_a_library_that_is_known_to_be_loaded_by_name_has_to_be_there(store: Store) -> None:
+    magic = metadata("python-magic")
+    gated = judged(store, *magic)
+    assert kinds(gated) == [("error", "library", "libmagic.so.1")]
+    library = file("usr/lib/libmagic.so.1.0.0", make_elf(ElfSpec(soname="libmagic.so.1")), origin="libmagic1 1")
+    assert kinds(judged(store, *magic, library)) == []
+
+
+def test_a_distribution_that_brings_anothers_library_makes_it_do_without(store: Store) -> None:
+    assert kinds(judged(store, *metadata("psycopg"))) == [("error", "library", "libpq.so.5")]
+    assert kinds(judged(store, *metadata("psycopg"), *metadata("psycopg-binary"))) == []
 
 
 def test_a_damaged_module_is_an_error_and_damaged_test_data_is_not(store: Store) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from oci_builder.check.gate import Rules
 from oci_builder.store import Store
-from tests.support.gates import gate_of, judged, kinds, made, metadata, source
+from oci_builder.tree.entry import entry_path
+from tests.support.elves import ElfSpec
+from tests.support.gates import base, gate_of, judged, kinds, made, metadata, module, source
+from tests.support.targets import SITE
 
 SCRIPTS = "[console_scripts]\ndemo = demo.cli:main\n"
 
@@ -44,6 +48,15 @@ def test_an_extra_counts_when_another_distribution_asks_for_it(store: Store) -> 
     assert kinds(judged(store, *wanted, *asking)) == [("error", "requirement", "other")]
 
 
+@pytest.mark.parametrize(("asked", "found"), [({"demo": ["more"]}, [("error", "requirement", "other")]), ({}, [])])
+def test_an_extra_counts_when_the_recipe_asks_for_it(
+    store: Store, asked: dict[str, list[str]], found: list[tuple[str, str, str]]
+) -> None:
+    wanted = metadata("demo", "1.0", "Provides-Extra: more", "Requires-Dist: other; extra == 'more'")
+    assert kinds(judged(store, *wanted, rules=Rules(extras=asked))) == found
+    assert kinds(judged(store, *wanted, *metadata("other"), rules=Rules(extras=asked))) == []
+
+
 def test_a_distribution_for_another_python_is_an_error(store: Store) -> None:
     gated = judged(store, *metadata("demo", "1.0", "Requires-Python: >=3.11.5"))
     assert kinds(gated) == [("error", "requires-python", "3.11.2")]
@@ -57,6 +70,12 @@ def test_a_script_starts_a_module_that_exists(store: Store) -> None:
 
 def test_a_distribution_in_two_versions_is_an_error(store: Store) -> None:
     assert kinds(judged(store, *metadata("demo"), *metadata("demo", "2.0"))) == [("error", "installed-twice", "demo")]
+
+
+def test_what_a_distribution_vendors_is_its_own_affair(store: Store) -> None:
+    vendored = [*metadata("demo", "0.9"), *metadata("other", "1.0", "Requires-Dist: nowhere", "Requires-Python: <3")]
+    moved = [replace(entry, path=entry_path(entry.path.replace(SITE, f"{SITE}/demo/_vendor"))) for entry in vendored]
+    assert kinds(judged(store, *metadata("demo"), *moved)) == []
 
 
 def test_imports_are_read_only_when_asked_for(store: Store) -> None:
@@ -107,5 +126,47 @@ def test_imports_are_one_line_for_a_distribution(store: Store) -> None:
     entries = [source(f"demo/m{number}.py", "import nowhere, elsewhere\n") for number in range(3)]
     gated = judged(store, *entries, rules=Rules(imports=True))
     assert [finding.message for finding in gated.warnings] == [
-        "demo 1.0: imports what is not in the image: elsewhere (demo/m0.py and 2 more), nowhere (demo/m0.py and 2 more)"
+        "demo 1.0: some of its modules import what is not in the image: elsewhere (demo/m0.py and "
+        "2 more), nowhere (demo/m0.py and 2 more)"
     ]
+
+
+def test_what_importing_a_distribution_meets_is_told_from_what_some_module_wants(store: Store) -> None:
+    entries = [source("demo/__init__.py", "from . import core\n"), source("demo/core.py", "import nowhere\n")]
+    gated = judged(store, *entries, source("demo/plugin.py", "import elsewhere\n"), rules=Rules(imports=True))
+    assert sorted(finding.message.partition(" what ")[0] for finding in gated.warnings) == [
+        "demo 1.0: importing it asks for",
+        "demo 1.0: some of its modules import",
+    ]
+
+
+def test_what_the_metadata_lists_under_an_extra_may_be_missing_where_nothing_reaches_it(store: Store) -> None:
+    entries = metadata("demo", "1.0", "Provides-Extra: more", "Requires-Dist: no-where; extra == 'more'")
+    plugin = source("demo/plugin.py", "import no_where\n")
+    assert kinds(judged(store, *entries, plugin, source("demo/__init__.py"), rules=Rules(imports=True))) == []
+    reached = source("demo/__init__.py", "from . import plugin\n")
+    gated = judged(store, *entries, plugin, reached, rules=Rules(imports=True))
+    assert kinds(gated) == [("warning", "import", "no_where")]
+
+
+def test_a_script_finds_what_lies_beside_it(store: Store) -> None:
+    entries = [source("demo/tools/run.py", "import helper\n"), source("demo/tools/helper.py")]
+    assert kinds(judged(store, *entries, rules=Rules(imports=True))) == []
+
+
+def test_a_vendored_distribution_is_found_by_who_vendors_it(store: Store) -> None:
+    entries = [source("demo/__init__.py", "import helper, space.deep\n"), source("demo/_vendor/space/deep/__init__.py")]
+    gated = judged(store, *entries, source("demo/_vendor/helper.py"), rules=Rules(imports=True))
+    assert kinds(gated) == []
+
+
+def test_an_extension_module_makes_what_is_below_it_though_a_folder_is_called_like_it(store: Store) -> None:
+    entries = [source("demo/__init__.py", "import demo._C._deep.more\nfrom demo._C import x\n")]
+    entries += [module("demo/_C.cpython-311-x86_64-linux-gnu.so", ElfSpec()), source("demo/_C/__init__.pyi")]
+    assert kinds(judged(store, *entries, rules=Rules(imports=True))) == []
+
+
+def test_a_module_that_a_later_layer_replaced_is_not_read(store: Store) -> None:
+    old = source("demo/__init__.py", "import nowhere\n", origin="old 1")
+    gated = judged(store, source("demo/__init__.py"), on=base(old), rules=Rules(imports=True))
+    assert kinds(gated) == []

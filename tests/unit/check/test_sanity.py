@@ -38,7 +38,15 @@ def test_what_everybody_may_write_is_a_warning(store: Store, entry: Entry) -> No
 
 @pytest.mark.parametrize(
     "path",
-    ["opt/.env", "home/u/.ssh/id_rsa", "opt/.netrc", "opt/.pypirc", "root/.aws/credentials", "x/.git-credentials"],
+    [
+        "opt/.env",
+        "home/u/.ssh/id_rsa",
+        "opt/.netrc",
+        "opt/.pypirc",
+        "root/.aws/credentials",
+        "x/.git-credentials",
+        "opt/.env.production",
+    ],
 )
 def test_a_copied_secret_is_an_error(store: Store, path: str) -> None:
     assert kinds(judged(store, copied(path))) == [("error", "secret", f"/{path}")]
@@ -50,6 +58,8 @@ def test_a_copied_secret_is_an_error(store: Store, path: str) -> None:
         ("etc/pip.conf", b"[global]\nindex-url = https://me:token@index.example/simple\n", True),
         ("etc/pip.conf", b"[global]\nindex-url = https://index.example/simple\n", False),
         ("etc/pip.conf", b"[global]\nindex-url = https://${USER}:${TOKEN}@index.example/simple\n", False),
+        ("root/.npmrc", b"//registry.example/:_authToken=abc\n", True),
+        ("root/.npmrc", b"//registry.example/:_authToken=${NPM_TOKEN}\nfund=false\n", False),
         ("etc/tls/server.key", b"-----BEGIN RSA PRIVATE KEY-----\n", True),
         ("etc/tls/server.pem", b"-----BEGIN CERTIFICATE-----\n", False),
     ],

@@ -84,10 +84,10 @@ def test_steps_without_a_layer_and_no_history_at_all_are_fine(tmp_path: Path) ->
     ("change", "finding"),
     [
         (_set("layers", 0, "size", to=5), "bytes, and its descriptor says 5"),
-        (_set("layers", 0, "digest", to=OTHER), f"blobs/sha256/{'0' * 64} is not in the archive"),
+        (_set("layers", 0, "digest", to=OTHER), f"blobs/sha256/{'0' * 64} is not there"),
         (_set("layers", 0, "digest", to="md5:1"), "not a sha256 digest"),
-        (_set("layers", 0, "mediaType", to="application/vnd.oci.image.layer.v1.tar+zstd"), "tar+zstd in a"),
-        (_set("layers", 0, "mediaType", to="application/vnd.oci.image.layer.v1.tar"), "disagree about gzip"),
+        (_set("layers", 0, "mediaType", to="application/vnd.oci.image.layer.v1.tar+zstd"), "and said to be zstd"),
+        (_set("layers", 0, "mediaType", to="application/vnd.oci.image.layer.v1.tar"), "disagree about its compression"),
         (_set("layers", 0, "mediaType", to="application/vnd.docker.image.rootfs.diff.tar.gzip"), "diff.tar.gzip in a"),
         (_set("layers", to={}), "expected an array of descriptors"),
         (_set("layers", 0, to=None), "not a sha256 digest"),
@@ -109,7 +109,7 @@ def test_a_manifest_that_does_not_fit_is_named(tmp_path: Path, change: Callable[
         (_set("manifests", to=[]), "index.json names no image"),
         (_set("manifests", 0, "digest", to=OTHER), "is not in the archive"),
         (_set("manifests", 0, "size", to=1), "its descriptor says 1 bytes"),
-        (_set("manifests", 0, "mediaType", to="text/plain"), "only image manifests are checked"),
+        (_set("manifests", 0, "mediaType", to="text/plain"), "neither image nor index"),
         (_set("manifests", 0, "annotations", to={}), "docker.io/library/x:1, and index.json nothing"),
         (_set("manifests", 0, "annotations", "io.containerd.image.name", to="x:2"), "index.json docker.io/library/x:2"),
         (_set("manifests", 0, "annotations", "io.containerd.image.name", to="X"), "'X' is not an image reference"),
@@ -131,7 +131,7 @@ def test_an_index_that_does_not_fit_is_named(tmp_path: Path, change: Callable[[J
         (_set(0, "RepoTags", to=["x:2"]), "manifest.json names the image docker.io/library/x:2"),
         (_set(0, "RepoTags", to=None), "manifest.json names the image nothing"),
         (_set(0, "odd", to=1), 'manifest.json: unknown key "odd"'),
-        (lambda document: document.append({}), "2 images"),
+        (lambda document: document.append({}), "name different configurations"),
         (lambda document: document.clear(), "0 images"),
     ],
 )
@@ -150,7 +150,7 @@ def test_a_docker_manifest_that_says_something_else_is_named(
         ({"manifest.json": b"{}"}, "manifest.json: expected a JSON array"),
         ({"manifest.json": b'[],"x":[]'}, "manifest.json: expected a JSON array"),
         ({"oci-layout": b'{"imageLayoutVersion":"2.0.0"}'}, "imageLayoutVersion is not '1.0.0'"),
-        ({"blobs/sha256/" + "0" * 64: b"x"}, "nothing refers to it"),
+        ({"blobs/sha256/" + "0" * 64: b"x"}, f"blobs/sha256/{'0' * 64}: its bytes have the digest"),
         ({"manifest.json": b" " * (5 << 20)}, "a document has 4194304 at most"),
     ],
 )
@@ -184,8 +184,6 @@ def test_a_file_that_is_no_archive_has_findings_and_no_image(tmp_path: Path, con
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileProblem, match="none: no such file"):
         verify_file(tmp_path / "none")
-    with pytest.raises(FileProblem, match="is a directory"):
-        verify_file(tmp_path)
 
 
 def test_more_layers_than_docker_mounts_are_named(tmp_path: Path) -> None:

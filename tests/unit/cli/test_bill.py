@@ -40,6 +40,13 @@ def test_the_bill_of_the_build_is_that_of_the_file_but_for_digests_of_wheels(tin
     assert first == second
 
 
+def test_with_the_lock_the_bill_of_the_file_is_that_of_the_build(tiny: Tiny, tmp_path: Path) -> None:
+    built, read = tmp_path / "built.spdx.json", tmp_path / "read.spdx.json"
+    assert build(tiny, "--sbom", str(built)).code == 0
+    assert main(["sbom", str(tiny.out), "--out", str(read), "--lock", str(tiny.image / "pylock.toml")]) == 0
+    assert read.read_bytes() == built.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("name", "more", "said"),
     [

@@ -85,6 +85,37 @@ def test_check_speaks_json(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> No
     assert (found["warnings"], found["allowed"]) == ([], [])
 
 
+def test_check_says_many_warnings_of_one_kind_in_a_few_lines(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    plugins: dict[str, bytes | str] = {"qt/__init__.py": ""}
+    for number in range(9):
+        plugins[f"qt/plugins/p{number}.so"] = make_elf(ElfSpec(needed=[f"libx{number}.so.1"]))
+    make_wheel(tiny.wheels, "qt", "1.0", tag="py3-none-linux_x86_64", files=plugins)
+    tiny.lock()
+    assert check(tiny) == 3
+    lines = [line for line in capsys.readouterr().out.splitlines() if "qt 1.0" in line]
+    assert len(lines) == 5
+    assert (
+        lines[3]
+        == "warning: qt 1.0: qt/plugins/p3.so needs libx3.so.1, which is not in the image [library: libx3.so.1]"
+    )
+    others = "libx4.so.1, libx5.so.1, libx6.so.1, libx7.so.1, libx8.so.1"
+    assert lines[4] == f"warning: qt 1.0: likewise {others} [library]"
+
+
+def test_an_extra_that_the_requirements_ask_for_has_to_be_there(tiny: Tiny) -> None:
+    extra = ["other; extra == 'more'"]
+    make_wheel(tiny.wheels, "some", "1.0", requires=extra, extras=["more"])
+    (tiny.image / "image.toml").write_text(IMAGE + ALLOW)
+    tiny.require("some", "many[more]; sys_platform == 'win32'")
+    tiny.lock()
+    assert build(tiny).code == 0
+    tiny.require("some[more]")
+    tiny.lock()
+    ending = build(tiny)
+    assert ending.code == 3
+    assert "some 1.0 requires other, and it is not in the image" in ending.said
+
+
 @pytest.mark.parametrize("allowance", ['{ reason = "r" }', '{ library = "x" }', '{ library = "x", reason = "" }'])
 def test_an_allowance_says_what_and_why(tiny: Tiny, allowance: str) -> None:
     (tiny.image / "image.toml").write_text(f"{IMAGE}\n[checks]\nallow = [{allowance}]\n")

@@ -90,7 +90,7 @@ def at_the_layers(tiny: Tiny) -> Callable[[], bool]:
 
 def at_a_half_written_layer(tiny: Tiny) -> Callable[[], bool]:
     """A worker writes."""
-    return lambda: any((tiny.cache / "v1" / "blobs" / "sha256").glob(".new-*"))
+    return lambda: any(path.is_file() for path in (tiny.cache / "v1" / "tmp").glob("*"))
 
 
 def at_a_half_written_image(tiny: Tiny) -> Callable[[], bool]:
@@ -111,6 +111,58 @@ def test_stopped_while_workers_and_their_compilers_run(tiny: Tiny, number: signa
     assert number == signal.SIGKILL or leftovers(tiny) == []
     tiny.set_bytecode("none")
     assert built(tiny) == expected
+
+
+@pytest.mark.parametrize("library", ["_uuid", "_hashlib", "msgspec", "deflate"])
+def test_stopped_while_it_is_still_being_loaded(tiny: Tiny, library: str) -> None:
+    process = start_ocibuild(*tiny.words())
+    while library not in (loaded := mapped(process.pid)) and loaded:
+        pass
+    if not loaded:
+        process.communicate(timeout=60)
+        pytest.skip(f"this Python loads no {library}")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.strip().splitlines()[-1:]) == (130, ["ocibuild: interrupted"])
+    assert "Traceback" not in said
+    await_nobody(process.pid)
+
+
+def test_in_the_background_of_a_script_it_goes_on(tiny: Tiny) -> None:
+    expected = built(tiny)
+    tiny.forget()
+    process = start_ocibuild(*tiny.words(), preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    while not any(name in mapped(process.pid) for name in ("_hashlib", "msgspec")) and process.poll() is None:
+        pass
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert tiny.out.read_bytes() == expected
+
+
+def mapped(pid: int) -> str:
+    """The files a process has mapped; nothing once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return ""
+
+
+def test_pressing_again_stops_nothing_of_what_the_first_time_began(tiny: Tiny) -> None:
+    tiny.set_bytecode("default")
+    process = start_ocibuild(*tiny.words())
+    ready = at_the_layers(tiny)
+    while not ready() and process.poll() is None:
+        time.sleep(0.002)
+    for _ in range(5):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.01)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "ocibuild: interrupted" in said and "Traceback" not in said
+    await_nobody(process.pid)
+    assert leftovers(tiny) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -147,14 +199,3 @@ def test_stopped_while_it_writes(
     assert number == signal.SIGKILL or leftovers(tiny) == []
     assert not tiny.out.exists() or tiny.out.read_bytes() == expected
     assert built(tiny) == expected
-
-
-def test_two_builds_at_once_on_one_cache_do_not_disturb_each_other(tiny: Tiny) -> None:
-    expected = built(tiny)
-    tiny.forget()
-    outs = [tiny.root / "one.tar", tiny.root / "two.tar"]
-    running = [start_ocibuild(*tiny.words("--out", str(out))) for out in outs]
-    said = [process.communicate(timeout=60)[1] for process in running]
-    assert [process.returncode for process in running] == [0, 0], said
-    assert [out.read_bytes() for out in outs] == [expected, expected]
-    assert unsound(tiny.cache) == []

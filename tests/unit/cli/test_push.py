@@ -13,9 +13,9 @@ import pytest
 
 from oci_builder.check.verify import verify_file
 from oci_builder.cli import main
-from tests.support.fakeregistry import FakeRegistry, Handler, error, fake_registry, refuse
+from tests.support.fakeregistry import FakeRegistry, Handler, break_after, error, fake_registry, give, refuse
 from tests.support.registries import PASSWORD, USER
-from tests.support.tiny import Ending, Tiny, build, make_tiny
+from tests.support.tiny import Ending, Tiny, build, make_tiny, unsound
 
 
 @pytest.fixture
@@ -129,6 +129,23 @@ def test_what_is_not_there_cannot_be_pulled(registry: FakeRegistry, tmp_path: Pa
     out = tmp_path / "x.tar"
     run("pull", f"{registry.host}/team/none:1", "--out", out, f"--cache-dir={tmp_path}/cache", code=1)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["image.tar", "image/"])
+@pytest.mark.parametrize("how", ["changed", "cut"])
+def test_a_pull_that_gets_other_bytes_leaves_nothing(
+    tiny: Tiny, registry: FakeRegistry, tmp_path: Path, name: str, how: str
+) -> None:
+    build(tiny, "--push", f"{registry.host}/team/app:1")
+    largest = max(registry.blobs, key=lambda digest: len(registry.blobs[digest]))
+    whole = registry.blobs[largest]
+    wrong = give(whole[:-1] + b"x") if how == "changed" else break_after(whole[:-1], promised=len(whole) - 1)
+    registry.does(f"GET .*{largest}", wrong, lasting=True)
+    cache = tmp_path / "cache"
+    run("pull", f"{registry.host}/team/app:1", "--out", f"{tmp_path}/{name}", "--cache-dir", cache, code=1)
+    assert not (tmp_path / name).exists() or list((tmp_path / name).iterdir()) == []
+    assert not (cache / "v1" / "blobs" / "sha256" / largest.removeprefix("sha256:")).exists()
+    assert unsound(cache) == []
 
 
 def test_another_machine_takes_the_layers_from_the_cache_and_needs_no_wheel(tiny: Tiny, registry: FakeRegistry) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from oci_builder.check.verify import verify_file
 from oci_builder.cli import main
-from tests.support.tiny import NAME, Tiny, make_tiny
+from tests.support.tiny import CHECKOUT, NAME, Tiny, make_tiny, unsound
 
 NOTHING = "nothing to do"
 
@@ -82,6 +86,69 @@ def test_a_change_is_noticed(tiny: Tiny, change: Callable[[Tiny], object], capsy
     change(tiny)
     assert NOTHING not in said(tiny, capsys)
     assert NOTHING in said(tiny, capsys)
+
+
+def test_a_file_that_is_gone_or_changed_is_written_again_and_nothing_is_made(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = tiny.out.read_bytes()
+    damages: list[Callable[[Path], object]] = [Path.unlink, overwrite]
+    for damage in damages:
+        damage(tiny.out)
+        lines = said(tiny, capsys)
+        assert NOTHING not in lines and "app.tar: " in lines
+        assert tiny.out.read_bytes() == expected
+        assert verify_file(tiny.out).findings == ()
+    assert NOTHING in said(tiny, capsys)
+
+
+def test_json_tells_the_same_of_a_file_written_again(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    documents = []
+    for _ in range(2):
+        assert main(command(tiny, "--json")) == 0
+        documents.append(json.loads(capsys.readouterr().out))
+        tiny.out.unlink()
+    assert documents[1]["seconds"].keys() == {"write", "total"}
+    for document in documents:
+        del document["seconds"]
+    assert documents[0] == documents[1]
+
+
+def test_writing_again_loads_nothing_that_builds(tiny: Tiny) -> None:
+    program = "import sys; from oci_builder.cli import main; main(sys.argv[1:]); print(*sorted(sys.modules))"
+    environ = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    for _ in range(2):
+        tiny.out.unlink()
+        argv = [sys.executable, "-c", program, *command(tiny)]
+        loaded = subprocess.run(argv, env=environ, capture_output=True, text=True, check=True).stdout.split()
+    assert "oci_builder.export.docker_archive" in loaded
+    rooms = {name.split(".")[1] for name in loaded if name.startswith("oci_builder.")}
+    assert rooms.isdisjoint({"assemble", "bases", "check", "debian", "recipes", "registry", "wheels"})
+
+
+@pytest.mark.parametrize("damage", [overwrite, Path.unlink])
+def test_a_layer_that_is_damaged_or_gone_is_made_anew_for_the_file(
+    tiny: Tiny, damage: Callable[[Path], object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = tiny.out.read_bytes()
+    assert main(command(tiny, "--json")) == 0
+    top = json.loads(capsys.readouterr().out)["layers"][-1]["digest"]
+    tiny.out.unlink()
+    damage(tiny.cache / "v1" / "blobs" / "sha256" / top.removeprefix("sha256:"))
+    assert NOTHING not in said(tiny, capsys)
+    assert tiny.out.read_bytes() == expected
+    assert unsound(tiny.cache) == []
+
+
+def test_a_folder_for_the_file_that_is_gone_is_told_as_before(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tiny.root / "out"
+    folder.mkdir()
+    words = ("--out", "out/app.tar")
+    for _ in range(2):
+        said(tiny, capsys, *words)
+    assert NOTHING in said(tiny, capsys, *words)
+    shutil.rmtree(folder)
+    assert main(command(tiny, *words)) == 2
 
 
 def test_other_words_or_another_environment_are_another_build(

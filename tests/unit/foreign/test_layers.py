@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import io
 import tarfile
+import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
 from oci_builder.foreign.opening import ForeignImage, open_file
+from oci_builder.foreign.unpacked import Unzstd
 from oci_builder.listener import Silent
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.platforms import AMD64, ARM64
@@ -36,6 +40,7 @@ FORMS: dict[str, Save] = {
     "old docker, packed": lambda path, layers, config: save_like_old_docker(path, layers, config, packed=True),
     "new docker": save_like_new_docker,
     "layout": save_layout,
+    "layout in zstd": lambda path, layers, config: save_layout(path, layers, config, zstd=True),
     "layout in docker's words": lambda path, layers, config: save_layout(path, layers, config, docker=True),
 }
 
@@ -72,6 +77,51 @@ def test_a_plain_layer_is_packed_into_the_same_bytes_by_everybody(tmp_path: Path
     path = save_like_old_docker(tmp_path / "image", [LOWER], config_of([LOWER]))
     first, second = opened(path, store), opened(path, Store(tmp_path / "other"))
     assert first.layers[0].descriptor == second.layers[0].descriptor
+
+
+def test_layers_in_zstd_become_what_they_become_when_they_come_plain(tmp_path: Path, store: Store) -> None:
+    config = config_of([LOWER])
+    zstd = opened(save_layout(tmp_path / "zstd", [LOWER], config, zstd=True), store)
+    plain = opened(save_like_old_docker(tmp_path / "plain", [LOWER], config), Store(tmp_path / "other"))
+    assert zstd.layers[0].descriptor == plain.layers[0].descriptor
+
+
+def test_what_a_layer_becomes_does_not_depend_on_what_was_read_before(tmp_path: Path, store: Store) -> None:
+    config = config_of([LOWER])
+    gzipped = opened(save_layout(tmp_path / "gzip", [LOWER], config), store)
+    path = save_like_old_docker(tmp_path / "plain", [LOWER], config)
+    after, alone = opened(path, store), opened(path, Store(tmp_path / "other"))
+    assert after.layers[0].descriptor == alone.layers[0].descriptor != gzipped.layers[0].descriptor
+
+
+def test_frames_of_zstd_that_readers_skip_are_skipped(tmp_path: Path, store: Store) -> None:
+    skipped = b"\x50\x2a\x4d\x18\x05\0\0\0hello"
+    blob = skipped + zstandard.compress(LOWER[:512]) + skipped + zstandard.compress(LOWER[512:]) + skipped
+    image = opened(save_like_old_docker(tmp_path / "image", [blob], config_of([LOWER])), store)
+    assert content(image, "etc/b") == b"b1"
+
+
+def test_the_table_of_contents_behind_the_tar_of_an_estargz_is_passed_over(tmp_path: Path, store: Store) -> None:
+    tar = LOWER + make_tar(member("stargz.index.json", data=b"{}" * 300))
+    image = opened(save_layout(tmp_path / "image", [tar], config_of([tar])), store)
+    assert content(image, "etc/b") == b"b1" and "stargz.index.json" not in image.tree
+
+
+def test_anything_else_behind_a_tar_is_damage(tmp_path: Path, store: Store) -> None:
+    tar = LOWER + UPPER
+    with pytest.raises(UnsupportedImage, match="bytes after the end of the tar"):
+        opened(save_layout(tmp_path / "image", [tar], config_of([tar])), store)
+
+
+def test_a_little_zstd_that_stands_for_much_takes_little_memory() -> None:
+    # 64 MiB in 2 kB; a whole piece of it is 16 MiB at most.
+    unpacked = Unzstd(io.BytesIO(zstandard.compress(bytes(64 << 20), 19)), what="it")
+    tracemalloc.start()
+    while unpacked.read(1 << 20):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 48 << 20
 
 
 def test_a_layer_is_read_once(tmp_path: Path, store: Store) -> None:
@@ -133,7 +183,10 @@ def test_a_changed_layer_is_refused_and_nothing_of_it_stays(tmp_path: Path, stor
     [
         (make_tar(member("../../etc/passwd", data=b"x")), "no path of a layer"),
         (make_tar(*files(("a", b"x")))[:600], "cut off|ends at byte"),
-        (b"\x28\xb5\x2f\xfd" + bytes(600), "zstd"),
+        (b"\x28\xb5\x2f\xfd" + bytes([7]) * 600, "not valid zstd"),
+        (zstandard.compress(LOWER)[:-9], "zstd stream is cut off"),
+        (zstandard.compress(LOWER) + b"more", "not valid zstd"),
+        (zstandard.ZstdCompressor(write_checksum=True).compress(LOWER)[:-1] + b"?", "not valid zstd"),
     ],
 )
 def test_a_layer_that_cannot_be_read_is_named(tar: bytes, why: str, tmp_path: Path, store: Store) -> None:

@@ -133,6 +133,18 @@ def test_headers_tell_a_version_that_the_binary_does_not(found: Found) -> None:
     assert found([*plain, *files(header)]).version == "3.11.9"
 
 
+def test_a_version_that_the_linker_kept_only_as_the_end_of_a_path_is_found(found: Found) -> None:
+    members = files(
+        ("usr/lib/x86_64-linux-gnu/libc.so.6", GLIBC),
+        ("opt/python/3.13.0/bin/python3.13", b"\0/opt/python/3.13.0/lib\0"),
+        ("opt/python/3.13.0/bin/python3", "python3.13"),
+        ("opt/python/3.13.0/lib/libpython3.13.so.1.0", b"\0/opt/python/3.13.0\0EXEC_PREFIX\0"),
+        ("opt/python/3.13.0/lib/python3.13/os.py", b""),
+    )
+    python = found(members, {"PATH": "/opt/python/3.13.0/bin:/usr/bin"})
+    assert (python.version, python.prefix) == ("3.13.0", "/opt/python/3.13.0")
+
+
 @pytest.mark.parametrize(
     ("members", "why"),
     [

@@ -66,6 +66,13 @@ def test_a_file_that_is_cut_off_is_damaged(length: int) -> None:
         elf.parse(make_elf(SPEC)[:length], what="demo")
 
 
+def test_headers_that_lie_beyond_any_file_are_damage() -> None:
+    data = bytearray(make_elf(SPEC))
+    struct.pack_into("<Q", data, 32, 2**64 - 1)
+    with pytest.raises(DamagedElf, match="demo"):
+        elf.parse(bytes(data), what="demo")
+
+
 def test_an_address_outside_the_file_is_damage() -> None:
     data = bytearray(make_elf(SPEC))
     # The size of the only segment that is loaded.

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from oci_builder.errors import PathConflict, UnsafePath
 from oci_builder.tree.entry import Entry, Kind, directory, file, symlink

@@ -13,9 +13,10 @@ from oci_builder.wheels.layering import LARGE, Group, Wheel, plan
 from oci_builder.wheels.pins import WheelPin
 
 
-def wheel(name: str, size: int, version: str = "1") -> Wheel:
-    digest = Digest.of(f"{name} {version}".encode())
-    pin = WheelPin(name=name, version=version, filename=f"{name}.whl", sha256=digest, size=size, requested=True)
+def wheel(name: str, size: int, version: str = "1", platform: str = "any") -> Wheel:
+    digest = Digest.of(f"{name} {version} {platform}".encode())
+    filename = f"{name}-{version}-py3-none-{platform}.whl"
+    pin = WheelPin(name=name, version=version, filename=filename, sha256=digest, size=size, requested=True)
     return Wheel(pin=pin, path=Path(name), size=size)
 
 
@@ -43,6 +44,16 @@ def test_each_wheel_has_a_layer_while_the_budget_lasts() -> None:
     assert names(plan(wheels, strategy="each", budget=3)) == [["a"], ["b"], ["c", "d"]]
 
 
+def test_for_several_platforms_the_small_wheels_that_fit_all_share_a_layer_of_their_own() -> None:
+    def planned(platform: str, budget: int) -> list[list[str]]:
+        wheels = [wheel("yaml", 9, platform=platform), wheel("six", 9), wheel("numpy", LARGE, platform=platform)]
+        return names(plan([*wheels, wheel("idna", 9)], strategy="size", budget=budget, apart=True))
+
+    assert planned("manylinux_2_17_x86_64", 9) == [["numpy"], ["yaml"], ["idna", "six"]]
+    assert planned("manylinux_2_17_x86_64", 2) == [["numpy", "yaml"], ["idna", "six"]]
+    assert planned("manylinux_2_17_x86_64", 1) == [["idna", "numpy", "six", "yaml"]]
+
+
 def test_no_wheels_need_no_layer() -> None:
     assert plan([], strategy="size", budget=5) == ()
 
@@ -51,9 +62,13 @@ def test_no_wheels_need_no_layer() -> None:
     st.dictionaries(st.text("abcdef", min_size=1, max_size=3), st.integers(1, 8 * LARGE), max_size=30),
     st.integers(1, 20),
     st.sampled_from(["size", "one", "each"]),
+    st.booleans(),
 )
-def test_every_wheel_is_in_exactly_one_group_within_the_budget(sizes: dict[str, int], budget: int, how: str) -> None:
-    groups = plan([wheel(*item) for item in sizes.items()], strategy=how, budget=budget)  # type: ignore[arg-type]
+def test_every_wheel_is_in_exactly_one_group_within_the_budget(
+    sizes: dict[str, int], budget: int, how: str, apart: bool
+) -> None:
+    wheels = [wheel(name, size, platform="x" if size % 2 else "any") for name, size in sizes.items()]
+    groups = plan(wheels, strategy=how, budget=budget, apart=apart)  # type: ignore[arg-type]
     assert sorted(name for group in names(groups) for name in group) == sorted(sizes)
     assert len(groups) <= budget
 

@@ -8,10 +8,12 @@ import io
 import marshal
 import sys
 import tarfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from oci_builder.check.facts import Gathering
 from oci_builder.errors import DigestMismatch, PathConflict
 from oci_builder.layer import Layer
 from oci_builder.listener import Silent
@@ -47,6 +49,7 @@ def layers_of(
         store=store,
         jobs=jobs,
         listener=Silent(),
+        examine=partial(Gathering, store),
     )
 
 
