@@ -43,9 +43,9 @@ schema: $(VENV)/.development  ## the generated pages: JSON Schemas, the command 
 	$(BIN)/python docs/generate.py
 
 .PHONY: bench
-bench: $(VENV)/.development  ## build with everybody and with ocibuild, and write docs/performance.md; a quiet machine helps
+bench: $(VENV)/.development  ## build with everybody and with ocibuild, and write docs/performance.md (BENCH="cold docker", BENCH=--quick)
 	$(BIN)/python -m pip install --quiet --group bench
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH)
 
 .PHONY: update-golden
 update-golden: $(VENV)/.development  ## write the golden digests anew; say in the commit why they moved

@@ -1,4 +1,4 @@
-"""What is built: the reference image's wheels, one of them bumped, made-up ones, and a base for the peers."""
+"""What is built: the reference image's wheels, one of them bumped, and a base for the peers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import json
 import os
-import random
 import re
 import shutil
 import tarfile
@@ -15,28 +14,41 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.measuring import run
+from benchmarks.measuring import Runner
 
 ROOT = Path(__file__).parents[1]
-_BLOCK = 1 << 20
+QUICK = ("cycler", "idna", "packaging")
+"""The distributions of a quick run."""
 
 
-def reference_wheels(work: Path, ocibuild: Sequence[str], cache: Path) -> Path:
+def reference_wheels(work: Path, ocibuild: Sequence[str], cache: Path, run: Runner) -> Path:
     """The folder of the wheels that the lock of build/mypy names; packages of its base lie beside it in ``debs``."""
-    if not (work / "wheels").is_dir():
-        run(*ocibuild, "download", "mypy", "--dest", work, "--platform", "linux/amd64", "--cache-dir", cache, cwd=ROOT)
+    options: list[str | Path] = ["--platform", "linux/amd64", "--prune", "--cache-dir", cache]
+    # Those that are there are looked at only, and what no lock names any more goes.
+    run(*ocibuild, "download", "mypy", "--dest", work, *options, cwd=ROOT)
     return work / "wheels"
 
 
-def bumped(wheels: Path, into: Path) -> Path:
-    """The same wheels, but for the smallest: that has another version, and so another name and other bytes."""
+def linked(wheels: Sequence[Path], into: Path) -> Path:
+    """A folder of these wheels, without copying them."""
     shutil.rmtree(into, ignore_errors=True)
     into.mkdir(parents=True)
+    for wheel in wheels:
+        os.link(wheel, into / wheel.name)
+    return into
+
+
+def few(wheels: Path, into: Path) -> Path:
+    """The wheels of a quick run."""
+    return linked([path for path in wheels.glob("*.whl") if path.name.split("-")[0] in QUICK], into)
+
+
+def bumped(wheels: Path, into: Path) -> tuple[Path, Path]:
+    """The same wheels, but for the smallest: that has another version, and so another name and other bytes. Returns
+    their folder and the new wheel."""
     pure = [path for path in wheels.glob("*.whl") if path.name.endswith("-none-any.whl")]
     smallest = min(pure, key=lambda path: (path.stat().st_size, path.name))
-    for path in wheels.glob("*.whl"):
-        if path != smallest:
-            os.link(path, into / path.name)
+    linked([path for path in wheels.glob("*.whl") if path != smallest], into)
     name, old = smallest.name.split("-")[:2]
     new = f"{old}.post1"
     files: dict[str, bytes] = {}
@@ -46,51 +58,32 @@ def bumped(wheels: Path, into: Path) -> Path:
             if member.endswith(".dist-info/METADATA"):
                 data = re.sub(rb"(?m)^Version: .*$", f"Version: {new}".encode(), data, count=1)
             files[member.replace(f"{name}-{old}.dist-info", f"{name}-{new}.dist-info")] = data
-    _pack(into / smallest.name.replace(f"-{old}-", f"-{new}-"), f"{name}-{new}.dist-info", files)
-    return into
-
-
-def synthetic(into: Path, *, count: int, size: int) -> Path:
-    """``count`` wheels of ``size`` bytes of content in all: a fifth modules, the rest as compressible as libraries."""
-    shutil.rmtree(into, ignore_errors=True)
-    into.mkdir(parents=True)
-    chance = random.Random(0)
-    noise, zeros = chance.randbytes(_BLOCK // 3), bytes(_BLOCK - _BLOCK // 3)
-    for number in range(count):
-        name, files = f"made_{number}", {}
-        each = size // count
-        module = "".join(f"def function_{line}(a, b):\n    return a + b * {line}\n\n" for line in range(400)).encode()
-        for part in range(max(1, each // 5 // len(module))):
-            files[f"{name}/module_{part}.py"] = f"NUMBER = {number * 10_000 + part}\n".encode() + module
-        files[f"{name}/__init__.py"] = b""
-        for part in range(each * 4 // 5 // _BLOCK):
-            files[f"{name}/library_{part}.bin"] = f"{number} {part}".encode() + noise + zeros
-        _pack(into / f"{name}-1.0-py3-none-any.whl", f"{name}-1.0.dist-info", files)
-    return into
+    changed = into / smallest.name.replace(f"-{old}-", f"-{new}-")
+    _pack(changed, f"{name}-{new}.dist-info", files)
+    return into, changed
 
 
 def _pack(path: Path, dist_info: str, files: dict[str, bytes]) -> None:
-    name, version = dist_info.removesuffix(".dist-info").rsplit("-", 1)
-    files.setdefault(f"{dist_info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode())
-    files.setdefault(f"{dist_info}/WHEEL", b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
     files.pop(f"{dist_info}/RECORD", None)
-    rows = [f"{member},sha256={_digest(data)},{len(data)}\n" for member, data in files.items()]
+    rows = [record_row(member, data) for member, data in files.items()]
     files[f"{dist_info}/RECORD"] = "".join([*rows, f"{dist_info}/RECORD,,\n"]).encode()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for member, data in files.items():
             archive.writestr(zipfile.ZipInfo(member), data, zipfile.ZIP_DEFLATED, 1)
 
 
-def _digest(data: bytes) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+def record_row(member: str, data: bytes) -> str:
+    """A line of RECORD."""
+    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+    return f"{member},sha256={digest},{len(data)}\n"
 
 
 def pins(wheels: Path) -> str:
-    """The wheels as lines of a requirements.txt."""
+    """The wheels of a folder as lines of a requirements.txt."""
     return "".join("{}=={}\n".format(*path.name.split("-")[:2]) for path in sorted(wheels.glob("*.whl")))
 
 
-def peers_base(work: Path) -> Path:
+def peers_base(work: Path, run: Runner) -> Path:
     """A tar of Debian 12 with Python and pip: what a Dockerfile's FROM is. Raises Failed."""
     tar = work / "peers-base.tar"
     if not tar.is_file():
@@ -101,18 +94,23 @@ def peers_base(work: Path) -> Path:
     return tar
 
 
-def changed_base(tar: Path) -> Path:
+def moved_base(tar: Path) -> Path:
     """The same base with one file more: the base has moved."""
-    changed = tar.with_name("peers-base-moved.tar")
-    shutil.copy(tar, changed)
-    with tarfile.open(changed, "a") as archive:
-        info = tarfile.TarInfo("etc/moved")
-        archive.addfile(info)
-    return changed
+    moved = tar.with_name("peers-base-moved.tar")
+    if not moved.is_file():
+        half = moved.with_suffix(".half.tar")
+        shutil.copy(tar, half)
+        with tarfile.open(half, "a") as archive:
+            archive.addfile(tarfile.TarInfo("etc/moved"))
+        half.rename(moved)
+    return moved
 
 
-def oci_layout(tar: Path, into: Path) -> str:
-    """The base as an OCI image layout, which BuildKit and buildah read; returns the manifest's digest."""
+def oci_layout(tar: Path) -> Path:
+    """The base as an OCI image layout beside it, its image named "base"; the image's digest is in ``digest``."""
+    into = tar.with_name(f"layout-{tar.stem}")
+    if (into / "digest").is_file():
+        return into
     blobs = into / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
     plain = tar.read_bytes()
@@ -124,10 +122,20 @@ def oci_layout(tar: Path, into: Path) -> str:
 
     layer = put(gzip.compress(plain, 1, mtime=0), "layer.v1.tar+gzip")
     rootfs = {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(plain).hexdigest()}"]}
-    config = put(json.dumps({"architecture": "amd64", "os": "linux", "rootfs": rootfs}).encode(), "config.v1+json")
+    # umoci wants a line of history for each layer.
+    described = {"architecture": "amd64", "os": "linux", "rootfs": rootfs, "history": [{"created_by": "mmdebstrap"}]}
+    config = put(json.dumps(described).encode(), "config.v1+json")
     manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}
     top = put(json.dumps({**manifest, "config": config, "layers": [layer]}).encode(), "manifest.v1+json")
     (into / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     tagged = {**top, "annotations": {"org.opencontainers.image.ref.name": "base"}}
     (into / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [tagged]}))
-    return str(top["digest"])
+    (into / "digest").write_text(str(top["digest"]))
+    return into
+
+
+def size_of(made: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    if made.is_file():
+        return made.stat().st_size
+    return sum(path.stat().st_size for path in made.rglob("*") if path.is_file())

@@ -1,28 +1,30 @@
-"""What others build from the same wheels. Each says how to build an image file from a folder of wheels and a base."""
+"""Those who build from a Dockerfile. Each says how to build an image file from a folder of wheels and a base."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks.inputs import oci_layout
-from benchmarks.measuring import Cost, Failed, run
+from benchmarks.inputs import linked, oci_layout
+from benchmarks.measuring import Cost, Failed, Runner, output_of
+from tests.support import engines
 
-PIP = """\
+UV = Path(sys.executable).with_name("uv")
+
+_PIP = """\
 FROM {base}
 COPY wheels /wheels
 RUN python3 -m pip install --break-system-packages --no-index --no-deps --no-cache-dir /wheels/*.whl
 """
-UV = """\
+_UV = """\
 FROM base
 RUN --mount=type=bind,source=wheels,target=/wheels --mount=type=bind,source=uv,target=/uv \
     UV_LINK_MODE=copy UV_CACHE_DIR=/tmp/uv /uv pip install --system --break-system-packages --compile-bytecode \
@@ -32,18 +34,17 @@ RUN --mount=type=bind,source=wheels,target=/wheels --mount=type=bind,source=uv,t
 
 @dataclass(frozen=True)
 class Job:
-    """What to build: ``wheels`` and ``base`` (a tar) lie in ``work``; the image goes to ``out``."""
+    """What to build: a folder of ``wheels`` on a ``base`` (a tar); the image goes to ``out``, beside other work."""
 
     wheels: Path
     base: Path
-    work: Path
     out: Path
 
     def context(self, dockerfile: str) -> Path:
         """A build context, made anew: file times count for nobody here."""
-        folder = self.work / "context"
+        folder = self.out.parent / "context"
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(self.wheels, folder / "wheels", copy_function=os.link)
+        linked(list(self.wheels.glob("*.whl")), folder / "wheels")
         (folder / "Dockerfile").write_text(dockerfile)
         return folder
 
@@ -51,7 +52,12 @@ class Job:
 class Peer(Protocol):
     """A way to an image file."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What its rows are called."""
+
+    def prepare(self, base: Path) -> None:
+        """Have the base, as somebody has it who has built on it before. Raises Failed."""
 
     def build(self, job: Job) -> Cost:
         """Build; what earlier builds left may help. Raises Failed."""
@@ -62,19 +68,21 @@ class Docker:
 
     name = "docker build + save"
 
-    def __init__(self, engine: object) -> None:
-        # An engine of tests/support/engines.py; the command line that drives it is all that is needed of it.
-        self.command = [str(part) for part in engine.command]  # type: ignore[attr-defined]
-        self._bases: dict[Path, str] = {}
+    def __init__(self, engine: engines.DockerLike, run: Runner) -> None:
+        self._command, self._run = engine.command, run
+
+    def prepare(self, base: Path) -> None:
+        """Import the base."""
+        self._run(*self._command, "import", base, _name(base))
 
     def build(self, job: Job) -> Cost:
-        if job.base not in self._bases:
-            self._bases[job.base] = f"base:{len(self._bases)}"
-            run(*self.command, "import", job.base, self._bases[job.base])
-        context = job.context(PIP.format(base=self._bases[job.base]))
-        quiet = {"DOCKER_BUILDKIT": "0"}
-        built = run(*self.command, "build", "--network=none", "--tag", "bench:docker", context, env=quiet)
-        return built + run(*self.command, "save", "--output", job.out, "bench:docker")
+        """``docker build`` and ``docker save``."""
+        context = job.context(_PIP.format(base=_name(job.base)))
+        job.out.unlink(missing_ok=True)
+        # The other builder is not in Debian's package.
+        classic = {"DOCKER_BUILDKIT": "0"}
+        built = self._run(*self._command, "build", "--network=none", "--tag", "bench:docker", context, env=classic)
+        return built + self._run(*self._command, "save", "--output", job.out, "bench:docker")
 
 
 class BuildKit:
@@ -82,91 +90,102 @@ class BuildKit:
 
     name = "BuildKit + uv"
 
-    def __init__(self, programs: Path, socket: str, uv: Path) -> None:
-        self._programs, self._socket, self._uv = programs, socket, uv
+    def __init__(self, programs: Path, socket: str, run: Runner) -> None:
+        self._buildctl: list[str | Path] = [programs / "buildctl", "--addr", socket, "build"]
+        self._run = run
+
+    def prepare(self, base: Path) -> None:
+        """Unpack the base, by building something small on it."""
+        context = base.with_name("context-base")
+        context.mkdir(exist_ok=True)
+        (context / "Dockerfile").write_text("FROM base\nRUN true\n")
+        self._run(*self._buildctl, *self._options(context, base))
 
     def build(self, job: Job) -> Cost:
-        layout = job.work / f"layout-{job.base.stem}"
-        digest_file = layout / "digest"
-        if not digest_file.is_file():
-            digest = oci_layout(job.base, layout)
-            digest_file.write_text(digest)
-        context = job.context(UV)
-        shutil.copy(self._uv, context / "uv")
-        named = f"context:base=oci-layout://base@{digest_file.read_text()}"
-        command: list[str | Path] = [self._programs / "buildctl", "--addr", self._socket, "build"]
-        command += ["--frontend", "dockerfile.v0", "--local", f"context={context}", "--local", f"dockerfile={context}"]
-        command += ["--oci-layout", f"base={layout}", "--opt", named]
-        return run(*command, "--output", f"type=docker,dest={job.out},name=bench:buildkit")
+        """Build, and write the image to a file."""
+        context = job.context(_UV)
+        shutil.copy(UV, context / "uv")
+        options = self._options(context, job.base)
+        return self._run(*self._buildctl, *options, "--output", f"type=docker,dest={job.out},name=bench:buildkit")
+
+    def _options(self, context: Path, base: Path) -> list[str]:
+        layout = oci_layout(base)
+        named = f"context:base=oci-layout://base@{(layout / 'digest').read_text()}"
+        local = ["--local", f"context={context}", "--local", f"dockerfile={context}"]
+        return ["--frontend", "dockerfile.v0", *local, "--oci-layout", f"base={layout}", "--opt", named]
 
 
 class Buildah:
-    """buildah, or podman build, which is the same; no daemon, no isolation but chroot."""
+    """buildah, or podman build, which is the same; no daemon, and no isolation but chroot."""
 
-    def __init__(self, name: str, program: str, storage: Path) -> None:
-        self.name = name
-        self._program = [program, "--root", str(storage / "r"), "--runroot", str(storage / "t")]
-        self._program += ["--storage-driver", "overlay"]
+    def __init__(self, name: str, command: Sequence[str], run: Runner) -> None:
+        self.name, self._command, self._run = name, command, run
+
+    def prepare(self, base: Path) -> None:
+        """Have the base in the store of images."""
+        image = output_of(*self._command, "pull", "--quiet", f"oci:{oci_layout(base)}:base").splitlines()[-1]
+        self._run(*self._command, "tag", image, f"localhost/{_name(base)}")
 
     def build(self, job: Job) -> Cost:
-        layout = job.work / f"layout-{job.base.stem}"
-        if not (layout / "digest").is_file():
-            (layout / "digest").write_text(oci_layout(job.base, layout))
-        context = job.context(PIP.format(base=f"oci:{layout}:base"))
+        """``build`` and ``push docker-archive:``."""
+        context = job.context(_PIP.format(base=f"localhost/{_name(job.base)}"))
         options = ["--isolation", "chroot", "--layers", "--network", "host", "--tag", "bench:buildah"]
-        built = run(*self._program, "build", *options, context, alone=True)
-        return built + run(*self._program, "push", "bench:buildah", f"docker-archive:{_fresh(job.out)}:bench:buildah")
+        built = self._run(*self._command, "build", *options, context)
+        job.out.unlink(missing_ok=True)
+        return built + self._run(*self._command, "push", "bench:buildah", f"docker-archive:{job.out}:bench:buildah")
 
 
-class UvAndTar:
-    """``uv pip install --target``, without and with bytecode, and one layer packed with gzip by hand or by crane."""
-
-    def __init__(self, name: str, uv: Path, *, bytecode: bool, crane: Path | None = None, tar: bool = True) -> None:
-        self.name, self._uv, self._bytecode, self._crane, self._tar = name, uv, bytecode, crane, tar
-
-    def build(self, job: Job) -> Cost:
-        target = job.work / "target"
-        shutil.rmtree(target, ignore_errors=True)
-        options = ["--link-mode=copy", "--no-cache", "--python", sys.executable, "--no-index", "--no-deps"]
-        options += ["--compile-bytecode"] if self._bytecode else []
-        cost = run(
-            *(str(self._uv), "pip", "install", "--target", str(target / "usr/lib/python3/dist-packages"), *options),
-            *sorted(job.wheels.glob("*.whl")),
-            alone=True,
-        )
-        if not self._tar:
-            return cost
-        layer = job.work / "layer.tar.gz"
-        cost += run("tar", "--create", "--gzip", "--file", layer, "--directory", target, ".", alone=True)
-        if self._crane is not None:
-            cost += run(self._crane, "append", "--oci-empty-base", "-f", layer, "-t", "bench:crane", "-o", job.out)
-        return cost
+def _name(base: Path) -> str:
+    return f"{base.stem}:1"
 
 
 @contextlib.contextmanager
-def buildkitd(programs: Path, uv: Path) -> Iterator[BuildKit]:
+def buildah(name: str, work: Path, run: Runner) -> Iterator[Buildah]:
+    """buildah or podman with a store of its own. Raises Failed."""
+    program = name.split()[0]
+    if shutil.which(program) is None:
+        raise Failed(f"no {program} on PATH")
+    storage = work / f"storage-{program}"
+    command = [program, "--root", str(storage / "r"), "--runroot", str(storage / "t"), "--storage-driver=overlay"]
+    if program == "podman":
+        command += ["--tmpdir", str(storage / "m"), "--cgroup-manager=cgroupfs", "--events-backend=file"]
+        command += ["--runtime=/usr/sbin/runc"]
+    _remove(storage)
+    try:
+        yield Buildah(name, command, run)
+    finally:
+        _remove(storage)
+
+
+def _remove(storage: Path) -> None:
+    engines.unmount_below(storage)
+    shutil.rmtree(storage, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def docker(run: Runner) -> Iterator[Docker]:
+    """A Docker daemon of our own."""
+    with engines.dockerd() as engine:
+        yield Docker(engine, run)
+
+
+@contextlib.contextmanager
+def buildkitd(programs: Path, run: Runner) -> Iterator[BuildKit]:
     """A BuildKit daemon of our own, ended by process id. Raises Failed."""
-    if not (programs / "buildkitd").is_file():
-        raise Failed("no buildkitd in OCIBUILD_ORACLES")
+    # A short name: a socket's path has room for 107 bytes.
     with tempfile.TemporaryDirectory(prefix="bk-", ignore_cleanup_errors=True) as folder:
-        socket = f"unix://{folder}/s"
-        command: list[str | Path] = [
-            programs / "buildkitd",
-            "--root",
-            f"{folder}/r",
-            "--addr",
-            socket,
-            "--containerd-worker=false",
-        ]
-        command += ["--oci-worker-binary", programs / "runc", "--oci-worker-net", "host"]
-        with (Path(folder) / "log").open("wb") as log:
-            daemon = subprocess.Popen(command, stdout=log, stderr=log)
+        socket, log = f"unix://{folder}/s", Path(folder) / "log"
+        command: list[str | Path] = [programs / "buildkitd", "--root", f"{folder}/r", "--addr", socket]
+        command += ["--containerd-worker=false", "--oci-worker-binary", programs / "runc", "--oci-worker-net", "host"]
+        with log.open("wb") as said:
+            daemon = subprocess.Popen(command, stdout=said, stderr=said)
         try:
-            _wait(programs, socket, daemon, Path(folder) / "log")
-            yield BuildKit(programs, socket, uv)
+            _wait(programs, socket, daemon, log)
+            yield BuildKit(programs, socket, run)
         finally:
             daemon.terminate()
             daemon.wait(60)
+            engines.unmount_below(Path(folder))
 
 
 def _wait(programs: Path, socket: str, daemon: subprocess.Popen[bytes], log: Path) -> None:
@@ -174,12 +193,7 @@ def _wait(programs: Path, socket: str, daemon: subprocess.Popen[bytes], log: Pat
         if daemon.poll() is not None:
             break
         with contextlib.suppress(Failed):
-            run(programs / "buildctl", "--addr", socket, "debug", "workers")
+            output_of(programs / "buildctl", "--addr", socket, "debug", "workers")
             return
         time.sleep(0.1)
     raise Failed(f"buildkitd does not answer: {log.read_text()[-300:]}")
-
-
-def _fresh(path: Path) -> Path:
-    path.unlink(missing_ok=True)
-    return path

@@ -1,110 +1,74 @@
-"""Where the time goes: the layers of the reference wheels, made in one process under cProfile."""
+"""Where the time goes: a build under cProfile, and its workers. Run as a program, it builds and writes stats."""
 
 from __future__ import annotations
 
-import contextlib
 import cProfile
 import io
+import multiprocessing.util
+import os
 import pstats
 import re
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+import shutil
+import sys
 from pathlib import Path
 
-from packaging.utils import parse_wheel_filename
-
-from oci_builder.digest import digest_file
-from oci_builder.listener import Silent
-from oci_builder.platforms import AMD64
-from oci_builder.store import Store
-from oci_builder.tree.tree import Tree
-from oci_builder.wheels import layers
-from oci_builder.wheels.layering import Wheel, plan
-from oci_builder.wheels.opened import Opened
-from oci_builder.wheels.pins import WheelPin
-from oci_builder.wheels.target import Promise, Target
+from benchmarks.bench import Bench
+from benchmarks.inputs import ROOT
 
 _LINES = 16
 
 
-def profile(wheels: Path) -> str:
-    """The functions that cost most, by their own time."""
-    with tempfile.TemporaryDirectory() as folder, _in_this_process():
-        recorded = cProfile.Profile()
-        given = [_wheel(path) for path in sorted(wheels.glob("*.whl"))]
-        recorded.enable()
-        layers.wheel_layers(
-            plan(given, strategy="size", budget=18),
-            Opened(_target()),
-            Tree(),
-            # Never started: nothing is compiled, so nothing stands in for an interpreter.
-            bytecode=layers.Bytecode(mode="none", compiler="", start=contextlib.nullcontext),  # type: ignore[arg-type]
-            lost={},
-            store=Store(Path(folder)),
-            jobs=1,
-            listener=Silent(),
-        )
-        recorded.disable()
+def profiles(bench: Bench) -> None:
+    """The functions that cost most in a cold build, without bytecode and with it."""
+    ours, out = bench.ours, bench.work / "profiled.tar"
+    for title, bytecode in (("without bytecode", "none"), ("with bytecode", "default")):
+        folder = bench.work / "profile"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        ours.prepare(bench.wheels, bytecode=bytecode)
+        ours.forget()
+        command, where = ours.command(out)
+        argv = [sys.executable, "-m", "benchmarks.profiled", folder, *command[len(bench.ocibuild) :]]
+        with bench.excused("profile", title, seconds=200):
+            bench.run(*argv, cwd=where, env={"PYTHONPATH": str(ROOT)})
+            bench.book.results.profiles[title] = _text(folder)
+            bench.book.save()
+            bench.say(f"profile: {title}: done")
+    out.unlink(missing_ok=True)
+
+
+def _text(folder: Path) -> str:
     out = io.StringIO()
-    pstats.Stats(recorded, stream=out).strip_dirs().sort_stats("tottime").print_stats(_LINES)
+    stats = pstats.Stats(*map(str, sorted(folder.iterdir())), stream=out)
+    stats.strip_dirs().sort_stats("tottime").print_stats(_LINES)
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     head = next(number for number, line in enumerate(lines) if "ncalls" in line)
     total = next(line.strip() for line in lines if "function calls" in line)
-    return "\n".join([re.sub(r" in [\d.]+ seconds", "", total), *filter(None, lines[head:])]) + "\n"
+    # Addresses of objects say nothing, and differ every time.
+    return "\n".join([total, *(re.sub(r" at 0x[0-9a-f]+", "", line) for line in lines[head:] if line)]) + "\n"
 
 
-def _wheel(path: Path) -> Wheel:
-    name, version, _, _ = parse_wheel_filename(path.name)
-    digest, size = digest_file(str(path))
-    pin = WheelPin(name=str(name), version=str(version), filename=path.name, sha256=digest, size=size, requested=True)
-    return Wheel(pin=pin, path=path, size=size)
+def _begin(folder: str) -> cProfile.Profile:
+    """Profile this process until it ends."""
+    profile = cProfile.Profile()
+    multiprocessing.util.Finalize(None, lambda: profile.dump_stats(f"{folder}/{os.getpid()}"), exitpriority=0)
+    profile.enable()
+    return profile
 
 
-def _target() -> Target:
-    promise = Promise(
-        version="3.11.2",
-        interpreter="/usr/local/bin/python3.11",
-        prefix="/usr/local",
-        purelib="/usr/local/lib/python3.11/site-packages",
-        scripts="/usr/local/bin",
-        glibc=(2, 36),
-    )
-    return Target(platform=AMD64, promise=promise)
+def _main(folder: str, argv: list[str]) -> int:
+    from oci_builder.cli import main
+
+    profile = _begin(folder)
+
+    def begin_anew(module: object) -> None:
+        # A forked worker goes on with its parent's figures, which would be counted twice.
+        profile.disable()
+        _begin(folder)
+
+    multiprocessing.util.register_after_fork(sys.modules[__name__], begin_anew)
+    return main(argv)
 
 
-@dataclass(eq=False)
-class _Done:
-    def result(self) -> None:
-        """It has been done."""
-
-
-class _Pool:
-    """Does at once what a pool of processes would do elsewhere, where no profiler looks."""
-
-    def submit(self, act: object, task: object) -> _Done:
-        # The room's own worker function, handed over as the pool would.
-        act(task)  # type: ignore[operator]
-        return _Done()
-
-
-@contextlib.contextmanager
-def _in_this_process() -> Iterator[None]:
-    # Private on purpose: a profiler sees one process, so the pool is replaced by this one for the time.
-    workers, wait = layers._workers, layers.wait  # type: ignore[attr-defined]
-
-    @contextlib.contextmanager
-    def here(work: layers._Work, count: int) -> Iterator[_Pool]:
-        layers._worker = (work, None)
-        yield _Pool()
-
-    @dataclass
-    class _All:
-        done: object
-
-    layers._workers = here  # type: ignore[assignment]
-    layers.wait = lambda running, return_when: _All(list(running))  # type: ignore[attr-defined, assignment, misc]
-    try:
-        yield
-    finally:
-        layers._workers, layers.wait, layers._worker = workers, wait, None  # type: ignore[attr-defined]
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1], sys.argv[2:]))

@@ -1,24 +1,27 @@
-"""Rows as a table with ratios, as JSON, as plots and as a page of the documentation."""
+"""The results as tables, and as a part of docs/performance.md."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
+import statistics
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 
 from benchmarks.measuring import Failed, output_of
-from benchmarks.scenes import Row
+from benchmarks.results import OURS, Results, Row
+from benchmarks.targets import targets
 
-_BEGIN, _END = "<!-- results: written by python -m benchmarks -->\n", "<!-- end of results -->\n"
+BEGIN, END = "<!-- results: written by python -m benchmarks -->\n", "<!-- end of results -->\n"
+QUIET = 0.1
+"""The share of the processors that others may use in a measurement that is to be believed."""
 
 
-def machine(programs: Path | None, *, busy: float) -> dict[str, str]:
-    """What the figures were taken on, and with what; no names of machines."""
+def machine(programs: Path | None) -> dict[str, str]:
+    """What the figures are taken on, and with what; no names of machines."""
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
     found = {
@@ -26,86 +29,102 @@ def machine(programs: Path | None, *, busy: float) -> dict[str, str]:
         "memory": f"{int(memory[1]) / 1e6:.0f} GB" if memory else "?",
         "kernel": platform.release().split("-")[0],
         "Python": platform.python_version(),
-        "load before the run": f"{busy:.1f} processes",
     }
     asked: dict[str, Sequence[str | Path]] = {
         "dockerd": ("/usr/sbin/dockerd", "--version"),
         "buildah": ("buildah", "--version"),
         "podman": ("podman", "--version"),
+        "umoci": ("umoci", "--version"),
         "uv": (Path(sys.executable).with_name("uv"), "--version"),
     }
     if programs is not None:
         asked["buildkitd"] = (programs / "buildkitd", "--version")
         asked["crane"] = (programs / "crane", "version")
-    for name, command in asked.items():
-        try:
-            found[name] = output_of(*command).splitlines()[0]
-        except (Failed, IndexError):
-            found[name] = "none"
-    return found
+    return {**found, **{name: _version(command) for name, command in asked.items()}, "pyoci": _distribution("pyoci")}
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Rows by scene, with the time of each as a multiple of ocibuild's."""
-    lines = ["| scene | who | seconds | of ours | CPU s | peak MB | file MB |", "|---|---|--:|--:|--:|--:|--:|"]
-    for row in rows:
-        if row.cost is None:
-            lines.append(f"| {row.scene} | {row.who} | not measured: {row.why} | | | | |")
-            continue
-        mine = next((r.cost.seconds for r in rows if r.scene == row.scene and r.who == "ocibuild" and r.cost), None)
-        ratio = f"{row.cost.seconds / mine:.1f}×" if mine else ""
-        cpu = "" if row.cost.cpu is None else f"{row.cost.cpu:.1f}"
-        peak = "" if row.cost.peak is None else f"{row.cost.peak / 1e6:.0f}"
-        size = "" if row.size is None else f"{row.size / 1e6:.0f}"
-        lines.append(f"| {row.scene} | {row.who} | {row.cost.seconds:.2f} | {ratio} | {cpu} | {peak} | {size} |")
+def _version(command: Sequence[str | Path]) -> str:
+    try:
+        return output_of(*command).splitlines()[0]
+    except (Failed, IndexError):
+        return "none"
+
+
+def _distribution(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "none"
+
+
+def verdicts(results: Results) -> str:
+    """The table of targets."""
+    words = {True: "met", False: "**missed**", None: "not measured"}
+    lines = ["| scenario | wanted | measured | |", "|---|---|---|---|"]
+    lines += [f"| {each.scenario} | {each.wanted} | {each.found} | {words[each.met]} |" for each in targets(results)]
     return "\n".join(lines) + "\n"
 
 
-def as_json(rows: Sequence[Row], about: dict[str, str]) -> str:
-    """All figures, for programs."""
-    return json.dumps({"machine": about, "rows": [asdict(row) for row in rows]}, indent=1) + "\n"
+def table(results: Results, rows: Sequence[Row]) -> str:
+    """The rows of one scene, with the time of each as a multiple of ocibuild's."""
+    mine = results.seconds(rows[0].scene)
+    lines = [
+        "| who | seconds | of ours | CPU s | memory MB | with mapped files | written MB | image MB |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    return "\n".join([*lines, *(_line(row, mine) for row in rows)]) + "\n"
 
 
-def plots(rows: Sequence[Row], into: Path) -> list[Path]:
-    """A bar chart per scene everybody has, and one of scaling, as SVG; none without matplotlib."""
-    try:
-        # In the bench group alone, so a type checker of the development group does not find it.
-        import matplotlib  # type: ignore[import-not-found]
-    except ImportError:
-        return []
-    matplotlib.use("svg")
-    # No dates and no random names in the files: they change when the figures do.
-    matplotlib.rcParams["svg.hashsalt"] = "ocibuild"
-    from matplotlib import pyplot
-
-    made = []
-    for scene in ("cold", "warm", "one pin", "base moved", "docker load", "start"):
-        bars = [(row.who, row.cost.seconds) for row in rows if row.scene == scene and row.cost]
-        if not bars:
-            continue
-        figure, axes = pyplot.subplots(figsize=(8, 0.5 + 0.4 * len(bars)))
-        axes.barh([who for who, _ in bars], [seconds for _, seconds in bars], color=[_colour(who) for who, _ in bars])
-        axes.invert_yaxis()
-        axes.set_xlabel("seconds")
-        axes.set_title(scene)
-        path = into / f"{scene.replace(' ', '-')}.svg"
-        figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
-        pyplot.close(figure)
-        made.append(path)
-    return made
+def _line(row: Row, mine: float | None) -> str:
+    cost = row.cost
+    if cost is None:
+        return f"| {row.who} | not measured: {row.why} | | | | | | |"
+    size = "" if row.size is None else f"{row.size / 1e6:.0f}"
+    cells = [row.who, f"{cost.seconds:.2f}", f"{cost.seconds / mine:.1f} ×" if mine else "", f"{cost.cpu:.1f}"]
+    memory = [f"{cost.private / 1e6:.0f}", f"{cost.peak / 1e6:.0f}"] if cost.peak else ["", ""]
+    return f"| {' | '.join([*cells, *memory, f'{cost.written / 1e6:.0f}', size])} |"
 
 
-def _colour(who: str) -> str:
-    return "#2a7f62" if who.startswith("ocibuild") else "#9aa5ad"
+def quietness(results: Results) -> str:
+    """How much others used of the machine meanwhile, and what that means."""
+    shares = [row.cost.others for row in results.rows if row.cost and row.cost.seconds > 1]
+    if not shares:
+        return ""
+    middle, most = statistics.median(shares), max(shares)
+    said = f"Others used {middle:.0%} of the processors meanwhile (median of the rows; at most {most:.0%})"
+    return said + ("." if middle <= QUIET else ": the machine was not quiet. Trust the ratios, not the seconds.")
 
 
-def write_page(page: Path, rows: Sequence[Row], about: dict[str, str], pictures: Sequence[Path], profile: str) -> None:
-    """Put the results into the page, in place of the last ones."""
-    text = page.read_text()
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    facts = "".join(f"- {name}: {value}\n" for name, value in about.items())
-    shown = "".join(f"![{path.stem}]({os.path.relpath(path, page.parent)})\n" for path in pictures)
-    cold = "### Where the time goes\n\nCold layers without bytecode, in one process, under cProfile:\n\n"
-    cold += f"```\n{profile}```\n"
-    page.write_text(f"{before}{_BEGIN}\n{facts}\n{table(rows)}\n{shown}\n{cold}{_END}{after}")
+def write_page(page: Path, template: Path, results: Results, pictures: Mapping[str, Path]) -> None:
+    """Write ``template`` to ``page`` with the results in place of those that were there."""
+    before, _, rest = template.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n{body(results, pictures, page.parent)}{END}{after}")
+
+
+def body(results: Results, pictures: Mapping[str, Path], beside: Path) -> str:
+    """The generated part of the page, which lies in the folder ``beside``."""
+    facts = "".join(f"- {name}: {value}\n" for name, value in results.machine.items())
+    small = "Small inputs, to see that everything works: these figures say nothing.\n\n" if results.quick else ""
+    parts = [f"{facts}\n{small}{quietness(results)}\n\n### Targets\n\n{verdicts(results)}"]
+    shown = set()
+    for scene, rows in results.scenes():
+        parts.append(f"### {scene[0].upper()}{scene[1:]}\n\n{table(results, rows)}")
+        if scene in pictures:
+            parts.append(_picture(scene, pictures[scene], beside))
+            shown.add(scene)
+    parts += [_picture(title, path, beside) for title, path in pictures.items() if title not in shown]
+    if results.profiles:
+        parts.append("### Where the time goes\n\nCold, under cProfile, by the functions' own time in all processes.\n")
+    parts += [f"{title[0].upper()}{title[1:]}:\n\n```\n{text}```\n" for title, text in results.profiles.items()]
+    return "\n".join(parts)
+
+
+def _picture(title: str, path: Path, beside: Path) -> str:
+    return f"![{title}]({os.path.relpath(path, beside)})\n"
+
+
+def as_text(results: Results) -> str:
+    """All tables, for a terminal."""
+    scenes = "\n".join(f"{scene}\n{table(results, rows)}" for scene, rows in results.scenes())
+    return f"{scenes}\n{verdicts(results)}\n{quietness(results)}\n{OURS} is what all ratios are of.\n"
