@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from oci_builder.cli.settings import Settings
     from oci_builder.cli.unchanged import Before
     from oci_builder.platforms import Platform
-    from oci_builder.recipes import ImageRecipe, ImageSource
+    from oci_builder.recipes import ImageSource
     from oci_builder.store import Store
-
-_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 
 @click.command("build")
@@ -202,28 +200,6 @@ def make_options(settings: Settings, *, keep_lock: bool = True, **flags: Any) ->
     )
 
 
-def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecipe) -> dict[Platform, Path]:
-    """Where the image of each platform goes: of those asked for, or else of the recipe's.
-
-    Of several that nobody asked for by name, a file name without ``{arch}`` has room for the first only. Raises
-    click.UsageError for what could only fail after the build.
-    """
-    pattern = out or f"{recipe.name}{'-{arch}' if len(platforms) > 1 else ''}.tar"
-    if not pattern.endswith(_SUFFIXES) or Path(pattern).name in _SUFFIXES:
-        raise misused(f"--out {pattern}: a file name ends in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}")
-    if len(platforms) > 1 and "{arch}" not in pattern:
-        raise misused(f"--out {pattern}: {len(platforms)} platforms need {{arch}} in the file name")
-    pattern = pattern.replace("{version}", recipe.release)
-    targets = platforms or (recipe.targets if "{arch}" in pattern else recipe.targets[:1])
-    files = {target: Path(pattern.replace("{arch}", target.architecture)) for target in targets}
-    for path in files.values():
-        if not path.parent.is_dir():
-            raise misused(f"--out {path}: there is no folder {path.parent}")
-        if path.is_dir():
-            raise misused(f"--out {path}: this is a folder")
-    return files
-
-
 def _build(
     source: ImageSource,
     target: Platform,
@@ -247,9 +223,11 @@ def _build(
 
 def _base_from_here(base: str | None) -> str | None:
     """An image's file or folder that lies where the user stands by its full path; all else as it is written."""
+    from oci_builder.cli.delivery import SUFFIXES
+
     if base is None:
         return None
-    is_file = base.endswith(_SUFFIXES) and Path(base).is_file()
+    is_file = base.endswith(SUFFIXES) and Path(base).is_file()
     is_folder = "/" in base and any(Path(base, name).is_file() for name in ("index.json", "manifest.json"))
     return str(Path(base).absolute()) if is_file or is_folder else base
 

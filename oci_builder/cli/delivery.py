@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oci_builder.cli.build import out_files
 from oci_builder.cli.messages import misused
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from oci_builder.registry.pushing import Pushed
     from oci_builder.registry.referrers import Attached
     from oci_builder.store import Store
+
+SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,28 @@ def outputs(
         return Outputs(platforms=everything, files={}, pushes=names)
     files = out_files(out, platforms, recipe)
     return Outputs(platforms=everything if names else tuple(files), files=files, pushes=names)
+
+
+def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecipe) -> dict[Platform, Path]:
+    """Where the image of each platform goes: of those asked for, or else of the recipe's.
+
+    Of several that nobody asked for by name, a file name without ``{arch}`` has room for the first only. Raises
+    click.UsageError for what could only fail after the build.
+    """
+    pattern = out or f"{recipe.name}{'-{arch}' if len(platforms) > 1 else ''}.tar"
+    if not pattern.endswith(SUFFIXES) or Path(pattern).name in SUFFIXES:
+        raise misused(f"--out {pattern}: a file name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    if len(platforms) > 1 and "{arch}" not in pattern:
+        raise misused(f"--out {pattern}: {len(platforms)} platforms need {{arch}} in the file name")
+    pattern = pattern.replace("{version}", recipe.release)
+    targets = platforms or (recipe.targets if "{arch}" in pattern else recipe.targets[:1])
+    files = {target: Path(pattern.replace("{arch}", target.architecture)) for target in targets}
+    for path in files.values():
+        if not path.parent.is_dir():
+            raise misused(f"--out {path}: there is no folder {path.parent}")
+        if path.is_dir():
+            raise misused(f"--out {path}: this is a folder")
+    return files
 
 
 def is_folder(out: str | None, out_format: str | None) -> bool:

@@ -47,7 +47,7 @@ class LayerKey:
         return cls(Digest.of(encode({"format": FORMAT, "compressor": compressor, **inputs})).hex)
 
 
-class IndexEntry(msgspec.Struct, frozen=True, array_like=True):
+class IndexEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One path of a finished layer, and where in the blob its content's first gzip member begins (bytes)."""
 
     path: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import multiprocessing
 import multiprocessing.connection
@@ -192,7 +193,7 @@ def _make(task: _Task, work: _Work, compiler: Compiler | None, examiner: Examine
 def _complete(
     wheel: Wheel, task: _Task, work: _Work, compiler: Compiler | None, sources: Sources, room: Room
 ) -> Compiled:
-    installed = work.opened.installed(wheel)
+    installed = work.opened.taken(wheel)
     # A wheel that is alone in its layer is compiled when its layer is made, and then never again.
     shares = len(task.group.wheels) > 1 and compiler is not None
     remembered = Remembered(
@@ -246,6 +247,8 @@ def _made(todo: Sequence[tuple[Group, LayerKey]], work: _Work, jobs: int) -> Ite
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 task = running.pop(future)
                 future.result()
+                for wheel in task.group.wheels:
+                    work.opened.forget(wheel)
                 layer = find(task.key, work.store)
                 assert layer is not None, "a worker keeps what it has made"
                 yield task.group, task.key, layer
@@ -275,6 +278,8 @@ _worker: tuple[_Work, Compiler | None] | None = None
 
 def _begin(work: _Work) -> None:
     global _worker
+    # A collection would write to all that the parent had, and so make it this process's own as well.
+    gc.freeze()
     # Ctrl-C reaches the whole group; the parent alone decides, and ends its workers by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)

@@ -42,5 +42,9 @@ class Opened:
     def taken(self, wheel: Wheel) -> Installed:
         """The same, and forgotten: whoever asks last need not keep it in memory for the others."""
         known = self.installed(wheel)
-        del self._installed[wheel]
+        self.forget(wheel)
         return known
+
+    def forget(self, wheel: Wheel) -> None:
+        """Nobody will ask for it again."""
+        self._installed.pop(wheel, None)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from oci_builder.cli.build import make_options, open_source, out_files
+from oci_builder.cli.build import make_options, open_source
+from oci_builder.cli.delivery import out_files
 from oci_builder.cli.settings import Settings, make_settings, parse_epoch
 from oci_builder.errors import InvalidValue
 from oci_builder.platforms import AMD64, ARM64
