@@ -22,6 +22,7 @@ from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import Pinning, fetch_sources, wheel_sources
 from oci_builder.bases import (
     Packages,
+    Supply,
     base_files,
     blobs_of,
     extra_files,
@@ -215,30 +216,22 @@ class _Work:
         download_backend(self.source.project, folder, sources=wheel_sources(self.source, self.options))
 
     def _packages(self, layer: Path, platform: Platform) -> set[str]:
-        folder, options = self.dest / DEBS, self.options
-        packages = fetch_base(
-            layer,
-            platform,
-            store=self.store,
-            mirrors=options.mirrors,
-            offline=bool(options.offline),
-            locked=options.locked,
-            debs=folder,
-            now=options.now,
-            listener=self.listener,
-        )
-        return self._place(packages)
+        supply = replace(self._supply(), offline=bool(self.options.offline))
+        return self._place(fetch_base(layer, platform, store=self.store, supply=supply, listener=self.listener))
 
     def _extras(self, layer: Path, platform: Platform) -> set[str]:
         """Those of ``base-packages``: opening the base with them writes the lock that names them."""
         with self.listener.stage("base"):
             open_foundation(self.source, platform, options=self.options, store=self.store, listener=self.listener)
-        supply = replace(supply_of(self.source, self.options), debs=self.dest / DEBS)
+        supply = self._supply()
         with self.listener.stage("packages"):
             lock = self.source.base_lock(platform)
             return self._place(
                 fetch_extras(layer, platform, lock=lock, supply=supply, store=self.store, listener=self.listener)
             )
+
+    def _supply(self) -> Supply:
+        return replace(supply_of(self.source, self.options), debs=self.dest / DEBS)
 
     def _place(self, packages: Packages) -> set[str]:
         folder = self.dest / DEBS

@@ -117,16 +117,11 @@ def _opened(
     store: Store,
     listener: Listener,
 ) -> Base:
-    supply = supply_of(source, options)
     return open_base(
         place,
         platform,
         store=store,
-        mirrors=supply.mirrors,
-        offline=supply.offline,
-        locked=supply.locked,
-        debs=supply.debs,
-        now=supply.now,
+        supply=supply_of(source, options),
         pulling=pulling_of(source, options) if isinstance(place, Reference) else None,
         listener=listener,
     )
@@ -144,6 +139,7 @@ def supply_of(source: ImageSource, options: Options) -> Supply:
         debs=source.debs if source.debs.is_dir() else None,
         offline=wheel_sources(source, options).offline,
         locked=options.locked,
+        jobs=options.jobs,
     )
 
 

@@ -57,7 +57,7 @@ def judge_made(
         platform = Platform.parse(found.contents.platform)
     except InvalidValue:
         return Gated(errors=(), warnings=())
-    base = open_base(place, platform, store=store, now=0, pulling=pulling, listener=listener)
+    base = open_base(place, platform, store=store, pulling=pulling, listener=listener)
     site = base.tree.resolve(base.promise.purelib.strip("/")) if base.promise else ""
     ours = {each for each in found.packages if each.kind == "python" and each.place.rpartition("/")[0] == site}
     judged = frozenset(package.label for package in ours)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from oci_builder.bases.base import Base
@@ -63,20 +62,16 @@ def open_base(
     platform: Platform,
     *,
     store: Store,
-    mirrors: Sequence[str] = (),
-    offline: bool = False,
-    locked: bool = False,
-    debs: Path | None = None,
-    now: int,
+    supply: Supply | None = None,
     pulling: Pulling | None = None,
     listener: Listener,
 ) -> Base:
     """The base at ``place``, on ``platform``; all its layers are in the store afterwards.
 
     A folder with a layer.toml is built if the store does not have it: a package that was superseded since its lock was
-    made is replaced by its successor, and the listener told; with ``locked`` that fails instead. Any other path is an
-    image's archive or OCI layout, a reference an image of a registry (then there is a ``pulling``), None is nothing.
-    Raises what each of them raises.
+    made is replaced by its successor, and the listener told, unless the ``supply`` of packages, which it needs, is
+    locked. Any other path is an image's archive or OCI layout, a reference an image of a registry (then there is a
+    ``pulling``), None is nothing. Raises what each of them raises.
     """
     if place is None:
         return open_nothing(platform)
@@ -85,14 +80,5 @@ def open_base(
         return open_reference(place, platform, pulling=pulling, store=store, listener=listener)
     if not is_layer(place):
         return open_path(place, platform, store=store, listener=listener)
-    return open_layers(
-        place,
-        platform,
-        store=store,
-        mirrors=mirrors,
-        offline=offline,
-        locked=locked,
-        debs=debs,
-        now=now,
-        listener=listener,
-    )
+    assert supply is not None, "packages come from somewhere"
+    return open_layers(place, platform, store=store, supply=supply, listener=listener)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -67,16 +67,9 @@ def near_layer(target: Target) -> str:
 
 
 def _own(base: Base, supply: Supply, store: Store, listener: Listener) -> Compiling:
-    start = partial(
-        own_interpreter,
-        base,
-        store=store,
-        mirrors=supply.mirrors,
-        offline=supply.offline,
-        debs=supply.debs,
-        now=supply.now,
-        listener=listener,
-    )
+    # Who compiles is no part of the image: a lock does not bind it.
+    free = replace(supply, locked=False)
+    start = partial(own_interpreter, base, store=store, supply=free, listener=listener)
     return Compiling(name=base.python, start=start)
 
 
@@ -84,15 +77,7 @@ def _near(folder: Path | None, supply: Supply, store: Store, listener: Listener)
     if folder is None:
         return None
     try:
-        return open_layers(
-            folder,
-            host_platform(),
-            store=store,
-            mirrors=supply.mirrors,
-            offline=supply.offline,
-            debs=supply.debs,
-            now=supply.now,
-            listener=listener,
-        )
+        free = replace(supply, locked=False)
+        return open_layers(folder, host_platform(), store=store, supply=free, listener=listener)
     except OcibuildError:
         return None  # it would have been a help, and is no part of the image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,18 +39,13 @@ def fetch_base(
     platform: Platform,
     *,
     store: Store,
-    mirrors: Sequence[str] = (),
-    offline: bool = False,
-    locked: bool = False,
-    debs: Path | None = None,
-    now: int,
+    supply: Supply,
     listener: Listener,
 ) -> Packages:
     """All packages of a base are in ``store`` afterwards; nothing is built.
 
     Raises RecipeError, StaleLock, PackageUnavailable, PackageError.
     """
-    supply = Supply(now=now, mirrors=mirrors, debs=debs, offline=offline, locked=locked)
     shipped, lock = Opening(folder, platform, store, supply, listener).packages()
     renewed = {} if lock == shipped else {renewed_name(shipped): encode(lock)}
     return Packages(files=_deb_names(lock), renewed=renewed)
@@ -75,20 +70,15 @@ def open_layers(
     platform: Platform,
     *,
     store: Store,
-    mirrors: Sequence[str] = (),
-    offline: bool = False,
-    locked: bool = False,
-    debs: Path | None = None,
-    now: int,
+    supply: Supply,
     listener: Listener,
 ) -> Base:
     """The base whose recipe is in ``folder``, on ``platform``, built if ``store`` does not have it.
 
-    A package that was superseded since the lock was made is replaced by its successor, and the listener told; with
-    ``locked`` that fails instead. Raises RecipeError, StaleLock, PackageUnavailable, PackageError, ToolFailed and what
-    reading packages raises.
+    A package that was superseded since the lock was made is replaced by its successor, and the listener told, unless
+    the supply is locked: then that fails. Raises RecipeError, StaleLock, PackageUnavailable, PackageError, ToolFailed
+    and what reading packages raises.
     """
-    supply = Supply(now=now, mirrors=mirrors, debs=debs, offline=offline, locked=locked)
     return _base(Opening(folder, platform, store, supply, listener))
 
 
@@ -97,12 +87,10 @@ def update_base(
     platform: Platform,
     *,
     store: Store,
-    mirrors: Sequence[str] = (),
-    now: int,
+    supply: Supply,
     listener: Listener,
 ) -> RootfsLock:
     """The lock that the archives' signed indexes give today; nothing is written. Raises what ``update`` raises."""
-    supply = Supply(now=now, mirrors=mirrors)
     with listener.stage("indexes"):
         return Opening(folder, platform, store, supply, listener).renewed()
 
@@ -112,8 +100,7 @@ def update_libraries(
     platform: Platform,
     *,
     store: Store,
-    mirrors: Sequence[str] = (),
-    now: int,
+    supply: Supply,
     listener: Listener,
 ) -> bool:
     """The base's index of which package brings which library is as its archives say; whether that changed it.
@@ -122,7 +109,7 @@ def update_libraries(
     """
     path = libraries_path(folder, platform)
     with listener.stage("libraries"):
-        found = suppliers(folder, platform, store=store, mirrors=mirrors, now=now, listener=listener)
+        found = suppliers(folder, platform, store=store, supply=supply, listener=listener)
     if found == read_libraries(path):
         return False
     write_libraries(found, path)
@@ -144,10 +131,7 @@ def own_interpreter(
     base: Base,
     *,
     store: Store,
-    mirrors: Sequence[str] = (),
-    offline: bool = False,
-    debs: Path | None = None,
-    now: int,
+    supply: Supply,
     listener: Listener,
 ) -> Iterator[Interpreter]:
     """The base's own Python, ready to run on this machine; gone afterwards.
@@ -159,7 +143,6 @@ def own_interpreter(
     host = host_platform()
     running = base
     if base.platform != host:
-        supply = Supply(now=now, mirrors=mirrors, debs=debs, offline=offline)
         running = _base(Opening(base.folder, host, store, supply, listener))
     if running.python != base.python:
         why = f"this machine can run {running.python}, and the {base.platform} base has {base.python}"

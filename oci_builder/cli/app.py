@@ -11,24 +11,25 @@ from click.shell_completion import CompletionItem
 from oci_builder import __version__
 
 _OWN = ("--help", "-h", "--version")
-COMMANDS = (
-    "build",
-    "lock",
-    "download",
-    "push",
-    "pull",
-    "check",
-    "verify",
-    "inspect",
-    "tree",
-    "why",
-    "diff",
-    "sbom",
-    "report",
-    "schema",
-    "base",
-    "cache",
-)
+COMMANDS = {
+    "build": "Build an image and write it to a file, a folder or a registry.",
+    "lock": "Write down which wheels an image is made of.",
+    "download": "Fetch all that an image is made from.",
+    "push": "Push an image file to a registry.",
+    "pull": "Write an image of a registry to a file that docker, podman and containerd load.",
+    "check": "Check that an image would run, without running it.",
+    "verify": "Check that an image is what it says it is.",
+    "inspect": "Show configuration, layers and packages of an image.",
+    "tree": "Show what is large in an image: by layer, package and folder.",
+    "why": "Say who requires PACKAGE in an image, which layer holds it, and its size.",
+    "diff": "Show what changes from image A to image B.",
+    "sbom": "Write the bill of materials of an image.",
+    "report": "Write a page that shows an image: sizes, packages, licences, findings.",
+    "schema": "Print the JSON Schema of image.toml, or of layer.toml.",
+    "base": "Look after the bases that images stand on.",
+    "cache": "Look at the folder of finished work, keep it small, or empty it.",
+}
+"""The verbs, in the order in which one meets them, and what each does, so that none is loaded to say it."""
 
 
 class Verbs(click.Group):
@@ -37,6 +38,11 @@ class Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The verbs, in the order in which one meets them."""
         return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs with what they do."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The verb's command; its module is imported now and not before."""

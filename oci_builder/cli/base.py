@@ -11,9 +11,10 @@ from oci_builder.cli import options
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from oci_builder.bases import Supply
     from oci_builder.cli.progress import Timed
-    from oci_builder.cli.settings import Settings
     from oci_builder.platforms import Platform
+    from oci_builder.store import Store
 
 
 @click.group("base")
@@ -34,16 +35,19 @@ def update(name: str, platforms: tuple[str, ...], layers: tuple[Path, ...], **fl
 
     The locks of the base NAME are lock.*.json beside its layer.toml.
     """
+    from oci_builder.bases import Supply
     from oci_builder.catalog import find_layer
     from oci_builder.cli.progress import shown
     from oci_builder.cli.settings import make_settings
+    from oci_builder.store import Store
 
     settings = make_settings(**flags)
     folder = find_layer(name, recipe_folder=settings.project, project_dir=settings.project, extra=layers)
+    supply, store = Supply(now=settings.now, mirrors=flags["mirrors"]), Store(settings.cache, now=settings.now)
     with shown(settings) as listener:
         for platform in _platforms(folder, platforms):
-            _update(folder, platform, flags["mirrors"], settings, listener)
-            _update_libraries(folder, platform, flags["mirrors"], settings, listener)
+            _update(folder, platform, supply, store, listener)
+            _update_libraries(folder, platform, supply, store, listener)
 
 
 def _platforms(folder: Path, wanted: tuple[str, ...]) -> list[Platform]:
@@ -55,19 +59,11 @@ def _platforms(folder: Path, wanted: tuple[str, ...]) -> list[Platform]:
     return [platform for platform in (AMD64, ARM64) if lock_path(folder, platform).is_file()] or [AMD64, ARM64]
 
 
-def _update(folder: Path, platform: Platform, mirrors: tuple[str, ...], settings: Settings, listener: Timed) -> None:
+def _update(folder: Path, platform: Platform, supply: Supply, store: Store, listener: Timed) -> None:
     from oci_builder.bases import update_base
     from oci_builder.debian.lock import changes, lock_path, read_lock, write_lock
-    from oci_builder.store import Store
 
-    new = update_base(
-        folder,
-        platform,
-        store=Store(settings.cache, now=settings.now),
-        mirrors=mirrors,
-        now=settings.now,
-        listener=listener,
-    )
+    new = update_base(folder, platform, store=store, supply=supply, listener=listener)
     path = lock_path(folder, platform)
     old = read_lock(path) if path.is_file() else None
     if old != new:
@@ -76,18 +72,14 @@ def _update(folder: Path, platform: Platform, mirrors: tuple[str, ...], settings
         listener.note(line)
 
 
-def _update_libraries(
-    folder: Path, platform: Platform, mirrors: tuple[str, ...], settings: Settings, listener: Timed
-) -> None:
+def _update_libraries(folder: Path, platform: Platform, supply: Supply, store: Store, listener: Timed) -> None:
     from oci_builder.bases import update_libraries
     from oci_builder.debian.sonames import libraries_path
     from oci_builder.errors import PackageUnavailable
-    from oci_builder.store import Store
 
-    store = Store(settings.cache, now=settings.now)
     path = libraries_path(folder, platform)
     try:
-        changed = update_libraries(folder, platform, store=store, mirrors=mirrors, now=settings.now, listener=listener)
+        changed = update_libraries(folder, platform, store=store, supply=supply, listener=listener)
     except PackageUnavailable as error:
         # It serves hints alone, and not every mirror has the lists.
         listener.note(f"{path}: left as it is: {error}")

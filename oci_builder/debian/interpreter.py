@@ -98,14 +98,14 @@ def _write(tree: Tree, name: str, folder: Path, sources: Sources) -> None:
     path.chmod(0o755 if entry.mode & 0o111 else 0o644)
 
 
-def bytecode(tree: Tree, compiler: Compiler, spooled: Path, *, minor: str, sources: Sources) -> list[Entry]:
-    """The ``.pyc`` files of the standard library, their contents in the new file ``spooled``.
+def bytecode(tree: Tree, compiler: Compiler, spooled: Path, *, minor: str, sources: Sources, jobs: int) -> list[Entry]:
+    """The ``.pyc`` files of the standard library, their contents in the new file ``spooled``, by ``jobs`` at once.
 
     A module reached through a link has bytecode of its own: Python looks beside the name it was asked for.
     Raises ToolFailed.
     """
     modules = [path for path in tree.paths if path.startswith(f"usr/lib/python{minor}/") and path.endswith(".py")]
-    compiled = compiler.compile(_modules(modules, tree, sources))
+    compiled = compiler.compile(_modules(modules, tree, sources), children=jobs)
     entries: list[Entry] = []
     offset = 0
     with explained(spooled), spooled.open("wb") as sink:

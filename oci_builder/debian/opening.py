@@ -43,7 +43,7 @@ class Supply:
 
     ``mirrors`` are addresses of mirrors, tried after this machine's apt-get and before the recipe's; ``debs`` is a
     folder of .deb files looked in first, which may hold the lock they follow (``renewed_name``). ``locked`` forbids any
-    other version than the lock's.
+    other version than the lock's. ``jobs`` is how many may work on them at once.
     """
 
     now: int
@@ -51,6 +51,7 @@ class Supply:
     debs: Path | None = None
     offline: bool = False
     locked: bool = False
+    jobs: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +226,13 @@ class Opening:
         with self.store.scratch() as spooled:
             compiler = _Compilers(self, recipe, lock)
             entries = rootfs.entries(
-                recipe, lock, self.platform, store=self.store, spool=spooled, compilers=compiler.open
+                recipe,
+                lock,
+                self.platform,
+                store=self.store,
+                spool=spooled,
+                compilers=compiler.open,
+                jobs=self.supply.jobs,
             )
             holds = tuple(str(pin) for pin in lock.packages)
             layer = write_layer(Tree(entries), self.store, created_by=f"ocibuild base {self.folder.name}", holds=holds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -37,7 +38,14 @@ Compilers = Callable[[Tree, Sources], AbstractContextManager[Compiler | None]]
 
 
 def entries(
-    recipe: LayerRecipe, lock: RootfsLock, platform: Platform, *, store: Store, spool: Path, compilers: Compilers
+    recipe: LayerRecipe,
+    lock: RootfsLock,
+    platform: Platform,
+    *,
+    store: Store,
+    spool: Path,
+    compilers: Compilers,
+    jobs: int = 1,
 ) -> list[Entry]:
     """The whole root filesystem, from the verified packages in ``store``; contents lie in the folder ``spool``.
 
@@ -45,13 +53,14 @@ def entries(
     same packages gives the same bytes. Raises PackageError, UnsafePath, PathConflict, MissingLibrary, ToolFailed.
     """
     with Sources() as sources:
-        tree = _configured(recipe, lock, store, spool, sources)
+        tree = _configured(recipe, lock, store, spool, sources, jobs)
         libraries = Libraries.of(tree, platform.machine, sources)
         tree = _with(tree, [file("etc/ld.so.cache", libraries.cache(), origin=ORIGIN)])
         with compilers(tree, sources) as compiler:
             if compiler is not None:
                 minor = recipe.python.minor
-                tree = _with(tree, bytecode(tree, compiler, spool / "bytecode", minor=minor, sources=sources))
+                made = bytecode(tree, compiler, spool / "bytecode", minor=minor, sources=sources, jobs=jobs)
+                tree = _with(tree, made)
     libraries.check()
     _check_links(tree)
     return list(tree)
@@ -102,14 +111,17 @@ def _check_idle(pin: Pin, globs: Sequence[str], paths: Iterable[str]) -> None:
             raise PackageError(str(pin), why, hint="use a base image that has it")
 
 
-def _configured(recipe: LayerRecipe, lock: RootfsLock, store: Store, spool: Path, sources: Sources) -> Tree:
+def _configured(recipe: LayerRecipe, lock: RootfsLock, store: Store, spool: Path, sources: Sources, jobs: int) -> Tree:
     merged = _Merger()
     said: list[Entry] = []
     # base-files first: the modes of its folders are the ones that count.
-    for pin in sorted(lock.packages, key=lambda pin: (pin.name != "base-files", pin.name)):
-        package = read_deb(store.path(pin.digest), spool / pin.name, origin=str(pin))
-        merged.add(package.entries, pin)
-        said += status(pin.name, package)
+    pins = sorted(lock.packages, key=lambda pin: (pin.name != "base-files", pin.name))
+    # Threads are enough: inflating lets the others run.
+    with ThreadPoolExecutor(jobs) as pool:
+        read = pool.map(lambda pin: read_deb(store.path(pin.digest), spool / pin.name, origin=str(pin)), pins)
+        for pin, package in zip(pins, read, strict=True):
+            merged.add(package.entries, pin)
+            said += status(pin.name, package)
     tree = Tree(merged.entries())
     made = configuration(tree, recipe, sources)
     return _with(_thinned(tree, recipe), [*made, *said])

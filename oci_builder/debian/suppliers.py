@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from oci_builder.debian.apt import Apt
+from oci_builder.debian.opening import Supply
 from oci_builder.debian.recipe import key_files, load_layer
 from oci_builder.debian.signed import verify_release
 from oci_builder.debian.sonames import sonames
@@ -16,12 +16,11 @@ from oci_builder.platforms import Platform
 from oci_builder.store import Store
 
 
-def suppliers(
-    folder: Path, platform: Platform, *, store: Store, mirrors: Sequence[str], now: int, listener: Listener
-) -> dict[str, str]:
+def suppliers(folder: Path, platform: Platform, *, store: Store, supply: Supply, listener: Listener) -> dict[str, str]:
     """Soname to package, by the signed lists of contents of the suites of the base in ``folder``.
 
-    ``now`` is in seconds since 1970. Raises RecipeError, and PackageUnavailable when no source has such lists.
+    Of the supply, only mirrors and clock are looked at. Raises RecipeError, and PackageUnavailable when no source has
+    such lists.
     """
     recipe = load_layer(folder)
     suites = recipe.source.suite_list()
@@ -29,13 +28,13 @@ def suppliers(
     tried: list[str] = []
     with store.scratch() as scratch:
         sources: list[ArchiveSource] = [Apt(suites, platform.architecture, scratch, contents=True)]
-        sources += [Mirror(url, archives) for url in (*mirrors, *recipe.source.mirrors)]
+        sources += [Mirror(url, archives) for url in (*supply.mirrors, *recipe.source.mirrors)]
         for source in sources:
             listener.advance(source.name, 0, None)
             found: dict[str, str] = {}
             for suite in suites:
                 try:
-                    release = verify_release(source.inrelease(suite), suite, keys=key_files(folder), now=now)
+                    release = verify_release(source.inrelease(suite), suite, keys=key_files(folder), now=supply.now)
                     found |= sonames(source.contents(release, platform.architecture))
                 except OcibuildError as error:
                     # Some suites have none, Debian's security archive for one; its libraries are in the others too.

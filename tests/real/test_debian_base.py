@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.bases import Base, open_base
+from oci_builder.bases import Base, Supply, open_base
 from oci_builder.debian.apt import Apt
 from oci_builder.debian.lock import Pin, RootfsLock, lock_path, read_lock, write_lock
 from oci_builder.debian.recipe import key_files, load_layer
@@ -46,7 +46,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def opened(name: str, platform: Platform, store: Store) -> Base:
     need("apt-get", root=False)
     try:
-        return open_base(LAYERS / name, platform, store=store, now=int(time.time()), listener=Silent())
+        return open_base(LAYERS / name, platform, store=store, supply=Supply(now=int(time.time())), listener=Silent())
     except OcibuildError as error:
         skip(f"apt-get gives no packages here ({error})")
         raise
@@ -144,12 +144,12 @@ def test_arm64_runs_under_qemu(store: Store, tmp_path: Path) -> None:
 CHILD = """
 import sys, time
 from pathlib import Path
-from oci_builder.bases import open_base
+from oci_builder.bases import Supply, open_base
 from oci_builder.listener import Silent
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
 base = open_base(Path(sys.argv[1]), Platform.parse(sys.argv[2]), store=Store(Path(sys.argv[3])),
-                 now=int(time.time()), listener=Silent())
+                 supply=Supply(now=int(time.time())), listener=Silent())
 print(base.layers[0].diff_id)
 """
 
@@ -259,7 +259,7 @@ def test_a_package_debian_no_longer_offers_is_replaced(store: Store, tmp_path: P
         def note(self, line: str) -> None:
             heard.append(line)
 
-    base = open_base(folder, HOST, store=store, now=int(time.time()), listener=Hearing())
+    base = open_base(folder, HOST, store=store, supply=Supply(now=int(time.time())), listener=Hearing())
     assert "tzdata 2020a-0 → " in heard[0]
     assert base.layers
 

@@ -29,7 +29,7 @@ def registry(tmp_path: Path) -> Iterator[DockerRegistry]:
 
 def opened(reference: Reference, registry: DockerRegistry, store: Store, *, lazily: bool = False) -> Base:
     pulling = Pulling(registries=registry.registries(), lazily=lazily)
-    return open_base(reference, AMD64, store=store, now=0, pulling=pulling, listener=Silent())
+    return open_base(reference, AMD64, store=store, pulling=pulling, listener=Silent())
 
 
 def test_a_base_is_pulled_once_and_left_there_by_whoever_only_pushes(

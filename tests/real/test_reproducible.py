@@ -18,7 +18,7 @@ import pytest
 from platformdirs import user_cache_path
 
 from oci_builder.assemble import Options, write
-from oci_builder.bases import fetch_base
+from oci_builder.bases import Supply, fetch_base
 from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64, Platform
 from oci_builder.recipes import load_image
@@ -189,7 +189,7 @@ def write_slim(tiny: Tiny) -> Tiny:
     # The user's own cache: whoever has built on that base has its packages.
     store = Store(Path(os.environ.get("OCIBUILD_CACHE_DIR") or user_cache_path("ocibuild")))
     base = ROOT / "layers" / "python-3.11-slim"
-    packages = fetch_base(base, HOST, store=store, now=int(time.time()), listener=Silent())
+    packages = fetch_base(base, HOST, store=store, supply=Supply(now=int(time.time())), listener=Silent())
     for name, pin in packages.files.items():
         shutil.copyfile(store.path(pin.digest), tiny.debs / name)
     for name, lock in packages.renewed.items():

@@ -72,8 +72,8 @@ def archive(tmp_path: Path, nonce: str) -> Path:
 
 def assert_same(base: Path, archive: Path, store: Store) -> None:
     """The base has the files that the image in ``archive`` has, and layers that every engine loads."""
-    found = open_base(base, AMD64, store=store, now=0, listener=Silent())
-    given = open_base(archive, AMD64, store=store, now=0, listener=Silent())
+    found = open_base(base, AMD64, store=store, listener=Silent())
+    given = open_base(archive, AMD64, store=store, listener=Silent())
     assert {(e.path, e.kind, e.mode, e.uid, e.gid) for e in found.tree} == {
         (e.path, e.kind, e.mode, e.uid, e.gid) for e in given.tree
     }
@@ -139,8 +139,8 @@ def test_a_file_system_that_docker_exported_and_imported_is_a_base(
     docker.call("save", "--output", tmp_path / "base.tar", "flat:1")
     docker.remove(image)
     docker.remove("flat:1")
-    base = open_base(tmp_path / "base.tar", AMD64, store=store, now=0, listener=Silent())
-    given = open_base(archive, AMD64, store=store, now=0, listener=Silent())
+    base = open_base(tmp_path / "base.tar", AMD64, store=store, listener=Silent())
+    given = open_base(archive, AMD64, store=store, listener=Silent())
     # docker puts files of its own there: /dev, /etc/hosts and the like.
     assert set(given.tree.paths) <= set(base.tree.paths)
     assert len(base.layers) == 1

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from oci_builder.bases import Base, interpreter, open_base, update_base
+from oci_builder.bases import Base, Supply, interpreter, open_base, update_base
 from oci_builder.debian.lock import lock_path, write_lock
 from oci_builder.errors import PackageUnavailable, StaleLock, ToolFailed
 from oci_builder.layer import write_layer
@@ -56,20 +56,18 @@ class World:
     def lock(self, *platforms: Platform) -> None:
         """Lock what the mirror has."""
         for platform in platforms:
-            lock = update_base(
-                self.folder,
-                platform,
-                store=self.store,
-                mirrors=[self.server.url],
-                now=int(time.time()),
-                listener=self.notes,
-            )
+            lock = update_base(self.folder, platform, store=self.store, supply=self.supply(), listener=self.notes)
             write_lock(lock, lock_path(self.folder, platform))
 
-    def open(self, platform: Platform = HOST, **options: Any) -> Base:
+    def supply(self, **options: Any) -> Supply:
+        """The mirror, and this machine's clock."""
+        return Supply(**{"now": int(time.time()), "mirrors": [self.server.url], "jobs": 2, **options})
+
+    def open(self, platform: Platform = HOST, store: Store | None = None, **options: Any) -> Base:
         """The base."""
-        known = {"store": self.store, "mirrors": [self.server.url], "now": int(time.time()), "listener": self.notes}
-        return open_base(self.folder, platform, **{**known, **options})
+        return open_base(
+            self.folder, platform, store=store or self.store, supply=self.supply(**options), listener=self.notes
+        )
 
 
 @pytest.fixture
@@ -210,13 +208,13 @@ def test_another_cpus_base_of_another_version_comes_without_bytecode_and_says_so
     assert "without bytecode" in world.notes.lines[-1]
     with (
         pytest.raises(ToolFailed, match="this machine can run"),
-        interpreter(base, store=world.store, now=int(time.time()), listener=world.notes),
+        interpreter(base, store=world.store, supply=world.supply(), listener=world.notes),
     ):
         pass
 
 
 def test_the_bases_python_runs_here(world: World) -> None:
-    with interpreter(world.open(), store=world.store, now=int(time.time()), listener=world.notes) as python:
+    with interpreter(world.open(), store=world.store, supply=world.supply(), listener=world.notes) as python:
         said = subprocess.run(
             [*python.argv, "-c", "import sys; print(sys.flags.isolated)"],
             env=dict(python.env),

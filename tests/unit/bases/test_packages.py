@@ -77,12 +77,11 @@ def world(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iter
         folder = write_layer_folder(tmp_path / "tiny", small_base())
         write_mirror(tmp_path / "mirror", small_base())
         write_suite(tmp_path / "mirror", "debian", "bookworm", [*small_base(), *DEBS], contents=CONTENTS)
-        mirrors = (server.url,)
-        known = update_base(folder, HOST, store=store, mirrors=mirrors, now=now, listener=Silent())
+        supply = Supply(now=now, mirrors=(server.url,))
+        known = update_base(folder, HOST, store=store, supply=supply, listener=Silent())
         write_lock(known, lock_path(folder, HOST))
-        assert update_libraries(folder, HOST, store=store, mirrors=mirrors, now=now, listener=Silent())
-        base = open_base(folder, HOST, store=store, mirrors=mirrors, now=now, listener=Silent())
-        supply = Supply(now=now, mirrors=mirrors)
+        assert update_libraries(folder, HOST, store=store, supply=supply, listener=Silent())
+        base = open_base(folder, HOST, store=store, supply=supply, listener=Silent())
         yield World(base, supply, tmp_path / "base.lock.json", server, store)
 
 
@@ -122,9 +121,7 @@ def test_the_newest_version_comes_from_the_suite_that_has_it_though_that_lists_n
     assert text.count('"debian/bookworm"') == 1
     recipe.write_text(text.replace('"debian/bookworm"', '"debian/bookworm", "debian-security/bookworm-security"'))
     # The index stays as it was: what counts is who brings which library, and that has not changed.
-    assert not update_libraries(
-        recipe.parent, HOST, store=world.store, mirrors=world.supply.mirrors, now=world.supply.now, listener=Silent()
-    )
+    assert not update_libraries(recipe.parent, HOST, store=world.store, supply=world.supply, listener=Silent())
     base = world.add("libgl1")
     assert base.layers[-1].holds == ("libgl1 1.0-1", "libx11-6 1.0-1+deb12u1")
     (pin,) = [pin for pin in read_extra_lock(world.lock).packages if pin.name == "libx11-6"]

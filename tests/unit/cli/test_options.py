@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from oci_builder.cli.app import COMMANDS, app
 from oci_builder.cli.build import make_options, open_source
 from oci_builder.cli.delivery import out_files
 from oci_builder.cli.settings import Settings, make_settings, parse_epoch
@@ -24,9 +28,22 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_every_command_is_a_word_no_image_may_be_named_like() -> None:
-    from oci_builder.cli.app import COMMANDS
-
     assert set(COMMANDS) <= VERBS
+
+
+@pytest.mark.parametrize(("verb", "summary"), COMMANDS.items())
+def test_the_help_says_of_a_command_what_it_says_of_itself(verb: str, summary: str) -> None:
+    with click.Context(app) as context:
+        command = app.get_command(context, verb)
+    assert command is not None and command.get_short_help_str(limit=200) == summary
+
+
+def test_the_help_loads_no_command() -> None:
+    code = (
+        "import sys; from oci_builder.cli.app import COMMANDS, app; app(['--help'], standalone_mode=False);"
+        "print([verb for verb in COMMANDS if f'oci_builder.cli.{verb}' in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()[-1] == "[]"
 
 
 def test_an_epoch_is_the_flags_then_the_environments_then_nobodys(
