@@ -19,7 +19,7 @@ from oci_builder.debian.lock import Pin, RootfsLock, lock_path, read_lock, write
 from oci_builder.debian.recipe import key_files, load_layer
 from oci_builder.debian.sources import Mirror, fetch_packages
 from oci_builder.debian.update import update
-from oci_builder.errors import OcibuildError
+from oci_builder.errors import OcibuildError, PackageUnavailable
 from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64, ARM64, Platform
 from oci_builder.store import Store
@@ -46,10 +46,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def opened(name: str, platform: Platform, store: Store) -> Base:
     need("apt-get", root=False)
     try:
-        return open_base(LAYERS / name, platform, store=store, supply=Supply(now=int(time.time())), listener=Silent())
+        return opening(name, platform, store)
     except OcibuildError as error:
         skip(f"apt-get gives no packages here ({error})")
         raise
+
+
+def opening(name: str, platform: Platform, store: Store) -> Base:
+    supply = Supply(now=int(time.time()), jobs=2)
+    return open_base(LAYERS / name, platform, store=store, supply=supply, listener=Silent())
 
 
 def unpacked(base: Base, store: Store, folder: Path) -> Path:
@@ -126,7 +131,13 @@ def test_the_slim_base_has_no_shell(store: Store) -> None:
 
 
 def test_the_base_of_the_next_debian_is_whole_and_its_bytecode_is_used(store: Store, tmp_path: Path) -> None:
-    folder = unpacked(opened("python-3.13", HOST, store), store, tmp_path / "root")
+    need("apt-get", root=False)
+    try:
+        base = opening("python-3.13", HOST, store)
+    except PackageUnavailable as error:
+        # Its archive is the mirror's affair, and no part of this machine.
+        pytest.skip(f"this machine's mirror has no Debian 13 ({error})")
+    folder = unpacked(base, store, tmp_path / "root")
     code = f"import {', '.join(MODULES)}, json; print(json.__cached__)"
     assert (folder / run(folder, "/usr/local/bin/python3.13", "-c", code).lstrip("/")).is_file()
 
