@@ -1,24 +1,9 @@
-"""From a recipe to an image: the conductor and what it puts on top."""
+"""From a recipe to an image: the conductor and what it puts on top.
 
-from oci_builder.assemble.bill import write_bill
+Bills of materials, downloads and the gate of other people's images are in modules of their own, and loaded from there.
+"""
+
 from oci_builder.assemble.build import Built, build, check, lock, made, write
-from oci_builder.assemble.download import Downloaded, download, prune
-from oci_builder.assemble.gating import judge_made
 from oci_builder.assemble.options import Options
-from oci_builder.assemble.pins import LockChange
 
-__all__ = [
-    "Built",
-    "Downloaded",
-    "LockChange",
-    "Options",
-    "build",
-    "check",
-    "download",
-    "judge_made",
-    "lock",
-    "made",
-    "prune",
-    "write",
-    "write_bill",
-]
+__all__ = ["Built", "Options", "build", "check", "lock", "made", "write"]

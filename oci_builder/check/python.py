@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -110,6 +110,7 @@ def _finding(kind: str, distribution: Distribution, subject: str, message: str, 
     return Finding(severity="error", kind=kind, origin=distribution.origin, subject=subject, message=message, hint=hint)
 
 
+@lru_cache(maxsize=4096)
 def _parsed(text: str) -> Requirement | None:
     try:
         return Requirement(text)

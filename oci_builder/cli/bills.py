@@ -31,10 +31,11 @@ def wanted_bills(
 
     Raises click.UsageError and InvalidValue for what could only fail after the build.
     """
-    from oci_builder.check.sbom import SUFFIXES, format_of
-
     if text is None:
         return Bills()
+    # Nobody who wants none waits for them to be loaded.
+    from oci_builder.check.sbom import SUFFIXES, format_of
+
     for form in SUFFIXES:
         if text == form:
             if not pushes:

@@ -210,12 +210,14 @@ def _build(
     *,
     bill: Path | None,
 ) -> Result:
-    from oci_builder.assemble import write, write_bill
+    from oci_builder.assemble import write
     from oci_builder.cli.result import Result
 
     references = source.recipe.references
     built, size = write(source, target, path, references=references, options=how, store=store, listener=listener)
     if bill is not None:
+        from oci_builder.assemble.bill import write_bill
+
         with listener.stage("sbom"):
             write_bill(built, bill, references=references, store=store)
     return Result(image=built.image, path=path, size=size, references=references, seconds=listener.lap())

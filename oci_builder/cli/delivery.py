@@ -159,7 +159,7 @@ class _Work:
 
     def run(self, built: tuple[Built, ...]) -> _Done:
         """Write first, then push: what others see comes last."""
-        from oci_builder.assemble import write_bill
+        from oci_builder.assemble.bill import write_bill
         from oci_builder.assemble.delivery import deliver, write_folder
 
         images = [each.image for each in built]

@@ -10,7 +10,7 @@ import click
 from oci_builder.cli import options
 
 if TYPE_CHECKING:
-    from oci_builder.assemble import Downloaded
+    from oci_builder.assemble.download import Downloaded
 
 
 @click.command("download")
@@ -37,7 +37,7 @@ def command(dest: Path | None, platforms: tuple[str, ...], prune: bool, **flags:
     The wheels and Debian packages that the locks of the image NAME name come to wheels/ and debs/ beside its recipe,
     an image that it stands on to base/: there, `ocibuild NAME` builds the very same file on a machine without network.
     """
-    from oci_builder import assemble
+    from oci_builder.assemble import download
     from oci_builder.cli.build import make_options, open_source
     from oci_builder.cli.messages import say
     from oci_builder.cli.progress import shown
@@ -53,7 +53,7 @@ def command(dest: Path | None, platforms: tuple[str, ...], prune: bool, **flags:
     wanted = tuple(dict.fromkeys(Platform.parse(text) for text in platforms))
     folder = dest or source.folder
     with shown(settings) as listener:
-        found = assemble.download(
+        found = download.download(
             source,
             dest=folder,
             platforms=wanted,
@@ -62,7 +62,7 @@ def command(dest: Path | None, platforms: tuple[str, ...], prune: bool, **flags:
             listener=listener,
         )
     if prune:
-        assemble.prune(found)
+        download.prune(found)
     if not settings.quiet:
         say(_summary(found, folder, pruned=prune))
 

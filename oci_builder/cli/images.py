@@ -112,7 +112,7 @@ class Looking:
 
     def gated(self, found: Inventory) -> Gated:
         """What of the Python distributions of the first image would not run; ``found`` is what is in it."""
-        from oci_builder.assemble import judge_made
+        from oci_builder.assemble.gating import judge_made
         from oci_builder.bases import Pulling
         from oci_builder.cli.progress import shown
         from oci_builder.store import Store
