@@ -81,7 +81,7 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         if req.type == "https" and not newurl.lower().startswith("https:"):
             raise TransportError(redacted(req.full_url), "redirects from https to an unencrypted place")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]  # the library reads the body, whatever stream it is
 
 
 def redacted(url: str) -> str:

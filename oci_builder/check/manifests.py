@@ -143,8 +143,6 @@ class _Walk:
         document = self._read(named, what)
         if document is None:
             return frozenset()
-        if document.get("schemaVersion") != 2 or document.get("mediaType", named.media_type) != named.media_type:
-            self._findings.add(f"{what}: it is not a {named.media_type} of schemaVersion 2")
         values = document.get("manifests")
         leads: set[Digest] = set()
         for child, value in _with_values(values, what, self._findings):
@@ -163,8 +161,6 @@ class _Walk:
         document = self._read(named, what)
         if document is None:
             return frozenset()
-        if document.get("schemaVersion") != 2 or document.get("mediaType", named.media_type) != named.media_type:
-            self._findings.add(f"{what}: it is not a {named.media_type} of schemaVersion 2")
         config = read_descriptor(document.get("config"), what, self._findings)
         layers = list(read_descriptors(document.get("layers"), what, self._findings))
         for each in (*layers, *([config] if config else [])):
@@ -197,7 +193,12 @@ class _Walk:
         data = self._holder.manifest(named, self._findings)
         if data is not None:
             _check_bytes(named, data, self._findings)
-        return read_object(data, what, self._findings)
+        document = read_object(data, what, self._findings)
+        if document is not None and (
+            document.get("schemaVersion") != 2 or document.get("mediaType", named.media_type) != named.media_type
+        ):
+            self._findings.add(f"{what}: it is not a {named.media_type} of schemaVersion 2")
+        return document
 
 
 def _check_bytes(named: Named, data: bytes, findings: Findings) -> None:

@@ -78,23 +78,34 @@ class Hashed:
         return Digest(self._hash.hexdigest())
 
 
-class Inflated:
-    """The content of a gzip file of any number of members (RFC 1952); each one's CRC and length are checked."""
+class _Unpacked:
+    """What comes out of compressed bytes, ``_more`` of it at a time."""
 
     def __init__(self, source: Source, *, what: str) -> None:
         self._source, self._what = source, what
-        self._inflater = zlib.decompressobj(_GZIP)
         self._packed = memoryview(b"")
-        self._begun = False
         self._plain = bytearray()
 
     def read(self, size: int, /) -> bytes:
-        """``size`` bytes, or fewer at the end. Raises Damaged, also for bytes after the last member."""
+        """``size`` bytes, or fewer at the end. Raises Damaged, also for bytes after the last member or frame."""
         while len(self._plain) < size and self._more():
             pass
         data = bytes(self._plain[:size])
         del self._plain[:size]
         return data
+
+    def _more(self) -> bool:
+        """Add to what is plain; False at the end."""
+        raise NotImplementedError
+
+
+class Inflated(_Unpacked):
+    """The content of a gzip file of any number of members (RFC 1952); each one's CRC and length are checked."""
+
+    def __init__(self, source: Source, *, what: str) -> None:
+        super().__init__(source, what=what)
+        self._inflater = zlib.decompressobj(_GZIP)
+        self._begun = False
 
     def _more(self) -> bool:
         if self._inflater.eof:
@@ -116,22 +127,12 @@ class Inflated:
         return True
 
 
-class Unzstd:
+class Unzstd(_Unpacked):
     """The content of a zstd file of any number of frames (RFC 8878); checksums are checked where a frame has one."""
 
     def __init__(self, source: Source, *, what: str) -> None:
-        self._source, self._what = source, what
-        self._packed = memoryview(b"")
+        super().__init__(source, what=what)
         self._frame: ZstdDecompressionObj | None = None
-        self._plain = bytearray()
-
-    def read(self, size: int, /) -> bytes:
-        """``size`` bytes, or fewer at the end. Raises Damaged, also for bytes after the last frame."""
-        while len(self._plain) < size and self._more():
-            pass
-        data = bytes(self._plain[:size])
-        del self._plain[:size]
-        return data
 
     def _more(self) -> bool:
         # Loaded only where there is a layer that needs it.

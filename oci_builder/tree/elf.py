@@ -107,7 +107,9 @@ class _Reader:
             yield kind, start, address, length
 
     def _narrow(self) -> tuple[int, int, int]:
-        return (*self._numbers("I", 28), *self._numbers("HH", 42))  # type: ignore[return-value]
+        (offset,) = self._numbers("I", 28)
+        size, count = self._numbers("HH", 42)
+        return offset, size, count
 
     def _dynamic(self) -> _Dynamic:
         found = _Dynamic()

@@ -20,7 +20,7 @@ _HEADERS = 4 << 10
 """Bytes of tar around one member (header, padding, a long name) that are no content."""
 
 
-class _Guarded(tarsafe.TarSafe):  # type: ignore[misc]
+class _Guarded(tarsafe.TarSafe):  # type: ignore[misc]  # tarsafe has no types
     # TarSafe is escaped by a chain of symlinks, the data filter by PATH_MAX (CVE-2025-4517); nothing known passes both.
     if _DATA_FILTER is not None:
         extraction_filter = staticmethod(_DATA_FILTER)

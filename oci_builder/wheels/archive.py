@@ -95,11 +95,11 @@ def open_wheel(path: Path, filename: str, *, sources: Sources | None = None) -> 
         with zipfile.ZipFile(cast("IO[bytes]", mapped)) as archive:
             infos = _checked_infos(archive.infolist(), filename)
         slices = dict(_slices(mapped, infos, path, filename))
-        return _assemble(filename, infos, slices, sources)
     # zipfile seeks where a damaged directory says, which a map may refuse with a ValueError.
     except (zipfile.BadZipFile, EOFError, struct.error, NotImplementedError, ValueError) as error:
         hint = "the download was cut off or changed; get it again"
         raise WheelError(filename, f"not a readable zip archive ({error})", hint=hint) from error
+    return _assemble(filename, infos, slices, sources)
 
 
 def _checked_infos(infos: list[zipfile.ZipInfo], filename: str) -> list[zipfile.ZipInfo]:

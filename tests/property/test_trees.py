@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import random
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -36,14 +38,14 @@ def entries(draw: st.DrawFn) -> list[Entry]:
     """Entries with different paths, in any order; nothing lies below a file."""
     found: list[Entry] = []
     for path in draw(st.lists(paths, max_size=12, unique=True)):
-        owner = {"uid": draw(owners), "gid": draw(owners), "origin": "t"}
+        owner: dict[str, Any] = {"uid": draw(owners), "gid": draw(owners), "origin": "t"}
         kind = draw(st.sampled_from(["file", "directory", "symlink"]))
         if kind == "file":
-            found.append(file(path, draw(st.binary(max_size=1500)), mode=draw(modes), **owner))  # type: ignore[arg-type]
+            found.append(file(path, draw(st.binary(max_size=1500)), mode=draw(modes), **owner))
         elif kind == "directory":
-            found.append(directory(path, mode=draw(modes), **owner))  # type: ignore[arg-type]
+            found.append(directory(path, mode=draw(modes), **owner))
         else:
-            found.append(symlink(path, draw(paths), **owner))  # type: ignore[arg-type]
+            found.append(symlink(path, draw(paths), **owner))
     return found
 
 
@@ -106,9 +108,9 @@ def test_every_placed_tree_keeps_the_rules_of_layers(found: list[Entry]) -> None
 
 @settings(max_examples=40, deadline=None)
 @given(entries(), st.randoms(use_true_random=False))
-def test_the_bytes_do_not_depend_on_the_order_of_entries(found: list[Entry], source: object) -> None:
+def test_the_bytes_do_not_depend_on_the_order_of_entries(found: list[Entry], source: random.Random) -> None:
     shuffled = list(found)
-    source.shuffle(shuffled)  # type: ignore[attr-defined]
+    source.shuffle(shuffled)
     first, second = placed(found), placed(shuffled)
     assert (first is None) == (second is None)
     if first is not None and second is not None:

@@ -20,7 +20,7 @@ from oci_builder.store import Store
 from tests.support.engines import call
 from tests.support.images import fresh_nonce, random_image
 from tests.support.real import oracles
-from tests.support.registries import NEWEST, DockerRegistry, close_opened, docker_registry, referrers_registry
+from tests.support.registries import KINDS, DockerRegistry, close_opened, one_of
 
 pytestmark = pytest.mark.real
 
@@ -33,13 +33,10 @@ def closed() -> Iterator[None]:
     close_opened()
 
 
-@pytest.fixture(scope="module", params=["docker-registry", NEWEST, "referrers"])
+@pytest.fixture(scope="module", params=KINDS)
 def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
     folder = tmp_path_factory.mktemp("registry")
-    running = (
-        referrers_registry(folder) if request.param == "referrers" else docker_registry(folder, program=request.param)
-    )
-    with running as found:
+    with one_of(request.param, folder) as found:
         yield found
 
 

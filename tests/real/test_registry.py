@@ -27,13 +27,14 @@ from tests.support.images import base_tree, fresh_nonce, random_image, random_la
 from tests.support.real import need, oracles
 from tests.support.registries import (
     IDENTITY,
+    KINDS,
     NEWEST,
     OPENED,
     DockerRegistry,
     close_opened,
     docker_registry,
+    one_of,
     open_registries,
-    referrers_registry,
 )
 
 pytestmark = pytest.mark.real
@@ -45,13 +46,10 @@ def closed() -> Iterator[None]:
     close_opened()
 
 
-@pytest.fixture(scope="module", params=["docker-registry", NEWEST, "referrers"])
+@pytest.fixture(scope="module", params=KINDS)
 def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
     folder = tmp_path_factory.mktemp("plain")
-    running = (
-        referrers_registry(folder) if request.param == "referrers" else docker_registry(folder, program=request.param)
-    )
-    with running as registry:
+    with one_of(request.param, folder) as registry:
         yield registry
 
 

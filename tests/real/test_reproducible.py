@@ -13,6 +13,7 @@ import unittest
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from platformdirs import user_cache_path
@@ -72,9 +73,9 @@ def moved(tiny: Tiny, root: Path) -> Tiny:
     return Tiny(root)
 
 
-def image_by(python: Path | None, tiny: Tiny, *flags: str, **how: object) -> bytes:
+def image_by(python: Path | None, tiny: Tiny, *flags: str, **how: Any) -> bytes:
     """The image that a process of its own builds, of the checkout or of what ``python`` has installed."""
-    done = run_ocibuild(*tiny.words(*flags), **({"python": python} if python else {}), **how)  # type: ignore[arg-type]
+    done = run_ocibuild(*tiny.words(*flags), python=python or sys.executable, **how)
     assert done.returncode == 0, done.stderr
     return tiny.out.read_bytes()
 

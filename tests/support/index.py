@@ -177,7 +177,7 @@ def _handler(index: Index) -> type[BaseHTTPRequestHandler]:
             if self.command != "HEAD":
                 self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name http.server calls)
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
             return
 
     return Handler

@@ -13,10 +13,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from oci_builder.reference import Reference
@@ -36,6 +37,9 @@ NEWEST = "registry"
 
 REFERRERS = "referrers-registry"
 """Of go-containerregistry, built from source: in memory, no logins, and with the API of referrers."""
+
+KINDS = ("docker-registry", NEWEST, "referrers")
+"""What every registry must be able to do is tried with all of these."""
 
 _LINE = re.compile(r'(?:"|^[\d/]+ [\d:]+ )([A-Z]+) (/\S*)(?: HTTP/1\.1" \d+ (\d+))?', re.MULTILINE)
 """A request in one of their logs, and how many bytes it was answered with."""
@@ -109,9 +113,9 @@ def open_registries(
     return registries
 
 
-def quick(**changes: float) -> Patience:
+def quick(**changes: Any) -> Patience:
     """Patience that waits for nobody between attempts."""
-    return Patience(sleep=lambda seconds: None, **changes)  # type: ignore[arg-type]
+    return Patience(sleep=lambda seconds: None, **changes)
 
 
 @contextlib.contextmanager
@@ -124,10 +128,12 @@ def docker_registry(
     path = oracles(program) / program if program == NEWEST else Path(program)
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        http, config = {"addr": f"127.0.0.1:{_free_port()}"}, {}
+        address = f"127.0.0.1:{_free_port()}"
+        http: dict[str, object] = {"addr": address}
+        config: dict[str, object] = {}
         key, known = certificate(folder) if tls or auth == "token" else (Path(), Path())
         if tls:
-            http["tls"] = {"certificate": str(known), "key": str(key)}  # type: ignore[assignment]
+            http["tls"] = {"certificate": str(known), "key": str(key)}
         if auth == "basic":
             (folder / "htpasswd").write_text(_HTPASSWD)
             config["htpasswd"] = {"realm": "a realm", "path": str(folder / "htpasswd")}
@@ -142,9 +148,9 @@ def docker_registry(
         document = {"version": "0.1", "http": http, "storage": {"filesystem": {"rootdirectory": str(folder / "data")}}}
         document |= {"auth": config} if config else {}
         (folder / "config.yml").write_text(json.dumps(document))  # JSON is YAML
-        stack.enter_context(_running(folder, http["addr"], str(path), "serve", str(folder / "config.yml")))
+        stack.enter_context(_running(folder, address, str(path), "serve", str(folder / "config.yml")))
         login = Login(USER, PASSWORD) if auth else None
-        yield DockerRegistry(http["addr"], folder, ca_file=known if tls else None, login=login)
+        yield DockerRegistry(address, folder, ca_file=known if tls else None, login=login)
 
 
 @contextlib.contextmanager
@@ -283,3 +289,8 @@ def _await(address: str) -> None:
         except OSError:
             assert time.monotonic() < until, "the registry did not start"
             time.sleep(0.05)
+
+
+def one_of(kind: str, folder: Path) -> AbstractContextManager[DockerRegistry]:
+    """The registry that KINDS calls ``kind``, in ``folder``."""
+    return referrers_registry(folder) if kind == "referrers" else docker_registry(folder, program=kind)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from oci_builder.check.verify import verify_file
 from oci_builder.cli import main
@@ -175,7 +176,7 @@ def unsound(cache: Path) -> list[str]:
 
 
 def run_ocibuild(
-    *words: str, python: str | Path = sys.executable, environ: Mapping[str, str] | None = None, **how: object
+    *words: str, python: str | Path = sys.executable, environ: Mapping[str, str] | None = None, **how: Any
 ) -> subprocess.CompletedProcess[str]:
     """``ocibuild`` of the checkout as a process of its own, or, with another ``python``, of what is installed there."""
     with start_ocibuild(*words, python=python, environ=environ, **how) as process:
@@ -184,7 +185,7 @@ def run_ocibuild(
 
 
 def start_ocibuild(
-    *words: str, python: str | Path = sys.executable, environ: Mapping[str, str] | None = None, **how: object
+    *words: str, python: str | Path = sys.executable, environ: Mapping[str, str] | None = None, **how: Any
 ) -> subprocess.Popen[str]:
     """The same, running. It leads a process group of its own; ``how`` goes to Popen."""
     environ = dict(os.environ if environ is None else environ)
@@ -192,7 +193,7 @@ def start_ocibuild(
         environ["PYTHONPATH"] = str(CHECKOUT)
     command = [str(python), "-m", "oci_builder", *words]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environ, stdout=pipe, stderr=pipe, text=True, start_new_session=True, **how)  # type: ignore[call-overload, no-any-return]
+    return subprocess.Popen(command, env=environ, stdout=pipe, stderr=pipe, text=True, start_new_session=True, **how)
 
 
 def _lock(debs: Sequence[Deb], architecture: str) -> RootfsLock:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,9 +32,9 @@ CONTENTS = f"""\
 """.encode()
 
 
-def library(package: str, soname: str, *needed: str, **more: object) -> Deb:
+def library(package: str, soname: str, *needed: str, **more: Any) -> Deb:
     data = make_elf(ElfSpec(machine=HOST.machine, soname=soname, needed=needed))
-    return Deb(name=package, files={f"{LIBRARIES}/{soname}": data}, **more)  # type: ignore[arg-type]
+    return Deb(name=package, files={f"{LIBRARIES}/{soname}": data}, **more)
 
 
 DEBS = [

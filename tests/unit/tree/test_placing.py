@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from oci_builder.errors import PathConflict
-from oci_builder.tree.entry import directory, file, symlink
+from oci_builder.tree.entry import Entry, directory, file, symlink
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree
 from tests.support.images import base_tree
@@ -49,9 +49,9 @@ def test_a_folder_the_base_has_keeps_its_mode_and_owner() -> None:
         [file("new/x", b"", origin="t"), file("new", b"", origin="t")],
     ],
 )
-def test_a_file_takes_no_folders_place_and_holds_nothing(entries: list[object]) -> None:
+def test_a_file_takes_no_folders_place_and_holds_nothing(entries: list[Entry]) -> None:
     with pytest.raises(PathConflict):
-        place(entries, BASE)  # type: ignore[arg-type]
+        place(entries, BASE)
 
 
 def test_nothing_placed_is_an_empty_layer() -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def index(wheels: Path) -> Iterator[Index]:
         yield running
 
 
-def pin_of(path: Path, **fields: object) -> WheelPin:
+def pin_of(path: Path, **fields: Any) -> WheelPin:
     name, version = path.name.split("-")[:2]
     pin = WheelPin(
         name=name.replace("_", "-"),
@@ -51,7 +52,7 @@ def pin_of(path: Path, **fields: object) -> WheelPin:
         size=path.stat().st_size,
         requested=True,
     )
-    return replace(pin, **fields)  # type: ignore[arg-type]
+    return replace(pin, **fields)
 
 
 def online(index: Index, *links: Path) -> WheelSources:

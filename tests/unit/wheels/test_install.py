@@ -9,7 +9,7 @@ import pytest
 
 from oci_builder.errors import UnsafePath, WheelError
 from oci_builder.tree.content import Sources
-from oci_builder.tree.entry import Entry, Inline
+from oci_builder.tree.entry import Entry, EntryPath, Inline
 from oci_builder.wheels.archive import open_wheel
 from oci_builder.wheels.install import Installed, install
 from tests.support.targets import SITE, TARGET
@@ -83,8 +83,8 @@ def test_record_lists_every_file_relative_to_site_packages(tmp_path: Path) -> No
 
 def test_bytecode_is_listed_in_record_without_a_digest(tmp_path: Path) -> None:
     result = installed(make_wheel(tmp_path))
-    pyc = result.entries[0].path.replace("demo.py", "__pycache__/demo.cpython-311.pyc")
-    assert rows(result.record([pyc]))["__pycache__/demo.cpython-311.pyc"] == ("", "")  # type: ignore[list-item]
+    pyc = EntryPath(result.entries[0].path.replace("demo.py", "__pycache__/demo.cpython-311.pyc"))
+    assert rows(result.record([pyc]))["__pycache__/demo.cpython-311.pyc"] == ("", "")
 
 
 def test_requested_and_direct_url_are_written_where_pip_writes_them(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oci_builder.digest import Digest
-from oci_builder.wheels.layering import LARGE, Group, Wheel, plan
+from oci_builder.wheels.layering import LARGE, Group, Strategy, Wheel, plan
 from oci_builder.wheels.pins import WheelPin
 
 
@@ -65,10 +65,10 @@ def test_no_wheels_need_no_layer() -> None:
     st.booleans(),
 )
 def test_every_wheel_is_in_exactly_one_group_within_the_budget(
-    sizes: dict[str, int], budget: int, how: str, apart: bool
+    sizes: dict[str, int], budget: int, how: Strategy, apart: bool
 ) -> None:
     wheels = [wheel(name, size, platform="x" if size % 2 else "any") for name, size in sizes.items()]
-    groups = plan(wheels, strategy=how, budget=budget, apart=apart)  # type: ignore[arg-type]
+    groups = plan(wheels, strategy=how, budget=budget, apart=apart)
     assert sorted(name for group in names(groups) for name in group) == sorted(sizes)
     assert len(groups) <= budget
 

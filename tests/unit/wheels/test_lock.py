@@ -3,6 +3,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.pylock import Pylock
@@ -12,18 +13,19 @@ from oci_builder.errors import NotFound, RecipeError, StaleLock, UnsupportedRequ
 from oci_builder.platforms import ARM64
 from oci_builder.wheels.lock import WheelLock, changes, encode, parse, read
 from oci_builder.wheels.pins import Source, WheelPin
+from oci_builder.wheels.target import Target
 from tests.support.targets import TARGET
 
 ON_ARM = replace(TARGET, platform=ARM64)
 PATH = Path("build/demo/pylock.toml")
 
 
-def pin(name: str, version: str = "1.0", tag: str = "py3-none-any", **fields: object) -> WheelPin:
+def pin(name: str, version: str = "1.0", tag: str = "py3-none-any", **fields: Any) -> WheelPin:
     filename = f"{name.replace('-', '_')}-{version}-{tag}.whl"
     made = WheelPin(
         name=name, version=version, filename=filename, sha256=Digest.of(filename.encode()), size=7, requested=False
     )
-    return replace(made, **fields)  # type: ignore[arg-type]
+    return replace(made, **fields)
 
 
 PURE = pin("pure", requested=True)
@@ -97,9 +99,9 @@ def test_a_later_patch_release_of_python_can_use_the_lock() -> None:
     ],
     ids=str,
 )
-def test_a_lock_for_another_target_is_stale_and_says_what_it_was_made_for(target: object) -> None:
+def test_a_lock_for_another_target_is_stale_and_says_what_it_was_made_for(target: Target) -> None:
     with pytest.raises(StaleLock, match=r"made for Python 3\.11\.2, glibc 2\.36, linux/amd64") as caught:
-        lock_of(PURE, INTEL).select(target)  # type: ignore[arg-type]
+        lock_of(PURE, INTEL).select(target)
     assert "ocibuild lock" in (caught.value.hint or "")
 
 
