@@ -5,7 +5,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-mypy.tar}
 ocibuild=$(command -v ocibuild || echo "$here/../../.venv/bin/ocibuild")
-[ -x "$ocibuild" ] || { echo "mypy_build.sh: no ocibuild found; run 'make setup' in the project first" >&2; exit 1; }
+[ -x "$ocibuild" ] || { echo "mypy_build.sh: no ocibuild found; run 'make mypy.tar' in the project first" >&2; exit 1; }
 
 "$ocibuild" "$here" --out "$out"
 # The digest travels beside the tar, so that the target can tell a cut-off copy.
