@@ -66,7 +66,8 @@ recipe = together(
         "--platform",
         "platforms",
         multiple=True,
-        help="linux/amd64 or linux/arm64; repeatable. [the recipe's first; all of them with --push, a folder, or {arch} in --out]",
+        help="linux/amd64 or linux/arm64; repeatable. [the recipe's first; all of them with --push, a folder, or "
+        "{arch} in --out]",
     ),
 )
 
