@@ -173,7 +173,9 @@ def _discarded_on_error(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        path.unlink(missing_ok=True)
+        # What went wrong is said, not that it cannot be cleared away, either.
+        with contextlib.suppress(OSError):
+            path.unlink()
         raise
 
 

@@ -12,7 +12,7 @@ from oci_builder.store import Store
 DAY = 86_400
 
 _SIZES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kMGT]|[KMGT]i)?B?\Z")
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?) ?([kMGT]|[KMGT]i)?B?\Z")
 
 
 @dataclass(frozen=True, slots=True)

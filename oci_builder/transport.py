@@ -56,8 +56,8 @@ class Transport:
             self.sleep(min(answer.wait or 0.5 * 2**attempt, LONGEST_WAIT))
 
     def _attempt(self, url: str, limit: int) -> bytes | _Again:
-        request = _request(url)
         try:
+            request = _request(url)
             with _opener().open(request, timeout=self.timeout) as answer:
                 return _body(answer, limit, url)
         except urllib.error.HTTPError as error:
@@ -65,6 +65,8 @@ class Transport:
         except (OSError, http.client.HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             return _Again(TransportError(redacted(url), _words(reason)))
+        except ValueError as error:  # of urllib: no host, no port, or letters that no address has
+            raise TransportError(redacted(url), "not an http or https address") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,10 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 def redacted(url: str) -> str:
     """``url`` without user, password, query and fragment."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return "an address that does not read"  # nor can a password in it be told apart
     return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "oci_builder"
 
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
-    {"errors"},
+    {"errors", "bounded"},
     {"digest", "files", "platforms", "listener", "tomlschema"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},

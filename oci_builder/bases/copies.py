@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from oci_builder.digest import Digest
-from oci_builder.errors import DigestMismatch
+from oci_builder.errors import DigestMismatch, UnsupportedImage
 from oci_builder.files import explained
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT, encode
@@ -41,8 +41,11 @@ def find_copy(folder: Path, reference: Reference, platform: Platform) -> PulledI
     config = _document(folder, found.config.digest)
     if config is None:
         return None
+    own = platform_of(config, what=str(reference))
+    if own != platform:
+        raise UnsupportedImage(str(reference), f"an image for {own}, not for {platform}")
     exact = replace(reference, digest=found.descriptor.digest)
-    return PulledImage(reference=exact, platform=platform_of(config, what=str(reference)), parsed=found, config=config)
+    return PulledImage(reference=exact, platform=own, parsed=found, config=config)
 
 
 def blobs_of(image: PulledImage) -> frozenset[Digest]:
@@ -59,10 +62,9 @@ def find_manifest(folder: Path, reference: Reference) -> Manifest | Index | None
 def find_named(folder: Path, reference: Reference) -> Digest | None:
     """The digest of what ``folder`` has under the name ``reference``; None if it has nothing under it."""
     path = folder / _INDEX
-    if not path.is_file():
+    raw = _read(path)
+    if raw is None:
         return None
-    with explained(path), path.open("rb") as stream:
-        raw = stream.read(MAX_DOCUMENT + 1)
     found = parse_manifest(raw, media_type=INDEX, what=str(path))
     named = found.manifests if isinstance(found, Index) else ()
     return next((item.descriptor.digest for item in named if _name(item.descriptor) == str(reference)), None)
@@ -93,9 +95,13 @@ def _name(descriptor: Descriptor) -> str:
 
 
 def _document(folder: Path, digest: Digest) -> bytes | None:
-    path = folder / blob_path(digest)
-    if not path.is_file():
-        return None
-    with explained(path), path.open("rb") as stream:
-        data = stream.read(MAX_DOCUMENT + 1)
-    return data if Digest.of(data) == digest else None
+    data = _read(folder / blob_path(digest))
+    return data if data is not None and Digest.of(data) == digest else None
+
+
+def _read(path: Path) -> bytes | None:
+    with explained(path):
+        if not path.is_file():
+            return None
+        with path.open("rb") as stream:
+            return stream.read(MAX_DOCUMENT + 1)

@@ -6,23 +6,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from oci_builder.debian.interpreter import Interpreter
 
 _ASKED = "import platform, sys; print(sys.implementation.name, platform.python_version())"
 _PATIENCE = 20
 """Seconds an interpreter may take to say its version."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostInterpreter:
-    """A Python of this machine: program and arguments, and its whole environment."""
-
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-
-
-def find_interpreter(version: str, environ: Mapping[str, str]) -> HostInterpreter | None:
+def find_interpreter(version: str, environ: Mapping[str, str]) -> Interpreter | None:
     """A CPython of exactly ``version`` ("3.11.9"): this process's own, or one on the PATH of ``environ``."""
     minor = ".".join(version.split(".")[:2])
     folders = [Path(folder) for folder in environ.get("PATH", "").split(os.pathsep)]
@@ -31,14 +24,14 @@ def find_interpreter(version: str, environ: Mapping[str, str]) -> HostInterprete
         if program and os.access(program, os.X_OK) and _identity(program) == f"cpython {version}":
             # Isolated and without site: neither this machine's settings nor its packages reach it.
             env = {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
-            return HostInterpreter(argv=(program, "-I", "-S"), env=env)
+            return Interpreter(argv=(program, "-I", "-S"), env=env)
     return None
 
 
 def _identity(program: str) -> str:
     command = [program, "-I", "-S", "-c", _ASKED]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()

@@ -120,12 +120,16 @@ def _layer_of(package: Package, contents: ImageContents) -> LayerContents | None
 def _rows(contents: ImageContents, place: str, report: LockReport) -> dict[str, str]:
     """The files a RECORD lists by path, with their digests; where the image has others is said."""
     data = contents.content(f"{place}/RECORD")
+    try:
+        listed = list(csv.reader((data or b"").decode("utf-8", "replace").splitlines()))
+    except csv.Error:
+        data, listed = None, []
     if data is None:
         report.findings.append(f"/{place} has no RECORD that can be read")
         return {}
     rows: dict[str, str] = {}
     root = posixpath.dirname(place)
-    for row in csv.reader(data.decode("utf-8", "replace").splitlines()):
+    for row in listed:
         if row and row[0]:
             path = posixpath.normpath(posixpath.join("/", root, row[0])).lstrip("/")
             rows[path] = _hex(row[1]) if len(row) > 1 else ""

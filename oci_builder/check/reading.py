@@ -59,7 +59,10 @@ def read_image(path: Path, *, platform: Platform | None = None, watch: Watch | N
 
 def read_parts(parts: ImageParts, *, watch: Watch | None = None) -> ImageContents:
     """What is in an image, from wherever its parts come. Raises as ``read_image``."""
-    config = _readable_document(decode(parts.config, what=f"{parts.name}: configuration"))
+    try:
+        config = _readable_document(decode(parts.config, what=f"{parts.name}: configuration"))
+    except RecursionError as error:
+        raise UnsupportedImage(parts.name, "its configuration is nested too deeply") from error
     diff_ids = as_strings(as_object(config.get("rootfs")).get("diff_ids"))
     steps = created_by(config)
     merge, layers = Merge(parts.name), []

@@ -16,7 +16,7 @@ from oci_builder.digest import CHUNK
 from oci_builder.errors import UnsupportedImage
 from oci_builder.files import explained
 from oci_builder.foreign.archive import Archive, open_archive
-from oci_builder.foreign.documents import Findings, as_object, read_object
+from oci_builder.foreign.documents import Findings, as_object, as_strings, read_object
 from oci_builder.foreign.tarstream import Damaged, Source, TarMember, TarStream
 from oci_builder.foreign.unpacked import HEAD, packing_of, unpacked
 
@@ -50,7 +50,7 @@ def identity(path: Path) -> Identity:
         findings.add("its configuration has no date")
     if findings.lines or not all(parts[:2]):
         raise UnsupportedImage(str(path), "; ".join(findings.lines) or "its configuration names no platform")
-    listed = json.loads(tags or b"[{}]")[0].get("RepoTags") or []
+    listed = as_strings(as_object(json.loads(tags or b"[{}]")[0]).get("RepoTags"))
     labels = as_object(as_object(config.get("config")).get("Labels"))
     base = str(labels.get("org.opencontainers.image.base.name", ""))
     return Identity(tuple(listed), "/".join(filter(None, parts)), created, base)

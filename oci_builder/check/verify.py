@@ -139,7 +139,7 @@ class _Checker:
         self._holder, self._findings = holder, findings
         self.remarks = Findings()
         # Images of one base share their lowest layers; each is read once, with the links of those below it.
-        self._done: dict[tuple[str, ...], tuple[CheckedLayer | None, frozenset[str]]] = {}
+        self._done: dict[tuple[int, str], tuple[int, CheckedLayer | None, frozenset[str]]] = {}
 
     def report(self, held: Held) -> Report:
         """Check all images, and what else their manifests name."""
@@ -177,14 +177,14 @@ class _Checker:
     def _layers(self, contents: Contents) -> list[CheckedLayer | None]:
         links: set[str] = set()
         checked: list[CheckedLayer | None] = []
+        below = 0
         for number, layer in enumerate(contents.layers, 1):
-            key = tuple(each.path for each in contents.layers[:number])
-            if key in self._done:
-                found, known = self._done[key]
-                links = set(known)
-            else:
+            key = (below, layer.path)
+            if key not in self._done:
                 found = self._layer(layer, f"layer {number} ({layer.label})", links)
-                self._done[key] = found, frozenset(links)
+                self._done[key] = len(self._done) + 1, found, frozenset(links)
+            below, found, known = self._done[key]
+            links = set(known)
             checked.append(found)
         return checked
 

@@ -51,6 +51,8 @@ def wanted_bills(
         format_of(path)
         if not path.parent.is_dir():
             raise misused(f"--sbom {path}: there is no folder {path.parent}")
+        if path.is_dir():
+            raise misused(f"--sbom {path}: this is a folder")
     return Bills(form=format_of(Path(pattern)), files=files)
 
 

@@ -105,7 +105,9 @@ def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
     from oci_builder.cli.sharing import cache_repositories, fill, open_cache
     from oci_builder.cli.unchanged import keep, look
     from oci_builder.platforms import Platform
+    from oci_builder.pruning import parse_size, prune
 
+    limit = parse_size(flags["cache_max_size"]) if flags["cache_max_size"] else None
     source = open_source(settings, **flags)
     platforms = tuple(dict.fromkeys(Platform.parse(text) for text in flags["platforms"]))
     wanted = outputs(source.recipe, platforms, out=flags["out"], out_format=flags["out_format"], pushes=flags["pushes"])
@@ -135,11 +137,9 @@ def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
     if len(results) == 1:
         # Last of all: what is told of the file is told of it as it is now.
         keep(store, flags, settings.environ, looked=looked, result=results[0], notes=listener.notes)
-    if flags["cache_max_size"]:
-        from oci_builder.pruning import parse_size, prune
-
+    if limit is not None:
         # Others that build now are let be; whoever ends last prunes.
-        prune(store, now=settings.now, max_size=parse_size(flags["cache_max_size"]))
+        prune(store, now=settings.now, max_size=limit)
 
 
 def _base_folder(source: ImageSource, how: Options) -> Path | None:

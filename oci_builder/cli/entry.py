@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import click
 from oci_builder.cli import messages
 from oci_builder.cli.app import app
 from oci_builder.cli.settings import COMPLETION, completion_instruction
-from oci_builder.errors import OcibuildError
+from oci_builder.errors import FileProblem, OcibuildError
 
 DONE, FAILED, USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -51,6 +52,11 @@ def _outcome(words: list[str]) -> int:
         if _was_interrupted(error):
             messages.say("\nocibuild: interrupted")
             return INTERRUPTED
+        if isinstance(error, OSError) and error.filename is not None:
+            # Even to ask whether there is such a file can be too much: its folder is closed, its name too long.
+            problem = FileProblem(os.fsdecode(error.filename), os.strerror(error.errno or errno.EIO).lower())
+            messages.say(messages.error_text(problem, traceback="--debug" in words))
+            return problem.exit_code
         messages.say(messages.bug_text(error, traceback="--debug" in words))
         return OUR_BUG
 

@@ -102,6 +102,7 @@ class Bars(Timed):
 
     def note(self, line: str) -> None:
         """One line above the bars."""
+        self.notes.append(line)
         self._bars.console.print(line, markup=False, highlight=False)
         self._draw()
 

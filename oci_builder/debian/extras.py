@@ -20,11 +20,11 @@ from oci_builder.debian.configure import ORIGIN
 from oci_builder.debian.control import dependencies, stanzas
 from oci_builder.debian.deb import read_deb
 from oci_builder.debian.libraries import Libraries
-from oci_builder.debian.lock import Pin, SuitePin
+from oci_builder.debian.lock import Pin, SuitePin, check_pins
 from oci_builder.debian.opening import Opening
 from oci_builder.debian.recipe import LayerRecipe, key_files, load_layer
 from oci_builder.debian.signed import Release, verify_release
-from oci_builder.debian.sources import ArchiveSource, fetch_packages
+from oci_builder.debian.sources import ArchiveSource, fetch_packages, reason
 from oci_builder.debian.update import Stanza, pin_of, suite_pin
 from oci_builder.debian.versions import version_key
 from oci_builder.digest import Digest
@@ -80,6 +80,7 @@ def read_extra_lock(path: Path) -> ExtraLock:
         raise StaleLock(str(path), f"it does not read: {error}", hint="remove it; the next build makes it") from error
     if lock.schema != SCHEMA:
         raise StaleLock(str(path), f"schema {lock.schema}, and this ocibuild reads {SCHEMA}", hint="remove it")
+    check_pins(lock.packages, what=str(path), hint="remove it; the next build makes it")
     return lock
 
 
@@ -118,7 +119,7 @@ class Extras:
                 try:
                     archive = self._archive(source)
                 except OcibuildError as error:
-                    tried.append(f"{source.name}: {error}".partition("\n")[0])
+                    tried.append(f"{source.name}: {reason(error)}")
                     continue
                 return self._resolved(archive, sources)
         hint = "the first build with these packages has to be online; its lock then serves"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from oci_builder.platforms import Platform
 
 SCHEMA = 1
 LIMIT = 4 << 20
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*\Z")
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -101,10 +103,19 @@ def decode(data: bytes, *, what: str, base: str) -> RootfsLock:
         raise StaleLock(what, f"schema {lock.schema}, and this ocibuild reads {SCHEMA}", hint=hint)
     if not lock.suites or not lock.packages:
         raise StaleLock(what, "no suites or no packages", hint=hint)
-    for pin in lock.packages:
+    check_pins(lock.packages, what=what, hint=hint)
+    return lock
+
+
+def check_pins(pins: Sequence[Pin], *, what: str, hint: str) -> None:
+    """The pins of a lock can be used as paths and digests, and none is there twice. Raises StaleLock."""
+    seen: set[str] = set()
+    for pin in pins:
         if not _HEX.match(pin.sha256) or pin.size <= 0 or ".." in pin.path.split("/"):
             raise StaleLock(what, f"{pin.name}: its digest, size or path is not one", hint=hint)
-    return lock
+        if not _NAME.match(pin.name) or pin.name in seen:
+            raise StaleLock(what, f"{pin.name}: no package's name, or there twice", hint=hint)
+        seen.add(pin.name)
 
 
 def _hint(base: str) -> str:

@@ -148,8 +148,8 @@ def _merged(index: JSON, entries: Sequence[JSON]) -> JSON:
     return index | {"manifests": [*(entry for entry in old if _name(entry) not in taken), *entries]}
 
 
-def _name(entry: JSON) -> object:
+def _name(entry: JSON) -> str:
     """What an entry is found by; one without a name is found by its digest."""
     annotations = entry.get("annotations")
     name = annotations.get(REF_NAME) if isinstance(annotations, dict) else None
-    return name or entry.get("digest")
+    return str(name or entry.get("digest"))

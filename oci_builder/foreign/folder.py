@@ -72,7 +72,8 @@ def _regular(root: Path, findings: Findings) -> Iterator[tuple[str, Path]]:
     if len(found) > _MAX_FILES:
         findings.add(f"{root}: more than {_MAX_FILES} files")
     for path in found[:_MAX_FILES]:
-        name, place = path.relative_to(root).as_posix(), path.resolve()
+        # Not path.resolve(): before Python 3.13 that raises RuntimeError for links in a circle.
+        name, place = path.relative_to(root).as_posix(), Path(os.path.realpath(path))
         # A link could lead to any file of this machine.
         if not place.is_relative_to(real):
             findings.add(f"{name} is a symbolic link to {path.readlink()}, out of the folder")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -194,9 +195,12 @@ class TarStream:
 
     def _time(self, text: str | None, otherwise: float) -> float:
         try:
-            return otherwise if text is None else float(text)
+            found = otherwise if text is None else float(text)
         except ValueError as error:
             raise Damaged(f"{self._what}: the PAX time {text!r} before byte {self.offset} does not hold") from error
+        if not math.isfinite(found):
+            raise Damaged(f"{self._what}: the PAX time {text!r} before byte {self.offset} does not hold")
+        return found
 
     def _pass_over(self) -> None:
         for _ in self.content():

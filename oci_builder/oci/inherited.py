@@ -82,9 +82,10 @@ def _history(value: object, layers: int) -> tuple[JSON, ...]:
 def _moment(value: object) -> int:
     try:
         moment = datetime.fromisoformat(str(value))
-    except ValueError:
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return 0
-    return max(int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()), 0)
+    return max(int(moment.timestamp()), 0)
 
 
 def _object(value: object, what: str) -> JSON:

@@ -14,8 +14,15 @@ MAX_DOCUMENT = 4 << 20
 
 
 def encode(document: Mapping[str, object] | Sequence[object]) -> bytes:
-    """The one spelling ocibuild writes: sorted keys, no spaces, UTF-8."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    """The one spelling ocibuild writes: sorted keys, no spaces, UTF-8.
+
+    Raises UnsupportedImage for what came from elsewhere and has no spelling: NaN, half a surrogate pair.
+    """
+    spaces = (",", ":")
+    try:
+        return json.dumps(document, sort_keys=True, separators=spaces, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise UnsupportedImage("a document of the image", f"cannot be written as JSON: {error}") from error
 
 
 def decode(data: bytes, *, what: str) -> JSON:

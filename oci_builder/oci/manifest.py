@@ -233,7 +233,9 @@ def parse_descriptor(value: object, what: str) -> Descriptor:
     """Read a descriptor (descriptor.md). Raises UnsupportedImage, naming ``what``."""
     fields = value if isinstance(value, dict) else {}
     size, media_type = fields.get("size"), fields.get("mediaType")
-    if not (isinstance(size, int) and not isinstance(size, bool) and size >= 0 and isinstance(media_type, str)):
+    if not (
+        isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 1 << 63 and isinstance(media_type, str)
+    ):
         raise UnsupportedImage(what, "a descriptor without size or media type")
     try:
         digest = Digest.parse(str(fields.get("digest")))

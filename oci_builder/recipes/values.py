@@ -47,7 +47,8 @@ Signal = Annotated[
 Duration = Annotated[
     str,
     Meta(
-        pattern=r"^(?=.)([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$", description='a duration such as "30s" or "1m30s"'
+        pattern=r"^(?=.)([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$",
+        description='a duration such as "30s" or "1m30s"',
     ),
 ]
 Mode = Annotated[str, Meta(pattern=r"^0?[0-7]{3,4}$", description='an octal mode in quotes, such as "0644"')]
@@ -56,7 +57,7 @@ DebianPackage = Annotated[
 ]
 Size = Annotated[
     str,
-    Meta(pattern=r"^[0-9]+(\.[0-9]+)? ?([kMG]i?B|B)$", description='a size such as "500MB" or "1.5GiB"'),
+    Meta(pattern=r"^[0-9]{1,15}(\.[0-9]{1,15})? ?([kMG]i?B|B)$", description='a size such as "500MB" or "1.5GiB"'),
 ]
 Owner = Annotated[
     str, Meta(pattern=r"^([0-9]{1,10}:[0-9]{1,10}|user)$", description='"user", or numbers such as "1000:1000"')

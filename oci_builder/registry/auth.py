@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
 import re
@@ -73,7 +72,7 @@ class Logins:
             return {}
         except OSError as error:
             return self._without(f"{path}: {os.strerror(error.errno or 0).lower()}")
-        except ValueError:
+        except (ValueError, RecursionError):
             return self._without(f"{path} is not valid JSON")
         return document if isinstance(document, dict) else self._without(f"{path} is not a JSON object")
 
@@ -100,9 +99,9 @@ class Logins:
                 check=False,
             )
             found = json.loads(answer.stdout) if answer.returncode == 0 else None
-        except (OSError, ValueError, subprocess.SubprocessError):
+        except (OSError, ValueError, RecursionError, subprocess.SubprocessError):
             return self._nobody(f"docker-credential-{helper} failed")
-        if found is None:
+        if not isinstance(found, dict):
             known = b"credentials not found" in answer.stdout + answer.stderr
             return None if known else self._nobody(f"docker-credential-{helper} failed")
         name, secret = (str(found.get(field) or "") for field in ("Username", "Secret"))
@@ -129,7 +128,7 @@ class Logins:
             return Login(str(entry["username"]), str(entry["password"]))
         try:
             text = base64.b64decode(str(entry.get("auth") or ""), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # of base64 and of UTF-8
             return self._nobody(f"{path}: an entry whose auth does not decode")
         name, colon, password = text.partition(":")
         return Login(name, password.rstrip("\0")) if colon else None

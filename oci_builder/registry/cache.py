@@ -40,6 +40,9 @@ _MAX_RECORD = 64 << 20
 """Bytes; a layer of a hundred thousand files has a record of twenty million."""
 
 
+_GONE = 404
+
+
 @dataclass(frozen=True)
 class _Entry:
     kind: str
@@ -72,7 +75,7 @@ class RegistryCache:
         self._sources, self._targets = tuple(sources), tuple(targets)
         self._jobs, self._listener = jobs, listener
         self._used: dict[_Entry, None] = {}
-        self._found: set[_Entry] = set()
+        self._found: set[tuple[_Entry, Reference]] = set()
         self._dead: set[Reference] = set()
         self._lock = threading.Lock()
 
@@ -93,7 +96,7 @@ class RegistryCache:
             partial(self._offer, entry, target, store, sources)
             for target in self._targets
             for entry in self._used
-            if not (entry in self._found and target in self._sources)
+            if (entry, target) not in self._found
         ]
         # The first alone: docker-registry stumbles over one blob that several send at once, and all have one in common.
         for task in tasks[:1]:
@@ -109,37 +112,35 @@ class RegistryCache:
             if source in self._dead:
                 continue
             try:
-                if self._fetched(entry, replace(source, tag=entry.tag), store):
-                    self._found.add(entry)
-                    return
+                self._fetched(entry, replace(source, tag=entry.tag), store)
+                self._found.add((entry, source))
+                return
             except RegistryError as error:
-                self._give_up(source, error)
+                # What it does not have, or not whole, is made.
+                if error.status != _GONE:
+                    self._give_up(source, error)
             except OcibuildError as error:
                 self._say(f"{source.registry}/{source.repository}: {entry.tag} is not used: {error}")
 
-    def _fetched(self, entry: _Entry, place: Reference, store: Store) -> bool:
-        try:
-            manifest = fetch_manifest(place, self._registries)
-        except RegistryError as error:
-            if error.status == 404:
-                return False
-            raise
+    def _fetched(self, entry: _Entry, place: Reference, store: Store) -> None:
+        manifest = fetch_manifest(place, self._registries)
         parts = _checked(manifest, entry, str(place))
         record = b"".join(blob_chunks(place, parts[0], self._registries))
         if entry.kind == RECORDS:
             self._fetch_layer(record, place, parts, store)
         store.put_record(entry.kind, entry.key, record)
-        return True
 
     def _fetch_layer(self, record: bytes, place: Reference, parts: Sequence[Descriptor], store: Store) -> None:
         layer = parse_record(record)
         if layer is None or [part.digest for part in parts[1:]] != [layer.descriptor.digest]:
             raise UnsupportedImage(str(place), "its record does not read, or is another layer's")
+        had = store.has(layer.descriptor.digest, layer.descriptor.size)
         fetch_blobs(place, [layer.descriptor], self._registries, store=store, jobs=1, listener=Silent())
         try:
             prove(layer, store)
         except OcibuildError:
-            store.drop(layer.descriptor.digest)
+            if not had:
+                store.drop(layer.descriptor.digest)
             raise
 
     def _offer(self, entry: _Entry, target: Reference, store: Store, sources: Mapping[Digest, Reference]) -> None:

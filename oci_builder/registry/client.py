@@ -263,7 +263,7 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
         try:
             errors = json.loads(self._drained(answer, deadline) or b"{}")["errors"]
             found = [error for error in errors if isinstance(error, dict)][:3]
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             return (), ""
         codes = tuple(str(error.get("code") or "") for error in found)
         said = [str(error.get("message") or error.get("code") or "")[:300] for error in found]

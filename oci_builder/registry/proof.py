@@ -27,6 +27,8 @@ def prove(layer: Layer, store: Store) -> None:
     """
     what = f"layer {layer.descriptor.digest}"
     path = store.path(layer.descriptor.digest)
+    if not layer.descriptor.size:
+        raise DigestMismatch(what, expected="gzip", actual="nothing")
     with (
         explained(path),
         path.open("rb") as file,
@@ -45,9 +47,10 @@ def prove(layer: Layer, store: Store) -> None:
 def _compare(item: IndexEntry, layer: Layer, store: Store, plain: _Plain) -> None:
     try:
         entry = layer.entry(item, store)
+        head = header(entry)
     except (LookupError, ValueError) as error:
         raise plain.wrong(f"{item.path} to be of a kind there is") from error
-    plain.expect(header(entry))
+    plain.expect(head)
     if entry.kind is not Kind.FILE:
         return
     if entry.size and plain.member != item.offset:

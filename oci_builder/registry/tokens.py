@@ -112,7 +112,7 @@ class Tokens:
             document = json.loads(answer)
             text = document.get("token") or document["access_token"]
             life = float(document.get("expires_in") or _LIFE)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise RegistryError("GET", self._registry, "its login service gave an answer without a token") from error
         # A little less: it has to be valid still when it arrives.
         return _Token(f"Bearer {text}", self._access.patience.clock() + max(life - 10, life / 2))

@@ -140,7 +140,7 @@ def parse(data: bytes, *, path: Path) -> WheelLock:
         raise RecipeError(str(path), "lock-version", str(error), hint="use a newer ocibuild") from error
     except PylockValidationError as error:
         raise RecipeError(str(path), error.context or "", error.message, hint=_AGAIN) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(str(path), "", f"not TOML: {error}", hint=_AGAIN) from error
     for package in document.packages:
         for wheel in package.wheels or ():

@@ -11,10 +11,9 @@ from cyclonedx.model.component_evidence import ComponentEvidence, Occurrence
 from cyclonedx.model.dependency import Dependency
 from cyclonedx.model.license import DisjunctiveLicense, License, LicenseExpression
 from cyclonedx.output.json import JsonV1Dot6
-from packageurl import PackageURL
 
 from oci_builder.check.installed import Licence
-from oci_builder.check.sbom.parts import Bill, Item
+from oci_builder.check.sbom.parts import Bill, Item, package_url
 
 _TYPES = {
     "image": ComponentType.CONTAINER,
@@ -54,7 +53,7 @@ def _component(item: Item) -> Component:
         name=item.name,
         version=item.version or None,
         bom_ref=item.key,
-        purl=PackageURL.from_string(item.purl) if item.purl else None,
+        purl=package_url(item.purl),
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=item.sha256)] if item.sha256 else [],
         licenses=list(_licences(item.licence)),
         description=item.summary or None,

@@ -167,18 +167,24 @@ def _listed(data: bytes) -> Iterator[tuple[str, str, str]]:
             yield readable(name), readable(version) if isinstance(version, str) else "", _purl(purl)
 
 
+def package_url(text: str) -> PackageURL | None:
+    """``text`` as a package URL; None where it is none, as with a name that no URL can have."""
+    try:
+        return PackageURL.from_string(text) if text else None
+    except ValueError:
+        return None
+
+
 def _purl(value: object) -> str:
     """A package URL in its canonical spelling, or nothing where somebody wrote something else."""
-    try:
-        return PackageURL.from_string(readable(value)).to_string() if isinstance(value, str) else ""
-    except ValueError:
-        return ""
+    found = package_url(readable(value)) if isinstance(value, str) else None
+    return found.to_string() if found else ""
 
 
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC).replace(microsecond=0)
+    except (ValueError, OverflowError):
         return datetime.fromtimestamp(0, UTC)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).replace(microsecond=0)
