@@ -41,9 +41,11 @@ def load_json(data: bytes | str, *, unique: bool = False) -> Any:
 
     With ``unique`` a key may stand in an object only once. Raises ValueError, for deep documents too.
     """
+    # json.loads guesses at bytes, and takes UTF-16 that no other reader would (RFC 8259, 8.1).
+    text = data.decode() if isinstance(data, bytes) else data
     try:
         document = json.loads(
-            data,
+            text,
             parse_constant=_refused,
             parse_float=_finite,
             parse_int=_whole,

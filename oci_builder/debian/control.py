@@ -29,17 +29,16 @@ class Dependency:
 
 def stanza(text: str) -> dict[str, str]:
     """The fields of one stanza by lower-case name; the lines of a folded field are joined with newlines."""
-    fields: dict[str, str] = {}
-    name = ""
-    for line in text.splitlines():
+    fields: dict[str, list[str]] = {}
+    folded: list[str] = []
+    # Not splitlines(): dpkg knows no other end of a line, and a description may hold any letter.
+    for line in text.split("\n"):
         if line[:1] in (" ", "\t"):
-            if name:
-                fields[name] += "\n" + line.strip()
-        elif line:
+            folded.append(line.strip())
+        elif line.strip():
             name, _, value = line.partition(":")
-            name = name.lower()
-            fields[name] = value.strip()
-    return fields
+            fields[name.lower()] = folded = [value.strip()]
+    return {name: "\n".join(lines) for name, lines in fields.items()}
 
 
 def stanzas(index: bytes, names: Container[str]) -> Iterator[dict[str, str]]:

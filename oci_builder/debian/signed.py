@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import contextlib
 import email.utils
 import lzma
 import zlib
@@ -11,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from oci_builder.bounded import parse_decimal
 from oci_builder.debian.control import stanza
 from oci_builder.debian.recipe import Suite
 from oci_builder.digest import Digest
-from oci_builder.errors import ArchiveIndexError, FileProblem
+from oci_builder.errors import ArchiveIndexError, FileProblem, InvalidValue
 
 MAX_RELEASE = 4 << 20
 MAX_INDEX = 256 << 20
@@ -149,16 +151,20 @@ def _certificates(keys: Sequence[Path]) -> list[Any]:
 
 
 def _moment(text: str, suite: Suite) -> int:
-    parsed = email.utils.parsedate(text)
-    if parsed is None:
-        raise ArchiveIndexError(str(suite), f"{text!r} is not a date")
-    return calendar.timegm(parsed)
+    try:
+        parsed = email.utils.parsedate(text)
+        if parsed is not None:
+            return calendar.timegm(parsed)
+    except (ValueError, OverflowError):
+        pass  # a year that no calendar has
+    raise ArchiveIndexError(str(suite), f"{text[:80]!r} is not a date")
 
 
 def _files(listing: str) -> dict[str, tuple[int, Digest]]:
     files = {}
-    for line in listing.splitlines():
-        parts = line.split()
-        if len(parts) == 3 and parts[1].isdigit():
-            files[parts[2]] = (int(parts[1]), Digest(parts[0]))
+    for line in listing.split("\n"):
+        # A line that does not read vouches for nothing.
+        with contextlib.suppress(ValueError, InvalidValue):
+            digest, size, path = line.split()
+            files[path] = (parse_decimal(size), Digest.parse(f"sha256:{digest}"))
     return files

@@ -13,6 +13,7 @@ from oci_builder.platforms import Platform
 
 SCHEMA = 1
 LIMIT = 4 << 20
+_DIGITS = tuple("0123456789")
 _LINE = re.compile(
     rb"^(?:usr/)?lib/(?:[a-z0-9_]+-linux-gnu/)?(lib[A-Za-z0-9_.+-]*\.so(?:\.[0-9]+){0,2})[ \t]+(\S+)$", re.MULTILINE
 )
@@ -36,7 +37,7 @@ def read_libraries(path: Path) -> Mapping[str, str]:
     try:
         with path.open("rb") as stream:
             found = msgspec.json.decode(stream.read(LIMIT), type=_Index)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
     if found.schema != SCHEMA:
         return {}
@@ -73,5 +74,5 @@ def _rank(soname: str, package: str) -> tuple[bool, bool, int, str]:
     stem, _, version = soname.partition(".so.")
     # Policy 8.1: the package is called after the library and its version, with a dash where one digit meets another.
     plain = stem.lower().replace("_", "-")
-    usual = f"{plain}{'-' if plain[-1:].isdigit() else ''}{version}"
+    usual = f"{plain}{'-' if plain[-1:] in _DIGITS else ''}{version}"
     return not package.startswith(usual), not package.startswith(plain), len(package), package

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from oci_builder.bounded import parse_decimal
 from oci_builder.debian.control import Dependency, dependencies, stanzas
 from oci_builder.debian.lock import SCHEMA, Pin, RootfsLock, SuitePin, moment
 from oci_builder.debian.recipe import LayerRecipe, Suite
@@ -175,7 +176,7 @@ def pin_of(fields: Stanza, suite: Suite) -> Pin:
             archive=suite.archive,
             suite=suite.name,
             path=fields["filename"],
-            size=int(fields["size"]),
+            size=parse_decimal(fields["size"]),
             sha256=fields["sha256"],
         )
     except (KeyError, ValueError) as error:
