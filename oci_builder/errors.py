@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+_SHOWN = 300
+"""Letters of a value that an error shows."""
+
 
 class OcibuildError(Exception):
     """Base of all errors raised on purpose."""
@@ -30,6 +33,11 @@ def _revive(kind: type[OcibuildError], args: tuple[object, ...], fields: dict[st
     error.args = args
     error.__dict__.update(fields)
     return error
+
+
+def _brief(text: str) -> str:
+    """What is shown of a text that may be anybody's, and of any length."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 # What the user wrote: exit code 2.
@@ -66,7 +74,7 @@ class NotFound(OcibuildError):
 
     def __init__(self, what: str, name: str, *, searched: Sequence[str], hint: str | None = None) -> None:
         places = ", ".join(searched) or "nowhere"
-        super().__init__(f"no {what} {name!r} (looked in {places})", hint=hint)
+        super().__init__(f"no {what} {_brief(name)!r} (looked in {places})", hint=hint)
         self.what, self.name, self.searched = what, name, tuple(searched)
 
 
@@ -76,7 +84,7 @@ class InvalidValue(OcibuildError):
     exit_code = 2
 
     def __init__(self, what: str, text: str, why: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{text!r} is not {'an' if what[0] in 'aeio' else 'a'} {what}: {why}", hint=hint)
+        super().__init__(f"{_brief(text)!r} is not {'an' if what[0] in 'aeio' else 'a'} {what}: {why}", hint=hint)
         self.what, self.text, self.why = what, text, why
 
 
@@ -86,7 +94,7 @@ class UnsupportedRequirement(OcibuildError):
     exit_code = 2
 
     def __init__(self, requirement: str, place: str, why: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{place}: {requirement}: {why}", hint=hint)
+        super().__init__(f"{place}: {_brief(requirement)}: {why}", hint=hint)
         self.requirement, self.place, self.why = requirement, place, why
 
 
@@ -109,7 +117,7 @@ class UnsafePath(OcibuildError):
     """A path that would land outside the tree, or that means something to a layer."""
 
     def __init__(self, path: str, why: str, *, origin: str = "") -> None:
-        super().__init__(f"{f'{origin}: ' if origin else ''}refusing path {path!r}: {why}")
+        super().__init__(f"{f'{origin}: ' if origin else ''}refusing path {_brief(path)!r}: {why}")
         self.path, self.why, self.origin = path, why, origin
 
 

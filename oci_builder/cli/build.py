@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oci_builder.cli import options
-from oci_builder.cli.messages import misused, say
+from oci_builder.cli.messages import misused
+from oci_builder.cli.terminal import say, tell_json
 
 if TYPE_CHECKING:
     from oci_builder.assemble import Options
@@ -94,7 +94,7 @@ def _written_again(before: Before, settings: Settings, store: Store, flags: Mapp
 
 def _tell(before: Before, seconds: Mapping[str, float], flags: Mapping[str, Any]) -> None:
     if flags["as_json"]:
-        click.echo(json.dumps({**before.document, "seconds": dict(seconds)}))
+        tell_json({**before.document, "seconds": dict(seconds)})
 
 
 def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:

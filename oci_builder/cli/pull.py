@@ -36,14 +36,13 @@ def command(reference: str, out: str, out_format: str | None, as_json: bool, **f
 
     Every byte is verified on the way. Layers stay in the cache: another pull fetches what is new.
     """
-    import json
-
     from oci_builder.assemble.delivery import pull_file
     from oci_builder.cli.delivery import is_folder, out_folder
-    from oci_builder.cli.messages import misused, say
+    from oci_builder.cli.messages import misused
     from oci_builder.cli.progress import human_bytes, shown
     from oci_builder.cli.registries import make_registries
     from oci_builder.cli.settings import make_settings
+    from oci_builder.cli.terminal import say, tell_json
     from oci_builder.platforms import Platform
     from oci_builder.reference import Reference
     from oci_builder.store import Store
@@ -76,4 +75,4 @@ def command(reference: str, out: str, out_format: str | None, as_json: bool, **f
             {"id": str(image.id), "digest": str(image.digest), "platform": str(image.platform)}
             for image in pulled.images
         ]
-        click.echo(json.dumps({"path": str(path), "received": pulled.received, "images": images}))
+        tell_json({"path": str(path), "received": pulled.received, "images": images})

@@ -31,7 +31,7 @@ def command(image: str, before: str | None, platform: str | None, out: Path, **f
     older image, also what changed from that one. The page is one file that loads nothing.
     """
     from oci_builder.check.report import remarks_of, render
-    from oci_builder.cli.messages import say
+    from oci_builder.cli.terminal import say
     from oci_builder.files import atomic
 
     looking = images.look_at([image, *([before] if before else [])], platform, **flags)

@@ -36,6 +36,7 @@ def command(
     """
     from oci_builder import __version__
     from oci_builder.check.sbom import bill_of_materials, format_of
+    from oci_builder.cli.terminal import tell_document
     from oci_builder.files import atomic
 
     if out is not None and form is not None:
@@ -45,7 +46,7 @@ def command(
     wheels = _digests(found, lock) if lock is not None else {}
     data = bill_of_materials(found, chosen, tool_version=__version__, wheels=wheels)
     if out is None:
-        click.echo(data.decode(), nl=False)
+        tell_document(data)
         return
     with atomic(out) as sink:
         sink.write(data)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from oci_builder.cli.terminal import is_terminal
 from oci_builder.errors import InvalidValue
 
 COMPLETION = "_OCIBUILD_COMPLETE"
@@ -67,9 +67,13 @@ def parse_epoch(text: str | None) -> int | None:
     """The value of SOURCE_DATE_EPOCH; unset or empty is None. Raises InvalidValue."""
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and int(text) <= _LAST):
-        raise InvalidValue(f"{EPOCH} value", text, f"expected whole seconds since 1970, at most {_LAST}")
-    return int(text)
+    from oci_builder.bounded import parse_decimal
+
+    try:
+        return parse_decimal(text, most=_LAST)
+    except ValueError as error:
+        why = f"expected whole seconds since 1970, at most {_LAST}"
+        raise InvalidValue(f"{EPOCH} value", text, why) from error
 
 
 def _default_cache() -> Path:
@@ -83,5 +87,5 @@ def _shown(progress: str, *, quiet: bool, environ: Mapping[str, str]) -> Shown:
         return "none"
     if progress in ("rich", "plain"):
         return "rich" if progress == "rich" else "plain"
-    terminal = sys.stderr.isatty() and environ.get("TERM") != "dumb" and not environ.get("CI")
+    terminal = is_terminal() and environ.get("TERM") != "dumb" and not environ.get("CI")
     return "rich" if terminal else "plain"
