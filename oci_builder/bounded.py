@@ -65,6 +65,10 @@ def load_toml(text: str) -> dict[str, Any]:
         document = tomllib.loads(text, parse_float=_finite)
     except RecursionError as error:
         raise ValueError(_too_deep()) from error
+    except ValueError as error:
+        if "int_max_str_digits" in str(error):
+            raise ValueError("a number of thousands of digits") from error
+        raise
     _check(document)
     return document
 

@@ -23,6 +23,7 @@ LIMIT = 1 << 20
 """Bytes; nobody writes a longer recipe by hand."""
 
 _STEP = re.compile(r"\[([0-9]{1,9}|\.\.\.)\]|\.?([^.\[\]]+)")
+_PLACED = re.compile(r"(.*?)(?: - at (`(?:\$|key).*`.*))?\Z", re.DOTALL)
 _LONGEST = 80
 """Letters of a key or a value that an error shows."""
 
@@ -116,7 +117,7 @@ def _is_too_much(text: str) -> bool:
 def _explained(error: msgspec.ValidationError, document: Any, text: str, kind: type, file: str) -> RecipeError:
     from oci_builder import tomlschema
 
-    message, _, where = str(error).partition(" - at ")
+    message, where = _PLACED.match(str(error)).groups("")  # type: ignore[union-attr]  # it matches whatever there is
     steps = _steps(where, document, message, kind)
     cause = error.__cause__
     if isinstance(cause, BadKey):

@@ -132,7 +132,7 @@ def prepare() -> None:
 
 def finish() -> None:
     """Have all data delivered. Raises Undelivered."""
-    _written(sys.stdout, "")
+    _written(sys.stdout)
 
 
 def forget() -> None:
@@ -148,11 +148,12 @@ def _deliver(text: str) -> None:
     _written(sys.stdout, text)
 
 
-def _written(stream: IO[str] | None, text: str) -> None:
+def _written(stream: IO[str] | None, text: str = "") -> None:
     if stream is None:
         raise Undelivered("it is closed", reader_left=False)
     try:
-        stream.write(text)
+        if text:  # not even nothing can be written to a disk that is full
+            stream.write(text)
         stream.flush()
     except BrokenPipeError as error:
         raise Undelivered("nobody reads it", reader_left=True) from error
