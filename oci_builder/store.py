@@ -19,7 +19,7 @@ from typing import BinaryIO, Protocol
 
 from oci_builder.digest import Digest, HashingWriter, digest_file, verified_chunks
 from oci_builder.errors import CorruptBlob, DigestMismatch
-from oci_builder.files import Lease, begun, clone, discard, explained, forget, unique, unread
+from oci_builder.files import Lease, begun, clone, discard, explained, forget, open_regular, unique, unread
 
 LAYOUT = "v1"
 _SEAL = b'{"sha256":"%s","record":'
@@ -122,7 +122,7 @@ class Store:
     def chunks(self, digest: Digest, size: int) -> Iterator[bytes]:
         """The blob's bytes, checked on the way. One that does not hold is dropped, and CorruptBlob raised."""
         try:
-            with self.path(digest).open("rb") as stream:
+            with open_regular(self.path(digest)) as stream:
                 yield from verified_chunks(stream, digest=digest, size=size, what=f"cached blob {digest}")
         except DigestMismatch as error:
             self._drop_damaged(digest)
@@ -172,7 +172,7 @@ class Store:
 
     def put_file(self, source: Path, *, digest: Digest, size: int, what: str) -> None:
         """Keep a copy of a file that must be ``digest`` and ``size`` bytes. Raises DigestMismatch, FileProblem."""
-        with explained(source), source.open("rb") as stream, self._placed(lambda: self.path(digest)) as sink:
+        with explained(source), open_regular(source) as stream, self._placed(lambda: self.path(digest)) as sink:
             cloned = clone(source, sink)
             for chunk in verified_chunks(stream, digest=digest, size=size, what=what):
                 if not cloned:
@@ -278,7 +278,8 @@ class Store:
     def _unsealed(self, path: Path) -> bytes | None:
         """The record in a file, or None; one that is not as it was written is dropped."""
         try:
-            raw = path.read_bytes()
+            with open_regular(path) as stream:
+                raw = stream.read()
         except FileNotFoundError:
             return None
         except OSError:

@@ -17,7 +17,8 @@ PACKAGE = ROOT / "oci_builder"
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
     {"errors", "bounded"},
-    {"digest", "files", "platforms", "listener", "tomlschema"},
+    {"files", "platforms", "listener", "tomlschema"},
+    {"digest"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image"},

@@ -35,7 +35,7 @@ from oci_builder.bases import (
 from oci_builder.debian.recipe import is_layer
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import CorruptBlob, InvalidValue, PackageUnavailable
-from oci_builder.files import atomic, explained
+from oci_builder.files import atomic, explained, open_regular
 from oci_builder.listener import Listener
 from oci_builder.oci.layout import BLOBS
 from oci_builder.platforms import Platform
@@ -154,7 +154,7 @@ class _Work:
             with explained(path):
                 digest, _ = digest_file(str(path))
             if not self._has(copy, digest):
-                with explained(path), path.open("rb") as stream, atomic(copy) as sink:
+                with explained(path), open_regular(path) as stream, atomic(copy) as sink:
                     shutil.copyfileobj(stream, sink)
                 self.added.append(copy)
         return {folder: {place.name}}

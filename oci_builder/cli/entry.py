@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from oci_builder.cli import messages
 from oci_builder.cli.app import app
 from oci_builder.cli.settings import COMPLETION, completion_instruction
 from oci_builder.errors import FileProblem, OcibuildError
+from oci_builder.files import in_words
 
 DONE, FAILED, USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -54,7 +54,7 @@ def _outcome(words: list[str]) -> int:
             return INTERRUPTED
         if isinstance(error, OSError) and error.filename is not None:
             # Even to ask whether there is such a file can be too much: its folder is closed, its name too long.
-            problem = FileProblem(os.fsdecode(error.filename), os.strerror(error.errno or errno.EIO).lower())
+            problem = FileProblem(os.fsdecode(error.filename), in_words(error))
             messages.say(messages.error_text(problem, traceback="--debug" in words))
             return problem.exit_code
         messages.say(messages.bug_text(error, traceback="--debug" in words))

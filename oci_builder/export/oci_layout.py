@@ -10,7 +10,7 @@ from pathlib import Path
 
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import FileProblem, UnsupportedImage
-from oci_builder.files import atomic, explained
+from oci_builder.files import atomic, explained, open_regular
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode, encode
@@ -67,7 +67,7 @@ def _listed(folder: Path) -> JSON:
 
 
 def _read(path: Path) -> JSON:
-    with explained(path), path.open("rb") as stream:
+    with explained(path), open_regular(path) as stream:
         return decode(stream.read(MAX_DOCUMENT + 1), what=str(path))
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from oci_builder.files import in_words, open_regular
+
 HUB = "docker.io"
 _HUB_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = {"index.docker.io", "registry-1.docker.io"}
@@ -66,12 +68,12 @@ class Logins:
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:
-            with path.open("rb") as stream:
+            with open_regular(path) as stream:
                 document = json.loads(stream.read(_MAX_FILE))
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
-            return self._without(f"{path}: {os.strerror(error.errno or 0).lower()}")
+            return self._without(f"{path}: {in_words(error)}")
         except (ValueError, RecursionError):
             return self._without(f"{path} is not valid JSON")
         return document if isinstance(document, dict) else self._without(f"{path} is not a JSON object")

@@ -15,6 +15,7 @@ import deflate
 
 from oci_builder.digest import CHUNK
 from oci_builder.errors import DigestMismatch
+from oci_builder.files import open_regular
 from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member, Packed
 
 _Bytes = TypeVar("_Bytes", bytes, bytearray, memoryview)
@@ -78,7 +79,7 @@ class Sources:
         return mapped
 
     def _map(self, file: Path) -> mmap.mmap:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         self._open.append(mapped)
         return mapped
@@ -138,7 +139,7 @@ class Sources:
         # Only what ocibuild wrote is read this way: files of a layer in the store.
         found, packed, inflater = 0, b"", zlib.decompressobj(_GZIP)
         piece = min(CHUNK, size + _PAGE)
-        with blob.open("rb") as stream:
+        with open_regular(blob) as stream:
             stream.seek(offset)
             # To the end of the last member: its CRC comes behind its content.
             while size and (found < size or not inflater.eof) and (packed := packed or stream.read(piece)):
