@@ -18,7 +18,7 @@ PACKAGE = ROOT / "oci_builder"
 RANKS = [
     {"errors", "bounded"},
     {"files", "platforms", "listener", "tomlschema"},
-    {"digest"},
+    {"digest", "confined"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image"},

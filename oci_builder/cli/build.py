@@ -159,7 +159,7 @@ def open_source(settings: Settings, *, name: str, **flags: Any) -> ImageSource:
     from oci_builder.catalog import find_image
     from oci_builder.recipes import ImageSource, load_image, with_overrides
 
-    source = load_image(find_image(name, settings.project))
+    source = load_image(find_image(name, settings.project), within=flags.get("project_dir"))
     recipe = with_overrides(
         source.recipe,
         base=_base_from_here(flags.get("base")),
@@ -170,7 +170,7 @@ def open_source(settings: Settings, *, name: str, **flags: Any) -> ImageSource:
         env=flags.get("env"),
         labels=flags.get("labels"),
     )
-    return ImageSource(source.folder, recipe)
+    return ImageSource(source.folder, recipe, source.within)
 
 
 def make_options(settings: Settings, *, keep_lock: bool = True, **flags: Any) -> Options:

@@ -13,10 +13,11 @@ from typing import Self, TypeVar
 
 import deflate
 
+from oci_builder.confined import Found
 from oci_builder.digest import CHUNK
 from oci_builder.errors import DigestMismatch
 from oci_builder.files import open_regular
-from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member, Packed
+from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member, Packed, Whole
 
 _Bytes = TypeVar("_Bytes", bytes, bytearray, memoryview)
 
@@ -98,6 +99,8 @@ class Sources:
             case DeflateSlice(raw=None, size=size) if size > LARGE:
                 stream = self.pieces(self.slice(content.file, content.offset, content.length))
                 yield from _promised(_inflated_in_pieces(stream, content, what), content.expected, what)
+            case Whole(found, size):
+                yield from _read(found, size)
             case Member(blob, offset, size):
                 yield from self._members(blob, offset, size, what)
             case _:
@@ -153,6 +156,15 @@ class Sources:
                 yield data
         if found != size or (size and not inflater.eof):
             raise _damaged_blob(blob, what)
+
+
+def _read(found: Found, size: int) -> Iterator[bytes]:
+    """The bytes of a file that is let go afterwards: a folder may hold more of them than can be mapped."""
+    with found.open() as stream:
+        while size and (data := stream.read(min(size, CHUNK))):
+            size -= len(data)
+            yield data
+        found.check(stream)
 
 
 def _promised(
