@@ -35,7 +35,7 @@ def write_bill(built: Built, path: Path, *, references: Sequence[Reference], sto
     Raises InvalidValue for another suffix, UnsupportedImage, CorruptBlob, FileProblem.
     """
     data = make_bill(built, format_of(path), references=references, store=store)
-    with atomic(path) as sink:
+    with atomic(path, follow=True) as sink:
         sink.write(data)
 
 
