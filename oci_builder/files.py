@@ -223,6 +223,12 @@ class Lease:
         return True
 
 
+def is_closed(error: FileProblem) -> bool:
+    """Whether a file could not be written because nothing may be written there, by us or by anybody."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
 def unread(path: Path, info: os.stat_result) -> None:
     """Give a file the times it had before it was looked at, if that can be done."""
     with contextlib.suppress(OSError):

@@ -79,13 +79,16 @@ class Folder:
             else:
                 self.remove(name)
 
-    def expect_ours(self, *, hint: str) -> None:
-        """Make sure that nobody but us, and root, decides what is in it. Raises FileProblem."""
+    def expect_ours(self, *, hint: str, shared: bool = False) -> None:
+        """Make sure that nobody but us, and root, decides what is in it. Raises FileProblem.
+
+        A ``shared`` one may be as /tmp is, where everybody makes files and nobody exchanges those of others.
+        """
         info = os.fstat(self.handle)
         if info.st_uid not in (os.geteuid(), 0):
             why = f"it belongs to another user (uid {info.st_uid}), who could put anything into it"
             raise FileProblem(str(self.path), why, hint=hint)
-        if info.st_mode & _OPEN_TO_OTHERS:
+        if info.st_mode & _OPEN_TO_OTHERS and not (shared and info.st_mode & stat.S_ISVTX):
             mode = f"{stat.S_IMODE(info.st_mode):04o}"
             why = f"others may write to it (mode {mode}), and put anything into it"
             mend = f"if you trust what is in it, chmod -R go-w {self.path}; else {hint}"

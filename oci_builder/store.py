@@ -25,6 +25,8 @@ LAYOUT = "v1"
 _MODE = 0o755
 """Of new folders: others may look, where the umask lets them, and nobody may put anything there."""
 
+_OWN = "name a folder of your own with --cache-dir"
+
 _SEAL = b'{"sha256":"%s","record":'
 """How the file of a record begins; the record follows, and a brace. A record that is JSON makes the file JSON."""
 
@@ -52,7 +54,9 @@ class Store:
         self._damaged: dict[str, None] = {}
         with explained(root):
             make_folder(root, mode=_MODE)
-            top = _ours(Folder(root))
+            # One like /tmp will do: the folders in it are looked at in their turn.
+            top = Folder(root)
+            top.expect_ours(hint=_OWN, shared=True)
             layout = _inner(top, LAYOUT)
             self._blobs = _inner(_inner(layout, "blobs"), "sha256")
             self._records = _inner(layout, "records")
@@ -334,5 +338,5 @@ def _inner(folder: Folder, name: str) -> Folder:
 
 
 def _ours(folder: Folder) -> Folder:
-    folder.expect_ours(hint="name a folder of your own with --cache-dir")
+    folder.expect_ours(hint=_OWN)
     return folder

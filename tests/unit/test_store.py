@@ -180,6 +180,15 @@ def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path, folder: st
     assert Store(tmp_path / "c").record("layer", "key") == b"1"
 
 
+def test_a_cache_may_be_in_a_folder_like_tmp_and_its_own_folders_may_not_be_open(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c").chmod(0o1777)
+    Store(tmp_path / "c").put_bytes(b"hello")
+    (tmp_path / "c" / "v1").chmod(0o1777)
+    with pytest.raises(FileProblem, match="v1: others may write to it"):
+        Store(tmp_path / "c")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_folder_of_another_user_is_refused_but_not_roots(folder: str) -> None:
