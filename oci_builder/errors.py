@@ -88,6 +88,17 @@ class InvalidValue(OcibuildError):
         self.what, self.text, self.why = what, text, why
 
 
+class OutsideProject(OcibuildError):
+    """A file that a recipe names and that lies outside of its project, or is reached through a link that leads out."""
+
+    exit_code = 2
+
+    def __init__(self, path: str, root: str) -> None:
+        why = f"it leads out of the project, {root}"
+        super().__init__(f"{path}: {why}", hint="if that is meant, write outside = true beside it in image.toml")
+        self.path, self.root, self.why = path, root, why
+
+
 class UnsupportedRequirement(OcibuildError):
     """A requirement that pip would take and ocibuild does not."""
 

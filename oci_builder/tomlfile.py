@@ -17,6 +17,7 @@ import msgspec
 
 from oci_builder import bounded
 from oci_builder.errors import BadKey, FileProblem, RecipeError
+from oci_builder.files import open_regular
 
 T = TypeVar("T")
 LIMIT = 1 << 20
@@ -71,7 +72,7 @@ def misplaced(path: Path, problem: BadKey) -> RecipeError:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             data = stream.read(LIMIT + 1)
     except OSError as error:
         raise FileProblem(str(path), (error.strerror or str(error)).lower()) from error

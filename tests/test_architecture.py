@@ -17,7 +17,9 @@ PACKAGE = ROOT / "oci_builder"
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
     {"errors", "bounded"},
-    {"digest", "files", "platforms", "listener", "tomlschema"},
+    {"folders", "platforms", "listener", "tomlschema"},
+    {"files"},
+    {"digest", "confined"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image"},

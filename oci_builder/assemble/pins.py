@@ -9,8 +9,8 @@ from pathlib import Path
 from oci_builder.assemble.inputs import Inputs
 from oci_builder.assemble.options import Options
 from oci_builder.digest import Digest
-from oci_builder.errors import OcibuildError, RecipeError, StaleLock
-from oci_builder.files import atomic
+from oci_builder.errors import FileProblem, OcibuildError, RecipeError, StaleLock
+from oci_builder.files import atomic, is_closed
 from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
@@ -110,16 +110,15 @@ class Pinning:
             return Chosen(pins=self._resolved(target, preferred=()))
         if not self.options.keep_lock:
             return Chosen(pins=self._resolved(target, preferred=_known(locks.read(self.source.lock), target)))
-        self._bring_up_to_date()
-        return Chosen(pins=locks.read(self.source.lock).select(target), lock=Digest.of(self.source.lock.read_bytes()))
+        text = self._brought_up_to_date()
+        return Chosen(pins=locks.parse(text, path=self.source.lock).select(target), lock=Digest.of(text))
 
     def locked(self) -> locks.WheelLock:
         """The lock, made or brought up to date, in file, where that is needed. Raises as ``choose``."""
         lock = self._current()
         if lock is not None:
             return lock
-        self._bring_up_to_date()
-        return locks.read(self.source.lock)
+        return locks.parse(self._brought_up_to_date(), path=self.source.lock)
 
     def relock(self, *, upgrade: bool = False, upgrade_packages: Collection[str] = ()) -> LockChange:
         """Resolve for every target, keeping what the lock holds but for what is to be upgraded. Writes nothing."""
@@ -165,12 +164,20 @@ class Pinning:
             raise StaleLock(str(source.lock), why, hint=f"bring it up to date: {hint}")
         return None
 
-    def _bring_up_to_date(self) -> None:
+    def _brought_up_to_date(self) -> bytes:
+        """What the lock says now; where its folder is closed to us, what it would say."""
         path = self.source.lock
         was = "was behind and has been brought up to date" if path.is_file() else "was missing and has been written"
         change = self.relock()
-        change.keep()
-        self.listener.note(f"{path.name} {was}: {', '.join(change.changes) or 'no version moved'}")
+        try:
+            change.keep()
+        except FileProblem as error:
+            if not is_closed(error):
+                raise
+            self.listener.note(f"{path} could not be written, {error.why}; the image holds what it would say")
+        else:
+            self.listener.note(f"{path.name} {was}: {', '.join(change.changes) or 'no version moved'}")
+        return change.text
 
     def _resolved(self, target: Target, *, preferred: Sequence[WheelPin]) -> tuple[WheelPin, ...]:
         return resolve(

@@ -13,7 +13,7 @@ from oci_builder.check.layout import find_contents
 from oci_builder.check.manifests import Contents
 from oci_builder.digest import CHUNK
 from oci_builder.errors import UnsupportedImage
-from oci_builder.files import explained
+from oci_builder.files import explained, open_regular
 from oci_builder.foreign.archive import Archive, open_archive
 from oci_builder.foreign.documents import Findings, as_object, as_strings, read_list, read_object
 from oci_builder.foreign.tarstream import Damaged, Source, TarMember, TarStream
@@ -175,7 +175,7 @@ def _first_byte(one: Path, two: Path) -> int | None:
         streams = []
         for path in (one, two):
             files.enter_context(explained(path))
-            streams.append(_read(files.enter_context(path.open("rb"))))
+            streams.append(_read(files.enter_context(open_regular(path))))
         return _first_unequal(streams[0], streams[1])
 
 

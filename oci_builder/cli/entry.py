@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from oci_builder.cli.app import app
 from oci_builder.cli.settings import COMPLETION, completion_instruction
 from oci_builder.cli.terminal import say
 from oci_builder.errors import FileProblem, OcibuildError
+from oci_builder.files import in_words
 
 DONE, FAILED, USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -62,7 +62,7 @@ def _unnamed(error: OSError, *, traceback: bool) -> int:
         return FAILED  # who read what click prints has gone
     # Even to ask whether there is such a file can be too much: its folder is closed, its name too long.
     what = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "this machine"
-    problem = FileProblem(what, os.strerror(error.errno or errno.EIO).lower())
+    problem = FileProblem(what, in_words(error))
     say(messages.error_text(problem, traceback=traceback), arranged=True)
     return problem.exit_code
 

@@ -43,6 +43,7 @@ def command(reference: str, out: str, out_format: str | None, as_json: bool, **f
     from oci_builder.cli.registries import make_registries
     from oci_builder.cli.settings import make_settings
     from oci_builder.cli.terminal import say, tell_json
+    from oci_builder.files import check_output
     from oci_builder.platforms import Platform
     from oci_builder.reference import Reference
     from oci_builder.store import Store
@@ -54,6 +55,8 @@ def command(reference: str, out: str, out_format: str | None, as_json: bool, **f
     path = out_folder(out) if folder else Path(out)
     if not folder and len(platforms) > 1:
         raise misused(f"--out {out}: a file holds one platform; a folder, with a slash at its end, takes several")
+    if not folder:
+        check_output(path)
     registries = make_registries(settings, [name], **flags)
     store = Store(settings.cache, now=settings.now)
     with shown(settings) as listener:

@@ -19,6 +19,7 @@ from oci_builder.debian.recipe import Suite
 from oci_builder.debian.signed import MAX_RELEASE, Release, contents_path, index_path, verify_index
 from oci_builder.debian.sources import DebFolder, reason
 from oci_builder.errors import ArchiveIndexError, OcibuildError, ToolFailed
+from oci_builder.files import open_regular
 from oci_builder.store import Store
 
 TIMEOUT = 600
@@ -127,7 +128,7 @@ class Apt:
         found = sorted(lists.glob(f"*{ending}")) or sorted(lists.glob(f"*{loose}"))
         if not found:
             raise ArchiveIndexError(str(suite), f"apt-get on this machine got no {path}")
-        with found[0].open("rb") as stream:
+        with open_regular(found[0]) as stream:
             return stream.read(limit + 1)
 
     @cached_property

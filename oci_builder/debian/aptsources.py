@@ -9,6 +9,7 @@ from pathlib import Path
 
 from oci_builder.debian.control import stanza
 from oci_builder.debian.recipe import Suite
+from oci_builder.files import open_regular
 
 _KEPT = ("signed-by", "trusted", "check-valid-until", "allow-insecure")
 """Options of a source that decide whether apt believes it; the others only choose."""
@@ -56,7 +57,8 @@ def _is_binary(source: Mapping[str, str]) -> bool:
 
 def _sources(path: Path) -> Iterator[Mapping[str, str]]:
     try:
-        text = path.read_text(errors="replace")
+        with open_regular(path) as stream:
+            text = stream.read().decode(errors="replace")
     except OSError:
         return
     if path.suffix == ".sources":

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from oci_builder.digest import CHUNK
 from oci_builder.errors import PackageError
-from oci_builder.files import spooled
+from oci_builder.files import open_regular, spooled
 from oci_builder.tree.entry import Entry, EntryPath, FileSlice, Inline, Kind, entry_path
 
 MAX_UNPACKED = 2 << 30
@@ -50,7 +50,7 @@ def read_deb(file: Path, spool: Path, *, origin: str) -> Package:
     FileProblem for the spool.
     """
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             control, payload = _members(stream, origin)
             with _unpacked(stream, control, origin) as plain:
                 scripts = _small_files(plain, origin)

@@ -29,7 +29,7 @@ from oci_builder.debian.update import Stanza, pin_of, suite_pin
 from oci_builder.debian.versions import version_key
 from oci_builder.digest import Digest
 from oci_builder.errors import OcibuildError, PackageError, PackageUnavailable, StaleLock
-from oci_builder.files import atomic
+from oci_builder.files import atomic, open_regular
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.store import Store
 from oci_builder.tree.content import Sources
@@ -72,7 +72,7 @@ class ExtraLock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def read_extra_lock(path: Path) -> ExtraLock:
     """The lock at ``path``. Raises StaleLock for one that is not there or does not read."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             lock = msgspec.json.decode(stream.read(LIMIT), type=ExtraLock)
     except FileNotFoundError as error:
         raise StaleLock(str(path), "there is none", hint="build once without --locked") from error

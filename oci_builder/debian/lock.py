@@ -11,7 +11,7 @@ import msgspec
 
 from oci_builder.digest import Digest
 from oci_builder.errors import FileProblem, StaleLock
-from oci_builder.files import atomic
+from oci_builder.files import atomic, open_regular
 from oci_builder.platforms import Platform
 
 SCHEMA = 1
@@ -83,7 +83,7 @@ def lock_path(folder: Path, platform: Platform) -> Path:
 def read_lock(path: Path) -> RootfsLock:
     """The lock at ``path``. Raises StaleLock for one that cannot be used, FileProblem for one that cannot be read."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             data = stream.read(LIMIT)
     except FileNotFoundError as error:
         raise StaleLock(str(path), "there is none for this platform", hint=_hint(path.parent.name)) from error

@@ -17,6 +17,7 @@ from oci_builder.debian.control import stanza
 from oci_builder.debian.recipe import Suite
 from oci_builder.digest import Digest
 from oci_builder.errors import ArchiveIndexError, FileProblem, InvalidValue
+from oci_builder.files import open_regular
 
 MAX_RELEASE = 4 << 20
 MAX_INDEX = 256 << 20
@@ -143,7 +144,8 @@ def _certificates(keys: Sequence[Path]) -> list[Any]:
     certificates: list[Any] = []
     for key in keys:
         try:
-            certificates += pysequoia.Cert.split_bytes(key.read_bytes())
+            with open_regular(key) as stream:
+                certificates += pysequoia.Cert.split_bytes(stream.read())
         except Exception as error:
             # pysequoia raises its own and OSError alike.
             raise FileProblem(str(key), f"not an OpenPGP public key: {error}") from error

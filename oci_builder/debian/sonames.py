@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from oci_builder.files import atomic
+from oci_builder.files import atomic, open_regular
 from oci_builder.platforms import Platform
 
 SCHEMA = 1
@@ -35,7 +35,7 @@ def libraries_path(folder: Path, platform: Platform) -> Path:
 def read_libraries(path: Path) -> Mapping[str, str]:
     """The index at ``path``, soname to package. Empty where there is none that reads: it only makes hints better."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             found = msgspec.json.decode(stream.read(LIMIT), type=_Index)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}

@@ -58,7 +58,7 @@ def write_file(
     """
     packed = _is_packed(path)
     parts = plan(image, references)
-    with atomic(path) as file:
+    with atomic(path, follow=True) as file:
         sink = _GzipSink(file) if packed else file
         done, total = 0, size_of(parts)
         with contextlib.closing(_ahead(_chunks(parts, store))) as chunks:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from oci_builder.digest import CHUNK
-from oci_builder.files import explained
+from oci_builder.files import explained, open_regular
 from oci_builder.foreign.documents import Findings
 from oci_builder.foreign.tarstream import Damaged, TarMember, TarStream
 from oci_builder.foreign.unpacked import GZIP_MAGIC, Inflated, Section
@@ -71,7 +71,7 @@ class Archive:
 @contextlib.contextmanager
 def open_archive(path: Path, findings: Findings) -> Iterator[Archive]:
     """Index the tar at ``path``; where it is damaged, say so and go on with what was found. Raises FileProblem."""
-    with explained(path), path.open("rb") as raw, tempfile.TemporaryFile() as scratch:
+    with explained(path), open_regular(path) as raw, tempfile.TemporaryFile() as scratch:
         file: BinaryIO = raw
         if raw.read(2) == GZIP_MAGIC:
             _inflate(raw, scratch, path.name, findings)

@@ -83,6 +83,10 @@ class PythonRecipe(Table, frozen=True, kw_only=True):
         Literal["error", "last"],
         Meta(description='"error", or "last" to let the later of two wheels have a path, as pip does'),
     ] = "error"
+    outside: Annotated[
+        bool,
+        Meta(description="true if requirements and project may lead out of the project, by .. or through a link"),
+    ] = False
 
 
 class UserRecipe(Table, frozen=True, kw_only=True):
@@ -188,6 +192,9 @@ class CopyRecipe(Table, frozen=True, kw_only=True):
     exclude: Annotated[tuple[Line, ...], Meta(description="a list of patterns; files that match one are left out")] = ()
     mode: Mode | None = None
     owner: Owner = "0:0"
+    outside: Annotated[bool, Meta(description="true if src may lead out of the project, by .. or through a link")] = (
+        False
+    )
 
     def __post_init__(self) -> None:
         if ".." in self.dest.split("/"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from oci_builder.errors import BadKey, InvalidValue, NotFound, RecipeError
+from oci_builder.confined import find
+from oci_builder.errors import BadKey, InvalidValue, NotFound, OutsideProject, RecipeError
 from oci_builder.platforms import Platform
 from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, ImageRecipe, PythonRecipe, UserRecipe
 from oci_builder.tomlfile import convert, load_toml, misplaced
@@ -21,6 +23,7 @@ LOCK = "pylock.toml"
 WHEELS = "wheels"
 DEBS = "debs"
 BASE = "base"
+_IMAGES = "build"
 _LOCK_NAME = re.compile(r"pylock\.(?:[^.]+\.)?toml")
 _PROJECT_FILES = ("pyproject.toml", "setup.py")
 
@@ -31,6 +34,20 @@ class ImageSource:
 
     folder: Path
     recipe: ImageRecipe
+    within: Path | None = None
+    """The project's folder, where whoever builds has named it."""
+
+    @property
+    def root(self) -> Path:
+        """The folder that files of the recipe lie in, unless it says that they lie outside: its project's."""
+        folder = Path(os.path.realpath(self.folder))
+        above = (place.parent.parent for place in (self.folder.absolute(), folder) if place.parent.name == _IMAGES)
+        for place in (*([self.within] if self.within else []), *above):
+            root = Path(os.path.realpath(place))
+            # An image in /build is no reason to take the whole machine for its project.
+            if folder.is_relative_to(root) and root != root.parent:
+                return root
+        return folder
 
     @property
     def requirements(self) -> tuple[Path, ...]:
@@ -86,8 +103,11 @@ class ImageSource:
         return self.folder / f"base.lock.{platform.architecture}.json"
 
 
-def load_image(folder: Path) -> ImageSource:
-    """The recipe of ``folder``, by default that of its requirements.txt. Raises RecipeError, NotFound, FileProblem."""
+def load_image(folder: Path, *, within: Path | None = None) -> ImageSource:
+    """The recipe of ``folder``, by default that of its requirements.txt; ``within`` is its project's folder, if known.
+
+    Raises RecipeError, NotFound, FileProblem.
+    """
     file, requirements = folder / FILE, folder / REQUIREMENTS
     written = file.is_file()
     if not written and not requirements.is_file():
@@ -99,11 +119,13 @@ def load_image(folder: Path) -> ImageSource:
     for number, name in enumerate(python.requirements):
         if not (folder / name).is_file():
             raise misplaced(file, BadKey(f"python.requirements[{number}]", f"there is no file {folder / name}"))
+    source = ImageSource(folder, msgspec.structs.replace(recipe, python=python), within)
     try:
-        _check_python(ImageSource(folder, msgspec.structs.replace(recipe, python=python)))
+        _check_python(source)
+        _check_places(source)
     except BadKey as error:
         raise misplaced(file, error) from error
-    return ImageSource(folder, _named(recipe, folder, python))
+    return ImageSource(folder, _named(recipe, folder, python), within)
 
 
 def is_lock(path: Path) -> bool:
@@ -122,6 +144,30 @@ def _check_python(source: ImageSource) -> None:
         if getattr(python, key) and not source.pyprojects and source.project is None:
             hint = 'name whose they are: project = "../..", or requirements = ["../../pyproject.toml"]'
             raise BadKey(f"python.{key}", "a requirements.txt has none", hint=hint)
+
+
+def _check_places(source: ImageSource) -> None:
+    """Refuse what leads out of the project where the recipe does not say that it may."""
+    python = source.recipe.python
+    if not python.outside:
+        for number, name in enumerate(python.requirements):
+            _check_place(source, f"python.requirements[{number}]", name, "outside = true in [python]", follow=True)
+        if python.project is not None:
+            _check_place(source, "python.project", python.project, "outside = true in [python]", follow=True)
+    for number, copy in enumerate(source.recipe.copy):
+        if not copy.outside:
+            _check_place(source, f"copy[{number}].src", copy.src, "outside = true beside it", follow=False)
+
+
+def _check_place(source: ImageSource, key: str, name: str, words: str, *, follow: bool) -> None:
+    try:
+        find(name, folder=source.folder, root=source.root, follow=follow)
+    except OutsideProject as error:
+        raise BadKey(
+            key, f"{error.path} leads out of the project, {error.root}", hint=f"write {words}, if that is meant"
+        ) from error
+    except OSError:
+        return  # whoever needs it says what is wrong with it
 
 
 def _named(recipe: ImageRecipe, folder: Path, python: PythonRecipe) -> ImageRecipe:

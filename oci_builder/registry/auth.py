@@ -6,13 +6,13 @@ import base64
 import os
 import re
 import shutil
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from oci_builder.bounded import load_json
+from oci_builder.files import in_words, open_regular
 from oci_builder.registry.keepers import ask_helper
 
 HUB = "docker.io"
@@ -72,7 +72,7 @@ class Logins:
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
-            return self._without(f"{path}: {os.strerror(error.errno or 0).lower()}")
+            return self._without(f"{path}: {in_words(error)}")
         except ValueError as error:
             return self._without(f"{path} is not valid JSON: {error}")
         return document if isinstance(document, dict) else self._without(f"{path} is not a JSON object")
@@ -152,9 +152,7 @@ def _normal(key: str) -> str:
 
 def _content(path: Path) -> bytes:
     """A file of credentials; nothing for what would have to be waited for. Raises OSError, ValueError."""
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            raise ValueError("it is no file")
+    with open_regular(path) as stream:
         data = stream.read(_MAX_FILE + 1)
     if len(data) > _MAX_FILE:
         raise ValueError(f"longer than {_MAX_FILE} bytes")

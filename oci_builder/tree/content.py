@@ -13,9 +13,11 @@ from typing import Self, TypeVar
 
 import deflate
 
+from oci_builder.confined import Found
 from oci_builder.digest import CHUNK
 from oci_builder.errors import DigestMismatch
-from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member, Packed
+from oci_builder.files import open_regular
+from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member, Packed, Whole
 
 _Bytes = TypeVar("_Bytes", bytes, bytearray, memoryview)
 
@@ -78,7 +80,7 @@ class Sources:
         return mapped
 
     def _map(self, file: Path) -> mmap.mmap:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         self._open.append(mapped)
         return mapped
@@ -97,6 +99,8 @@ class Sources:
             case DeflateSlice(raw=None, size=size) if size > LARGE:
                 stream = self.pieces(self.slice(content.file, content.offset, content.length))
                 yield from _promised(_inflated_in_pieces(stream, content, what), content.expected, what)
+            case Whole(found, size):
+                yield from _read(found, size)
             case Member(blob, offset, size):
                 yield from self._members(blob, offset, size, what)
             case _:
@@ -138,7 +142,7 @@ class Sources:
         # Only what ocibuild wrote is read this way: files of a layer in the store.
         found, packed, inflater = 0, b"", zlib.decompressobj(_GZIP)
         piece = min(CHUNK, size + _PAGE)
-        with blob.open("rb") as stream:
+        with open_regular(blob) as stream:
             stream.seek(offset)
             # To the end of the last member: its CRC comes behind its content.
             while size and (found < size or not inflater.eof) and (packed := packed or stream.read(piece)):
@@ -152,6 +156,15 @@ class Sources:
                 yield data
         if found != size or (size and not inflater.eof):
             raise _damaged_blob(blob, what)
+
+
+def _read(found: Found, size: int) -> Iterator[bytes]:
+    """The bytes of a file that is let go afterwards: a folder may hold more of them than can be mapped."""
+    with found.open() as stream:
+        while size and (data := stream.read(min(size, CHUNK))):
+            size -= len(data)
+            yield data
+        found.check(stream)
 
 
 def _promised(

@@ -8,6 +8,7 @@ from typing import NewType
 
 import msgspec
 
+from oci_builder.confined import Found
 from oci_builder.errors import UnsafePath
 
 EntryPath = NewType("EntryPath", str)
@@ -46,6 +47,13 @@ class FileSlice(msgspec.Struct, frozen=True, gc=False):
 
     file: Path
     offset: int
+    size: int
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """All of a file of this machine, ``size`` bytes, which ``found`` opens as it was when it was found."""
+
+    found: Found
     size: int
 
 
@@ -93,7 +101,7 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     size: int
 
 
-Content = Inline | FileSlice | DeflateSlice | Checked | Packed | Member
+Content = Inline | FileSlice | Whole | DeflateSlice | Checked | Packed | Member
 
 
 def promised_sha256(content: Content | None) -> str:

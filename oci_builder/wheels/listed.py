@@ -12,6 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from oci_builder.errors import NotFound, RecipeError
+from oci_builder.files import open_regular
 from oci_builder.wheels.pins import WheelPin
 
 PYPROJECT = "pyproject.toml"
@@ -69,7 +70,7 @@ def build_requires(file: Path) -> tuple[str, ...]:
 
 def _read(file: Path) -> str:
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             data = stream.read(LIMIT + 1)
     except OSError as error:
         raise NotFound("requirements file", file.name, searched=[str(file.parent)]) from error

@@ -27,6 +27,7 @@ from packaging.pylock import (
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, NotFound, RecipeError, StaleLock, UnsupportedRequirement
+from oci_builder.files import open_regular
 from oci_builder.wheels.pins import Source, WheelPin
 from oci_builder.wheels.target import Target
 
@@ -123,7 +124,7 @@ class WheelLock:
 def read(path: Path) -> WheelLock:
     """The lock at ``path``, by whichever tool it was written. Raises NotFound, and RecipeError for what is no lock."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             data = stream.read(LIMIT + 1)
     except OSError as error:
         raise NotFound("wheel lock", path.name, searched=[str(path.parent)], hint=_AGAIN) from error

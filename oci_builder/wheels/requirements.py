@@ -18,6 +18,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from oci_builder.digest import digest_file
 from oci_builder.errors import NotFound, RecipeError, UnsupportedRequirement
+from oci_builder.files import open_regular
 from oci_builder.wheels.listed import Listed
 from oci_builder.wheels.pip import redact
 
@@ -290,7 +291,7 @@ def _unmarked(text: str) -> str:
 
 def _read(file: Path, above: tuple[Path, ...]) -> str:
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             data = stream.read(LIMIT + 1)
     except OSError as error:
         asked = f"included by {above[-1]}" if above else "named by the recipe"

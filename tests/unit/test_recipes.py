@@ -15,6 +15,7 @@ from oci_builder.oci.documents import Healthcheck
 from oci_builder.platforms import AMD64, ARM64
 from oci_builder.recipes import (
     ImageRecipe,
+    ImageSource,
     UserRecipe,
     image_schema,
     load_image,
@@ -198,6 +199,53 @@ def test_requirements_that_a_recipe_names_have_to_be_there(tmp_path: Path) -> No
     folder = image_folder(tmp_path, image="[python]\nrequirements = ['requirements.txt']\n")
     with pytest.raises(RecipeError, match=r"image\.toml:2: python\.requirements\[0\]: there is no file"):
         load_image(folder)
+
+
+OUTSIDE = {
+    "python.requirements[0]": ("[python]\nrequirements = ['{}/r.txt']\n", "[python]\noutside = true\n"),
+    "python.project": ("[python]\nproject = '{}/src'\n", "[python]\noutside = true\n"),
+    "copy[0].src": ("[[copy]]\ndest = '/a'\nsrc = '{}/src'\n", "[[copy]]\noutside = true\n"),
+}
+
+
+@pytest.mark.parametrize("way", ["../../../outside", "link", "./link/.", "{absolute}"])
+@pytest.mark.parametrize("key", OUTSIDE)
+def test_what_leads_out_of_the_project_is_refused_unless_the_recipe_says_it_may(
+    tmp_path: Path, key: str, way: str
+) -> None:
+    outside = tmp_path / "outside"
+    (outside / "src").mkdir(parents=True)
+    (outside / "r.txt").write_text("six\n")
+    (outside / "src" / "pyproject.toml").write_text("")
+    folder = image_folder(tmp_path / "project", image="")
+    (folder / "link").symlink_to("../link")
+    (folder.parent / "link").symlink_to(outside)
+    text, word = OUTSIDE[key]
+    text = text.format(way.format(absolute=outside))
+    if key.startswith("copy") and way == "{absolute}":
+        return  # never a path
+    (folder / "image.toml").write_text(text)
+    with pytest.raises(RecipeError, match="leads out of the project") as caught:
+        load_image(folder)
+    assert (caught.value.key, caught.value.line is not None) == (key, True)
+    assert "outside = true" in str(caught.value.hint)
+    (folder / "image.toml").write_text(text.replace(*(word.splitlines()[0], word.rstrip())))
+    load_image(folder)
+
+
+def test_the_project_is_what_holds_build_or_what_was_named_and_never_all_of_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "r.txt").write_text("six\n")
+    text = "[python]\nrequirements = ['{}/shared/r.txt']\n"
+    folder = image_folder(tmp_path, image=text.format("../.."))
+    assert load_image(folder).root == tmp_path.resolve()
+    other = tmp_path / "other" / "mypy"
+    other.mkdir(parents=True)
+    (other / "image.toml").write_text(text.format("../.."))
+    assert load_image(other, within=tmp_path).root == tmp_path.resolve()
+    with pytest.raises(RecipeError, match="leads out of the project"):
+        load_image(other)
+    assert ImageSource(Path("/build/mypy"), ImageRecipe(name="mypy")).root == Path("/build/mypy")
 
 
 def test_a_folder_with_neither_is_no_image(tmp_path: Path) -> None:
