@@ -52,6 +52,10 @@ class FileHolder:
         """All of it; None after saying why not."""
         return self.files.document(blob_path(named.digest), findings)
 
+    def size(self, layer: LayerFile) -> int | None:
+        """Its bytes; None if it is not there."""
+        return self.files.size(layer.path)
+
     def open(self, layer: LayerFile) -> Source | None:
         """Its content; None if it is not there."""
         return self.files.open(layer.path)

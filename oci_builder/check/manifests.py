@@ -87,6 +87,9 @@ class Holder(Protocol):
     def document(self, named: Named, findings: Findings) -> bytes | None:
         """The bytes of a configuration; None after saying why not."""
 
+    def size(self, layer: LayerFile) -> int | None:
+        """Its bytes; None where only its descriptor says how many there are."""
+
     def open(self, layer: LayerFile) -> Source | None:
         """A layer, or another large blob, to be read before the next is opened; None if it is not there."""
 

@@ -130,6 +130,10 @@ class RegistryHolder:
             findings.add(str(error))
             return None
 
+    def size(self, layer: LayerFile) -> int | None:
+        """Unknown until all of it has come."""
+        return None
+
     def open(self, layer: LayerFile) -> Source | None:
         """The blob, read off the registry while it is read here."""
         assert layer.digest is not None and layer.size is not None, "a manifest names it"

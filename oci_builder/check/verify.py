@@ -7,6 +7,7 @@ elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from oci_builder.digest import Digest
 from oci_builder.foreign.archive import open_archive
 from oci_builder.foreign.documents import Findings, as_object, read_object
 from oci_builder.foreign.folder import open_folder
+from oci_builder.foreign.limits import Budget
 from oci_builder.foreign.parts import Files
 from oci_builder.foreign.tarstream import Damaged, Source, TarStream
-from oci_builder.foreign.unpacked import HEAD, Hashed, Packing, packing_of, unpacked
+from oci_builder.foreign.unpacked import HEAD, Hashed, packing_of, unpacked
 from oci_builder.image import MAX_LAYERS
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
@@ -138,8 +140,9 @@ class _Checker:
     def __init__(self, holder: Holder, findings: Findings) -> None:
         self._holder, self._findings = holder, findings
         self.remarks = Findings()
-        # Images of one base share their lowest layers; each is read once, with the links of those below it.
-        self._done: dict[tuple[int, str], tuple[int, CheckedLayer | None, frozenset[str]]] = {}
+        self._budget = Budget()
+        # Images of one base share their lowest layers; each is read once, with what it does to the links below it.
+        self._done: dict[tuple[int, str], tuple[int, CheckedLayer | None, Mapping[str, bool]]] = {}
 
     def report(self, held: Held) -> Report:
         """Check all images, and what else their manifests name."""
@@ -163,6 +166,7 @@ class _Checker:
         what = f"configuration {contents.config_path.rpartition('/')[2]}" if several else "configuration"
         if len(contents.layers) > MAX_LAYERS:
             self._findings.add(f"the image: {len(contents.layers)} layers, and Docker mounts {MAX_LAYERS} at most")
+        self._budget.next_image()
         layers = self._layers(contents)
         if contents.config is not None:
             diff_ids = [layer.diff_id if layer else None for layer in layers]
@@ -181,14 +185,17 @@ class _Checker:
         for number, layer in enumerate(contents.layers, 1):
             key = (below, layer.path)
             if key not in self._done:
-                found = self._layer(layer, f"layer {number} ({layer.label})", links)
-                self._done[key] = len(self._done) + 1, found, frozenset(links)
-            below, found, known = self._done[key]
-            links = set(known)
+                rules = LayerRules(f"layer {number} ({layer.label})", links=links)
+                found = self._layer(layer, rules)
+                self._done[key] = len(self._done) + 1, found, rules.linked
+            below, found, linked = self._done[key]
+            for path, is_link in linked.items():
+                (links.add if is_link else links.discard)(path)
             checked.append(found)
         return checked
 
-    def _layer(self, layer: LayerFile, label: str, links: set[str]) -> CheckedLayer | None:
+    def _layer(self, layer: LayerFile, rules: LayerRules) -> CheckedLayer | None:
+        label = rules.layer
         blob = self._holder.open(layer)
         if blob is None:
             self._findings.add(f"{label}: {layer.path} is not there")
@@ -199,8 +206,10 @@ class _Checker:
         if layer.packing is not None and layer.packing is not packing:
             said = f"{packing.value}, and said to be {layer.packing.value}"
             self._findings.add(f"{label}: its media type and its first bytes disagree about its compression: {said}")
-        rules = LayerRules(label, links=links)
-        diff_id = self._diff_id(packed, packing, rules, label)
+        size = self._holder.size(layer)
+        plain = unpacked(packed, packing, what=label)
+        counted = self._budget.unpacking(plain, key=layer.path, packed=packed if size is None else size, what=label)
+        diff_id = self._diff_id(Hashed(counted), rules)
         whole = self._drained(packed)
         for line in rules.findings:
             self._findings.add(line)
@@ -216,9 +225,8 @@ class _Checker:
         except Damaged:
             return b""  # said again when it is read
 
-    def _diff_id(self, packed: Hashed, packing: Packing, rules: LayerRules, label: str) -> Digest | None:
-        plain = Hashed(unpacked(packed, packing, what=label))
-        stream = TarStream(plain, what=label)
+    def _diff_id(self, plain: Hashed, rules: LayerRules) -> Digest | None:
+        stream = TarStream(plain, what=rules.layer, budget=self._budget)
         try:
             for member in stream.members():
                 rules.add(member)
@@ -227,7 +235,7 @@ class _Checker:
         if stream.unclosed:
             self.remarks.add(stream.unclosed)
         if stream.has_global_header:
-            self.remarks.add(f"{label}: a global PAX header, which engines apply differently")
+            self.remarks.add(f"{rules.layer}: a global PAX header, which engines apply differently")
         # After damage to the tar, what is left still belongs to the diff ID.
         return plain.digest() if self._drained(plain) else None
 

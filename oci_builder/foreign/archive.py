@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import posixpath
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from oci_builder.digest import CHUNK
 from oci_builder.files import explained
 from oci_builder.foreign.documents import Findings
-from oci_builder.foreign.tarstream import Damaged, TarMember, TarStream
+from oci_builder.foreign.limits import Budget, Limits
+from oci_builder.foreign.tarstream import Damaged, Source, TarMember, TarStream
 from oci_builder.foreign.unpacked import GZIP_MAGIC, Inflated, Section
 from oci_builder.oci.jsonio import MAX_DOCUMENT
 
 _MAX_LINKS = 8
-_MAX_ENTRIES = 20_000
-"""Members of one archive; an image has a few hundred blobs at most."""
+_LIMITS = Limits(entries=20_000, names=8 << 20)
+"""Of one archive; an image has a few hundred blobs at most."""
 
 
 class Archive:
@@ -73,16 +76,18 @@ def open_archive(path: Path, findings: Findings) -> Iterator[Archive]:
     """Index the tar at ``path``; where it is damaged, say so and go on with what was found. Raises FileProblem."""
     with explained(path), path.open("rb") as raw, tempfile.TemporaryFile() as scratch:
         file: BinaryIO = raw
+        budget = Budget(_LIMITS)
         if raw.read(2) == GZIP_MAGIC:
-            _inflate(raw, scratch, path.name, findings)
+            raw.seek(0)
+            packed = Inflated(raw, what=path.name)
+            size = os.fstat(raw.fileno()).st_size
+            _inflate(budget.unpacking(packed, key=path, packed=size, what=path.name), scratch, findings)
             file = scratch
         file.seek(0)
-        yield Archive(file, _index(file, path.name, findings))
+        yield Archive(file, _index(file, path.name, findings, budget))
 
 
-def _inflate(packed: BinaryIO, plain: BinaryIO, name: str, findings: Findings) -> None:
-    packed.seek(0)
-    source = Inflated(packed, what=name)
+def _inflate(source: Source, plain: BinaryIO, findings: Findings) -> None:
     try:
         while data := source.read(CHUNK):
             plain.write(data)
@@ -90,9 +95,9 @@ def _inflate(packed: BinaryIO, plain: BinaryIO, name: str, findings: Findings) -
         findings.add(str(error))
 
 
-def _index(file: BinaryIO, name: str, findings: Findings) -> dict[str, TarMember]:
+def _index(file: BinaryIO, name: str, findings: Findings, budget: Budget) -> dict[str, TarMember]:
     members: dict[str, TarMember] = {}
-    stream = TarStream(file, what=name)
+    stream = TarStream(file, what=name, budget=budget)
     try:
         for member in stream.members():
             key = posixpath.normpath(member.name)
@@ -102,9 +107,7 @@ def _index(file: BinaryIO, name: str, findings: Findings) -> dict[str, TarMember
                 findings.add(f"{name}: {key} is neither file, folder nor symbolic link")
             if key.startswith(("/", "../")):
                 findings.add(f"{name}: {member.name} lies outside the archive")
-            members[key] = member
-            if len(members) > _MAX_ENTRIES:
-                raise Damaged(f"{name}: more than {_MAX_ENTRIES} entries")
+            members[key] = replace(member, name=key, pax={})
     except Damaged as error:
         findings.add(str(error))
     if stream.unclosed:

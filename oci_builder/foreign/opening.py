@@ -11,6 +11,7 @@ from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.foreign.documents import as_object, as_strings
 from oci_builder.foreign.layers import Named, open_layer
+from oci_builder.foreign.limits import Budget
 from oci_builder.foreign.merging import merged
 from oci_builder.foreign.parts import ImageParts, open_parts
 from oci_builder.layer import Layer
@@ -64,8 +65,9 @@ def open_image(
     """
     described = describe(parts.config, platform, layers=len(parts.layers), what=parts.name)
     opened = []
+    budget = Budget()
     for blob, named in zip(parts.layers, described.layers, strict=True):
-        opened.append(known.get(named.number) or open_layer(blob, named, store))
+        opened.append(known.get(named.number) or open_layer(blob, named, store, budget))
         listener.advance(f"layer {named.number} of {parts.name}", named.number, len(described.layers))
     return ForeignImage(
         name=parts.name,
