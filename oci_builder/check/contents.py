@@ -13,16 +13,13 @@ from functools import cached_property
 from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
 from oci_builder.foreign.documents import as_object
+from oci_builder.foreign.merging import Hidden
 
 MAX_KEPT_FILE = 32 << 20
 """Bytes of one file that describes packages; the RECORD of the largest wheels has three million."""
 
 MAX_KEPT = 256 << 20
 """Bytes of all such files together."""
-
-MAX_ENTRIES = 5_000_000
-MAX_PATH = 4096
-"""Bytes of a path, as Linux has it."""
 
 _MAX_LINKS = 40
 _DIST_INFO = frozenset({"METADATA", "RECORD", "WHEEL", "INSTALLER", "REQUESTED", "direct_url.json"})
@@ -164,11 +161,6 @@ class ImageContents:
         return here
 
 
-def readable(text: str) -> str:
-    """``text`` as valid Unicode: names in archives and escapes in JSON may hold what no encoding can write."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-
-
 def is_wanted(path: str) -> bool:
     """Whether a file describes packages, so that its content is kept."""
     folder, _, name = path.rpartition("/")
@@ -196,18 +188,15 @@ class Merge:
     def add(self, files: Sequence[FileRecord], *, hidden: Sequence[str], opaque: Sequence[str]) -> None:
         """Lay on the next layer: what it deletes goes, what it holds comes.
 
-        ``hidden`` are the paths it deletes, ``opaque`` the folders it empties first. Raises UnsupportedImage past a
-        limit on the number of entries.
+        ``hidden`` are the paths it deletes, ``opaque`` the folders it empties first.
         """
         replaced = [record.path for record in files if record.kind != "directory" and self._is_folder(record.path)]
-        self._remove({*hidden, *replaced}, set(opaque))
+        self._remove(Hidden([*hidden, *replaced], opaque))
         for record in files:
             present = self.tree.get(record.path)
             if present is not None:
                 self.kept.pop(record.path, None)
             self.tree[record.path] = record
-        if len(self.tree) > MAX_ENTRIES:
-            raise UnsupportedImage(self._image, f"more than {MAX_ENTRIES} files")
 
     def keep(self, kept: Mapping[str, bytes]) -> None:
         """Remember small files of the layer last added. Raises UnsupportedImage past a limit on their size."""
@@ -219,18 +208,8 @@ class Merge:
         present = self.tree.get(path)
         return present is not None and present.kind == "directory"
 
-    def _remove(self, hidden: set[str], opaque: set[str]) -> None:
-        if not hidden and not opaque:
-            return
-        for path in [path for path in self.tree if _is_gone(path, hidden, opaque)]:
-            del self.tree[path]
-            self.kept.pop(path, None)
-
-
-def _is_gone(path: str, hidden: set[str], opaque: set[str]) -> bool:
-    if path in hidden:
-        return True
-    while path := path.rpartition("/")[0]:
-        if path in hidden or path in opaque:
-            return True
-    return "" in opaque
+    def _remove(self, hidden: Hidden) -> None:
+        if hidden:
+            for path in [path for path in self.tree if hidden.hides(path)]:
+                del self.tree[path]
+                self.kept.pop(path, None)

@@ -17,13 +17,12 @@ from oci_builder.check.contents import (
     LayerContents,
     Merge,
     is_wanted,
-    readable,
 )
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
 from oci_builder.foreign.documents import as_object, as_strings
 from oci_builder.foreign.limits import Budget
-from oci_builder.foreign.names import layer_path, shown
+from oci_builder.foreign.names import layer_path, readable, shown
 from oci_builder.foreign.parts import ImageParts, LayerBlob, open_parts
 from oci_builder.foreign.tarstream import Damaged, TarMember, TarStream
 from oci_builder.foreign.unpacked import HEAD, Hashed, packing_of, unpacked
@@ -104,8 +103,9 @@ def contents_of(image: Image, store: Store, *, name: str, references: Sequence[s
     merge, layers = Merge(name), []
     for number, layer in enumerate(image.layers, 1):
         files = [_record(entry, number) for entry in layer.entries if entry.kind not in DELETIONS]
-        hidden = [entry.path for entry in layer.entries if entry.kind == Kind.WHITEOUT.value]
-        merge.add(files, hidden=hidden, opaque=[entry.path for entry in layer.entries if entry.kind == "opaque"])
+        hidden = [readable(entry.path) for entry in layer.entries if entry.kind == Kind.WHITEOUT.value]
+        opaque = [readable(entry.path) for entry in layer.entries if entry.kind == "opaque"]
+        merge.add(files, hidden=hidden, opaque=opaque)
         merge.keep(_kept(layer, store))
         layers.append(
             LayerContents(
@@ -133,15 +133,15 @@ def contents_of(image: Image, store: Store, *, name: str, references: Sequence[s
 
 def _record(entry: IndexEntry, number: int) -> FileRecord:
     size = entry.size if entry.kind == Kind.FILE.value else 0
-    fields = (entry.path, entry.kind, entry.mode, entry.uid, entry.gid, size, entry.target, entry.sha256, number)
-    return FileRecord(*fields)
+    path, target = readable(entry.path), readable(entry.target)
+    return FileRecord(path, entry.kind, entry.mode, entry.uid, entry.gid, size, target, entry.sha256, number)
 
 
 def _kept(layer: Layer, store: Store) -> dict[str, bytes]:
     wanted = [entry for entry in layer.entries if entry.size <= MAX_KEPT_FILE and is_wanted(entry.path)]
     with Sources() as sources:
         return {
-            entry.path: sources.read(content, what=entry.path)
+            readable(entry.path): sources.read(content, what=entry.path)
             for entry in wanted
             if entry.kind not in DELETIONS and (content := layer.content(entry, store)) is not None
         }

@@ -20,7 +20,7 @@ from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
 from oci_builder.foreign.limits import Budget
 from oci_builder.foreign.names import layer_path, refusal, shown
 from oci_builder.foreign.parts import LayerBlob
-from oci_builder.foreign.tarstream import Damaged, Source, TarMember, TarStream
+from oci_builder.foreign.tarstream import Damaged, Source, TarMember, TarStream, Unfit
 from oci_builder.foreign.unpacked import HEAD, Hashed, Packing, packing_of, unpacked
 from oci_builder.layer import LEVEL, Entries, IndexEntry, Layer, LayerKey
 from oci_builder.oci.documents import Descriptor
@@ -250,8 +250,8 @@ class _Reading:
         same = {"size": target.size, "sha256": target.sha256, "offset": target.offset}
         return msgspec.structs.replace(_made(member, path=path, kind="hardlink"), **same)
 
-    def _refused(self, path: str, why: str) -> Damaged:
-        return Damaged(f"{self._label}: {shown(path) or '/'} {why}")
+    def _refused(self, path: str, why: str) -> Unfit:
+        return Unfit(f"{self._label}: {shown(path) or '/'} {why}")
 
 
 def _joined(folder: str, name: str) -> str:
@@ -280,7 +280,8 @@ def _explained(named: Named) -> Iterator[None]:
     try:
         yield
     except Damaged as error:
-        raise UnsupportedImage(named.image, str(error).removeprefix(f"{named.image}: "), hint=_AGAIN) from error
+        hint = "`ocibuild verify` says all that is wrong" if isinstance(error, Unfit) else _AGAIN
+        raise UnsupportedImage(named.image, str(error).removeprefix(f"{named.image}: "), hint=hint) from error
 
 
 class _Packer:

@@ -57,6 +57,10 @@ class Damaged(Exception):
     """Bytes that cannot be read further; the message says where and why. Never leaves ``foreign`` and ``check``."""
 
 
+class Unfit(Damaged):
+    """Bytes that are whole, and what nobody is to unpack: past a limit, or against a rule of engines."""
+
+
 class Source(Protocol):
     """What a tar is read from."""
 
@@ -138,7 +142,7 @@ class TarStream:
         name, target = pax.get("path") or info.name, pax.get("linkpath") or info.linkname
         lengths = [len(text) if text.isascii() else len(_bytes(text)) for text in (name, target)]
         if max(lengths) > _MAX_TEXT:
-            raise Damaged(f"{self._what}: a name of {max(lengths)} bytes before byte {self.offset} is no path of a layer")
+            raise Unfit(f"{self._what}: a name of {max(lengths)} bytes before byte {self.offset} is no path of a layer")
         self._budget.count_entry(self._what, names=sum(lengths))
         for key in ("atime", "ctime"):
             self._time(pax.get(key), 0)
@@ -211,7 +215,7 @@ class TarStream:
                 raise Damaged(f"{self._what}: a PAX record before byte {self.offset} does not hold")
             self._records += 1
             if self._records > _MAX_RECORDS:
-                raise Damaged(f"{self._what}: more than {_MAX_RECORDS} PAX records before byte {self.offset}")
+                raise Unfit(f"{self._what}: more than {_MAX_RECORDS} PAX records before byte {self.offset}")
             name, value = _text(match[2]), data[match.end() : end - 1]
             if name in _NAMES and b"\0" in value:
                 raise Damaged(f"{self._what}: the PAX record {name} before byte {self.offset} holds a NUL")
@@ -222,7 +226,7 @@ class TarStream:
     def _extension(self, info: tarfile.TarInfo) -> bytes:
         self._extensions += info.size
         if self._extensions > _MAX_EXTENSIONS:
-            raise Damaged(f"{self._what}: header extensions of {self._extensions} bytes at byte {self.offset}")
+            raise Unfit(f"{self._what}: header extensions of {self._extensions} bytes at byte {self.offset}")
         self._budget.count_header(self._what)
         self._left, self._pad = info.size, -info.size % BLOCK
         data = b"".join(self.content())
