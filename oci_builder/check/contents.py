@@ -15,13 +15,17 @@ from oci_builder.errors import UnsupportedImage
 from oci_builder.foreign.documents import as_object
 from oci_builder.foreign.merging import Hidden
 
-MAX_KEPT_FILE = 32 << 20
+MAX_KEPT_FILE = 16 << 20
 """Bytes of one file that describes packages; the RECORD of the largest wheels has three million."""
 
-MAX_KEPT = 256 << 20
+MAX_KEPT = 64 << 20
 """Bytes of all such files together."""
 
+_MAX_STEPS = 20_000_000
+"""What is looked up for the packages of one image: paths that they list, what they require, links on the way."""
+
 _MAX_LINKS = 40
+_DISTRIBUTION = ".dist-info/"
 _DIST_INFO = frozenset({"METADATA", "RECORD", "WHEEL", "INSTALLER", "REQUESTED", "direct_url.json"})
 OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 
@@ -94,6 +98,7 @@ class ImageContents:
     tree: Mapping[str, FileRecord]
     kept: Mapping[str, bytes]
     annotations: Mapping[str, str] = field(default_factory=dict)
+    _steps: list[int] = field(default_factory=lambda: [0], init=False, repr=False, compare=False)
 
     @property
     def platform(self) -> str:
@@ -142,9 +147,34 @@ class ImageContents:
         """A kept file of the tree, symbolic links followed; None where there is none."""
         return self.kept.get(self.resolve(path))
 
+    @cached_property
+    def kept_in(self) -> Mapping[str, Sequence[str]]:
+        """The paths of ``kept`` by the .dist-info folder that they lie in, at whatever depth."""
+        found: dict[str, list[str]] = {}
+        for path in self.kept:
+            folder, end, _ = path.partition(_DISTRIBUTION)
+            if end:
+                found.setdefault(folder + end[:-1], []).append(path)
+        return found
+
+    @cached_property
+    def marks_requested(self) -> bool:
+        """Whether an installer that marks what was asked for was at work."""
+        return any(path.endswith(".dist-info/REQUESTED") for path in self.kept)
+
+    def spend(self, steps: int) -> None:
+        """Count work that the image asks for. Raises UnsupportedImage where it is more than any honest one asks."""
+        self._steps[0] += steps
+        if self._steps[0] > _MAX_STEPS:
+            raise UnsupportedImage(self.name, "its packages list or require more than anybody can follow")
+
     def resolve(self, path: str) -> str:
-        """``path`` with the links of the tree followed; where they go round in circles, as far as one gets."""
+        """``path`` with the links of the tree followed; where they go round in circles, as far as one gets.
+
+        Raises UnsupportedImage.
+        """
         todo, here, links = list(reversed(path.split("/"))), "", 0
+        self.spend(len(todo))
         while todo:
             part = todo.pop()
             if part in ("", ".", ".."):
@@ -157,7 +187,9 @@ class ImageContents:
                 continue
             links += 1
             here = "" if record.target.startswith("/") else here
-            todo.extend(reversed(record.target.split("/")))
+            more = record.target.split("/")
+            self.spend(len(more))
+            todo.extend(reversed(more))
         return here
 
 

@@ -122,7 +122,7 @@ def _gather(layer: Layer, store: Store, parsed: Mapping[str, ElfFile | None]) ->
 
 def _with_names(facts: Facts, spell: Callable[[str], str]) -> Facts:
     """The facts with their paths as JSON holds them, or as they are: names may be any bytes."""
-    paths = [each.path for each in (*facts.files, *facts.distributions)]
+    paths = [*(file.path for file in facts.files), *(each.path for each in facts.distributions)]
     if all(spell(path) == path for path in paths):
         return facts
     return Facts(

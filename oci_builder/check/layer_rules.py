@@ -7,8 +7,9 @@ import tarfile
 from collections.abc import Set
 
 from oci_builder.foreign.names import layer_path, refusal, shown
-from oci_builder.foreign.tarstream import Damaged, TarMember
 from oci_builder.tree.entry import OPAQUE, WHITEOUT
+from oci_builder.tree.limits import Damaged
+from oci_builder.tree.tarstream import TarMember
 
 _DEVICES = {
     tarfile.CHRTYPE: "a character device",

@@ -19,10 +19,10 @@ from oci_builder.foreign.documents import (
     read_object,
 )
 from oci_builder.foreign.parts import Files
-from oci_builder.foreign.tarstream import Source
 from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME, blob_path
 from oci_builder.oci.mediatypes import INDEX
 from oci_builder.reference import Reference
+from oci_builder.tree.limits import Source
 
 _LAYOUT_KEYS = frozenset({"imageLayoutVersion"})
 _INDEX_KEYS = frozenset({"schemaVersion", "mediaType", "manifests", "annotations", "artifactType", "subject"})

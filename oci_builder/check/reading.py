@@ -21,10 +21,8 @@ from oci_builder.check.contents import (
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
 from oci_builder.foreign.documents import as_object, as_strings
-from oci_builder.foreign.limits import Budget
 from oci_builder.foreign.names import layer_path, readable, shown
 from oci_builder.foreign.parts import ImageParts, LayerBlob, open_parts
-from oci_builder.foreign.tarstream import Damaged, TarMember, TarStream
 from oci_builder.foreign.unpacked import HEAD, Hashed, packing_of, unpacked
 from oci_builder.image import Image
 from oci_builder.layer import DELETIONS, IndexEntry, Layer
@@ -33,6 +31,8 @@ from oci_builder.platforms import Platform
 from oci_builder.store import Store
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import OPAQUE, WHITEOUT, Kind
+from oci_builder.tree.limits import Budget, Damaged
+from oci_builder.tree.tarstream import TarMember, TarStream
 from oci_builder.tree.tree import order
 
 _KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "hardlink"}

@@ -17,9 +17,9 @@ from oci_builder.errors import UnsupportedImage
 from oci_builder.files import explained
 from oci_builder.foreign.archive import Archive, open_archive
 from oci_builder.foreign.documents import Findings, as_object, as_strings, read_object
-from oci_builder.foreign.limits import Budget
-from oci_builder.foreign.tarstream import Damaged, Source, TarMember, TarStream
 from oci_builder.foreign.unpacked import HEAD, packing_of, unpacked
+from oci_builder.tree.limits import Budget, Damaged, Source
+from oci_builder.tree.tarstream import TarMember, TarStream
 
 _FIELDS = ("type", "mode", "uid", "gid", "mtime", "size", "target", "pax")
 

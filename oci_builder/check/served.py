@@ -13,7 +13,6 @@ from oci_builder.digest import Digest, HashingWriter
 from oci_builder.errors import DigestMismatch, InvalidValue, OcibuildError, RegistryError, UnsupportedImage
 from oci_builder.foreign.documents import Findings, Named
 from oci_builder.foreign.parts import ImageParts, LayerBlob
-from oci_builder.foreign.tarstream import Damaged, Source
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
@@ -23,6 +22,7 @@ from oci_builder.reference import Reference
 from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import PulledImage, blob_chunks, fetch_blobs, fetch_image, fetch_manifest
 from oci_builder.store import Store
+from oci_builder.tree.limits import Damaged, Source
 
 _GONE = 404
 

@@ -7,7 +7,7 @@ elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,15 +20,19 @@ from oci_builder.digest import Digest
 from oci_builder.foreign.archive import open_archive
 from oci_builder.foreign.documents import Findings, as_object, read_object
 from oci_builder.foreign.folder import open_folder
-from oci_builder.foreign.limits import Budget
 from oci_builder.foreign.parts import Files
-from oci_builder.foreign.tarstream import Damaged, Source, TarStream
 from oci_builder.foreign.unpacked import HEAD, Hashed, packing_of, unpacked
 from oci_builder.image import MAX_LAYERS
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Registries
 from oci_builder.store import Store
+from oci_builder.tree.limits import Budget, Damaged, Source
+from oci_builder.tree.tarstream import TarStream
+
+
+_MOST_LAYERS = 1000
+"""Layers of an image that are read, although no engine mounts so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +171,7 @@ class _Checker:
         if len(contents.layers) > MAX_LAYERS:
             self._findings.add(f"the image: {len(contents.layers)} layers, and Docker mounts {MAX_LAYERS} at most")
         self._budget.next_image()
-        layers = self._layers(contents)
+        layers = self._layers(contents.layers[:_MOST_LAYERS])
         if contents.config is not None:
             diff_ids = [layer.diff_id if layer else None for layer in layers]
             check_config(contents.config, diff_ids, self._findings, what=what)
@@ -178,11 +182,11 @@ class _Checker:
             layers=tuple(layer for layer in layers if layer),
         )
 
-    def _layers(self, contents: Contents) -> list[CheckedLayer | None]:
+    def _layers(self, layers: Sequence[LayerFile]) -> list[CheckedLayer | None]:
         links: set[str] = set()
         checked: list[CheckedLayer | None] = []
         below = 0
-        for number, layer in enumerate(contents.layers, 1):
+        for number, layer in enumerate(layers, 1):
             key = (below, layer.path)
             if key not in self._done:
                 rules = LayerRules(f"layer {number} ({layer.label})", links=links)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from oci_builder.errors import PackageError
 
 _DEPENDENCY = re.compile(
-    r"\s*(?P<name>[a-z0-9][a-z0-9+.-]*)(?::[a-z0-9-]+)?"
-    r"\s*(?:\(\s*(?P<relation><<|<=|=|>=|>>)\s*(?P<version>[^)\s]+)\s*\))?\s*\Z"
+    # Possessive: nothing that matched is tried again in pieces, whatever follows.
+    r"\s*+(?P<name>[a-z0-9][a-z0-9+.-]*+)(?::[a-z0-9-]++)?+"
+    r"\s*+(?:\(\s*+(?P<relation><<|<=|=|>=|>>)\s*+(?P<version>[^)\s]++)\s*+\))?+\s*+\Z"
 )
 _NAME = b"Package: "
 
@@ -29,17 +30,17 @@ class Dependency:
 
 def stanza(text: str) -> dict[str, str]:
     """The fields of one stanza by lower-case name; the lines of a folded field are joined with newlines."""
-    fields: dict[str, str] = {}
+    fields: dict[str, list[str]] = {}
     name = ""
     for line in text.splitlines():
         if line[:1] in (" ", "\t"):
             if name:
-                fields[name] += "\n" + line.strip()
+                fields[name].append(line.strip())
         elif line:
             name, _, value = line.partition(":")
             name = name.lower()
-            fields[name] = value.strip()
-    return fields
+            fields[name] = [value.strip()]
+    return {name: "\n".join(lines) for name, lines in fields.items()}
 
 
 def stanzas(index: bytes, names: Container[str]) -> Iterator[dict[str, str]]:
@@ -67,5 +68,5 @@ def dependencies(fields: Mapping[str, str], *names: str) -> Iterator[list[Depend
 def _dependency(text: str, package: str) -> Dependency:
     found = _DEPENDENCY.match(text)
     if found is None:
-        raise PackageError(package, f"a dependency that cannot be read: {text.strip()!r}")
+        raise PackageError(package, f"a dependency that cannot be read: {text.strip()!r:.200}")
     return Dependency(found["name"], found["relation"] or "", found["version"] or "")

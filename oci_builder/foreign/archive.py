@@ -14,11 +14,10 @@ from typing import BinaryIO
 
 from oci_builder.digest import CHUNK
 from oci_builder.files import explained
-from oci_builder.foreign.documents import Findings
-from oci_builder.foreign.limits import Budget, Limits
-from oci_builder.foreign.tarstream import Damaged, Source, TarMember, TarStream
+from oci_builder.foreign.documents import Documents, Findings
 from oci_builder.foreign.unpacked import GZIP_MAGIC, Inflated, Section
-from oci_builder.oci.jsonio import MAX_DOCUMENT
+from oci_builder.tree.limits import Budget, Damaged, Limits, Source
+from oci_builder.tree.tarstream import TarMember, TarStream
 
 _MAX_LINKS = 8
 _LIMITS = Limits(entries=20_000, names=8 << 20)
@@ -30,6 +29,7 @@ class Archive:
 
     def __init__(self, file: BinaryIO, members: dict[str, TarMember]) -> None:
         self._file, self._members = file, members
+        self._documents = Documents()
 
     @property
     def names(self) -> Sequence[str]:
@@ -55,8 +55,7 @@ class Archive:
         if size is None:
             findings.add(f"{name} is not in the archive")
             return None
-        if size > MAX_DOCUMENT:
-            findings.add(f"{name}: {size} bytes, and a document has {MAX_DOCUMENT} at most")
+        if not self._documents.fits(name, size, findings):
             return None
         section = self.open(name)
         return section.read(size) if section else None

@@ -17,16 +17,16 @@ import msgspec
 
 from oci_builder.digest import CHUNK, Digest, HashingWriter
 from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
-from oci_builder.foreign.limits import Budget
 from oci_builder.foreign.names import layer_path, refusal, shown
 from oci_builder.foreign.parts import LayerBlob
-from oci_builder.foreign.tarstream import Damaged, Source, TarMember, TarStream, Unfit
 from oci_builder.foreign.unpacked import HEAD, Hashed, Packing, packing_of, unpacked
 from oci_builder.layer import LEVEL, Entries, IndexEntry, Layer, LayerKey
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.store import Store
 from oci_builder.tree.entry import OPAQUE, WHITEOUT
+from oci_builder.tree.limits import Budget, Damaged, Source, Unfit
+from oci_builder.tree.tarstream import TarMember, TarStream
 
 ORIGIN = "the base image"
 """Whose all files of such a layer are."""

@@ -9,14 +9,11 @@ import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
 from oci_builder.bounded import parse_decimal
 from oci_builder.digest import CHUNK
+from oci_builder.tree.limits import Budget, Damaged, Source, Unfit
 from oci_builder.tree.tarwrite import BLOCK
-
-if TYPE_CHECKING:
-    from oci_builder.foreign.limits import Budget
 
 _CHECKSUM = re.compile(rb"[0-7]{6}\0 \Z")
 _PAX_RECORD = re.compile(rb"([0-9]{1,20}) ([^=\n]+)=")
@@ -51,21 +48,6 @@ _WITHOUT_CONTENT = (
     tarfile.BLKTYPE,
 )
 _GNU_LONG = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
-
-
-class Damaged(Exception):
-    """Bytes that cannot be read further; the message says where and why. Never leaves ``foreign`` and ``check``."""
-
-
-class Unfit(Damaged):
-    """Bytes that are whole, and what nobody is to unpack: past a limit, or against a rule of engines."""
-
-
-class Source(Protocol):
-    """What a tar is read from."""
-
-    def read(self, size: int, /) -> bytes:
-        """``size`` bytes, or fewer at the end."""
 
 
 @dataclass(frozen=True, slots=True)
