@@ -21,7 +21,6 @@ from oci_builder.platforms import Platform
 from oci_builder.recipes import AllowRecipe, ImageRecipe, ImageSource
 from oci_builder.reference import Reference
 from oci_builder.store import Store
-from oci_builder.tree.tree import Tree
 from oci_builder.wheels.listed import Listed, read_pyproject
 from oci_builder.wheels.requirements import scan
 from oci_builder.wheels.target import Target
@@ -62,7 +61,8 @@ def judge_made(
     ours = {each for each in found.packages if each.kind == "python" and each.place.rpartition("/")[0] == site}
     judged = frozenset(package.label for package in ours)
     labels = {path: package.label for path, package in found.owners.items() if package in ours}
-    tree = Tree(replace(entry, origin=labels.get(entry.path, entry.origin)) for entry in base.tree)
+    named = ((entry, label) for path, label in labels.items() if (entry := base.tree.get(path)) is not None)
+    tree = base.tree.overlaid(replace(entry, origin=label) for entry, label in named)
     run = base.inherited.run if base.inherited is not None else RunConfig()
     image = Image(platform=base.platform, run=run, created=base.created, layers=base.layers)
     ground = Ground(layers=base.layers, tree=tree, target=base.target if base.promise else None, judged=judged)

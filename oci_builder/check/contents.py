@@ -13,18 +13,19 @@ from functools import cached_property
 from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
 from oci_builder.foreign.documents import as_object
+from oci_builder.foreign.merging import Hidden
 
-MAX_KEPT_FILE = 32 << 20
+MAX_KEPT_FILE = 16 << 20
 """Bytes of one file that describes packages; the RECORD of the largest wheels has three million."""
 
-MAX_KEPT = 256 << 20
+MAX_KEPT = 64 << 20
 """Bytes of all such files together."""
 
-MAX_ENTRIES = 5_000_000
-MAX_PATH = 4096
-"""Bytes of a path, as Linux has it."""
+_MAX_STEPS = 20_000_000
+"""What is looked up for the packages of one image: paths that they list, what they require, links on the way."""
 
 _MAX_LINKS = 40
+_DISTRIBUTION = ".dist-info/"
 _DIST_INFO = frozenset({"METADATA", "RECORD", "WHEEL", "INSTALLER", "REQUESTED", "direct_url.json"})
 OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 
@@ -97,6 +98,7 @@ class ImageContents:
     tree: Mapping[str, FileRecord]
     kept: Mapping[str, bytes]
     annotations: Mapping[str, str] = field(default_factory=dict)
+    _steps: list[int] = field(default_factory=lambda: [0], init=False, repr=False, compare=False)
 
     @property
     def platform(self) -> str:
@@ -145,9 +147,34 @@ class ImageContents:
         """A kept file of the tree, symbolic links followed; None where there is none."""
         return self.kept.get(self.resolve(path))
 
+    @cached_property
+    def kept_in(self) -> Mapping[str, Sequence[str]]:
+        """The paths of ``kept`` by the .dist-info folder that they lie in, at whatever depth."""
+        found: dict[str, list[str]] = {}
+        for path in self.kept:
+            folder, end, _ = path.partition(_DISTRIBUTION)
+            if end:
+                found.setdefault(folder + end[:-1], []).append(path)
+        return found
+
+    @cached_property
+    def marks_requested(self) -> bool:
+        """Whether an installer that marks what was asked for was at work."""
+        return any(path.endswith(".dist-info/REQUESTED") for path in self.kept)
+
+    def spend(self, steps: int) -> None:
+        """Count work that the image asks for. Raises UnsupportedImage where it is more than any honest one asks."""
+        self._steps[0] += steps
+        if self._steps[0] > _MAX_STEPS:
+            raise UnsupportedImage(self.name, "its packages list or require more than anybody can follow")
+
     def resolve(self, path: str) -> str:
-        """``path`` with the links of the tree followed; where they go round in circles, as far as one gets."""
+        """``path`` with the links of the tree followed; where they go round in circles, as far as one gets.
+
+        Raises UnsupportedImage.
+        """
         todo, here, links = list(reversed(path.split("/"))), "", 0
+        self.spend(len(todo))
         while todo:
             part = todo.pop()
             if part in ("", ".", ".."):
@@ -160,13 +187,10 @@ class ImageContents:
                 continue
             links += 1
             here = "" if record.target.startswith("/") else here
-            todo.extend(reversed(record.target.split("/")))
+            more = record.target.split("/")
+            self.spend(len(more))
+            todo.extend(reversed(more))
         return here
-
-
-def readable(text: str) -> str:
-    """``text`` as valid Unicode: names in archives and escapes in JSON may hold what no encoding can write."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def is_wanted(path: str) -> bool:
@@ -196,18 +220,15 @@ class Merge:
     def add(self, files: Sequence[FileRecord], *, hidden: Sequence[str], opaque: Sequence[str]) -> None:
         """Lay on the next layer: what it deletes goes, what it holds comes.
 
-        ``hidden`` are the paths it deletes, ``opaque`` the folders it empties first. Raises UnsupportedImage past a
-        limit on the number of entries.
+        ``hidden`` are the paths it deletes, ``opaque`` the folders it empties first.
         """
         replaced = [record.path for record in files if record.kind != "directory" and self._is_folder(record.path)]
-        self._remove({*hidden, *replaced}, set(opaque))
+        self._remove(Hidden([*hidden, *replaced], opaque))
         for record in files:
             present = self.tree.get(record.path)
             if present is not None:
                 self.kept.pop(record.path, None)
             self.tree[record.path] = record
-        if len(self.tree) > MAX_ENTRIES:
-            raise UnsupportedImage(self._image, f"more than {MAX_ENTRIES} files")
 
     def keep(self, kept: Mapping[str, bytes]) -> None:
         """Remember small files of the layer last added. Raises UnsupportedImage past a limit on their size."""
@@ -219,18 +240,8 @@ class Merge:
         present = self.tree.get(path)
         return present is not None and present.kind == "directory"
 
-    def _remove(self, hidden: set[str], opaque: set[str]) -> None:
-        if not hidden and not opaque:
-            return
-        for path in [path for path in self.tree if _is_gone(path, hidden, opaque)]:
-            del self.tree[path]
-            self.kept.pop(path, None)
-
-
-def _is_gone(path: str, hidden: set[str], opaque: set[str]) -> bool:
-    if path in hidden:
-        return True
-    while path := path.rpartition("/")[0]:
-        if path in hidden or path in opaque:
-            return True
-    return "" in opaque
+    def _remove(self, hidden: Hidden) -> None:
+        if hidden:
+            for path in [path for path in self.tree if hidden.hides(path)]:
+                del self.tree[path]
+                self.kept.pop(path, None)

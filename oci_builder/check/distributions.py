@@ -11,19 +11,26 @@ from email.parser import HeaderParser
 from urllib.parse import quote
 
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from oci_builder.bounded import load_json
 from oci_builder.check.contents import ImageContents
 from oci_builder.check.installed import Needed, Package
 from oci_builder.check.licences import licence_of
+from oci_builder.foreign.libc import version_in
 from oci_builder.oci.jsonio import MAX_DOCUMENT
 
 _PYTHON = re.compile(r"(?:^|/)python(\d+)\.(\d+)(?:/|$)")
 _EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
 _LIBRARY = re.compile(r"\.so(?:\.[0-9.]+)?\Z")
 _VENDORED = re.compile(r"(?:\A|/)(?:[^/]+\.libs|\.libs|\.dylibs)/")
+_REQUIREMENT = 200
+"""Steps that reading a requirement is worth."""
+
+_LONGEST = 20_000
+"""Characters of a requirement."""
+
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -66,9 +73,9 @@ def _full_version(contents: ImageContents, minor: str) -> str:
         if match:
             return match[1].decode()
     status = contents.content("var/lib/dpkg/status") or b""
-    name = re.escape(f"python{minor}-minimal").encode()
-    match = re.search(rb"^Package: " + name + rb"\n(?:.+\n)*?Version: ([0-9.]+)", status, re.MULTILINE)
-    return match[1].decode() if match else f"{minor}.0"
+    name = f"python{minor}-minimal".encode()
+    match = re.match(rb"[0-9.]+", version_in(status, [name], name=b"Package: ", version=b"Version: "))
+    return match[0].decode() if match else f"{minor}.0"
 
 
 def _environment(contents: ImageContents) -> Mapping[str, str]:
@@ -93,7 +100,7 @@ def _distribution(contents: ImageContents, folder: str) -> Package | None:
         licence=licence_of(metadata),
         summary=_header(metadata, "Summary"),
         homepage=_homepage(metadata),
-        needs=tuple(_needs(metadata, markers(contents, folder))),
+        needs=tuple(_needs(contents, metadata, markers(contents, folder))),
         requested=_requested(contents, folder),
         installer=_text(contents, f"{folder}/INSTALLER").strip(),
         tags=tuple(line[5:].strip() for line in _text(contents, f"{folder}/WHEEL").splitlines() if line[:4] == "Tag:"),
@@ -109,15 +116,17 @@ def _requested(contents: ImageContents, folder: str) -> bool | None:
     # An installer that never writes the mark says nothing by leaving it out.
     if f"{folder}/REQUESTED" in contents.tree:
         return True
-    marks = any(path.endswith(".dist-info/REQUESTED") for path in contents.kept)
-    return False if marks else None
+    return False if contents.marks_requested else None
 
 
-def _needs(metadata: Message, environment: Mapping[str, str]) -> Iterator[Needed]:
+def _needs(contents: ImageContents, metadata: Message, environment: Mapping[str, str]) -> Iterator[Needed]:
     for line in metadata.get_all("Requires-Dist") or ():
+        contents.spend(_REQUIREMENT)
+        if len(str(line)) > _LONGEST:
+            continue
         try:
             requirement = Requirement(str(line))
-        except InvalidRequirement:
+        except (ValueError, RecursionError):  # numbers of 5,000 digits and a thousand brackets among them
             continue
         extra = _EXTRA.search(str(requirement.marker or ""))
         if not _applies(requirement.marker, {**environment, "extra": extra[1] if extra else ""}):
@@ -145,6 +154,7 @@ def _files(contents: ImageContents, folder: str) -> tuple[tuple[str, ...], tuple
         rows = [row[0] for row in csv.reader(_text(contents, f"{folder}/RECORD").splitlines()) if row and row[0]]
     except csv.Error:
         rows = []
+    contents.spend(len(rows))
     for row in rows:
         path = posixpath.normpath(row.lstrip("/") if row.startswith("/") else posixpath.join(root, row))
         record = contents.tree.get(path) or contents.tree.get(path := contents.resolve(path))
@@ -153,7 +163,7 @@ def _files(contents: ImageContents, folder: str) -> tuple[tuple[str, ...], tuple
         elif record.kind != "directory":
             present[path] = None
     # Without a RECORD (or one that is empty) at least what describes it is its own.
-    own = (path for path in contents.kept if path.startswith(f"{folder}/"))
+    own = contents.kept_in.get(folder, ())
     return tuple(dict.fromkeys((*present, *own))), tuple(missing)
 
 

@@ -92,6 +92,7 @@ def _files(contents: ImageContents, name: str, architecture: str, place: str) ->
     else:
         listed = [line.partition("  ")[2] for line in _text(contents, f"{place}.md5sums").splitlines()]
         yield from (path for path in (place, f"{place}.md5sums") if path in contents.tree)
+    contents.spend(len(listed))
     for line in listed:
         found = _found(contents, line.strip().lstrip("/"))
         if found:

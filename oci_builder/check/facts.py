@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from oci_builder.errors import DamagedElf
 from oci_builder.files import spooled
 from oci_builder.layer import Layer
+from oci_builder.oci.jsonio import name_of, text_of
 from oci_builder.store import Store
 from oci_builder.tree import elf
 from oci_builder.tree.content import LARGE, Sources
@@ -86,8 +87,8 @@ def layer_facts(layer: Layer, store: Store) -> Facts:
     data = store.record(RECORDS, key)
     if data is not None:
         try:
-            return msgspec.json.decode(data, type=Facts)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return _with_names(msgspec.json.decode(data, type=Facts), name_of)
+        except (msgspec.MsgspecError, ValueError):
             store.drop_record(RECORDS, key)
     return _gather(layer, store, {})
 
@@ -115,8 +116,19 @@ def _gather(layer: Layer, store: Store, parsed: Mapping[str, ElfFile | None]) ->
         files = tuple(found for entry in tree if (found := _elf_file(entry, sources, spool, parsed)) is not None)
         folders = [entry.path.rpartition("/")[0] for entry in tree if entry.path.endswith(".dist-info/METADATA")]
         facts = Facts(files=files, distributions=tuple(_distribution(folder, tree, sources) for folder in folders))
-    store.put_record(RECORDS, layer.descriptor.digest.hex, msgspec.json.encode(facts))
+    store.put_record(RECORDS, layer.descriptor.digest.hex, msgspec.json.encode(_with_names(facts, text_of)))
     return facts
+
+
+def _with_names(facts: Facts, spell: Callable[[str], str]) -> Facts:
+    """The facts with their paths as JSON holds them, or as they are: names may be any bytes."""
+    paths = [*(file.path for file in facts.files), *(each.path for each in facts.distributions)]
+    if all(spell(path) == path for path in paths):
+        return facts
+    return Facts(
+        files=tuple(msgspec.structs.replace(file, path=spell(file.path)) for file in facts.files),
+        distributions=tuple(msgspec.structs.replace(each, path=spell(each.path)) for each in facts.distributions),
+    )
 
 
 def _elf_file(entry: Entry, sources: Sources, spool: Path, parsed: Mapping[str, ElfFile | None]) -> ElfFile | None:

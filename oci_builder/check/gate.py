@@ -17,6 +17,7 @@ from oci_builder.check.python import PythonClosure
 from oci_builder.check.sanity import mode_findings, same_bytes_findings, secret_findings, size_findings
 from oci_builder.digest import Digest
 from oci_builder.foreign.layers import ORIGIN as FOREIGN
+from oci_builder.foreign.names import readable
 from oci_builder.image import Image
 from oci_builder.layer import Layer
 from oci_builder.oci.jsonio import encode
@@ -68,7 +69,7 @@ def gate(image: Image, ground: Ground, *, rules: Rules, supplier: Supplier, stor
     if findings is None:
         findings = tuple(
             # What a base made elsewhere is like by itself was decided by who made it.
-            finding
+            _readable(finding)
             for finding in _findings(image, ground, rules, store)
             if finding.origin != FOREIGN
         )
@@ -168,6 +169,14 @@ def _distributions(facts: Sequence[Facts], tree: Tree, modules: Modules | None) 
         for path in sorted(found)
         if path.rpartition("/")[0] in sites and (entry := tree.get(f"{path}/METADATA"))
     ]
+
+
+def _readable(finding: Finding) -> Finding:
+    """A finding that can be written: a file of the base may have a name that is no UTF-8."""
+    if finding.message.isascii() and finding.subject.isascii():
+        return finding
+    texts = {key: readable(getattr(finding, key)) for key in ("message", "subject", "hint")}
+    return msgspec.structs.replace(finding, **texts)
 
 
 def _with_supplier(finding: Finding, supplier: Supplier) -> Finding:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import posixpath
 import tarfile
+from collections.abc import Set
 
-from oci_builder.foreign.tarstream import TarMember
+from oci_builder.foreign.names import layer_path, refusal, shown
 from oci_builder.tree.entry import OPAQUE, WHITEOUT
+from oci_builder.tree.limits import Damaged
+from oci_builder.tree.tarstream import TarMember
 
 _DEVICES = {
     tarfile.CHRTYPE: "a character device",
     tarfile.BLKTYPE: "a block device",
     tarfile.FIFOTYPE: "a FIFO",
 }
-_SPECIAL = {
-    tarfile.CONTTYPE: "a contiguous file, which engines refuse",
-    tarfile.GNUTYPE_SPARSE: "a sparse file, which engines refuse",
-}
-_KNOWN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE)
-
 
 _ENOUGH = 20
 """Lines about one layer that are written out; a million would say no more."""
@@ -35,7 +32,7 @@ class Lines:
     def add(self, path: str, why: str) -> None:
         """One more."""
         if len(self._said) < _ENOUGH:
-            self._said.append(f"{self._layer}: {path or '/'} {why}")
+            self._said.append(f"{self._layer}: {shown(path, 400) or '/'} {shown(why, 800)}")
         else:
             self._unsaid += 1
 
@@ -51,12 +48,16 @@ class LayerRules:
 
     ``findings`` is what engines refuse, or read differently. ``remarks`` is what they all take, and what is still
     seldom meant: they do not come from ocibuild, but from a ``docker import``, or a folder that took a link's place.
-    ``links`` holds the symbolic links of the layers below, and is kept up to date.
+    ``links`` holds the symbolic links of the layers below; ``linked`` says which paths are one afterwards, or are
+    one no more.
     """
 
-    def __init__(self, layer: str, *, links: set[str]) -> None:
-        self._links = links
-        self._seen: dict[str, tuple[bytes, int, int, int, float]] = {}
+    def __init__(self, layer: str, *, links: Set[str]) -> None:
+        self.layer, self._links = layer, links
+        self.linked: dict[str, bool] = {}
+        self._seen: dict[str, tuple[bytes, int, int, int, int]] = {}
+        # Few combinations of owner, mode and time make up most layers.
+        self._faces: dict[tuple[bytes, int, int, int, int], tuple[bytes, int, int, int, int]] = {}
         self._folders_with_entries: set[str] = set()
         self._findings, self._remarks = Lines(layer), Lines(layer)
 
@@ -92,7 +93,8 @@ class LayerRules:
             self._check_not_deleted(path)
         if member.type == tarfile.LNKTYPE:
             self._check_hardlink(path, member)
-        self._seen[path] = (member.type, member.mode, member.uid, member.gid, member.mtime)
+        face = (member.type, member.mode, member.uid, member.gid, member.mtime)
+        self._seen[path] = self._faces.setdefault(face, face)
 
     def _find(self, path: str, why: str) -> None:
         self._findings.add(path, why)
@@ -101,27 +103,20 @@ class LayerRules:
         self._remarks.add(path, why)
 
     def _path(self, name: str) -> str | None:
-        if not name or "\0" in name:
-            self._find(repr(name), "is not a path")
-        elif ".." in name.split("/"):
-            self._find(name, "leaves its folder with ..")
-        else:
-            if name.startswith("/"):
-                self._remark(name, "is absolute")
-            # "/usr", "./usr/" and "usr" are one path to every engine.
-            path = posixpath.normpath(name.lstrip("/"))
-            return "" if path == "." else path
-        return None
+        try:
+            path = layer_path(name)
+        except Damaged as error:
+            self._find(shown(name) or "''", str(error))
+            return None
+        if name.startswith("/"):
+            self._remark(name, "is absolute")
+        return path
 
     def _check_kind(self, path: str, member: TarMember) -> None:
         if member.type in _DEVICES:
             self._remark(path, f"is {_DEVICES[member.type]}")
-        elif member.type in _SPECIAL:
-            self._find(path, f"is {_SPECIAL[member.type]}")
-        elif member.type not in _KNOWN:
-            self._find(path, f"has the unknown tar type {member.type!r}")
-        if any(key.startswith("GNU.sparse") for key in member.pax):
-            self._find(path, f"is {_SPECIAL[tarfile.GNUTYPE_SPARSE]}")
+        if why := refusal(member):
+            self._find(path, why)
         if member.mtime < 0:
             self._remark(path, "has a time before 1970")
 
@@ -136,12 +131,15 @@ class LayerRules:
             self._find(path, f"lies below {parent}, which is no folder")
 
     def _check_link_below(self, path: str, member: TarMember) -> None:
-        if member.type == tarfile.DIRTYPE and path in self._links:
+        if member.type == tarfile.DIRTYPE and self.linked.get(path, path in self._links):
             self._remark(path, "is a folder in place of a symbolic link of a lower layer")
-        if member.type == tarfile.SYMTYPE:
-            self._links.add(path)
+        self._relink(path, is_link=member.type == tarfile.SYMTYPE)
+
+    def _relink(self, path: str, *, is_link: bool) -> None:
+        if is_link or path in self._links:
+            self.linked[path] = is_link
         else:
-            self._links.discard(path)
+            self.linked.pop(path, None)
 
     def _check_whiteout(self, path: str, member: TarMember) -> None:
         folder, name = posixpath.split(path)
@@ -156,7 +154,7 @@ class LayerRules:
         elif (gone := posixpath.join(folder, hidden)) in self._seen:
             self._find(path, "deletes an entry of its own layer")
         else:
-            self._links.discard(gone)
+            self._relink(gone, is_link=False)
 
     def _check_not_deleted(self, path: str) -> None:
         folder, name = posixpath.split(path)

@@ -19,10 +19,10 @@ from oci_builder.foreign.documents import (
     read_object,
 )
 from oci_builder.foreign.parts import Files
-from oci_builder.foreign.tarstream import Source
 from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME, blob_path
 from oci_builder.oci.mediatypes import INDEX
 from oci_builder.reference import Reference
+from oci_builder.tree.limits import Source
 
 _LAYOUT_KEYS = frozenset({"imageLayoutVersion"})
 _INDEX_KEYS = frozenset({"schemaVersion", "mediaType", "manifests", "annotations", "artifactType", "subject"})
@@ -51,6 +51,10 @@ class FileHolder:
     def document(self, named: Named, findings: Findings) -> bytes | None:
         """All of it; None after saying why not."""
         return self.files.document(blob_path(named.digest), findings)
+
+    def size(self, layer: LayerFile) -> int | None:
+        """Its bytes; None if it is not there."""
+        return self.files.size(layer.path)
 
     def open(self, layer: LayerFile) -> Source | None:
         """Its content; None if it is not there."""

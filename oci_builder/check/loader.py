@@ -17,6 +17,9 @@ _CACHE = b"glibc-ld.so.cache1.1"
 _CACHE_HEADER = 48
 _CACHE_ITEM = struct.Struct("<iIIIQ")
 _MAX_CACHE = 16 << 20
+_MAX_CACHED = 50_000
+_MAX_STRING = 1024
+"""Libraries in the cache, and bytes of a path in it; Debian's largest has ten thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +148,12 @@ def _cached(tree: Tree) -> Iterator[tuple[str, str]]:
     if not data.startswith(_CACHE) or len(data) < _CACHE_HEADER:
         return
     (count,) = struct.unpack_from("<I", data, len(_CACHE))
-    for number in range(min(count, (len(data) - _CACHE_HEADER) // _CACHE_ITEM.size)):
+    for number in range(min(count, _MAX_CACHED, (len(data) - _CACHE_HEADER) // _CACHE_ITEM.size)):
         _, name, path, _, _ = _CACHE_ITEM.unpack_from(data, _CACHE_HEADER + number * _CACHE_ITEM.size)
         yield _string(data, name), _string(data, path)
 
 
 def _string(data: bytes, at: int) -> str:
-    return data[at : data.find(b"\0", at)].decode("utf-8", "replace")
+    """The text that ends at the next NUL; without one near by it is none, and a thousand items may name one text."""
+    end = data.find(b"\0", at, at + _MAX_STRING)
+    return data[at:end].decode("utf-8", "replace") if end >= 0 else ""

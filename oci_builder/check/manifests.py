@@ -15,7 +15,6 @@ from oci_builder.foreign.documents import (
     read_descriptors,
     read_object,
 )
-from oci_builder.foreign.tarstream import Source
 from oci_builder.foreign.unpacked import Packing
 from oci_builder.oci.layout import blob_path
 from oci_builder.oci.mediatypes import (
@@ -30,6 +29,7 @@ from oci_builder.oci.mediatypes import (
     LAYER_ZSTD,
     MANIFEST,
 )
+from oci_builder.tree.limits import Source
 
 _DOCKER_PLAIN = "application/vnd.docker.image.rootfs.diff.tar"
 # Which kinds of blob go with which manifest: engines refuse a mixture, each another one.
@@ -86,6 +86,9 @@ class Holder(Protocol):
 
     def document(self, named: Named, findings: Findings) -> bytes | None:
         """The bytes of a configuration; None after saying why not."""
+
+    def size(self, layer: LayerFile) -> int | None:
+        """Its bytes; None where only its descriptor says how many there are."""
 
     def open(self, layer: LayerFile) -> Source | None:
         """A layer, or another large blob, to be read before the next is opened; None if it is not there."""

@@ -112,8 +112,8 @@ class Modules:
 
     def _names(self, origin: str) -> Iterator[str]:
         start = f"{self.site}/"
-        for path, entry in self._tree.paths.items():
-            if entry.origin == origin and path.startswith(start):
+        for path in self._tree.paths:
+            if path.startswith(start) and (entry := self._tree.get(path)) and entry.origin == origin:
                 first, slash, rest = path[len(start) :].partition("/")
                 if slash and rest.startswith("__init__."):
                     yield first

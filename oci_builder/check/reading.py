@@ -11,21 +11,18 @@ from pathlib import Path
 from typing import Protocol
 
 from oci_builder.check.contents import (
-    MAX_ENTRIES,
     MAX_KEPT_FILE,
-    MAX_PATH,
     FileRecord,
     ImageContents,
     LayerContents,
     Merge,
     is_wanted,
-    readable,
 )
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
 from oci_builder.foreign.documents import as_object, as_strings
+from oci_builder.foreign.names import layer_path, readable, shown
 from oci_builder.foreign.parts import ImageParts, LayerBlob, open_parts
-from oci_builder.foreign.tarstream import Damaged, TarMember, TarStream
 from oci_builder.foreign.unpacked import HEAD, Hashed, packing_of, unpacked
 from oci_builder.image import Image
 from oci_builder.layer import DELETIONS, IndexEntry, Layer
@@ -34,6 +31,9 @@ from oci_builder.platforms import Platform
 from oci_builder.store import Store
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import OPAQUE, WHITEOUT, Kind
+from oci_builder.tree.limits import Budget, Damaged
+from oci_builder.tree.tarstream import TarMember, TarStream
+from oci_builder.tree.tree import order
 
 _KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "hardlink"}
 
@@ -65,9 +65,9 @@ def read_parts(parts: ImageParts, *, watch: Watch | None = None) -> ImageContent
         raise UnsupportedImage(parts.name, "its configuration is nested too deeply") from error
     diff_ids = as_strings(as_object(config.get("rootfs")).get("diff_ids"))
     steps = created_by(config)
-    merge, layers = Merge(parts.name), []
+    merge, layers, budget = Merge(parts.name), [], Budget()
     for number, blob in enumerate(parts.layers, 1):
-        pass_ = _Pass(parts.name, number, watch)
+        pass_ = _Pass(parts.name, number, watch, budget)
         with _explained(parts.name):
             pass_.read(blob)
         pass_.merge_into(merge)
@@ -103,8 +103,9 @@ def contents_of(image: Image, store: Store, *, name: str, references: Sequence[s
     merge, layers = Merge(name), []
     for number, layer in enumerate(image.layers, 1):
         files = [_record(entry, number) for entry in layer.entries if entry.kind not in DELETIONS]
-        hidden = [entry.path for entry in layer.entries if entry.kind == Kind.WHITEOUT.value]
-        merge.add(files, hidden=hidden, opaque=[entry.path for entry in layer.entries if entry.kind == "opaque"])
+        hidden = [readable(entry.path) for entry in layer.entries if entry.kind == Kind.WHITEOUT.value]
+        opaque = [readable(entry.path) for entry in layer.entries if entry.kind == "opaque"]
+        merge.add(files, hidden=hidden, opaque=opaque)
         merge.keep(_kept(layer, store))
         layers.append(
             LayerContents(
@@ -132,15 +133,15 @@ def contents_of(image: Image, store: Store, *, name: str, references: Sequence[s
 
 def _record(entry: IndexEntry, number: int) -> FileRecord:
     size = entry.size if entry.kind == Kind.FILE.value else 0
-    fields = (entry.path, entry.kind, entry.mode, entry.uid, entry.gid, size, entry.target, entry.sha256, number)
-    return FileRecord(*fields)
+    path, target = readable(entry.path), readable(entry.target)
+    return FileRecord(path, entry.kind, entry.mode, entry.uid, entry.gid, size, target, entry.sha256, number)
 
 
 def _kept(layer: Layer, store: Store) -> dict[str, bytes]:
     wanted = [entry for entry in layer.entries if entry.size <= MAX_KEPT_FILE and is_wanted(entry.path)]
     with Sources() as sources:
         return {
-            entry.path: sources.read(content, what=entry.path)
+            readable(entry.path): sources.read(content, what=entry.path)
             for entry in wanted
             if entry.kind not in DELETIONS and (content := layer.content(entry, store)) is not None
         }
@@ -158,16 +159,16 @@ def _nth(texts: Sequence[str], number: int) -> str:
 
 
 def _sorted(tree: Mapping[str, FileRecord]) -> dict[str, FileRecord]:
-    return {path: tree[path] for path in sorted(tree, key=lambda path: path.split("/"))}
+    return {path: tree[path] for path in sorted(tree, key=order)}
 
 
 class _Pass:
     """One walk over a layer: its files, what it deletes, and the contents worth keeping."""
 
-    def __init__(self, image: str, number: int, watch: Watch | None) -> None:
-        self._image, self._number, self._watch = image, number, watch
+    def __init__(self, image: str, number: int, watch: Watch | None, budget: Budget) -> None:
+        self._image, self._number, self._watch, self._budget = image, number, watch, budget
         self._label = f"layer {number}"
-        self._digests: dict[str, str] = {}
+        self._numbers: dict[str, int] = {}
         self._kept: dict[str, bytes] = {}
         self.files: list[FileRecord] = []
         self.hidden: list[str] = []
@@ -177,7 +178,10 @@ class _Pass:
         """Read all of ``blob``. Raises Damaged, DigestMismatch."""
         packing = packing_of(blob.open().read(HEAD))
         packed = Hashed(blob.open())
-        stream = TarStream(unpacked(packed, packing, what=self._label), what=self._label)
+        plain = unpacked(packed, packing, what=self._label)
+        key = blob.digest or self._number
+        counted = self._budget.unpacking(plain, key=key, packed=blob.size, what=self._label)
+        stream = TarStream(counted, what=self._label, budget=self._budget)
         for member in stream.members():
             self._add(member, stream)
         packed.drain()
@@ -197,27 +201,31 @@ class _Pass:
         merge.keep(self._kept)
 
     def _add(self, member: TarMember, stream: TarStream) -> None:
-        path = _path(member.name)
-        if path is None or len(path) > MAX_PATH or len(self.files) > MAX_ENTRIES:
-            raise Damaged(f"{self._label}: {member.name[:80]!r} is no path of a layer, or one too many")
+        path = self._path(member.name)
         folder, name = posixpath.split(path)
         if name == OPAQUE:
             self._opaque.append(folder)
         elif name.startswith(WHITEOUT):
             self.hidden.append(posixpath.join(folder, name.removeprefix(WHITEOUT)))
         elif path:
+            self._numbers[path] = len(self.files)
             self.files.append(self._record(path, member, stream))
+
+    def _path(self, name: str) -> str:
+        try:
+            return readable(layer_path(name))
+        except Damaged as error:
+            raise Damaged(f"{self._label}: {shown(name)!r} is no path of a layer: it {error}") from error
 
     def _record(self, path: str, member: TarMember, stream: TarStream) -> FileRecord:
         kind = "file" if member.is_file else _KINDS.get(member.type, "special")
         target = readable(posixpath.normpath(member.target) if kind == "hardlink" else member.target)
         sha256 = self._content(path, member, stream) if kind == "file" else ""
         if kind == "hardlink":
-            sha256 = self._digests.get(target, "")
+            number = self._numbers.get(target)
+            sha256 = self.files[number].sha256 if number is not None and target != path else ""
             if target in self._kept and is_wanted(path):
                 self._kept[path] = self._kept[target]
-        if sha256:
-            self._digests[path] = sha256
         size = member.size if kind == "file" else 0
         return FileRecord(path, kind, member.mode, member.uid, member.gid, size, target, sha256, self._number)
 
@@ -234,14 +242,6 @@ class _Pass:
         if watched and self._watch is not None:
             self._watch.seen(path, bytes(kept))
         return seen.hexdigest()
-
-
-def _path(name: str) -> str | None:
-    # "/usr", "./usr/" and "usr" are one path to every engine; ".." is none.
-    if "\0" in name or ".." in name.split("/"):
-        return None
-    path = posixpath.normpath(name.lstrip("/"))
-    return "" if path == "." else readable(path)
 
 
 def _readable_document(document: Mapping[str, object]) -> dict[str, object]:

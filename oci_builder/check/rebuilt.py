@@ -16,9 +16,10 @@ from oci_builder.errors import UnsupportedImage
 from oci_builder.files import explained, open_regular
 from oci_builder.foreign.archive import Archive, open_archive
 from oci_builder.foreign.documents import Findings, as_object, as_strings, read_list, read_object
-from oci_builder.foreign.tarstream import Damaged, Source, TarMember, TarStream
 from oci_builder.foreign.unpacked import HEAD, packing_of, unpacked
 from oci_builder.oci.documents import parse_rfc3339
+from oci_builder.tree.limits import Budget, Damaged, Source
+from oci_builder.tree.tarstream import TarMember, TarStream
 
 _FIELDS = ("type", "mode", "uid", "gid", "mtime", "size", "target", "pax")
 
@@ -139,7 +140,10 @@ def _members(archive: Archive, path: str, label: str) -> Iterator[tuple[TarMembe
     blob = archive.open(path)
     if blob is None:
         raise Damaged(f"{label}: {path} is not in the archive")
-    stream = TarStream(unpacked(blob, packing, what=label), what=label)
+    budget = Budget()
+    size = archive.size(path) or 0
+    plain = budget.unpacking(unpacked(blob, packing, what=label), key=path, packed=size, what=label)
+    stream = TarStream(plain, what=label, budget=budget)
     return ((member, stream) for member in stream.members())
 
 

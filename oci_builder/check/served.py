@@ -14,7 +14,6 @@ from oci_builder.errors import DigestMismatch, InvalidValue, OcibuildError, Regi
 from oci_builder.files import open_regular
 from oci_builder.foreign.documents import Findings, Named
 from oci_builder.foreign.parts import ImageParts, LayerBlob
-from oci_builder.foreign.tarstream import Damaged, Source
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
@@ -24,6 +23,7 @@ from oci_builder.reference import Reference
 from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import PulledImage, blob_chunks, fetch_blobs, fetch_image, fetch_manifest
 from oci_builder.store import Store
+from oci_builder.tree.limits import Damaged, Source
 
 _GONE = 404
 
@@ -130,6 +130,10 @@ class RegistryHolder:
         except Damaged as error:
             findings.add(str(error))
             return None
+
+    def size(self, layer: LayerFile) -> int | None:
+        """Unknown until all of it has come."""
+        return None
 
     def open(self, layer: LayerFile) -> Source | None:
         """The blob, read off the registry while it is read here."""

@@ -7,6 +7,7 @@ elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +21,17 @@ from oci_builder.foreign.archive import open_archive
 from oci_builder.foreign.documents import Findings, as_object, read_object
 from oci_builder.foreign.folder import open_folder
 from oci_builder.foreign.parts import Files
-from oci_builder.foreign.tarstream import Damaged, Source, TarStream
-from oci_builder.foreign.unpacked import HEAD, Hashed, Packing, packing_of, unpacked
+from oci_builder.foreign.unpacked import HEAD, Hashed, packing_of, unpacked
 from oci_builder.image import MAX_LAYERS
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Registries
 from oci_builder.store import Store
+from oci_builder.tree.limits import Budget, Damaged, Source
+from oci_builder.tree.tarstream import TarStream
+
+_MOST_LAYERS = 1000
+"""Layers of an image that are read, although no engine mounts so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +143,9 @@ class _Checker:
     def __init__(self, holder: Holder, findings: Findings) -> None:
         self._holder, self._findings = holder, findings
         self.remarks = Findings()
-        # Images of one base share their lowest layers; each is read once, with the links of those below it.
-        self._done: dict[tuple[int, str], tuple[int, CheckedLayer | None, frozenset[str]]] = {}
+        self._budget = Budget()
+        # Images of one base share their lowest layers; each is read once, with what it does to the links below it.
+        self._done: dict[tuple[int, str], tuple[int, CheckedLayer | None, Mapping[str, bool]]] = {}
 
     def report(self, held: Held) -> Report:
         """Check all images, and what else their manifests name."""
@@ -163,7 +169,8 @@ class _Checker:
         what = f"configuration {contents.config_path.rpartition('/')[2]}" if several else "configuration"
         if len(contents.layers) > MAX_LAYERS:
             self._findings.add(f"the image: {len(contents.layers)} layers, and Docker mounts {MAX_LAYERS} at most")
-        layers = self._layers(contents)
+        self._budget.next_image()
+        layers = self._layers(contents.layers[:_MOST_LAYERS])
         if contents.config is not None:
             diff_ids = [layer.diff_id if layer else None for layer in layers]
             check_config(contents.config, diff_ids, self._findings, what=what)
@@ -174,21 +181,24 @@ class _Checker:
             layers=tuple(layer for layer in layers if layer),
         )
 
-    def _layers(self, contents: Contents) -> list[CheckedLayer | None]:
+    def _layers(self, layers: Sequence[LayerFile]) -> list[CheckedLayer | None]:
         links: set[str] = set()
         checked: list[CheckedLayer | None] = []
         below = 0
-        for number, layer in enumerate(contents.layers, 1):
+        for number, layer in enumerate(layers, 1):
             key = (below, layer.path)
             if key not in self._done:
-                found = self._layer(layer, f"layer {number} ({layer.label})", links)
-                self._done[key] = len(self._done) + 1, found, frozenset(links)
-            below, found, known = self._done[key]
-            links = set(known)
+                rules = LayerRules(f"layer {number} ({layer.label})", links=links)
+                found = self._layer(layer, rules)
+                self._done[key] = len(self._done) + 1, found, rules.linked
+            below, found, linked = self._done[key]
+            for path, is_link in linked.items():
+                (links.add if is_link else links.discard)(path)
             checked.append(found)
         return checked
 
-    def _layer(self, layer: LayerFile, label: str, links: set[str]) -> CheckedLayer | None:
+    def _layer(self, layer: LayerFile, rules: LayerRules) -> CheckedLayer | None:
+        label = rules.layer
         blob = self._holder.open(layer)
         if blob is None:
             self._findings.add(f"{label}: {layer.path} is not there")
@@ -199,8 +209,10 @@ class _Checker:
         if layer.packing is not None and layer.packing is not packing:
             said = f"{packing.value}, and said to be {layer.packing.value}"
             self._findings.add(f"{label}: its media type and its first bytes disagree about its compression: {said}")
-        rules = LayerRules(label, links=links)
-        diff_id = self._diff_id(packed, packing, rules, label)
+        size = self._holder.size(layer)
+        plain = unpacked(packed, packing, what=label)
+        counted = self._budget.unpacking(plain, key=layer.path, packed=packed if size is None else size, what=label)
+        diff_id = self._diff_id(Hashed(counted), rules)
         whole = self._drained(packed)
         for line in rules.findings:
             self._findings.add(line)
@@ -216,9 +228,8 @@ class _Checker:
         except Damaged:
             return b""  # said again when it is read
 
-    def _diff_id(self, packed: Hashed, packing: Packing, rules: LayerRules, label: str) -> Digest | None:
-        plain = Hashed(unpacked(packed, packing, what=label))
-        stream = TarStream(plain, what=label)
+    def _diff_id(self, plain: Hashed, rules: LayerRules) -> Digest | None:
+        stream = TarStream(plain, what=rules.layer, budget=self._budget)
         try:
             for member in stream.members():
                 rules.add(member)
@@ -227,7 +238,7 @@ class _Checker:
         if stream.unclosed:
             self.remarks.add(stream.unclosed)
         if stream.has_global_header:
-            self.remarks.add(f"{label}: a global PAX header, which engines apply differently")
+            self.remarks.add(f"{rules.layer}: a global PAX header, which engines apply differently")
         # After damage to the tar, what is left still belongs to the diff ID.
         return plain.digest() if self._drained(plain) else None
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from oci_builder.errors import PackageError
 
 _DEPENDENCY = re.compile(
-    r"\s*(?P<name>[a-z0-9][a-z0-9+.-]*)(?::[a-z0-9-]+)?"
-    r"\s*(?:\(\s*(?P<relation><<|<=|=|>=|>>)\s*(?P<version>[^)\s]+)\s*\))?\s*\Z"
+    # Possessive: nothing that matched is tried again in pieces, whatever follows.
+    r"\s*+(?P<name>[a-z0-9][a-z0-9+.-]*+)(?::[a-z0-9-]++)?+"
+    r"\s*+(?:\(\s*+(?P<relation><<|<=|=|>=|>>)\s*+(?P<version>[^)\s]++)\s*+\))?+\s*+\Z"
 )
 _NAME = b"Package: "
 
@@ -66,5 +67,5 @@ def dependencies(fields: Mapping[str, str], *names: str) -> Iterator[list[Depend
 def _dependency(text: str, package: str) -> Dependency:
     found = _DEPENDENCY.match(text)
     if found is None:
-        raise PackageError(package, f"a dependency that cannot be read: {text.strip()!r}")
+        raise PackageError(package, f"a dependency that cannot be read: {text.strip()!r:.200}")
     return Dependency(found["name"], found["relation"] or "", found["version"] or "")

@@ -7,27 +7,45 @@ import hashlib
 import io
 import lzma
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from msgspec.structs import replace
 
+from oci_builder.bounded import parse_decimal
 from oci_builder.digest import CHUNK
 from oci_builder.errors import PackageError
 from oci_builder.files import open_regular, spooled
 from oci_builder.tree.entry import Entry, EntryPath, FileSlice, Inline, Kind, entry_path
+from oci_builder.tree.limits import Budget, Damaged, Limits, Source
+from oci_builder.tree.tarstream import TarMember, TarStream
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 MAX_UNPACKED = 2 << 30
 """Bytes of one package's files."""
 
 MAX_CONTROL = 16 << 20
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
+"""Bytes of what describes them."""
 
+_CONTROL = Limits(unpacked=MAX_CONTROL, entries=1000, names=1 << 20)
+_DATA = Limits(unpacked=MAX_UNPACKED, entries=200_000, names=32 << 20, unsuspected=256 << 20)
+_MAX_XZ = 96 << 20
+"""Bytes of memory that unpacking may take: what ``xz -9`` writes takes 65 MiB."""
+
+_LATEST = 8**11 - 1
+"""The latest time that fits a header's octal field."""
+
+_KINDS = {tarfile.DIRTYPE: Kind.DIRECTORY, tarfile.SYMTYPE: Kind.SYMLINK, tarfile.LNKTYPE: Kind.HARDLINK}
 _AR = b"!<arch>\n"
 _HEADER = 60
+_END = b"`\n"
+_SCRIPTS = ("preinst", "config", "postinst")
+_WANTED = frozenset({"control", "md5sums", *_SCRIPTS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +70,11 @@ def read_deb(file: Path, spool: Path, *, origin: str) -> Package:
     try:
         with open_regular(file) as stream:
             control, payload = _members(stream, origin)
-            with _unpacked(stream, control, origin) as plain:
-                scripts = _small_files(plain, origin)
-                _drain(plain, origin)
-            with _unpacked(stream, payload, origin) as plain, spooled(spool) as sink:
-                entries = tuple(_Reader(sink, spool, origin).entries(plain))
-                _drain(plain, origin)
-    except (OSError, EOFError, lzma.LZMAError, tarfile.TarError, ValueError) as error:
+            scripts = _small_files(_stream(stream, control, _CONTROL, origin))
+            with spooled(spool) as sink:
+                reader = _Reader(_stream(stream, payload, _DATA, origin), sink, spool, origin)
+                entries = tuple(reader.entries())
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, Damaged) as error:
         raise PackageError(origin, f"not a readable .deb: {error}") from error
     if "control" not in scripts:
         raise PackageError(origin, "not a readable .deb: no control file in it")
@@ -66,7 +82,7 @@ def read_deb(file: Path, spool: Path, *, origin: str) -> Package:
         control=scripts["control"],
         md5sums=scripts.get("md5sums", b""),
         entries=entries,
-        scripts=tuple(name for name in ("preinst", "config", "postinst") if name in scripts),
+        scripts=tuple(name for name in _SCRIPTS if name in scripts),
     )
 
 
@@ -82,8 +98,13 @@ def _members(stream: BinaryIO, origin: str) -> tuple[_Member, _Member]:
         raise PackageError(origin, "not a .deb: not an ar archive")
     found: list[_Member] = []
     while len(found) < 3 and len(header := stream.read(_HEADER)) == _HEADER:
-        name = header[:16].decode("ascii").rstrip(" ").rstrip("/")
-        size = int(header[48:58])
+        name = header[:16].decode("ascii", "backslashreplace").rstrip(" ").rstrip("/")
+        try:
+            size = parse_decimal(header[48:58].decode("ascii", "replace").rstrip(" "))
+        except ValueError as error:
+            raise PackageError(origin, f"not a .deb: the size of its member {name!r} is {error}") from error
+        if header[58:] != _END:
+            raise PackageError(origin, f"not a .deb: the header of its member {name!r} does not hold")
         found.append(_Member(name, stream.tell(), size))
         stream.seek(size + size % 2, io.SEEK_CUR)
     kinds = [member.name.partition(".tar")[0] for member in found]
@@ -92,17 +113,20 @@ def _members(stream: BinaryIO, origin: str) -> tuple[_Member, _Member]:
     return found[1], found[2]
 
 
-def _unpacked(stream: BinaryIO, member: _Member, origin: str) -> IO[bytes]:
-    part = io.BufferedReader(_Slice(stream, member), CHUNK)
+def _stream(file: BinaryIO, member: _Member, limits: Limits, origin: str) -> TarStream:
+    """The tar in a member of the ar archive, which may not stand for more than ``limits``."""
+    budget, what = Budget(limits), member.name
+    part = io.BufferedReader(_Slice(file, member), CHUNK)
     match member.name.partition(".tar")[2]:
         case ".xz":
-            return lzma.LZMAFile(part)
+            plain: Source = _Unxz(part)
         case ".gz":
-            return cast("IO[bytes]", gzip.GzipFile(fileobj=part))
+            plain = gzip.GzipFile(fileobj=part)
         case "":
-            return part
+            plain = part
         case other:
             raise PackageError(origin, f"packed with {other}, and Debian's own packages use .xz")
+    return TarStream(budget.unpacking(plain, key=what, packed=member.size, what=what), what=what, budget=budget)
 
 
 class _Slice(io.RawIOBase):
@@ -123,85 +147,96 @@ class _Slice(io.RawIOBase):
         return len(data)
 
 
-def _small_files(plain: IO[bytes], origin: str) -> dict[str, bytes]:
+class _Unxz:
+    """The content of a file of xz streams, unpacked within a limit of memory: they say how much they want."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed = packed
+        self._decoder: lzma.LZMADecompressor | None = None
+        self._left, self._plain = b"", bytearray()
+
+    def read(self, size: int, /) -> bytes:
+        """``size`` bytes, or fewer at the end. Raises LZMAError, EOFError."""
+        while len(self._plain) < size and self._more():
+            pass
+        data = bytes(self._plain[:size])
+        del self._plain[:size]
+        return data
+
+    def _more(self) -> bool:
+        if self._decoder is None or self._decoder.eof:
+            # Zeros fill up the last block of a stream (xz file format, 2.2).
+            self._left = (self._left or self._packed.read(CHUNK)).lstrip(b"\0")
+            if not self._left:
+                return False
+            self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_XZ)
+        elif self._decoder.needs_input and not self._left:
+            self._left = self._packed.read(CHUNK)
+            if not self._left:
+                raise EOFError("the xz stream is cut off")
+        self._plain += self._decoder.decompress(self._left, CHUNK)
+        self._left = self._decoder.unused_data if self._decoder.eof else b""
+        return True
+
+
+def _small_files(stream: TarStream) -> dict[str, bytes]:
     files = {}
-    with tarfile.open(fileobj=plain, mode="r|") as archive:
-        for member in archive:
-            if member.isreg():
-                if member.size > MAX_CONTROL:
-                    raise PackageError(origin, f"its {member.name} has {member.size} bytes")
-                files[member.name.removeprefix("./")] = _content(archive, member).read()
+    for member in stream.members():
+        name = member.name.removeprefix("./")
+        if member.is_file and name in _WANTED:
+            files[name] = b"".join(stream.content())
     return files
 
 
 class _Reader:
     """One walk over a data.tar; contents go to the spool."""
 
-    def __init__(self, sink: BinaryIO, spool: Path, origin: str) -> None:
-        self._sink, self._spool, self._origin = sink, spool, origin
+    def __init__(self, stream: TarStream, sink: BinaryIO, spool: Path, origin: str) -> None:
+        self._stream, self._sink, self._spool, self._origin = stream, sink, spool, origin
 
-    def entries(self, plain: IO[bytes]) -> Iterator[Entry]:
+    def entries(self) -> Iterator[Entry]:
         """The entries of the tar, in its order, without the root itself."""
-        with tarfile.open(fileobj=plain, mode="r|") as archive:
-            for member in archive:
-                name = member.name.removeprefix("./").rstrip("/")
-                if name not in ("", "."):
-                    yield self._entry(archive, member, entry_path(name, origin=self._origin))
+        for member in self._stream.members():
+            name = member.name.removeprefix("./").rstrip("/")
+            if name not in ("", "."):
+                yield self._entry(member, entry_path(name, origin=self._origin))
 
-    def _entry(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: EntryPath) -> Entry:
+    def _entry(self, member: TarMember, path: EntryPath) -> Entry:
         plain = Entry(
             path=path,
             kind=self._kind(member),
             mode=member.mode & 0o7777,
             uid=member.uid,
             gid=member.gid,
-            mtime=int(member.mtime),
+            mtime=min(max(member.mtime, 0), _LATEST),
             origin=self._origin,
         )
         match plain.kind:
             case Kind.SYMLINK:
-                return replace(plain, target=member.linkname)
+                return replace(plain, target=self._target(member.target, path))
             case Kind.HARDLINK:
-                return replace(plain, target=entry_path(member.linkname.removeprefix("./"), origin=self._origin))
+                return replace(plain, target=entry_path(member.target.removeprefix("./"), origin=self._origin))
             case Kind.FILE:
-                return self._file(archive, member, plain)
+                return self._file(plain)
         return plain
 
-    def _kind(self, member: tarfile.TarInfo) -> Kind:
-        if member.isdir():
-            return Kind.DIRECTORY
-        if member.issym():
-            return Kind.SYMLINK
-        if member.islnk():
-            return Kind.HARDLINK
-        if member.isreg() and not member.issparse():
-            return Kind.FILE
-        raise PackageError(self._origin, f"{member.name} is a device, a pipe or a sparse file")
+    def _kind(self, member: TarMember) -> Kind:
+        kind = Kind.FILE if member.is_file and not member.is_sparse else _KINDS.get(member.type)
+        if kind is None:
+            raise PackageError(self._origin, f"{member.name!r} is a device, a pipe or a sparse file")
+        return kind
 
-    def _file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, plain: Entry) -> Entry:
+    def _target(self, target: str, path: str) -> str:
+        try:
+            target.encode()
+        except UnicodeEncodeError as error:
+            raise PackageError(self._origin, f"{path} is a link to {target!r}, which is not valid Unicode") from error
+        return target
+
+    def _file(self, plain: Entry) -> Entry:
         offset, seen, size = self._sink.tell(), hashlib.sha256(), 0
-        if offset + member.size > MAX_UNPACKED:
-            raise PackageError(self._origin, f"holds more than {MAX_UNPACKED} bytes")
-        content = _content(archive, member)
-        while chunk := content.read(CHUNK):
+        for chunk in self._stream.content():
             seen.update(chunk)
             size += self._sink.write(chunk)
-        if size != member.size:
-            raise PackageError(self._origin, f"{member.name} is cut off")
         where = FileSlice(self._spool, offset, size) if size else Inline(b"")
         return replace(plain, size=size, content=where, sha256=seen.hexdigest())
-
-
-def _drain(plain: IO[bytes], origin: str) -> None:
-    """Read what follows the archive: only at its end does a packed stream know that it was whole."""
-    size = 0
-    while chunk := plain.read(CHUNK):
-        size += len(chunk)
-        if size > MAX_CONTROL:
-            raise PackageError(origin, "goes on after the end of its files")
-
-
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    content = archive.extractfile(member)
-    assert content is not None
-    return content

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import posixpath
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from oci_builder.digest import CHUNK
 from oci_builder.files import explained, open_regular
-from oci_builder.foreign.documents import Findings
-from oci_builder.foreign.tarstream import Damaged, TarMember, TarStream
+from oci_builder.foreign.documents import Documents, Findings
 from oci_builder.foreign.unpacked import GZIP_MAGIC, Inflated, Section
-from oci_builder.oci.jsonio import MAX_DOCUMENT
+from oci_builder.tree.limits import Budget, Damaged, Limits, Source
+from oci_builder.tree.tarstream import TarMember, TarStream
 
 _MAX_LINKS = 8
-_MAX_ENTRIES = 20_000
-"""Members of one archive; an image has a few hundred blobs at most."""
+_LIMITS = Limits(entries=20_000, names=8 << 20)
+"""Of one archive; an image has a few hundred blobs at most."""
 
 
 class Archive:
@@ -27,6 +29,7 @@ class Archive:
 
     def __init__(self, file: BinaryIO, members: dict[str, TarMember]) -> None:
         self._file, self._members = file, members
+        self._documents = Documents()
 
     @property
     def names(self) -> Sequence[str]:
@@ -52,8 +55,7 @@ class Archive:
         if size is None:
             findings.add(f"{name} is not in the archive")
             return None
-        if size > MAX_DOCUMENT:
-            findings.add(f"{name}: {size} bytes, and a document has {MAX_DOCUMENT} at most")
+        if not self._documents.fits(name, size, findings):
             return None
         section = self.open(name)
         return section.read(size) if section else None
@@ -73,16 +75,18 @@ def open_archive(path: Path, findings: Findings) -> Iterator[Archive]:
     """Index the tar at ``path``; where it is damaged, say so and go on with what was found. Raises FileProblem."""
     with explained(path), open_regular(path) as raw, tempfile.TemporaryFile() as scratch:
         file: BinaryIO = raw
+        budget = Budget(_LIMITS)
         if raw.read(2) == GZIP_MAGIC:
-            _inflate(raw, scratch, path.name, findings)
+            raw.seek(0)
+            packed = Inflated(raw, what=path.name)
+            size = os.fstat(raw.fileno()).st_size
+            _inflate(budget.unpacking(packed, key=path, packed=size, what=path.name), scratch, findings)
             file = scratch
         file.seek(0)
-        yield Archive(file, _index(file, path.name, findings))
+        yield Archive(file, _index(file, path.name, findings, budget))
 
 
-def _inflate(packed: BinaryIO, plain: BinaryIO, name: str, findings: Findings) -> None:
-    packed.seek(0)
-    source = Inflated(packed, what=name)
+def _inflate(source: Source, plain: BinaryIO, findings: Findings) -> None:
     try:
         while data := source.read(CHUNK):
             plain.write(data)
@@ -90,9 +94,9 @@ def _inflate(packed: BinaryIO, plain: BinaryIO, name: str, findings: Findings) -
         findings.add(str(error))
 
 
-def _index(file: BinaryIO, name: str, findings: Findings) -> dict[str, TarMember]:
+def _index(file: BinaryIO, name: str, findings: Findings, budget: Budget) -> dict[str, TarMember]:
     members: dict[str, TarMember] = {}
-    stream = TarStream(file, what=name)
+    stream = TarStream(file, what=name, budget=budget)
     try:
         for member in stream.members():
             key = posixpath.normpath(member.name)
@@ -102,9 +106,7 @@ def _index(file: BinaryIO, name: str, findings: Findings) -> dict[str, TarMember
                 findings.add(f"{name}: {key} is neither file, folder nor symbolic link")
             if key.startswith(("/", "../")):
                 findings.add(f"{name}: {member.name} lies outside the archive")
-            members[key] = member
-            if len(members) > _MAX_ENTRIES:
-                raise Damaged(f"{name}: more than {_MAX_ENTRIES} entries")
+            members[key] = replace(member, name=key, pax={})
     except Damaged as error:
         findings.add(str(error))
     if stream.unclosed:

@@ -8,18 +8,47 @@ from dataclasses import dataclass, field
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
-from oci_builder.oci.jsonio import decode
+from oci_builder.oci.jsonio import MAX_DOCUMENT, decode
+
+_MOST = 1000
+_LONGEST = 2000
+"""Findings, and characters of one, that are kept: nobody reads more, and an image decides how many there are."""
 
 
 @dataclass(slots=True)
 class Findings:
-    """What is wrong, in the order it was found, each thing once."""
+    """What is wrong, in the order it was found, each thing once; of very much only the beginning."""
 
     lines: dict[str, None] = field(default_factory=dict)
 
     def add(self, line: str) -> None:
         """One more; saying it twice is saying it once."""
-        self.lines[line] = None
+        if len(self.lines) < _MOST:
+            self.lines[line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"] = None
+        else:
+            self.lines[f"and more than these {_MOST} findings"] = None
+
+
+MAX_DOCUMENTS = 64 << 20
+"""Bytes of all documents that are read of one file or folder, those that are read twice twice."""
+
+
+@dataclass(slots=True)
+class Documents:
+    """How much was read of a file or folder as documents."""
+
+    size: int = 0
+
+    def fits(self, name: str, size: int, findings: Findings) -> bool:
+        """Whether a document of so many bytes may still be read; why not is said."""
+        if size > MAX_DOCUMENT:
+            findings.add(f"{name}: {size} bytes, and a document has {MAX_DOCUMENT} at most")
+            return False
+        self.size += size
+        if self.size > MAX_DOCUMENTS:
+            findings.add(f"{name}: the documents have more than {MAX_DOCUMENTS} bytes together")
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)

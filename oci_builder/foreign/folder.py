@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from oci_builder.files import explained, open_regular
-from oci_builder.foreign.documents import Findings
+from oci_builder.foreign.documents import Documents, Findings
 from oci_builder.foreign.unpacked import Section
-from oci_builder.oci.jsonio import MAX_DOCUMENT
 
 _MAX_FILES = 20_000
+_MAX_DEPTH = 16
+"""Folders in each other; a layout has three."""
 
 
 class Folder:
@@ -21,6 +23,7 @@ class Folder:
 
     def __init__(self, files: dict[str, Path], stack: contextlib.ExitStack) -> None:
         self._files, self._stack = files, stack
+        self._documents = Documents()
         self._open: BinaryIO | None = None
 
     @property
@@ -50,8 +53,7 @@ class Folder:
         if size is None or section is None:
             findings.add(f"{name} is not in the folder")
             return None
-        if size > MAX_DOCUMENT:
-            findings.add(f"{name}: {size} bytes, and a document has {MAX_DOCUMENT} at most")
+        if not self._documents.fits(name, size, findings):
             return None
         return section.read(size)
 
@@ -68,10 +70,10 @@ def open_folder(root: Path, findings: Findings) -> Iterator[Folder]:
 
 def _regular(root: Path, findings: Findings) -> Iterator[tuple[str, Path]]:
     real = root.resolve()
-    found = sorted(_files(root))
+    found = list(islice(_files(root), _MAX_FILES + 1))
     if len(found) > _MAX_FILES:
         findings.add(f"{root}: more than {_MAX_FILES} files")
-    for path in found[:_MAX_FILES]:
+    for path in sorted(found)[:_MAX_FILES]:
         # Not path.resolve(): before Python 3.13 that raises RuntimeError for links in a circle.
         name, place = path.relative_to(root).as_posix(), Path(os.path.realpath(path))
         # A link could lead to any file of this machine.
@@ -85,7 +87,13 @@ def _regular(root: Path, findings: Findings) -> Iterator[tuple[str, Path]]:
 
 def _files(root: Path) -> Iterator[Path]:
     """All that is no folder; links to folders are not followed."""
-    for folder, folders, names in os.walk(root):
-        for path in (Path(folder, name) for name in (*names, *folders)):
-            if path.is_symlink() or not path.is_dir():
-                yield path
+    todo = [(root, 0)]
+    while todo:
+        folder, depth = todo.pop()
+        # What cannot be listed is missed when it is asked for.
+        with contextlib.suppress(OSError), os.scandir(folder) as found:
+            for entry in found:
+                if not entry.is_dir(follow_symlinks=False):
+                    yield folder / entry.name
+                elif depth < _MAX_DEPTH:
+                    todo.append((folder / entry.name, depth + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import posixpath
@@ -21,8 +22,9 @@ from oci_builder.tree.tree import Tree, parents
 
 _DIST_INFO = re.compile(r"(?P<name>[^/]+?)-(?P<version>[^-/]+)\.dist-info\Z")
 _ORIGIN = "ocibuild"
-MAX_RECORD = 64 << 20
-"""Bytes of one RECORD."""
+_TAG = ".cpython-"
+MAX_RECORD = 16 << 20
+"""Bytes of one RECORD; the largest wheels' have three million."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +45,10 @@ def find_installed(tree: Tree, purelib: str) -> Mapping[str, Installation]:
     """The distributions of the site-packages folder ``purelib`` by name."""
     site = tree.resolve(purelib.strip("/"))
     found = {}
-    for path, entry in tree.paths.items():
+    for path in tree.paths:
         folder, _, name = path.rpartition("/")
-        match = _DIST_INFO.match(name) if folder == site and entry.kind is Kind.DIRECTORY else None
-        if match:
+        match = _DIST_INFO.match(name) if folder == site else None
+        if match and tree.paths[path].kind is Kind.DIRECTORY:
             known = Installation(name=canonicalize_name(match["name"]), version=match["version"], folder=path)
             found[known.name] = known
     return found
@@ -61,7 +63,8 @@ def removal(tree: Tree, gone: Mapping[str, Installation], *, prefix: str, store:
         return None
     with Sources() as sources:
         held = _by_folder(tree)
-        files = {path for one in gone.values() for path in _files(tree, one, prefix.strip("/"), held, sources)}
+        compiled = _Compiled(held)
+        files = {path for one in gone.values() for path in _files(tree, one, prefix.strip("/"), compiled, sources)}
     if not files:
         return None
     deleted = _topmost(files, held)
@@ -94,32 +97,53 @@ def _by_folder(tree: Tree) -> dict[str, list[EntryPath]]:
     return held
 
 
-def _files(
-    tree: Tree, one: Installation, prefix: str, held: Mapping[str, list[EntryPath]], sources: Sources
-) -> Iterator[EntryPath]:
+def _files(tree: Tree, one: Installation, prefix: str, compiled: _Compiled, sources: Sources) -> Iterator[EntryPath]:
     """What the RECORD of a distribution names and the tree has, with the bytecode of its modules."""
     data = read_file(tree, sources, f"{one.folder}/RECORD", limit=MAX_RECORD)
     if data is None:
         return  # installed by another tool (a system's package): pip would not touch it either
     site = posixpath.dirname(one.folder)
-    for row in csv.reader(io.StringIO(data.decode("utf-8", "replace"))):
+    for row in _rows(data):
         path = posixpath.normpath(posixpath.join("/", site, row[0])).strip("/") if row else ""
         if not path.startswith(f"{prefix}/") or "\0" in path:
             continue
-        yield from _with_bytecode(tree, tree.place(path), held)
+        yield from _with_bytecode(tree, tree.place(path), compiled)
     # pip deletes the folder with whatever others wrote into it.
     yield from (path for path in tree.paths if path.startswith(f"{one.folder}/"))
 
 
-def _with_bytecode(tree: Tree, path: EntryPath, held: Mapping[str, list[EntryPath]]) -> Iterator[EntryPath]:
+def _rows(record: bytes) -> Iterator[list[str]]:
+    """The rows of a RECORD, up to one that is none: what cannot be read cannot be deleted."""
+    with contextlib.suppress(csv.Error):
+        # Bytes that are no UTF-8 stay what they are, as in the tree.
+        yield from csv.reader(io.TextIOWrapper(io.BytesIO(record), "utf-8", "surrogateescape", newline=""))
+
+
+class _Compiled:
+    """The bytecode of modules, found by its module; each ``__pycache__`` is looked through once."""
+
+    def __init__(self, held: Mapping[str, list[EntryPath]]) -> None:
+        self._held = held
+        self._known: dict[str, dict[str, list[EntryPath]]] = {}
+
+    def of(self, module: str) -> list[EntryPath]:
+        """The bytecode of the module at a path."""
+        folder, _, name = module.rpartition("/")
+        cache = f"{folder}/__pycache__"
+        if cache not in self._known:
+            known = self._known[cache] = {}
+            for path in self._held.get(cache, ()):
+                known.setdefault(path.rpartition("/")[2].partition(_TAG)[0], []).append(path)
+        return self._known[cache].get(name.removesuffix(".py"), [])
+
+
+def _with_bytecode(tree: Tree, path: EntryPath, compiled: _Compiled) -> Iterator[EntryPath]:
     entry = tree.get(path)
     if entry is None or entry.kind is Kind.DIRECTORY:
         return
     yield path
     if path.endswith(".py"):
-        folder, _, name = path.rpartition("/")
-        start = f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-"
-        yield from (other for other in held.get(f"{folder}/__pycache__", ()) if other.startswith(start))
+        yield from (other for other in compiled.of(path) if _TAG in other)
 
 
 def _topmost(files: set[EntryPath], held: Mapping[str, list[EntryPath]]) -> list[EntryPath]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import posixpath
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,24 +17,25 @@ import msgspec
 
 from oci_builder.digest import CHUNK, Digest, HashingWriter
 from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
+from oci_builder.foreign.names import layer_path, refusal, shown
 from oci_builder.foreign.parts import LayerBlob
-from oci_builder.foreign.tarstream import Damaged, Source, TarMember, TarStream
 from oci_builder.foreign.unpacked import HEAD, Hashed, Packing, packing_of, unpacked
-from oci_builder.layer import LEVEL, IndexEntry, Layer, LayerKey
+from oci_builder.layer import LEVEL, Entries, IndexEntry, Layer, LayerKey
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.store import Store
 from oci_builder.tree.entry import OPAQUE, WHITEOUT
+from oci_builder.tree.limits import Budget, Damaged, Source, Unfit
+from oci_builder.tree.tarstream import TarMember, TarStream
 
 ORIGIN = "the base image"
 """Whose all files of such a layer are."""
 
-FORMAT = 1
-"""Raised when the same layer gives another index than before."""
+FORMAT = 2
+"""Raised when the same layer gives another index than before, or is refused where it was not."""
 
-MAX_ENTRIES = 2_000_000
-MAX_PATH = 4096
-"""Bytes of a path, as Linux has it."""
+_LATEST = 8**11 - 1
+"""The latest time that fits a header's octal field, in the year 2242."""
 
 _INDEXES, _PACKED = "foreign-layer", "foreign-packed"
 _BLOCK = 4 << 20
@@ -45,9 +45,9 @@ _KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "symlink", tarfile.LNKT
 _EMPTY = hashlib.sha256().hexdigest()
 
 
-class _Index(msgspec.Struct, frozen=True):
+class _Index(msgspec.Struct, frozen=True, array_like=True):
     size: int
-    entries: tuple[IndexEntry, ...]
+    entries: bytes
 
 
 class _Packed(msgspec.Struct, frozen=True):
@@ -70,15 +70,21 @@ class Named:
         return f"{self.image}: layer {self.number}"
 
 
-def open_layer(blob: LayerBlob, named: Named, store: Store) -> Layer:
-    """The layer in ``blob``, which is in the store afterwards, packed and plain.
+@dataclass(frozen=True, slots=True)
+class _Known:
+    size: int
+    entries: Entries
+
+
+def open_layer(blob: LayerBlob, named: Named, store: Store, budget: Budget | None = None) -> Layer:
+    """The layer in ``blob``, which is in the store afterwards, packed and plain; ``budget`` is that of its image.
 
     Raises DigestMismatch where it is not the one promised, UnsupportedImage where it cannot be read.
     """
     index = _known(named.diff_id, store)
     descriptor = _descriptor(blob, named, store) if index is not None else None
     if index is None or descriptor is None:
-        index, descriptor = _read(blob, named, store)
+        index, descriptor = _read(blob, named, store, budget or Budget())
     return _layer(index, descriptor, named)
 
 
@@ -88,7 +94,7 @@ def remembered(descriptor: Descriptor, named: Named, store: Store) -> Layer | No
     return None if index is None else _layer(index, descriptor, named)
 
 
-def _layer(index: _Index, descriptor: Descriptor, named: Named) -> Layer:
+def _layer(index: _Known, descriptor: Descriptor, named: Named) -> Layer:
     return Layer(
         descriptor=descriptor,
         diff_id=named.diff_id,
@@ -100,16 +106,17 @@ def _layer(index: _Index, descriptor: Descriptor, named: Named) -> Layer:
     )
 
 
-def _known(diff_id: Digest, store: Store) -> _Index | None:
+def _known(diff_id: Digest, store: Store) -> _Known | None:
     data = store.record(_INDEXES, f"{FORMAT}-{diff_id.hex}")
     if data is None:
         return None
     try:
-        index = msgspec.json.decode(data, type=_Index)
-    except msgspec.MsgspecError:
+        index = msgspec.msgpack.decode(data, type=_Index)
+        known = _Known(index.size, Entries.load(index.entries))
+    except (msgspec.MsgspecError, ValueError):
         store.drop_record(_INDEXES, f"{FORMAT}-{diff_id.hex}")
         return None
-    return index if store.has(diff_id, index.size) else None
+    return known if store.has(diff_id, known.size) else None
 
 
 def _descriptor(blob: LayerBlob, named: Named, store: Store) -> Descriptor | None:
@@ -134,13 +141,15 @@ def _packing(blob: LayerBlob) -> Packing:
     return packing_of(blob.open().read(HEAD))
 
 
-def _read(blob: LayerBlob, named: Named, store: Store) -> tuple[_Index, Descriptor]:
+def _read(blob: LayerBlob, named: Named, store: Store, budget: Budget) -> tuple[_Known, Descriptor]:
     packing = _packing(blob)
     with _explained(named), store.writer() as packed, store.writer() as plain:
         packer = None if packing is Packing.GZIP else _Packer(packed)
         came = Hashed(blob.open()) if packer else _Copied(blob.open(), packed)
-        source = _Copied(unpacked(came, packing, what=named.label), _Both(plain, packer))
-        entries = _entries(TarStream(source, what=named.label), named)
+        plain_source = unpacked(came, packing, what=named.label)
+        counted = budget.unpacking(plain_source, key=named.diff_id, packed=blob.size, what=named.label)
+        source = _Copied(counted, _Both(plain, packer))
+        entries = _Reading(TarStream(source, what=named.label, budget=budget), named).read()
         came.drain()
         if packer is not None:
             packer.close()
@@ -148,12 +157,12 @@ def _read(blob: LayerBlob, named: Named, store: Store) -> tuple[_Index, Descript
         for promised, actual in ((named.diff_id, plain.digest()), (blob.digest, given)):
             if promised is not None and promised != actual:
                 raise DigestMismatch(named.label, expected=str(promised), actual=str(actual), hint=_AGAIN)
-    index = _Index(size=plain.size, entries=entries)
     descriptor = Descriptor(media_type=LAYER_GZIP, digest=packed.digest(), size=packed.size)
     if packer is not None:
         _keep_packed(descriptor, named, store)
-    store.put_record(_INDEXES, f"{FORMAT}-{named.diff_id.hex}", msgspec.json.encode(index))
-    return index, descriptor
+    record = msgspec.msgpack.encode(_Index(plain.size, entries.dump()))
+    store.put_record(_INDEXES, f"{FORMAT}-{named.diff_id.hex}", record)
+    return _Known(plain.size, entries), descriptor
 
 
 _AGAIN = "the image was changed or cut off on its way; get it again"
@@ -165,81 +174,105 @@ def _keep_packed(descriptor: Descriptor, named: Named, store: Store) -> None:
     store.put_record(_PACKED, _packed_key(named.diff_id), msgspec.json.encode(record))
 
 
-def _entries(stream: TarStream, named: Named) -> tuple[IndexEntry, ...]:
-    found: dict[tuple[str, bool], IndexEntry] = {}
-    for member in stream.members():
-        entry = _entry(member, stream, found, named)
-        if entry is not None:
-            # The last of two entries of one path counts, as it does when a tar is unpacked.
-            found.pop(_place(entry), None)
-            found[_place(entry)] = entry
-        if len(found) > MAX_ENTRIES:
-            raise Damaged(f"{named.label}: more than {MAX_ENTRIES} entries")
-    return tuple(found.values())
+class _Reading:
+    """One walk over a layer: its entries, each checked by what engines take."""
+
+    def __init__(self, stream: TarStream, named: Named) -> None:
+        self._stream, self._label = stream, named.label
+        # By path as it is listed, the number of its entry and whether it is a folder, in one whole number.
+        self._seen: dict[str, int] = {}
+        self.entries = Entries()
+
+    def read(self) -> Entries:
+        """Every entry. Raises Damaged."""
+        for member in self._stream.members():
+            path = self._path(member)
+            if why := refusal(member):
+                raise self._refused(member.name, why)
+            self._check_place(path)
+            entry = self._entry(member, path)
+            number = self.entries.add(entry) if entry is not None else 0
+            self._seen[path] = number << 1 | (member.type == tarfile.DIRTYPE)
+        return self.entries
+
+    def _path(self, member: TarMember) -> str:
+        try:
+            return layer_path(member.name)
+        except Damaged as error:
+            raise self._refused(member.name, f"is no path of a layer: it {error}") from error
+
+    def _check_place(self, path: str) -> None:
+        # docker writes down what a layer's tar was, and takes no path twice there.
+        if path in self._seen:
+            raise self._refused(path, "is listed twice")
+        folder = path.rpartition("/")[0]
+        if folder and not self._seen.get(folder, 1) & 1:
+            raise self._refused(path, f"lies below {shown(folder)}, which is no folder")
+
+    def _entry(self, member: TarMember, path: str) -> IndexEntry | None:
+        """The entry of a member; None for the root folder, whose metadata nobody uses."""
+        folder, _, name = path.rpartition("/")
+        if name == OPAQUE:
+            return _made(member, path=folder, kind="opaque")
+        if name.startswith(WHITEOUT):
+            hidden = _joined(folder, name.removeprefix(WHITEOUT))
+            if hidden in self._seen:
+                raise self._refused(path, "deletes an entry of its own layer")
+            return _made(member, path=hidden, kind="whiteout")
+        if _joined(folder, WHITEOUT + name) in self._seen:
+            raise self._refused(path, "is deleted by its own layer")
+        if not path:
+            return None
+        if member.is_file:
+            return self._file(member, path)
+        kind = _KINDS.get(member.type)
+        if kind == "hardlink":
+            return self._hardlink(member, path)
+        # A device or a FIFO: whatever lay there below is gone, and no wheel or user has business with it.
+        return _made(member, path=path, kind=kind or "whiteout")
+
+    def _file(self, member: TarMember, path: str) -> IndexEntry:
+        seen = hashlib.sha256()
+        for data in self._stream.content():
+            seen.update(data)
+        digest = seen.hexdigest() if member.size else _EMPTY
+        return _made(member, path=path, kind="file", size=member.size, sha256=digest, offset=member.offset)
+
+    def _hardlink(self, member: TarMember, path: str) -> IndexEntry:
+        try:
+            found = self._seen.get(layer_path(member.target))
+        except Damaged as error:
+            raise self._refused(path, f"is a hard link to {shown(member.target)}, which {error}") from error
+        if found is None:
+            # What is linked to below this layer is still there, but not in this tar: only its content is out of reach.
+            return _made(member, path=path, kind="hardlink")
+        target = self.entries[found >> 1]
+        same = {"size": target.size, "sha256": target.sha256, "offset": target.offset}
+        return msgspec.structs.replace(_made(member, path=path, kind="hardlink"), **same)
+
+    def _refused(self, path: str, why: str) -> Unfit:
+        return Unfit(f"{self._label}: {shown(path) or '/'} {why}")
 
 
-def _place(entry: IndexEntry) -> tuple[str, bool]:
-    # A folder and the mark that empties it are two entries of one path.
-    return entry.path, entry.kind == "opaque"
+def _joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
 
 
-def _entry(
-    member: TarMember, stream: TarStream, found: dict[tuple[str, bool], IndexEntry], named: Named
-) -> IndexEntry | None:
-    """The entry of a member; None for the root folder, whose metadata nobody uses."""
-    path = _path(member.name, named)
-    folder, name = posixpath.split(path)
-    if name == OPAQUE:
-        return _made(member, path=folder, kind="opaque", named=named)
-    if name.startswith(WHITEOUT):
-        return _made(member, path=posixpath.join(folder, name.removeprefix(WHITEOUT)), kind="whiteout", named=named)
-    if not path:
-        return None
-    if member.is_file:
-        return _file(member, path, stream, named)
-    kind = _KINDS.get(member.type)
-    if kind == "hardlink":
-        target = found.get((_path(member.target, named), False))
-        # What is linked to below this layer is still there, but not in this tar: only its content is out of reach.
-        same = {"size": target.size, "sha256": target.sha256, "offset": target.offset} if target else {}
-        return msgspec.structs.replace(_made(member, path=path, kind=kind, named=named), **same)
-    # A device or a FIFO: whatever lay there below is gone, and no wheel or user has business with it.
-    return _made(member, path=path, kind=kind or "whiteout", named=named)
-
-
-def _file(member: TarMember, path: str, stream: TarStream, named: Named) -> IndexEntry:
-    if any(key.startswith("GNU.sparse") for key in member.pax):
-        raise Damaged(f"{named.label}: {path} is a sparse file, which engines refuse")
-    seen = hashlib.sha256()
-    for data in stream.content():
-        seen.update(data)
-    made = _made(member, path=path, kind="file", named=named)
-    digest = seen.hexdigest() if member.size else _EMPTY
-    return msgspec.structs.replace(made, size=member.size, sha256=digest, offset=member.offset)
-
-
-def _made(member: TarMember, *, path: str, kind: str, named: Named) -> IndexEntry:
+def _made(member: TarMember, *, path: str, kind: str, size: int = 0, sha256: str = "", offset: int = 0) -> IndexEntry:
     return IndexEntry(
         path=path,
         kind=kind,
         mode=member.mode & 0o7777,
         uid=member.uid,
         gid=member.gid,
-        mtime=max(int(member.mtime), 0),
-        size=0,
+        # docker takes what is out of its range for 1970, too.
+        mtime=member.mtime if 0 <= member.mtime <= _LATEST else 0,
+        size=size,
         target=member.target,
-        sha256="",
+        sha256=sha256,
         origin=ORIGIN,
-        offset=0,
+        offset=offset,
     )
-
-
-def _path(name: str, named: Named) -> str:
-    # "/usr", "./usr/" and "usr" are one path to every engine; ".." is none.
-    if "\0" in name or len(name) > MAX_PATH or ".." in name.split("/"):
-        raise Damaged(f"{named.label}: {name[:80]!r} is no path of a layer")
-    path = posixpath.normpath(name.lstrip("/"))
-    return "" if path == "." else path
 
 
 @contextlib.contextmanager
@@ -247,7 +280,8 @@ def _explained(named: Named) -> Iterator[None]:
     try:
         yield
     except Damaged as error:
-        raise UnsupportedImage(named.image, str(error).removeprefix(f"{named.image}: "), hint=_AGAIN) from error
+        hint = "`ocibuild verify` says all that is wrong" if isinstance(error, Unfit) else _AGAIN
+        raise UnsupportedImage(named.image, str(error).removeprefix(f"{named.image}: "), hint=hint) from error
 
 
 class _Packer:

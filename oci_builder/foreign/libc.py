@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from oci_builder.errors import DamagedElf
 from oci_builder.tree import elf
 from oci_builder.tree.content import Sources
-from oci_builder.tree.entry import Entry, EntryPath, Kind
+from oci_builder.tree.entry import Checked, Entry, EntryPath, FileSlice, Kind
 from oci_builder.tree.tree import Tree
 
 MAX_LIBRARY = 256 << 20
 """Bytes of a library or program that is looked into."""
 
-_GLIBC = re.compile(rb"GNU C Library [^\n\0]{0,200}?version (\d+)\.(\d+)")
-_MUSL = re.compile(rb"\0(\d+)\.(\d+)\.\d+(?:[-_.a-z0-9]{0,20})\0")
-_VERSION = re.compile(r"GLIBC_(\d+)\.(\d+)\Z")
-_APK_MUSL = re.compile(rb"^P:musl\nV:(\d+)\.(\d+)\.", re.MULTILINE)
+MAX_TEXT = 16 << 20
+"""Bytes of a text that is looked into: the databases of packages have 10 million at most."""
+
+_MAX_LIBC = 32 << 20
+"""Bytes of a C library; they have two million, unstripped twenty."""
+
+_GLIBC = re.compile(rb"GNU C Library [^\n\0]{0,200}?version ([0-9]{1,4})\.([0-9]{1,4})")
+_MUSL = re.compile(rb"\0([0-9]{1,4})\.([0-9]{1,4})\.[0-9]{1,4}(?:[-_.a-z0-9]{0,20})\0")
+_VERSION = re.compile(r"GLIBC_([0-9]{1,4})\.([0-9]{1,4})\Z")
+_APK_MUSL = re.compile(rb"([0-9]{1,4})\.([0-9]{1,4})\.")
 _APK_DATABASE = "lib/apk/db/installed"
 
 
@@ -64,7 +71,7 @@ def _places(machine: str) -> Iterator[str]:
 
 def _glibc(tree: Tree, sources: Sources, machine: str) -> Libc | None:
     for folder in _places(machine):
-        data = read_file(tree, sources, f"{folder}/libc.so.6")
+        data = read_file(tree, sources, f"{folder}/libc.so.6", limit=_MAX_LIBC)
         if data is None:
             continue
         said = _GLIBC.search(data)
@@ -86,11 +93,11 @@ def _newest(data: bytes, what: str) -> tuple[int, int] | None:
 
 def _musl(tree: Tree, sources: Sources, machine: str) -> Libc | None:
     for path in (f"lib/ld-musl-{machine}.so.1", f"usr/lib/ld-musl-{machine}.so.1"):
-        data = read_file(tree, sources, path)
+        data = read_file(tree, sources, path, limit=_MAX_LIBC)
         if data is None:
             continue
-        packages = read_file(tree, sources, _APK_DATABASE) or b""
-        said = _MUSL.search(data) or _APK_MUSL.search(packages)
+        packages = read_file(tree, sources, _APK_DATABASE, limit=MAX_TEXT) or b""
+        said = _MUSL.search(data) or _APK_MUSL.match(version_in(packages, [b"musl"], name=b"P:", version=b"V:"))
         if said is not None:
             return Libc("musl", (int(said[1]), int(said[2])))
     return None
@@ -98,9 +105,39 @@ def _musl(tree: Tree, sources: Sources, machine: str) -> Libc | None:
 
 def loader_of(tree: Tree, sources: Sources, path: EntryPath) -> str:
     """The dynamic loader a program asks for; empty for a static one, a script, or what cannot be read."""
-    data = read_file(tree, sources, path)
+    data = mapped_file(tree, sources, path)
     try:
-        parsed = elf.parse(data or b"", what=path)
+        parsed = elf.parse(data if data is not None else b"", what=path)
     except DamagedElf:
         return ""
     return parsed.interpreter if parsed else ""
+
+
+def mapped_file(tree: Tree, sources: Sources, path: str) -> bytes | memoryview | None:
+    """As ``read_file``, for a large one of which little is looked at: it is not brought into memory whole."""
+    entry = file_at(tree, path)
+    if entry is None or entry.content is None or entry.size > MAX_LIBRARY:
+        return None
+    what = f"/{entry.path} of the base"
+    content = entry.content.slice if isinstance(entry.content, Checked) else entry.content
+    if not isinstance(content, FileSlice):
+        return sources.read(content, what=what)
+    for _ in sources.chunks(entry.content, what=what):
+        pass  # what it promised is proved, and let go
+    return sources.slice(content.file, content.offset, content.size)
+
+
+def version_in(database: bytes, packages: Collection[bytes], *, name: bytes, version: bytes) -> bytes:
+    """The version that a database of packages has for the first of ``packages``, or nothing.
+
+    ``name`` and ``version`` begin the lines that say them; a blank line ends a package.
+    """
+    inside = False
+    for line in io.BytesIO(database):
+        if line.startswith(name):
+            inside = line[len(name) :].strip() in packages
+        elif not line.strip():
+            inside = False
+        elif inside and line.startswith(version):
+            return line[len(version) :].strip()
+    return b""

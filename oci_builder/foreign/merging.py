@@ -2,67 +2,143 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
 from oci_builder.layer import DELETIONS, IndexEntry, Layer
 from oci_builder.store import Store
 from oci_builder.tree.entry import Entry, EntryPath, Kind
-from oci_builder.tree.tree import Tree, parents
+from oci_builder.tree.tree import Tree, numbered
+
+_Held = dict[EntryPath, Entry | int]
 
 
 def merged(layers: Sequence[Layer], store: Store) -> Tree:
     """The root filesystem that a container of ``layers``, oldest first, sees; contents are read from the store."""
-    seen: dict[str, Entry] = {}
-    for layer in layers:
-        _lay(layer, seen, store)
-    return Tree(seen.values())
+    merging = _Merging(layers, store)
+    for number in range(len(layers)):
+        merging.lay(number)
+    return Tree.of_numbers(merging.seen, merging.read)
 
 
 def without(tree: Tree, paths: Iterable[str]) -> Tree:
     """``tree`` after ``paths``, and all that lies below them, were deleted."""
-    gone = frozenset(paths)
-    return Tree(entry for entry in tree if not _is_below(entry.path, gone, frozenset()))
+    return tree.without(Hidden(paths).hides)
 
 
-def _lay(layer: Layer, seen: dict[str, Entry], store: Store) -> None:
-    landed = _landed(layer, seen)
-    hidden = {path for item, path in landed if item.kind == "whiteout" or _replaces(item, seen.get(path))}
-    opaque = {path for item, path in landed if item.kind == "opaque"}
-    if hidden or opaque:
-        for path in [path for path in seen if _is_below(path, hidden, opaque)]:
-            del seen[path]
-    for item, path in landed:
-        if item.kind not in DELETIONS:
-            entry = layer.entry(item, store)
-            seen[path] = entry if entry.path == path else replace(entry, path=EntryPath(path))
+class Hidden:
+    """Paths that are gone, with all that lies below them; of folders that are ``emptied``, only what lies below.
+
+    Each folder is looked at once, however much it holds.
+    """
+
+    def __init__(self, paths: Iterable[str], emptied: Iterable[str] = ()) -> None:
+        self._paths, self._emptied = frozenset(paths), frozenset(emptied)
+        self._below = {"": "" in self._emptied}
+
+    def __bool__(self) -> bool:
+        return bool(self._paths or self._emptied)
+
+    def hides(self, path: str) -> bool:
+        """Whether the path is gone."""
+        return path in self._paths or self._all_below(path.rpartition("/")[0])
+
+    def _all_below(self, folder: str) -> bool:
+        todo = []
+        while folder not in self._below:
+            todo.append(folder)
+            folder = folder.rpartition("/")[0]
+        gone = self._below[folder]
+        for each in reversed(todo):
+            gone = gone or each in self._paths or each in self._emptied
+            self._below[each] = gone
+        return gone
 
 
-def _replaces(item: IndexEntry, present: Entry | None) -> bool:
-    """Whether something else takes a folder's place: then all that the folder held goes with it."""
-    if present is None or present.kind is not Kind.DIRECTORY:
-        return False
-    return item.kind != "directory" and item.kind not in DELETIONS
+class _Merging:
+    """What is seen while layers are laid on each other: by path the number of its entry, or one that came elsewhere."""
+
+    def __init__(self, layers: Sequence[Layer], store: Store) -> None:
+        self._layers = layers
+        self._readers = [layer.reader(store) for layer in layers]
+        self.seen: _Held = {}
+
+    def read(self, number: int) -> Entry:
+        """The entry of a number."""
+        row, layer = divmod(number, len(self._layers))
+        return self._readers[layer](row)
+
+    def lay(self, number: int) -> None:
+        """Lay on the next layer."""
+        layer = self._layers[number]
+        landing = _Landing(self._links(layer), self.read)
+        landed = [landing.of(item.path) for item in layer.entries]
+        self._hide(zip(layer.entries, landed, strict=True))
+        for row, (item, path) in enumerate(zip(layer.entries, landed, strict=True)):
+            if item.kind in DELETIONS:
+                continue
+            if path == item.path:
+                held = numbered(row * len(self._layers) + number, is_link=item.kind == Kind.SYMLINK.value)
+                self.seen[path] = held
+            else:
+                self.seen[path] = replace(self._readers[number](row), path=path)
+
+    def _hide(self, items: Iterable[tuple[IndexEntry, EntryPath]]) -> None:
+        gone, emptied = [], []
+        for item, path in items:
+            if item.kind == "opaque":
+                emptied.append(path)
+            elif item.kind in DELETIONS or self._replaces_folder(item, path):
+                gone.append(path)
+        hidden = Hidden(gone, emptied)
+        if hidden:
+            for path in [path for path in self.seen if hidden.hides(path)]:
+                del self.seen[path]
+
+    def _replaces_folder(self, item: IndexEntry, path: EntryPath) -> bool:
+        """Whether something else takes a folder's place: then all that the folder held goes with it."""
+        if item.kind == Kind.DIRECTORY.value:
+            return False
+        held = self.seen.get(path)
+        if held is None:
+            return False
+        present = self.read(held >> 1) if isinstance(held, int) else held
+        return present.kind is Kind.DIRECTORY
+
+    def _links(self, layer: Layer) -> _Held:
+        """The links below, but for those that the layer lists as folders: it goes through the others."""
+        listed = {item.path for item in layer.entries if item.kind == Kind.DIRECTORY.value}
+        return {path: held for path, held in self._all_links() if path not in listed}
+
+    def _all_links(self) -> Iterator[tuple[EntryPath, Entry | int]]:
+        for path, held in self.seen.items():
+            if held & 1 if isinstance(held, int) else held.kind is Kind.SYMLINK:
+                yield path, held
 
 
-def _landed(layer: Layer, seen: dict[str, Entry]) -> list[tuple[IndexEntry, str]]:
-    """Each entry with the path it lands at: through the links below, where the layer does not list the folder."""
-    listed = {item.path for item in layer.entries if item.kind == "directory"}
-    links = {path: entry for path, entry in seen.items() if entry.kind is Kind.SYMLINK and path not in listed}
-    below = Tree(links.values())
-    return [(item, _landing(item.path, below)) for item in layer.entries]
+class _Landing:
+    """Where paths of a layer land: through the links below. Each folder is followed once, however much it holds."""
+
+    def __init__(self, links: _Held, read: Callable[[int], Entry]) -> None:
+        self._links = Tree.of_numbers(links, read)
+        # With each folder, where it is, and whether a link leads there.
+        self._folders: dict[str, tuple[str, bool]] = {"": ("", False)}
+
+    def of(self, path: str) -> EntryPath:
+        folder, slash, name = path.rpartition("/")
+        place, through = self._folder(folder)
+        return EntryPath(f"{place}{'/' if place else ''}{name}" if through else path) if slash else EntryPath(path)
+
+    def _folder(self, folder: str) -> tuple[str, bool]:
+        known = self._folders.get(folder)
+        if known is None:
+            through = any(part in self._links for part in _upwards(folder)) if self._links else False
+            known = self._folders[folder] = (self._links.resolve(folder) if through else folder), through
+        return known
 
 
-def _landing(path: str, links: Tree) -> str:
-    through = any(parent in links for parent in parents(path))
-    return links.place(path) if through else path
-
-
-def _is_below(path: str, hidden: frozenset[str] | set[str], opaque: frozenset[str] | set[str]) -> bool:
-    if path in hidden:
-        return True
-    while path := path.rpartition("/")[0]:
-        if path in hidden or path in opaque:
-            return True
-    return "" in opaque
+def _upwards(folder: str) -> Iterator[str]:
+    while folder:
+        yield folder
+        folder = folder.rpartition("/")[0]

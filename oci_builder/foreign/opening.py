@@ -12,13 +12,14 @@ from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.foreign.documents import as_object, as_strings
 from oci_builder.foreign.layers import Named, open_layer
 from oci_builder.foreign.merging import merged
-from oci_builder.foreign.parts import ImageParts, open_parts
+from oci_builder.foreign.parts import MAX_LAYERS, ImageParts, open_parts
 from oci_builder.layer import Layer
 from oci_builder.listener import Listener
 from oci_builder.oci.inherited import Inherited, inherit
 from oci_builder.oci.jsonio import JSON, decode
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
+from oci_builder.tree.limits import Budget
 from oci_builder.tree.tree import Tree
 
 
@@ -64,8 +65,9 @@ def open_image(
     """
     described = describe(parts.config, platform, layers=len(parts.layers), what=parts.name)
     opened = []
+    budget = Budget()
     for blob, named in zip(parts.layers, described.layers, strict=True):
-        opened.append(known.get(named.number) or open_layer(blob, named, store))
+        opened.append(known.get(named.number) or open_layer(blob, named, store, budget))
         listener.advance(f"layer {named.number} of {parts.name}", named.number, len(described.layers))
     return ForeignImage(
         name=parts.name,
@@ -78,6 +80,8 @@ def open_image(
 
 def describe(config: bytes, platform: Platform, *, layers: int, what: str) -> Described:
     """What a configuration says of so many layers. Raises UnsupportedImage where it is of another image or platform."""
+    if layers > MAX_LAYERS:
+        raise UnsupportedImage(what, f"{layers} layers, and Docker mounts {MAX_LAYERS} at most")
     document = decode(config, what=f"{what}: configuration")
     found = _platform(document)
     if found != platform:

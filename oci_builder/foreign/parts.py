@@ -6,6 +6,7 @@ More lenient than ``verify``: what engines write and run is read, whether or not
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,13 +26,17 @@ from oci_builder.foreign.documents import (
     read_object,
 )
 from oci_builder.foreign.folder import open_folder
-from oci_builder.foreign.tarstream import Source
 from oci_builder.oci.layout import CONTAINERD_NAME, REF_NAME, blob_path
 from oci_builder.oci.mediatypes import CONFIG, DOCKER_CONFIG, DOCKER_LIST, DOCKER_MANIFEST, INDEX, MANIFEST
 from oci_builder.platforms import Platform
+from oci_builder.tree.limits import Source
 
 _MAX_DEPTH = 4
 """Indexes in indexes; docker writes two."""
+
+_MAX_MANIFESTS = 1000
+MAX_LAYERS = 125
+"""What Docker mounts at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +103,16 @@ def find_parts(files: Files, name: str, platform: Platform | None, findings: Fin
 @dataclass(frozen=True, slots=True)
 class _Found:
     named: Named
-    references: tuple[str, ...]
+    names: dict[str, None]
 
 
 def _manifests(files: Files, findings: Findings) -> dict[Digest, _Found]:
     """The image manifests of the layout that are there, by digest, indexes in the index followed."""
     found: dict[Digest, _Found] = {}
-    todo = [(files.document("index.json", findings), "", 0)]
+    followed: set[Digest] = set()
+    todo = deque([(files.document("index.json", findings), "", 0)])
     while todo:
-        data, inherited, depth = todo.pop(0)
+        data, inherited, depth = todo.popleft()
         index = read_object(data, "index.json", findings)
         values = index.get("manifests") if index else None
         for value in values if isinstance(values, list) else ():
@@ -115,11 +121,16 @@ def _manifests(files: Files, findings: Findings) -> dict[Digest, _Found]:
             if named is None or _is_attestation(named, value) or files.size(blob_path(named.digest)) is None:
                 continue
             text = named.annotations.get(CONTAINERD_NAME) or named.annotations.get(REF_NAME) or inherited
-            if named.media_type in (INDEX, DOCKER_LIST) and depth < _MAX_DEPTH:
+            if named.media_type in (INDEX, DOCKER_LIST) and depth < _MAX_DEPTH and named.digest not in followed:
+                followed.add(named.digest)
                 todo.append((files.document(blob_path(named.digest), findings), text, depth + 1))
             elif named.media_type in (MANIFEST, DOCKER_MANIFEST):
-                before = found[named.digest].references if named.digest in found else ()
-                found[named.digest] = _Found(named, tuple(dict.fromkeys((*before, *([text] if text else [])))))
+                if len(found) >= _MAX_MANIFESTS:
+                    findings.add(f"index.json: more than {_MAX_MANIFESTS} manifests")
+                    return found
+                there = found.setdefault(named.digest, _Found(named, {}))
+                if text:
+                    there.names[text] = None
     return found
 
 
@@ -180,8 +191,8 @@ def _from_manifest(files: Files, name: str, found: _Found, findings: Findings) -
         name=name,
         config=content,
         manifest=data,
-        layers=tuple(_layer(files, name, blob_path(layer.digest), layer.digest) for layer in layers),
-        references=found.references or _repo_tags(files, findings),
+        layers=_layers(files, name, [(blob_path(layer.digest), layer.digest) for layer in layers]),
+        references=tuple(found.names) or _repo_tags(files, findings),
         annotations={key: str(value) for key, value in annotations.items()},
     )
 
@@ -202,9 +213,15 @@ def _from_docker(files: Files, name: str, findings: Findings) -> ImageParts:
     config = files.document(str(entry.get("Config", "")), findings)
     if config is None:
         raise UnsupportedImage(name, _first(findings))
-    layers = tuple(_layer(files, name, path, None) for path in as_strings(entry.get("Layers")))
+    layers = _layers(files, name, [(path, None) for path in as_strings(entry.get("Layers"))])
     parts = ImageParts(name=name, config=config, manifest=None, layers=layers)
     return replace(parts, references=tuple(as_strings(entry.get("RepoTags"))))
+
+
+def _layers(files: Files, name: str, named: Sequence[tuple[str, Digest | None]]) -> tuple[LayerBlob, ...]:
+    if len(named) > MAX_LAYERS:
+        raise UnsupportedImage(name, f"{len(named)} layers, and Docker mounts {MAX_LAYERS} at most")
+    return tuple(_layer(files, name, path, digest) for path, digest in named)
 
 
 def _layer(files: Files, name: str, path: str, digest: Digest | None) -> LayerBlob:

@@ -6,19 +6,28 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from oci_builder.errors import NoPython, UnsafePath
-from oci_builder.foreign.libc import Libc, file_at, find_libc, loader_of, read_file
+from oci_builder.foreign.libc import MAX_TEXT, Libc, file_at, find_libc, loader_of, mapped_file, read_file, version_in
 from oci_builder.tree.content import Sources
-from oci_builder.tree.entry import Entry, EntryPath
+from oci_builder.tree.entry import EntryPath
 from oci_builder.tree.tree import Tree
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where engines look for programs in an image that does not say."""
 
-_NAME = re.compile(r"python(3\.\d+)\Z")
-_LIBRARY = re.compile(r"(?:lib|lib64)/python(3\.\d+)/os\.py\Z")
-_NUMBER = r"\.\d+(?:(?:a|b|rc)\d+)?"
+_MAX_FOLDERS = 1000
+"""Folders of a PATH that are looked into; thirty would be many."""
+
+_NAME = re.compile(r"python(3\.[0-9]{1,3})\Z")
+_LIBRARY = re.compile(r"(?:(.*)/)?(?:lib|lib64)/python(3\.[0-9]{1,3})/os\.py\Z", re.DOTALL)
+_PATCHLEVEL = re.compile(rb'^#define PY_VERSION[ \t]+"([^"\n]{1,40})"', re.MULTILINE)
+_NUMBER = r"\.[0-9]{1,4}(?:(?:a|b|rc)[0-9]{1,4})?"
+_PIECE = 1 << 20
+_OVERLAP = 4096
+"""Bytes of a library that are searched at once, and that two such pieces share."""
+
 _OLDEST = 8
 """Python 3.x that wheels' metadata and .pyc files are understood of."""
 
@@ -48,9 +57,10 @@ def find_python(tree: Tree, env: Mapping[str, str], *, machine: str, what: str) 
 
 
 def _found(tree: Tree, env: Mapping[str, str], machine: str, what: str, sources: Sources) -> Python:
-    for command in _commands(tree, env):
+    places = _Places(tree)
+    for command in _commands(tree, env, places):
         home = _home(tree, command)
-        minor = _minor(tree, command, home)
+        minor = _minor(tree, command, places)
         if minor is not None:
             break
     else:
@@ -59,29 +69,50 @@ def _found(tree: Tree, env: Mapping[str, str], machine: str, what: str, sources:
     if int(minor.partition(".")[2]) < _OLDEST:
         raise NoPython(what, f"its Python is {minor}, and 3.{_OLDEST} is the oldest that can be installed for")
     real = tree.resolve(command.strip("/"))
-    version = _version(tree, sources, minor, home=home, real=real)
+    version = _version(tree, sources, minor, real=real, places=places)
     libc = find_libc(tree, sources, machine=machine, loader=loader_of(tree, sources, real))
     if version is None or libc is None:
         missing = f"the exact version of its Python {minor}" if version is None else f"its C library for {machine}"
         raise NoPython(what, f"{missing} cannot be told from its files")
-    return _described(tree, command, minor, home=home, version=version, libc=libc)
+    found = _described(tree, command, minor, home=home, version=version, libc=libc)
+    if not _is_text(found.purelib, found.interpreter):
+        raise NoPython(what, f"the path of its Python, {found.purelib!r}, is no UTF-8")
+    return found
 
 
-def _commands(tree: Tree, env: Mapping[str, str]) -> Iterator[str]:
+def _is_text(*paths: str) -> bool:
+    try:
+        "".join(paths).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class _Places:
+    """What the search asks for again and again, found in one walk over the tree."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.commands: dict[str, list[str]] = {}
+        self.libraries: dict[str, set[str]] = {}
+        self.shared: list[EntryPath] = []
+        for path in tree.paths:
+            folder, _, name = path.rpartition("/")
+            if _NAME.match(name):
+                self.commands.setdefault(folder, []).append(name)
+            elif name == "os.py" and (match := _LIBRARY.match(path)):
+                self.libraries.setdefault(match[1] or "", set()).add(match[2])
+            elif name.startswith("libpython3."):
+                self.shared.append(path)
+
+
+def _commands(tree: Tree, env: Mapping[str, str], places: _Places) -> Iterator[str]:
     """The programs that could be its Python, in the order of its PATH; absolute, links not followed."""
-    folders = [folder.rstrip("/") for folder in env.get("PATH", _PATH).split(":") if folder.startswith("/")]
-    for folder in folders:
-        versioned = sorted((name for name in _names(tree, folder) if _NAME.match(name)), key=_newest_first)
+    folders = (folder.rstrip("/") for folder in env.get("PATH", _PATH).split(":") if folder.startswith("/"))
+    for folder in islice(dict.fromkeys(folders), _MAX_FOLDERS):
+        versioned = sorted(places.commands.get(tree.resolve(folder.strip("/")), ()), key=_newest_first)
         for name in ("python3", "python", *versioned):
             if file_at(tree, f"{folder}/{name}") is not None:
                 yield f"{folder}/{name}"
-
-
-def _names(tree: Tree, folder: str) -> Iterator[str]:
-    prefix = f"{tree.resolve(folder.strip('/'))}/"
-    yield from (
-        path[len(prefix) :] for path in tree.paths if path.startswith(prefix) and "/" not in path[len(prefix) :]
-    )
 
 
 def _newest_first(name: str) -> int:
@@ -96,24 +127,14 @@ def _home(tree: Tree, command: str) -> str:
     return "/" + posixpath.dirname(posixpath.dirname(tree.resolve(command.strip("/"))))
 
 
-def _minor(tree: Tree, command: str, home: str) -> str | None:
+def _minor(tree: Tree, command: str, places: _Places) -> str | None:
     """The version whose standard library belongs to an interpreter, ``3.11``; None where there is none."""
-    real = posixpath.basename(tree.resolve(command.strip("/")))
-    base = _real_home(tree, command)
-    libraries = {match[1] for path in _below(tree, base) if (match := _LIBRARY.match(path))}
-    named = _NAME.match(real)
+    real = tree.resolve(command.strip("/"))
+    libraries = places.libraries.get(posixpath.dirname(posixpath.dirname(real)), set())
+    named = _NAME.match(posixpath.basename(real))
     if named is not None:
         return named[1] if named[1] in libraries else None
     return next(iter(libraries)) if len(libraries) == 1 else None
-
-
-def _real_home(tree: Tree, command: str) -> str:
-    return posixpath.dirname(posixpath.dirname(tree.resolve(command.strip("/"))))
-
-
-def _below(tree: Tree, folder: str) -> Iterator[str]:
-    prefix = f"{folder}/" if folder else ""
-    yield from (path[len(prefix) :] for path in tree.paths if path.startswith(prefix) and path.endswith("/os.py"))
 
 
 def _described(tree: Tree, command: str, minor: str, *, home: str, version: str, libc: Libc) -> Python:
@@ -141,41 +162,54 @@ def _is_debians(tree: Tree, home: str, minor: str) -> bool:
     return any(mark in tree for mark in marks) or any(path.startswith("var/lib/dpkg/status.d/") for path in tree.paths)
 
 
-def _version(tree: Tree, sources: Sources, minor: str, *, home: str, real: EntryPath) -> str | None:
+def _version(tree: Tree, sources: Sources, minor: str, *, real: EntryPath, places: _Places) -> str | None:
     """The full version: what the interpreter itself holds, or else what headers and package databases say."""
     base = posixpath.dirname(posixpath.dirname(real))
     number = re.escape(minor) + _NUMBER
     # Linkers keep a text that is the end of another one only there: of one built for /opt/python/3.13.0, that path's.
     for before in (rb"\0", rb"[/-]"):
         inside = re.compile(before + rb"(" + number.encode() + rb")\+?\0")
-        for entry in (file_at(tree, real), *_libraries(tree, minor)):
-            data = read_file(tree, sources, entry.path) if entry is not None else None
-            found = set(inside.findall(data or b""))
+        for path in (real, *_libraries(minor, places)):
+            found = _inside(tree, sources, path, inside)
             if len(found) == 1:
-                return str(found.pop().decode())
-    said = _said(tree, sources, base, minor)
-    for text, pattern in said:
-        match = re.search(pattern.replace("@", f"({number})"), text, re.MULTILINE)
+                return found.pop().decode()
+    for said in _said(tree, sources, base, minor):
+        match = re.match(number, said)
         if match:
-            return match[1]
+            return match[0]
     return None
 
 
-def _libraries(tree: Tree, minor: str) -> Iterator[Entry]:
-    name = re.compile(rf"libpython{re.escape(minor)}[a-z]*\.so(?:\.\d+)*\Z")
-    yield from (entry for path, entry in tree.paths.items() if name.match(posixpath.basename(path)))
+def _inside(tree: Tree, sources: Sources, path: EntryPath, pattern: re.Pattern[bytes]) -> set[bytes]:
+    """What stands in a program or library for ``pattern``: nothing, one text, or two where there are more."""
+    data = mapped_file(tree, sources, path)
+    found: set[bytes] = set()
+    for start in range(0, len(data or b""), _PIECE):
+        piece = bytes((data or b"")[start : start + _PIECE + _OVERLAP])
+        for match in pattern.finditer(piece):
+            found.add(match[1])
+            if len(found) > 1:
+                return found
+    return found
 
 
-def _said(tree: Tree, sources: Sources, base: str, minor: str) -> Iterator[tuple[str, str]]:
-    """Texts that tell the version, each with the pattern to look for."""
-    dotted = re.escape(minor)
-    places = {
-        f"{base}/include/python{minor}/patchlevel.h": r'^#define PY_VERSION\s+"@\+?"',
-        "var/lib/dpkg/status": rf"^Package: (?:lib)?python{dotted}(?:-minimal)?\n(?:.+\n)*?Version: @[-+~]",
-        f"var/lib/dpkg/status.d/python{minor}-minimal": r"^Version: @[-+~]",
-        "lib/apk/db/installed": r"^P:python3\nV:@-",
-    }
-    for path, pattern in places.items():
-        data = read_file(tree, sources, path.strip("/"))
-        if data is not None:
-            yield data.decode("utf-8", "replace"), pattern
+def _libraries(minor: str, places: _Places) -> Iterator[EntryPath]:
+    name = re.compile(rf"libpython{re.escape(minor)}[a-z]*\.so(?:\.[0-9]+)*\Z")
+    yield from (path for path in places.shared if name.match(posixpath.basename(path)))
+
+
+def _said(tree: Tree, sources: Sources, base: str, minor: str) -> Iterator[str]:
+    """Texts that begin with the version, from wherever an image says it."""
+
+    def text(path: str) -> bytes:
+        return read_file(tree, sources, path.strip("/"), limit=MAX_TEXT) or b""
+
+    header = _PATCHLEVEL.search(text(f"{base}/include/python{minor}/patchlevel.h"))
+    packages = {f"{kind}python{minor}{part}".encode() for kind in ("", "lib") for part in ("", "-minimal")}
+    debian = ("var/lib/dpkg/status", f"var/lib/dpkg/status.d/python{minor}-minimal")
+    places = (
+        header[1] if header else b"",
+        *(version_in(text(path), packages, name=b"Package: ", version=b"Version: ") for path in debian),
+        version_in(text("lib/apk/db/installed"), [b"python3"], name=b"P:", version=b"V:"),
+    )
+    yield from (said.decode("utf-8", "replace") for said in places)

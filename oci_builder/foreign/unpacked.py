@@ -8,7 +8,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from oci_builder.digest import CHUNK, Digest
-from oci_builder.foreign.tarstream import Damaged, Source
+from oci_builder.tree.limits import Damaged, Source
 
 if TYPE_CHECKING:
     from zstandard import ZstdDecompressionObj

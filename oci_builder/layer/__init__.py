@@ -4,8 +4,9 @@ A layer is a multi-member gzip file: tar headers in small members, every file's 
 wheel's deflate streams are copied, not compressed again, and any file can be read alone from its member's offset.
 """
 
+from oci_builder.layer.entries import Entries, IndexEntry
 from oci_builder.layer.records import RECORDS, find, keep, parse_record
-from oci_builder.layer.value import DELETIONS, FORMAT, LEVEL, IndexEntry, Layer, LayerKey
+from oci_builder.layer.value import DELETIONS, FORMAT, LEVEL, Layer, LayerKey
 from oci_builder.layer.writing import pack, write_layer
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "FORMAT",
     "LEVEL",
     "RECORDS",
+    "Entries",
     "IndexEntry",
     "Layer",
     "LayerKey",

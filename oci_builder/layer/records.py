@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue
-from oci_builder.layer.value import IndexEntry, Layer, LayerKey
+from oci_builder.layer.entries import IndexEntry
+from oci_builder.layer.value import Layer, LayerKey
 from oci_builder.oci.documents import Descriptor
+from oci_builder.oci.jsonio import name_of, text_of
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.store import Store
 
@@ -36,7 +39,7 @@ def keep(layer: Layer, key: LayerKey, store: Store) -> None:
         comment=layer.comment,
         holds=layer.holds,
         unpacked=layer.unpacked,
-        entries=layer.entries,
+        entries=tuple(map(_written, layer.entries)),
     )
     store.put_record(RECORDS, key.hex, msgspec.json.encode(record))
 
@@ -71,5 +74,18 @@ def _layer(record: _Record) -> Layer:
         comment=record.comment,
         holds=record.holds,
         unpacked=record.unpacked,
-        entries=record.entries,
+        entries=tuple(map(_read, record.entries)),
     )
+
+
+def _written(entry: IndexEntry) -> IndexEntry:
+    """An entry as JSON can hold it: names may be any bytes."""
+    if entry.path.isascii() and entry.target.isascii():
+        return entry
+    return replace(entry, path=text_of(entry.path), target=text_of(entry.target))
+
+
+def _read(entry: IndexEntry) -> IndexEntry:
+    if "\0" not in entry.path and "\0" not in entry.target:
+        return entry
+    return replace(entry, path=name_of(entry.path), target=name_of(entry.target))

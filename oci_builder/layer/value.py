@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import deflate
-import msgspec
 
 from oci_builder.digest import Digest
+from oci_builder.layer.entries import IndexEntry
 from oci_builder.oci.documents import Descriptor
-from oci_builder.oci.jsonio import encode
+from oci_builder.oci.jsonio import encode_key
 from oci_builder.store import Store
 from oci_builder.tree.entry import (
     Checked,
@@ -21,7 +23,7 @@ from oci_builder.tree.entry import (
     Kind,
     Member,
 )
-from oci_builder.tree.tree import Tree
+from oci_builder.tree.tree import Tree, numbered
 
 FORMAT = 1
 """Raised when the same inputs give other layer bytes than before."""
@@ -31,7 +33,7 @@ DELETIONS = frozenset({Kind.WHITEOUT.value, "opaque"})
 """Kinds of index entries that put nothing into a tree."""
 
 _KINDS = {kind.value: kind for kind in Kind}
-_FILE, _HARDLINK = Kind.FILE.value, Kind.HARDLINK.value
+_FILE, _HARDLINK, _SYMLINK = Kind.FILE.value, Kind.HARDLINK.value, Kind.SYMLINK.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +46,7 @@ class LayerKey:
     def of(cls, **inputs: object) -> LayerKey:
         """The key of named inputs, each of them JSON; format and compressor come with it."""
         compressor = {"name": "libdeflate", "version": deflate.__version__, "level": LEVEL}
-        return cls(Digest.of(encode({"format": FORMAT, "compressor": compressor, **inputs})).hex)
-
-
-class IndexEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One path of a finished layer, and where in the blob its content's first gzip member begins (bytes)."""
-
-    path: str
-    kind: str
-    mode: int
-    uid: int
-    gid: int
-    mtime: int
-    size: int
-    target: str
-    sha256: str
-    origin: str
-    offset: int
+        return cls(Digest.of(encode_key({"format": FORMAT, "compressor": compressor, **inputs})).hex)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +62,7 @@ class Layer:
     created_by: str
     holds: tuple[str, ...]
     unpacked: int
-    entries: tuple[IndexEntry, ...]
+    entries: Sequence[IndexEntry]
     comment: str = ""
     foreign: bool = False
     _trees: dict[Path, Tree] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -85,9 +71,19 @@ class Layer:
         """What the layer puts into a root filesystem, with contents read from its blob; the same value every time."""
         place = self._place(store)
         if place not in self._trees:
-            entries = (self._entry(item, place) for item in self.entries if item.kind not in DELETIONS)
-            self._trees[place] = Tree(entries)
+            self._trees[place] = self._lazy(store) if self.foreign else Tree(self._made(place))
         return self._trees[place]
+
+    def _made(self, place: Path) -> Iterator[Entry]:
+        return (self._entry(item, place) for item in self.entries if item.kind not in DELETIONS)
+
+    def _lazy(self, store: Store) -> Tree:
+        numbers = {
+            EntryPath(item.path): numbered(number, is_link=item.kind == _SYMLINK)
+            for number, item in enumerate(self.entries)
+            if item.kind not in DELETIONS
+        }
+        return Tree.of_numbers(numbers, self.reader(store))
 
     def entry(self, item: IndexEntry, store: Store) -> Entry:
         """One of ``entries`` as a value whose content can be read; a foreign hard link is the file it repeats."""
@@ -96,6 +92,10 @@ class Layer:
     def content(self, item: IndexEntry, store: Store) -> Content | None:
         """Where the bytes of one of ``entries`` are; None for what has none."""
         return self._content(item, self._place(store))
+
+    def reader(self, store: Store) -> Callable[[int], Entry]:
+        """What gives one of ``entries``, by its number, as ``entry`` does."""
+        return partial(_nth, self, self._place(store))
 
     def _place(self, store: Store) -> Path:
         return store.path(self.diff_id if self.foreign else self.descriptor.digest)
@@ -122,3 +122,7 @@ class Layer:
         if not item.sha256:
             return None
         return Checked(FileSlice(place, item.offset, item.size), ("sha256", bytes.fromhex(item.sha256)))
+
+
+def _nth(layer: Layer, place: Path, number: int) -> Entry:
+    return layer._entry(layer.entries[number], place)

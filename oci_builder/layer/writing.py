@@ -11,7 +11,8 @@ import deflate
 
 from oci_builder.digest import CHUNK, Digest, HashingWriter
 from oci_builder.errors import DigestMismatch
-from oci_builder.layer.value import LEVEL, IndexEntry, Layer
+from oci_builder.layer.entries import IndexEntry
+from oci_builder.layer.value import LEVEL, Layer
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.store import Store

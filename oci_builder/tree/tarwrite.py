@@ -71,7 +71,8 @@ def _pax(entry: Entry) -> bytes:
     info.type = _TYPES[entry.kind]
     info.mode, info.uid, info.gid, info.mtime = entry.mode, entry.uid, entry.gid, entry.mtime
     info.size, info.linkname = entry.size if entry.kind is Kind.FILE else 0, entry.target
-    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
+    # A name of a base may be no UTF-8: its bytes stay what they are, and a record says so.
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
 def _name(entry: Entry) -> str:

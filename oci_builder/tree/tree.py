@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import methodcaller
-from types import MappingProxyType
 
 from oci_builder.errors import PathConflict, UnsafePath
 from oci_builder.tree.entry import Entry, EntryPath, Kind
@@ -17,18 +16,30 @@ _order = methodcaller("replace", "/", "\0")
 
 
 class Tree:
-    """Entries with unique paths, in the order a layer lists them: parents first, names by their bytes."""
+    """Entries with unique paths, in the order a layer lists them: parents first, names by their bytes.
+
+    Those of an image made elsewhere, hundreds of thousands, are numbers, and made values when they are looked at.
+    """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._read: Callable[[int], Entry] = _no_numbers
         by_path: dict[EntryPath, Entry] = {}
         for entry in entries:
             present = by_path.setdefault(entry.path, entry)
             if present is not entry and not same_place(present, entry):
                 raise PathConflict(entry.path, present.origin, entry.origin)
-        self._by_path = {path: by_path[path] for path in sorted(by_path, key=_order)}
+        self._by_path: dict[EntryPath, Entry | int] = {path: by_path[path] for path in sorted(by_path, key=_order)}
+
+    @classmethod
+    def of_numbers(cls, numbers: Mapping[EntryPath, Entry | int], read: Callable[[int], Entry]) -> Tree:
+        """The tree whose entry at a path is the value given, or the one that ``read`` makes of a ``numbered`` one."""
+        made = cls()
+        made._by_path = {path: numbers[path] for path in sorted(numbers, key=_order)}
+        made._read = read
+        return made
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter(self._by_path.values())
+        return map(self._value, self._by_path.values())
 
     def __len__(self) -> int:
         return len(self._by_path)
@@ -38,19 +49,27 @@ class Tree:
 
     def get(self, path: str) -> Entry | None:
         """The entry at ``path``, links not followed."""
-        return self._by_path.get(EntryPath(path))
+        found = self._by_path.get(EntryPath(path))
+        return None if found is None else self._value(found)
 
     @property
     def paths(self) -> Mapping[EntryPath, Entry]:
-        """All entries by path, read-only."""
-        return MappingProxyType(self._by_path)
+        """All entries by path, read-only. What looks at a few of them had better walk the paths alone."""
+        return _Values(self._by_path, self._value)
+
+    def _value(self, held: Entry | int) -> Entry:
+        return self._read(held >> 1) if isinstance(held, int) else held
 
     def overlaid(self, upper: Iterable[Entry]) -> Tree:
         """This tree with the entries of ``upper`` put over it, as a later layer is."""
-        merged = Tree()
-        both = {**self._by_path, **{entry.path: entry for entry in upper}}
-        merged._by_path = {path: both[path] for path in sorted(both, key=_order)}
-        return merged
+        return Tree.of_numbers({**self._by_path, **{entry.path: entry for entry in upper}}, self._read)
+
+    def without(self, gone: Callable[[EntryPath], bool]) -> Tree:
+        """This tree without the paths that are ``gone``."""
+        left = Tree()
+        left._by_path = {path: held for path, held in self._by_path.items() if not gone(path)}
+        left._read = self._read
+        return left
 
     def resolve(self, path: str) -> EntryPath:
         """``path`` with every symlink of the tree followed, whether or not the end exists.
@@ -71,17 +90,52 @@ class Tree:
                 here = here.rpartition("/")[0] if part == ".." else here
                 continue
             step = f"{here}/{part}" if here else part
-            entry = self._by_path.get(EntryPath(step))
-            if entry is None or entry.kind is not Kind.SYMLINK or not (todo or follow_last):
+            target = self._target(step) if todo or follow_last else None
+            if target is None:
                 here = step
                 continue
             links += 1
             if links > _MAX_LINKS:
                 raise UnsafePath(path, "its symlinks go round in a circle")
-            if entry.target.startswith("/"):
+            if target.startswith("/"):
                 here = ""
-            todo.extend(part for part in reversed(entry.target.split("/")) if part)
+            todo.extend(part for part in reversed(target.split("/")) if part)
         return EntryPath(here)
+
+    def _target(self, path: str) -> str | None:
+        """Where the symlink at ``path`` points; None where there is none."""
+        held = self._by_path.get(EntryPath(path))
+        if isinstance(held, int):
+            return self._read(held >> 1).target if held & 1 else None
+        return held.target if held is not None and held.kind is Kind.SYMLINK else None
+
+
+class _Values(Mapping[EntryPath, Entry]):
+    """What a tree holds, as values."""
+
+    def __init__(self, held: Mapping[EntryPath, Entry | int], value: Callable[[Entry | int], Entry]) -> None:
+        self._held, self._value = held, value
+
+    def __getitem__(self, path: EntryPath) -> Entry:
+        return self._value(self._held[path])
+
+    def __iter__(self) -> Iterator[EntryPath]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._held
+
+
+def numbered(number: int, *, is_link: bool) -> int:
+    """How a tree holds the entry ``number``: whether it is a symlink is asked for every folder of every path."""
+    return number << 1 | is_link
+
+
+def _no_numbers(number: int) -> Entry:
+    raise LookupError(number)
 
 
 def order(path: str) -> str:

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from oci_builder.check.layer_rules import LayerRules
 from oci_builder.errors import OcibuildError, PathConflict, UnsafePath
-from oci_builder.foreign.tarstream import TarStream
 from oci_builder.layer import Layer, write_layer
 from oci_builder.store import Store
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import Entry, directory, entry_path, file, symlink
+from oci_builder.tree.limits import Budget
 from oci_builder.tree.placing import place
+from oci_builder.tree.tarstream import TarStream
 from oci_builder.tree.tree import Tree
 
 names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=40).filter(
@@ -101,7 +102,7 @@ def test_every_placed_tree_keeps_the_rules_of_layers(found: list[Entry]) -> None
     with tempfile.TemporaryDirectory() as folder:
         _, _, plain = layer_of(tree, folder)
     rules = LayerRules("layer", links=set())
-    for member in TarStream(io.BytesIO(plain), what="layer").members():
+    for member in TarStream(io.BytesIO(plain), what="layer", budget=Budget()).members():
         rules.add(member)
     assert rules.findings == []
 

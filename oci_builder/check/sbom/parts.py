@@ -11,13 +11,13 @@ from urllib.parse import quote
 
 from packageurl import PackageURL
 
-from oci_builder.check.contents import readable
 from oci_builder.check.installed import Licence, Package
 from oci_builder.check.packages import Inventory
 from oci_builder.check.why import Graph
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.foreign.documents import as_object
+from oci_builder.foreign.names import readable
 from oci_builder.oci.documents import parse_rfc3339
 from oci_builder.oci.jsonio import decode
 from oci_builder.reference import Reference

@@ -143,7 +143,7 @@ def test_a_layout_without_the_platform_says_which_it_has(tmp_path: Path, store: 
 def test_distributions_that_wheels_replace_are_deleted_by_a_layer_more(tmp_path: Path, store: Store) -> None:
     site = "usr/local/lib/python3.11/site-packages"
     installed = files((f"{site}/demo.py", b""), (f"{site}/demo-1.0.dist-info/RECORD", b"demo.py,,\n"))
-    base = based([*docker_python(), *installed], tmp_path, store)
+    base = based(files(*docker_python(), *installed), tmp_path, store)
     assert without_replaced(base, ["another"], store) is base
     after = without_replaced(base, ["another", "demo"], store)
     assert len(after.layers) == 2 and f"{site}/demo.py" not in after.tree

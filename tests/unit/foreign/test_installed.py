@@ -75,7 +75,7 @@ def test_a_folder_that_is_empty_then_is_deleted_as_one(tmp_path: Path, store: St
 
 
 def test_a_folder_with_something_of_another_stays(tmp_path: Path, store: Store) -> None:
-    image = image_of([*DEMO, *files((f"{SITE}/demo/plugin.py", b""))], tmp_path, store)
+    image = image_of(files(*DEMO, (f"{SITE}/demo/plugin.py", b"")), tmp_path, store)
     _, gone = removed(image, store, "demo")
     assert f"{SITE}/demo/only.py" in gone and f"{SITE}/demo" not in gone and f"{SITE}/demo/plugin.py" not in gone
 

@@ -93,7 +93,7 @@ def test_a_link_to_site_packages_is_followed_as_in_our_own_bases(found: Found) -
         ("usr/local/lib/python3.11/dist-packages", "site-packages"),
         ("usr/local/bin/python3.11", "/usr/bin/python3.11"),
     ]
-    members = [*debian_python(), *files(*extra)]
+    members = files(*debian_python(), *extra)
     python = found(members)
     assert python.purelib == "/usr/local/lib/python3.11/site-packages"
     assert python.interpreter == "/usr/local/bin/python3.11"
@@ -130,7 +130,7 @@ def test_headers_tell_a_version_that_the_binary_does_not(found: Found) -> None:
     for info, data in plain:
         info.size = len(data)
     header = ("usr/local/include/python3.11/patchlevel.h", b'#define PY_VERSION      "3.11.9"\n')
-    assert found([*plain, *files(header)]).version == "3.11.9"
+    assert found(files(*plain, header)).version == "3.11.9"
 
 
 def test_a_version_that_the_linker_kept_only_as_the_end_of_a_path_is_found(found: Found) -> None:
@@ -162,8 +162,7 @@ def test_an_image_without_a_python_that_can_be_told_is_refused(members: list[Mem
 
 
 def test_the_loader_of_the_interpreter_decides_between_two_c_libraries(found: Found) -> None:
-    both = files(("lib/ld-musl-x86_64.so.1", MUSL))
-    assert found([*docker_python(), *both]).libc == GLIBC_236
+    assert found(files(*docker_python(), ("usr/lib/ld-musl-x86_64.so.1", MUSL))).libc == GLIBC_236
 
 
 def test_nothing_is_followed_out_of_the_image(found: Found) -> None:

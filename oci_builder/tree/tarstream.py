@@ -5,21 +5,37 @@
 
 from __future__ import annotations
 
-import math
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
+from oci_builder.bounded import parse_decimal
 from oci_builder.digest import CHUNK
+from oci_builder.tree.limits import Budget, Damaged, Source, Unfit
 from oci_builder.tree.tarwrite import BLOCK
 
 _CHECKSUM = re.compile(rb"[0-7]{6}\0 \Z")
 _PAX_RECORD = re.compile(rb"([0-9]{1,20}) ([^=\n]+)=")
-_MAX_EXTENSION = 1 << 20
-"""Bytes of one PAX or GNU extension: names and attributes, nothing longer."""
+_PAX_TIME = re.compile(r"([+-]?[0-9]{1,19})(\.[0-9]{0,100})?", re.ASCII)
+"""What Go's reader, and with it docker, takes for a time."""
 
+_MAX_EXTENSIONS = 1 << 20
+"""Bytes of all PAX and GNU extensions of one member, as Go's reader has it for each."""
+
+_MAX_RECORDS = 10_000
+"""PAX records of one member."""
+
+_MAX_TEXT = 4096
+"""Bytes of a name or a link's target, as Linux has it."""
+
+_MAX_ID = (1 << 32) - 2
+"""The largest user or group; one more means "leave it as it is" to chown."""
+
+_NAMES = frozenset({"path", "linkpath", "uname", "gname"})
+"""PAX records in which engines refuse a NUL."""
+
+_MAX_SIZE = (1 << 63) - 1
 _CONTENTS = b"stargz.index.json\0"
 
 # Whatever size the header of a link repeats.
@@ -34,17 +50,6 @@ _WITHOUT_CONTENT = (
 _GNU_LONG = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
 
 
-class Damaged(Exception):
-    """Bytes that cannot be read further; the message says where and why. Never leaves ``foreign`` and ``check``."""
-
-
-class Source(Protocol):
-    """What a tar is read from."""
-
-    def read(self, size: int, /) -> bytes:
-        """``size`` bytes, or fewer at the end."""
-
-
 @dataclass(frozen=True, slots=True)
 class TarMember:
     """One header, its PAX records applied. ``offset`` is where its content begins (bytes in the archive)."""
@@ -54,11 +59,16 @@ class TarMember:
     mode: int
     uid: int
     gid: int
-    mtime: float
+    mtime: int
     size: int
     target: str
     offset: int
     pax: Mapping[str, str]
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether its content is told in pieces, as GNU tar does."""
+        return self.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse") for key in self.pax)
 
     @property
     def is_file(self) -> bool:
@@ -73,9 +83,9 @@ class TarStream:
     whoever knows no digest of the archive has to take it for one that was cut off.
     """
 
-    def __init__(self, source: Source, *, what: str) -> None:
-        self._source, self._what = source, what
-        self._left = self._pad = 0
+    def __init__(self, source: Source, *, what: str, budget: Budget) -> None:
+        self._source, self._what, self._budget = source, what, budget
+        self._left = self._pad = self._extensions = self._records = 0
         self.offset = 0
         self.has_global_header = False
         self.unclosed = ""
@@ -93,6 +103,8 @@ class TarStream:
             elif info.type in _GNU_LONG:
                 extended[_GNU_LONG[info.type]] = _text(self._extension(info).rstrip(b"\0"))
             else:
+                self._budget.count_header(self._what, records=self._records)
+                self._extensions = self._records = 0
                 yield self._member(info, extended)
                 extended = {}
                 self._pass_over()
@@ -105,18 +117,26 @@ class TarStream:
             yield data
 
     def _member(self, info: tarfile.TarInfo, pax: dict[str, str]) -> TarMember:
-        size = self._number(pax.get("size"), info.size)
+        size = self._number(pax.get("size"), info.size, most=_MAX_SIZE)
         self._left = 0 if info.type in _WITHOUT_CONTENT else size
         self._pad = -self._left % BLOCK
+        # An empty record takes back what another said.
+        name, target = pax.get("path") or info.name, pax.get("linkpath") or info.linkname
+        lengths = [len(text) if text.isascii() else len(_bytes(text)) for text in (name, target)]
+        if max(lengths) > _MAX_TEXT:
+            raise Unfit(f"{self._what}: a name of {max(lengths)} bytes before byte {self.offset} is no path of a layer")
+        self._budget.count_entry(self._what, names=sum(lengths))
+        for key in ("atime", "ctime"):
+            self._time(pax.get(key), 0)
         return TarMember(
-            name=pax.get("path", info.name),
+            name=name,
             type=info.type,
             mode=info.mode,
-            uid=self._number(pax.get("uid"), info.uid),
-            gid=self._number(pax.get("gid"), info.gid),
-            mtime=self._time(pax.get("mtime"), info.mtime),
+            uid=self._number(pax.get("uid"), info.uid, most=_MAX_ID),
+            gid=self._number(pax.get("gid"), info.gid, most=_MAX_ID),
+            mtime=self._time(pax.get("mtime"), int(info.mtime)),
             size=size,
-            target=pax.get("linkpath", info.linkname),
+            target=target,
             offset=self.offset,
             pax=pax,
         )
@@ -163,43 +183,57 @@ class TarStream:
             info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except (tarfile.HeaderError, ValueError) as error:
             raise Damaged(f"{self._what}: the header at byte {at} does not hold: {error}") from error
-        if info.size < 0:
-            raise Damaged(f"{self._what}: the header at byte {at} has a negative size")
+        if min(info.size, info.mode) < 0 or max(info.size, info.mode) > _MAX_SIZE:
+            raise Damaged(f"{self._what}: the header at byte {at} has a size or a mode that is none")
         return info
 
     def _pax(self, info: tarfile.TarInfo) -> dict[str, str]:
+        """The records of an extended header; each has to hold, or engines refuse the layer."""
         data, records, at = self._extension(info), {}, 0
         while at < len(data):
             match = _PAX_RECORD.match(data, at)
             end = at + int(match[1]) if match else 0
             if match is None or not match.end() < end <= len(data) or data[end - 1 : end] != b"\n":
                 raise Damaged(f"{self._what}: a PAX record before byte {self.offset} does not hold")
-            records[_text(match[2])] = _text(data[match.end() : end - 1])
+            self._records += 1
+            if self._records > _MAX_RECORDS:
+                raise Unfit(f"{self._what}: more than {_MAX_RECORDS} PAX records before byte {self.offset}")
+            name, value = _text(match[2]), data[match.end() : end - 1]
+            if name in _NAMES and b"\0" in value:
+                raise Damaged(f"{self._what}: the PAX record {name} before byte {self.offset} holds a NUL")
+            records[name] = _text(value)
             at = end
         return records
 
     def _extension(self, info: tarfile.TarInfo) -> bytes:
-        if info.size > _MAX_EXTENSION:
-            raise Damaged(f"{self._what}: a header extension of {info.size} bytes at byte {self.offset}")
+        self._extensions += info.size
+        if self._extensions > _MAX_EXTENSIONS:
+            raise Unfit(f"{self._what}: header extensions of {self._extensions} bytes at byte {self.offset}")
+        self._budget.count_header(self._what)
         self._left, self._pad = info.size, -info.size % BLOCK
         data = b"".join(self.content())
         self._pass_over()
         return data
 
-    def _number(self, text: str | None, otherwise: int) -> int:
-        if text is None:
-            return otherwise
-        if not text.isascii() or not text.isdigit() or len(text) > 19:
-            raise Damaged(f"{self._what}: the PAX number {text!r} before byte {self.offset} does not hold")
-        return int(text)
-
-    def _time(self, text: str | None, otherwise: float) -> float:
+    def _number(self, text: str | None, otherwise: int, *, most: int) -> int:
         try:
-            found = otherwise if text is None else float(text)
+            found = parse_decimal(text, most=most) if text else otherwise
         except ValueError as error:
-            raise Damaged(f"{self._what}: the PAX time {text!r} before byte {self.offset} does not hold") from error
-        if not math.isfinite(found):
-            raise Damaged(f"{self._what}: the PAX time {text!r} before byte {self.offset} does not hold")
+            raise Damaged(
+                f"{self._what}: the PAX number {text!r:.40} before byte {self.offset} does not hold"
+            ) from error
+        if not 0 <= found <= most:
+            raise Damaged(f"{self._what}: the number {found} in the header before byte {self.offset} is out of range")
+        return found
+
+    def _time(self, text: str | None, otherwise: int) -> int:
+        """Whole seconds, rounded down. The header's own may be anything: 12 bytes hold 95 bits."""
+        match = _PAX_TIME.fullmatch(text) if text else None
+        if text and match is None:
+            raise Damaged(f"{self._what}: the PAX time {text!r:.40} before byte {self.offset} does not hold")
+        found = otherwise if match is None else int(match[1]) - (match[1].startswith("-") and bool(match[2]))
+        if abs(found) > _MAX_SIZE:
+            raise Damaged(f"{self._what}: the time {found} before byte {self.offset} is out of range")
         return found
 
     def _pass_over(self) -> None:
@@ -223,3 +257,7 @@ class TarStream:
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

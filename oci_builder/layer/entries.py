@@ -1,0 +1,169 @@
+"""The entries of a layer, held small: a hundred bytes each, where values of Python's would take a thousand."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
+
+import msgspec
+
+
+class IndexEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One path of a finished layer, and where in the blob its content's first gzip member begins (bytes)."""
+
+    path: str
+    kind: str
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+    size: int
+    target: str
+    sha256: str
+    origin: str
+    offset: int
+
+
+_KINDS = ("file", "directory", "symlink", "hardlink", "whiteout", "opaque")
+_NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
+
+
+class _Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An entry as it is held: names are bytes, for they may be no UTF-8; kind and origin are numbers."""
+
+    path: bytes
+    kind: int
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+    size: int
+    target: bytes
+    sha256: bytes
+    origin: int
+    offset: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Row).decode
+
+
+class Entries(Sequence[IndexEntry]):
+    """Entries in one block of memory; each is made a value when it is looked at. Only ``add`` changes them."""
+
+    __slots__ = ("_ends", "_numbers", "_origins", "_rows")
+
+    def __init__(self, entries: Iterable[IndexEntry] = ()) -> None:
+        self._rows, self._ends = bytearray(), array("Q", [0])
+        self._origins: list[str] = []
+        self._numbers: dict[str, int] = {}
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: IndexEntry) -> int:
+        """Append an entry and return its number."""
+        origin = self._numbers.setdefault(entry.origin, len(self._origins))
+        if origin == len(self._origins):
+            self._origins.append(entry.origin)
+        row = _Row(
+            path=_bytes(entry.path),
+            kind=_NUMBERS[entry.kind],
+            mode=entry.mode,
+            uid=entry.uid,
+            gid=entry.gid,
+            mtime=entry.mtime,
+            size=entry.size,
+            target=_bytes(entry.target),
+            sha256=bytes.fromhex(entry.sha256),
+            origin=origin,
+            offset=entry.offset,
+        )
+        self._rows += _encode(row)
+        self._ends.append(len(self._rows))
+        return len(self._ends) - 2
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, number: int) -> IndexEntry: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[IndexEntry]: ...
+
+    def __getitem__(self, number: int | slice) -> IndexEntry | Sequence[IndexEntry]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
+        if not -len(self) <= number < len(self):
+            raise IndexError(number)
+        at = number % len(self)
+        row = _decode(memoryview(self._rows)[self._ends[at] : self._ends[at + 1]])
+        return IndexEntry(
+            _text(row.path),
+            _KINDS[row.kind],
+            row.mode,
+            row.uid,
+            row.gid,
+            row.mtime,
+            row.size,
+            _text(row.target) if row.target else "",
+            row.sha256.hex(),
+            self._origins[row.origin],
+            row.offset,
+        )
+
+    def __iter__(self) -> Iterator[IndexEntry]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Entries) and other._origins == self._origins:
+            return self._rows == other._rows and self._ends == other._ends
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(one == two for one, two in zip(self, other, strict=True))
+
+    def __hash__(self) -> int:
+        return hash((len(self), bytes(self._rows)))
+
+    def dump(self) -> bytes:
+        """The entries as bytes for a record."""
+        lengths = array("Q", (end - start for start, end in zip(self._ends[:-1], self._ends[1:], strict=True)))
+        if sys.byteorder == "big":
+            lengths.byteswap()
+        return _encode(_Dump(self._origins, lengths.tobytes(), bytes(self._rows)))
+
+    @classmethod
+    def load(cls, data: bytes) -> Entries:
+        """The entries that ``dump`` gave as bytes. Raises ValueError or msgspec.MsgspecError for others."""
+        dump = msgspec.msgpack.decode(data, type=_Dump)
+        lengths = array("Q")
+        lengths.frombytes(dump.lengths)
+        if sys.byteorder == "big":
+            lengths.byteswap()
+        made = cls()
+        made._origins = dump.origins
+        made._numbers = {origin: number for number, origin in enumerate(dump.origins)}
+        made._rows = bytearray(dump.rows)
+        end = 0
+        for length in lengths:
+            end += length
+            made._ends.append(end)
+        if end != len(dump.rows):
+            raise ValueError("rows and their lengths do not fit")
+        return made
+
+
+class _Dump(msgspec.Struct, frozen=True, array_like=True):
+    origins: list[str]
+    lengths: bytes
+    rows: bytes
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
