@@ -20,7 +20,7 @@ from oci_builder.errors import FileProblem
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _BUFFER = 1 << 20
 """Bytes that are gathered before they are written."""
 
@@ -83,6 +83,15 @@ def clone(source: Path, sink: BinaryIO) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def read_back(sink: BinaryIO) -> Iterator[BinaryIO]:
+    """What is in ``sink``, a file that ``atomic`` or ``begun`` opened."""
+    # A descriptor, not a path: what is read is what will be kept.
+    with os.fdopen(os.dup(sink.fileno()), "rb") as stream:
+        stream.seek(0)
+        yield stream
 
 
 def unique() -> str:
