@@ -179,6 +179,15 @@ def clone(source: Path, sink: BinaryIO) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def read_back(sink: BinaryIO) -> Iterator[BinaryIO]:
+    """What is in ``sink``, a file that ``atomic`` or ``begun`` opened."""
+    # A descriptor, not a path: what is read is what will be kept.
+    with os.fdopen(os.dup(sink.fileno()), "rb") as stream:
+        stream.seek(0)
+        yield stream
+
+
 def unique() -> str:
     """A name that nobody else takes, made before its file: so a signal between the two leaves nothing behind."""
     return f"{os.getpid()}-{os.urandom(8).hex()}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from oci_builder.errors import FileProblem
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _OPEN_TO_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -42,7 +42,7 @@ class Folder:
         return Folder(self.path / name, at=self)
 
     def create(self, name: str, *, mode: int = 0o666) -> int:
-        """A descriptor that writes a new file; the umask has its say."""
+        """A descriptor that writes a new file, and can read it back; the umask has its say."""
         return os.open(name, _NEW, mode, dir_fd=self.handle)
 
     def rename(self, name: str, to: Folder, new: str) -> None:

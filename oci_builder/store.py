@@ -18,7 +18,7 @@ from typing import BinaryIO, Protocol
 
 from oci_builder.digest import Digest, HashingWriter, digest_file, verified_chunks
 from oci_builder.errors import CorruptBlob, DigestMismatch, FileProblem
-from oci_builder.files import Lease, begun, clone, explained, open_regular, unique, unread
+from oci_builder.files import Lease, begun, clone, explained, open_regular, read_back, unique, unread
 from oci_builder.folders import Folder, make_folder
 
 LAYOUT = "v1"
@@ -139,9 +139,13 @@ class Store:
 
     def chunks(self, digest: Digest, size: int) -> Iterator[bytes]:
         """The blob's bytes, checked on the way. One that does not hold is dropped, and CorruptBlob raised."""
+        with self._dropped_if_damaged(digest), open_regular(self.path(digest)) as stream:
+            yield from verified_chunks(stream, digest=digest, size=size, what=f"cached blob {digest}")
+
+    @contextlib.contextmanager
+    def _dropped_if_damaged(self, digest: Digest) -> Iterator[None]:
         try:
-            with open_regular(self.path(digest)) as stream:
-                yield from verified_chunks(stream, digest=digest, size=size, what=f"cached blob {digest}")
+            yield
         except DigestMismatch as error:
             self._drop_damaged(digest)
             raise CorruptBlob(error.what, expected=error.expected, actual=error.actual) from error
@@ -159,10 +163,14 @@ class Store:
 
         Raises CorruptBlob.
         """
-        cloned = clone(self.path(digest), sink)
-        for chunk in self.chunks(digest, size):
-            if not cloned:
+        if not clone(self.path(digest), sink):
+            for chunk in self.chunks(digest, size):
                 sink.write(chunk)
+            return
+        # The clone is what is handed on: its blob may be another by now.
+        with self._dropped_if_damaged(digest), read_back(sink) as stream:
+            for _ in verified_chunks(stream, digest=digest, size=size, what=f"cached blob {digest}"):
+                pass
 
     def drop(self, digest: Digest) -> None:
         """Forget a blob; without one nothing happens."""
@@ -190,11 +198,13 @@ class Store:
 
     def put_file(self, source: Path, *, digest: Digest, size: int, what: str) -> None:
         """Keep a copy of a file that must be ``digest`` and ``size`` bytes. Raises DigestMismatch, FileProblem."""
-        with explained(source), open_regular(source) as stream, self._placed(self._blobs, lambda: digest.hex) as sink:
+        with explained(source), self._placed(self._blobs, lambda: digest.hex) as sink:
             cloned = clone(source, sink)
-            for chunk in verified_chunks(stream, digest=digest, size=size, what=what):
-                if not cloned:
-                    sink.write(chunk)
+            # The clone is what is kept: its source may be another by now.
+            with read_back(sink) if cloned else open_regular(source) as stream:
+                for chunk in verified_chunks(stream, digest=digest, size=size, what=what):
+                    if not cloned:
+                        sink.write(chunk)
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[HashingWriter]:

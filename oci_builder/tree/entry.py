@@ -75,10 +75,11 @@ class DeflateSlice(msgspec.Struct, frozen=True, gc=False):
 
 
 class Checked(msgspec.Struct, frozen=True, gc=False):
-    """Content in a plain slice of a file, with the digest somebody promised for it."""
+    """Content in a plain slice of a file, with the digest, and where there is one the CRC-32, promised for it."""
 
     slice: FileSlice
     expected: tuple[str, bytes] | None
+    crc: int | None = None
 
 
 class Packed(msgspec.Struct, frozen=True, gc=False):

@@ -371,3 +371,40 @@ def test_a_clone_is_the_same_file_or_none(tmp_path: Path) -> None:
     assert (tmp_path / "copy").read_bytes() == (b"blob" if cloned else b"")
     with atomic(tmp_path / "none") as sink:
         assert not clone(tmp_path / "nowhere", sink)
+
+
+def test_what_is_kept_of_a_file_that_changes_is_what_was_asked_for_or_nothing(tmp_path: Path) -> None:
+    # Where the file system shares blocks, the clone is what is hashed: its source may be another by then.
+    source, kept, done = tmp_path / "source", Store(tmp_path / "kept"), threading.Event()
+    wanted, other = b"a" * (1 << 20), b"b" * (1 << 20)
+    source.write_bytes(wanted)
+
+    def change() -> None:
+        while not done.is_set():
+            for data in (other, wanted):
+                (tmp_path / "next").write_bytes(data)
+                (tmp_path / "next").replace(source)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    outcomes = set()
+    try:
+        for _ in range(100):
+            kept.drop(Digest.of(wanted))
+            with contextlib.suppress(DigestMismatch):
+                kept.put_file(source, digest=Digest.of(wanted), size=len(wanted), what="it")
+            there = kept.path(Digest.of(wanted))
+            outcomes.add(there.read_bytes() == wanted if there.exists() else None)
+    finally:
+        done.set()
+        changing.join(30)
+    assert False not in outcomes
+
+
+def test_a_copy_of_a_damaged_blob_is_refused_and_the_blob_is_gone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    digest = store.put_bytes(b"right")
+    store.path(digest).write_bytes(b"wrong")
+    with pytest.raises(CorruptBlob), atomic(tmp_path / "copy") as sink:
+        store.copy(digest, 5, sink)
+    assert not (tmp_path / "copy").exists() and not store.has(digest)
