@@ -66,6 +66,15 @@ class Store:
         other.shared = shared
         return other
 
+    def beginning_in(self, folder: Path) -> Store:
+        """This store, in use by the same one, but for where it begins what is not finished: in a ``scratch`` folder.
+
+        Whoever has that folder can clear away what processes began that were killed.
+        """
+        other = copy.copy(self)
+        other._scratch = folder
+        return other
+
     @contextlib.contextmanager
     def alone(self) -> Iterator[bool]:
         """Whether nobody else uses the store; if so, nobody does until the block is left.

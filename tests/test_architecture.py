@@ -17,8 +17,8 @@ PACKAGE = ROOT / "oci_builder"
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
     {"errors", "bounded"},
-    {"digest", "files", "platforms", "listener", "tomlschema"},
-    {"reference", "oci", "tree", "store", "transport", "tomlfile"},
+    {"digest", "files", "platforms", "listener", "tomlschema", "exhausted"},
+    {"reference", "oci", "tree", "store", "transport", "tomlfile", "workers"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image"},
     {"wheels", "debian", "registry", "export", "foreign"},
