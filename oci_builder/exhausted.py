@@ -6,7 +6,7 @@ import errno
 
 from oci_builder.errors import MachineExhausted
 
-_FILES = "raise the limit on open files (`ulimit -n 1024`), or build with --jobs 1"
+_FILES = "raise the limit on open files (`ulimit -n 1024`)"
 _MEMORY = "build with --jobs 1, or where there is more memory (`ulimit -v` says what one process may have)"
 _PROCESSES = "raise the limit on processes (`ulimit -u`; of a container, its pids limit), or build with --jobs 1"
 
@@ -23,7 +23,7 @@ def exhaustion(error: BaseException) -> MachineExhausted | None:
     if isinstance(error, MemoryError):
         return out_of_memory("this process")
     if isinstance(error, RuntimeError) and _THREAD in str(error):
-        return MachineExhausted("cannot start a thread", "no more are allowed", hint=_PROCESSES)
+        return MachineExhausted("cannot start a thread", "no more are allowed, or memory is short", hint=_PROCESSES)
     if isinstance(error, OSError) and error.errno in _OF_CALLS:
         why, hint = _OF_CALLS[error.errno]
         return MachineExhausted(str(error.filename or "this process"), why, hint=hint)

@@ -19,6 +19,7 @@ from typing import BinaryIO, Protocol
 
 from oci_builder.digest import Digest, HashingWriter, digest_file, verified_chunks
 from oci_builder.errors import CorruptBlob, DigestMismatch
+from oci_builder.exhausted import exhaustion
 from oci_builder.files import Lease, begun, clone, discard, explained, forget, unique, unread
 
 LAYOUT = "v1"
@@ -137,6 +138,9 @@ class Store:
             self._drop_damaged(digest)
             raise CorruptBlob(error.what, expected=error.expected, actual=error.actual) from error
         except OSError as error:
+            # Where we have no more files or memory to read it with, it is none the worse for that.
+            if (ran_out := exhaustion(error)) is not None:
+                raise ran_out from error
             self._drop_damaged(digest)
             why = "none" if isinstance(error, FileNotFoundError) else os.strerror(error.errno or errno.EIO).lower()
             raise CorruptBlob(f"cached blob {digest}", expected="a file", actual=why) from error
@@ -290,7 +294,9 @@ class Store:
             raw = path.read_bytes()
         except FileNotFoundError:
             return None
-        except OSError:
+        except OSError as error:
+            if (ran_out := exhaustion(error)) is not None:
+                raise ran_out from error
             raw = b""  # another's, or on a failing disk: as good as damaged
         start = len(_SEAL % bytes(64))
         data = raw[start:-1]

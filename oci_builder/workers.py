@@ -215,7 +215,6 @@ class _Pool(Generic[Task, Result]):
                 # Ctrl-C reaches the whole group; the parent alone decides, and ends its workers by SIGTERM.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 signal.signal(signal.SIGTERM, leaving)
-                threading.Thread(target=_end_with_parent, args=(line,), daemon=True).start()
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
                 self._serve(line)
                 code = 0
@@ -230,6 +229,7 @@ class _Pool(Generic[Task, Result]):
     def _serve(self, line: socket.socket) -> None:
         with contextlib.ExitStack() as stack:
             try:
+                threading.Thread(target=_end_with_parent, args=(line,), daemon=True).start()
                 act = stack.enter_context(self._begin())
             except Exception as error:
                 line.sendall(_packed(error, None))

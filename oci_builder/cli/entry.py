@@ -14,6 +14,7 @@ from oci_builder.cli import messages
 from oci_builder.cli.app import app
 from oci_builder.cli.settings import COMPLETION, completion_instruction
 from oci_builder.errors import FileProblem, OcibuildError
+from oci_builder.exhausted import exhaustion
 
 DONE, FAILED, USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -52,6 +53,9 @@ def _outcome(words: list[str]) -> int:
         if _was_interrupted(error):
             messages.say("\nocibuild: interrupted")
             return INTERRUPTED
+        if (ran_out := exhaustion(error)) is not None:
+            messages.say(messages.error_text(ran_out, traceback="--debug" in words))
+            return ran_out.exit_code
         if isinstance(error, OSError) and error.filename is not None:
             # Even to ask whether there is such a file can be too much: its folder is closed, its name too long.
             problem = FileProblem(os.fsdecode(error.filename), os.strerror(error.errno or errno.EIO).lower())
