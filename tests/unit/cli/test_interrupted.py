@@ -90,7 +90,7 @@ def at_the_layers(tiny: Tiny) -> Callable[[], bool]:
 
 def at_a_half_written_layer(tiny: Tiny) -> Callable[[], bool]:
     """A worker writes."""
-    return lambda: any(path.is_file() for path in (tiny.cache / "v1" / "tmp").glob("*"))
+    return lambda: any(path.is_file() for path in (tiny.cache / "v1" / "tmp").rglob("*"))
 
 
 def at_a_half_written_image(tiny: Tiny) -> Callable[[], bool]:
