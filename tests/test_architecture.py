@@ -17,7 +17,7 @@ PACKAGE = ROOT / "oci_builder"
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
     {"errors", "bounded"},
-    {"digest", "files", "platforms", "listener", "tomlschema", "exhausted"},
+    {"digest", "files", "platforms", "listener", "tomlschema", "exhausted", "threads"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile", "workers"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image"},
@@ -55,6 +55,9 @@ ONLY_IMPORTED_IN = {
     "cyclonedx": ["check/sbom/"],
     "packageurl": ["check/sbom/"],
     "zstandard": ["foreign/unpacked.py"],
+    # Their pools wait without limit, for processes that took a lock along and for threads that hang.
+    "multiprocessing": [],
+    "concurrent": [],
     "subprocess": ["registry/auth.py", "wheels/pip.py", "debian/apt.py", "bytecode.py", "bases/host.py"],
 }
 # These run in another interpreter, as a program of their own.
