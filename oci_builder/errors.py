@@ -6,6 +6,7 @@ into text and an exit code.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -281,6 +282,38 @@ class ToolFailed(OcibuildError):
     def __init__(self, tool: str, why: str, *, hint: str | None = None) -> None:
         super().__init__(f"{tool}: {why}", hint=hint)
         self.tool, self.why = tool, why
+
+
+class ProcessKilled(OcibuildError):
+    """A process of ours that something outside ended: ``status`` is its exit code, below 0 a signal's number."""
+
+    def __init__(self, what: str, doing: str, *, status: int, hint: str | None = None) -> None:
+        super().__init__(f"{what} {_ended(status)}: it was at {doing}", hint=hint or _AFTER.get(status))
+        self.what, self.doing, self.status = what, doing, status
+
+
+_AFTER = {
+    -signal.SIGKILL: "build with --jobs 1, or where there is more memory",
+    -signal.SIGBUS: "a file was cut short while it was read, or the disk fails: `ocibuild cache verify` reads all",
+}
+
+
+def _ended(status: int) -> str:
+    # SIGKILL is what the kernel sends when memory is short, and hardly anybody else does.
+    if status == -signal.SIGKILL:
+        return "was killed, probably for memory"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"ended (status {status})"
+
+
+class MachineExhausted(OcibuildError):
+    """Something that this machine, or a limit set on us, does not give any more: memory, files, processes."""
+
+    def __init__(self, what: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{what}: {why}", hint=hint)
+        self.what, self.why = what, why
 
 
 # A check said no: exit code 3.

@@ -202,6 +202,7 @@ def explained(path: Path) -> Iterator[None]:
         hints = {
             errno.ENOSPC: "free some space there, or name another place with --cache-dir or --out",
             errno.EACCES: "check the permissions, or name another place with --cache-dir or --out",
+            errno.EMFILE: "raise the limit on open files (`ulimit -n 1024`)",
             errno.EROFS: "that file system is read-only; name another place with --cache-dir or --out",
         }
         hint = hints.get(error.errno or 0)

@@ -18,6 +18,7 @@ from typing import BinaryIO, Protocol
 
 from oci_builder.digest import Digest, HashingWriter, digest_file, verified_chunks
 from oci_builder.errors import CorruptBlob, DigestMismatch, FileProblem
+from oci_builder.exhausted import exhaustion
 from oci_builder.files import Lease, begun, clone, explained, open_regular, read_back, unique, unread
 from oci_builder.folders import Folder, make_folder
 
@@ -73,6 +74,16 @@ class Store:
         """This store, in use by the same one, with what ``shared`` has."""
         other = copy.copy(self)
         other.shared = shared
+        return other
+
+    def beginning_in(self, folder: Path) -> Store:
+        """This store, in use by the same one, but for where it begins what is not finished: in a ``scratch`` folder.
+
+        Whoever has that folder can clear away what processes began that were killed. Raises FileProblem.
+        """
+        other = copy.copy(self)
+        with explained(self.root):
+            other._scratch = Folder(folder, at=self._scratch)
         return other
 
     @contextlib.contextmanager
@@ -150,6 +161,9 @@ class Store:
             self._drop_damaged(digest)
             raise CorruptBlob(error.what, expected=error.expected, actual=error.actual) from error
         except OSError as error:
+            # Where we have no more files or memory to read it with, it is none the worse for that.
+            if (ran_out := exhaustion(error)) is not None:
+                raise ran_out from error
             self._drop_damaged(digest)
             why = "none" if isinstance(error, FileNotFoundError) else os.strerror(error.errno or errno.EIO).lower()
             raise CorruptBlob(f"cached blob {digest}", expected="a file", actual=why) from error
@@ -316,7 +330,9 @@ class Store:
                 raw = stream.read()
         except FileNotFoundError:
             return None
-        except OSError:
+        except OSError as error:
+            if (ran_out := exhaustion(error)) is not None:
+                raise ran_out from error
             raw = b""  # another's, or on a failing disk: as good as damaged
         start = len(_SEAL % bytes(64))
         data = raw[start:-1]

@@ -17,10 +17,10 @@ PACKAGE = ROOT / "oci_builder"
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
     {"errors", "bounded"},
-    {"folders", "platforms", "listener", "tomlschema"},
+    {"folders", "platforms", "listener", "tomlschema", "exhausted", "threads"},
     {"files"},
     {"digest", "confined"},
-    {"reference", "oci", "tree", "store", "transport", "tomlfile"},
+    {"reference", "oci", "tree", "store", "transport", "tomlfile", "workers"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image"},
     {"wheels", "debian", "registry", "export", "foreign"},
@@ -57,6 +57,9 @@ ONLY_IMPORTED_IN = {
     "cyclonedx": ["check/sbom/"],
     "packageurl": ["check/sbom/"],
     "zstandard": ["foreign/unpacked.py"],
+    # Their pools wait without limit, for processes that took a lock along and for threads that hang.
+    "multiprocessing": [],
+    "concurrent": [],
     "subprocess": ["registry/keepers.py", "wheels/pip.py", "debian/apt.py", "bytecode.py", "bases/host.py"],
 }
 # These run in another interpreter, as a program of their own.

@@ -13,6 +13,7 @@ from oci_builder.cli.app import app
 from oci_builder.cli.settings import COMPLETION, completion_instruction
 from oci_builder.cli.terminal import say
 from oci_builder.errors import FileProblem, OcibuildError
+from oci_builder.exhausted import exhaustion
 from oci_builder.files import in_words
 
 DONE, FAILED, USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
@@ -50,6 +51,9 @@ def _outcome(words: list[str]) -> int:
         if _was_interrupted(error):
             say("\nocibuild: interrupted", arranged=True)
             return INTERRUPTED
+        if (ran_out := exhaustion(error)) is not None:
+            say(messages.error_text(ran_out, traceback="--debug" in words), arranged=True)
+            return ran_out.exit_code
         if isinstance(error, OSError):
             return _unnamed(error, traceback="--debug" in words)
         say(messages.bug_text(error, traceback="--debug" in words), arranged=True)

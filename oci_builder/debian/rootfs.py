@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -21,6 +22,7 @@ from oci_builder.debian.recipe import LayerRecipe
 from oci_builder.errors import PackageError, PathConflict
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
+from oci_builder.threads import in_threads
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import MTIME, Entry, EntryPath, Kind, directory, entry_path, file, symlink
 from oci_builder.tree.placing import place
@@ -117,9 +119,9 @@ def _configured(recipe: LayerRecipe, lock: RootfsLock, store: Store, spool: Path
     # base-files first: the modes of its folders are the ones that count.
     pins = sorted(lock.packages, key=lambda pin: (pin.name != "base-files", pin.name))
     # Threads are enough: inflating lets the others run.
-    with ThreadPoolExecutor(jobs) as pool:
-        read = pool.map(lambda pin: read_deb(store.path(pin.digest), spool / pin.name, origin=str(pin)), pins)
-        for pin, package in zip(pins, read, strict=True):
+    reading = [partial(read_deb, store.path(pin.digest), spool / pin.name, origin=str(pin)) for pin in pins]
+    with contextlib.closing(in_threads(reading, count=jobs)) as packages:
+        for pin, package in zip(pins, packages, strict=True):
             merged.add(package.entries, pin)
             said += status(pin.name, package)
     tree = Tree(merged.entries())

@@ -10,6 +10,7 @@ import contextlib
 import queue
 import tarfile
 import threading
+import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,9 @@ _MAX_ENTRY = 8**11 - 1
 
 _AHEAD = 8
 """Chunks that wait to be written."""
+
+_FAREWELL = 2.0
+"""Seconds in which a reader notices that nobody wants more, unless its disk answers nothing: it ends with us then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +171,8 @@ def _ahead(chunks: Iterator[bytes]) -> Generator[bytes, None, None]:
             yield item
     finally:
         left.set()
-        while reader.is_alive():
+        until = time.monotonic() + _FAREWELL
+        while reader.is_alive() and time.monotonic() < until:
             # A reader that waits for room finds some, and then that nobody wants more.
             with contextlib.suppress(queue.Empty):
                 ready.get(timeout=0.01)

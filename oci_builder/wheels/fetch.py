@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from oci_builder.errors import DigestMismatch, OcibuildError, ResolutionError
 from oci_builder.listener import Listener
 from oci_builder.store import Store
+from oci_builder.threads import in_threads
 from oci_builder.wheels.build import rebuild
 from oci_builder.wheels.explain import distilled, mismatch_error, network_error
 from oci_builder.wheels.pins import WheelPin
@@ -99,15 +101,11 @@ def _download(
     workers = max(1, min(jobs, _AT_ONCE, len(pins)))
     runs, pips = max(workers, -(-len(pins) // _PER_RUN)), Pips()
     parts = [pins[start::runs] for start in range(runs)]
-    with ThreadPoolExecutor(workers, thread_name_prefix="pip") as pool:
-        try:
-            for future in [pool.submit(_download_part, part, target, sources, store, progress, pips) for part in parts]:
-                future.result()
-        except BaseException:
-            # The pool waits for its threads, and they for their pips: a silent index would hold up even Ctrl-C.
-            pool.shutdown(wait=False, cancel_futures=True)
-            pips.stop()
-            raise
+    work = [partial(_download_part, part, target, sources, store, progress, pips) for part in parts]
+    # A silent index would hold up even Ctrl-C: the threads wait for their pips, so those are stopped.
+    with contextlib.closing(in_threads(work, count=workers, give_up=pips.stop)) as done:
+        for _ in done:
+            pass
 
 
 def _download_part(
