@@ -75,10 +75,52 @@ def begun(path: Path, *, place: Path) -> Iterator[BinaryIO]:
             yield sink
 
 
+def open_regular(path: Path | str) -> BinaryIO:
+    """Open for reading what has to be a file: a pipe would wait for its writer, and a device need not end.
+
+    Raises OSError, which says what else is there.
+    """
+    # Asked before as well: a device may act when it is opened (a tape winds back).
+    _expect_regular(Path(path).stat(), path)
+    return open(path, "rb", opener=_opened_regular)
+
+
+def _opened_regular(path: str, flags: int) -> int:
+    # What is there by now may be another: without O_NONBLOCK a pipe would hold us here.
+    handle = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        _expect_regular(os.fstat(handle), path)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _expect_regular(info: os.stat_result, path: Path | str) -> None:
+    if not stat.S_ISREG(info.st_mode):
+        if stat.S_ISDIR(info.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise OSError(errno.EINVAL, f"{kind_of(info)}, not a file", str(path))
+
+
+def kind_of(info: os.stat_result) -> str:
+    """What something on this machine's disk is, in words."""
+    kinds = {
+        stat.S_IFREG: "a file",
+        stat.S_IFDIR: "a folder",
+        stat.S_IFLNK: "a symbolic link",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(info.st_mode), "something unknown")
+
+
 def clone(source: Path, sink: BinaryIO) -> bool:
     """Make ``sink``, a new file, share the blocks of ``source``; False where the file system cannot do that."""
     try:
-        with source.open("rb") as stream:
+        with open_regular(source) as stream:
             fcntl.ioctl(sink.fileno(), _FICLONE, stream.fileno())
     except OSError:
         return False
@@ -102,7 +144,12 @@ def explained(path: Path) -> Iterator[None]:
             errno.EROFS: "that file system is read-only; name another place with --cache-dir or --out",
         }
         hint = hints.get(error.errno or 0)
-        raise FileProblem(str(path), os.strerror(error.errno or errno.EIO).lower(), hint=hint) from error
+        raise FileProblem(str(path), in_words(error), hint=hint) from error
+
+
+def in_words(error: OSError) -> str:
+    """What went wrong with a file, without its name."""
+    return (error.strerror or os.strerror(error.errno or errno.EIO)).lower()
 
 
 class Lease:
@@ -200,6 +247,6 @@ def _sweep(path: Path) -> None:
 
 
 def _remove_unheld(path: Path) -> None:
-    with contextlib.suppress(OSError), path.open("rb") as stream:
+    with contextlib.suppress(OSError), open_regular(path) as stream:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.unlink()

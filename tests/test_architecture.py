@@ -55,7 +55,7 @@ ONLY_IMPORTED_IN = {
     "cyclonedx": ["check/sbom/"],
     "packageurl": ["check/sbom/"],
     "zstandard": ["foreign/unpacked.py"],
-    "subprocess": ["registry/auth.py", "wheels/pip.py", "debian/apt.py", "bytecode.py", "bases/host.py"],
+    "subprocess": ["registry/auth.py", "wheels/process.py", "debian/apt.py", "bytecode.py", "bases/host.py"],
 }
 # These run in another interpreter, as a program of their own.
 PROGRAMS = {"wheels/pip_hook.py"}
