@@ -13,8 +13,9 @@ from packaging.version import Version
 LONGEST = 4096
 """Characters of a URL."""
 
-# What a URL consists of (RFC 3986), so that none ends a word or a line for whoever reads it next.
-_CHARACTERS = re.compile(r"[\w.~:/?#\[\]@!$&'()*+,;=%-]+\Z", re.ASCII)
+# What a URL consists of (RFC 3986), and letters that it should have in %: nothing that ends a word or a line, or that is
+# a variable, for whoever reads it next.
+_CHARACTERS = re.compile(r"[\w.~:/?#\[\]@!$&'()*+,;=%\x80-\U0010ffff-]+\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def parse_wheel_url(text: str) -> WheelUrl:
     """
     if len(text) > LONGEST:
         raise ValueError(f"a URL of more than {LONGEST} characters")
-    if not _CHARACTERS.match(text):
+    if not (_CHARACTERS.match(text) and text.isprintable()):
         raise ValueError("a URL with characters that no URL has")
     parts = urlsplit(text)
     # In small letters: others are no scheme for pip.
