@@ -139,7 +139,7 @@ def run(
     if error := refusal(ended.told, failed=ended.code != 0, places=places or {}, clean=redact):
         raise error
     if ended.code == _CHANGED:
-        hint = "install the version of pip that ocibuild asks for (pip install 'pip>=26.0,<27')"
+        hint = "install the version of pip that ocibuild asks for (pip install 'pip>=26.3,<27')"
         raise ToolFailed("pip", ended.said.strip() or "its inside has changed", hint=hint)
     if ended.code < 0:
         raise process.died(ended.code, "pip")

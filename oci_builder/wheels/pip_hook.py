@@ -36,7 +36,7 @@ from pip._internal.network import auth, session
 from pip._internal.operations import prepare
 from pip._internal.req.req_install import InstallRequirement
 from pip._internal.utils.urls import url_to_path
-from pip._vendor.packaging import markers
+from pip._vendor.packaging import _musllinux, markers
 from pip._vendor.packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename
 
 CHANGED = 97
@@ -49,6 +49,7 @@ NEVER = (
     "pip._internal.operations.prepare:unpack_vcs_link",
     "pip._internal.req.req_install:InstallRequirement.archive",
     "pip._internal.req.req_install:InstallRequirement.update_editable",
+    "pip._internal.vcs.git:Git.run_command",
     "pip._internal.vcs.versioncontrol:VersionControl.obtain",
     "pip._internal.vcs.versioncontrol:VersionControl.run_command",
     "pip._internal.vcs.versioncontrol:VersionControl.unpack",
@@ -74,6 +75,7 @@ SOURCES = (
     "pip._internal.utils.unpacking:unpack_file",
     "pip._internal.utils.unpacking:untar_file",
     "pip._internal.utils.unpacking:unzip_file",
+    "pip._internal.wheel_builder:_build_one",
     "pip._internal.wheel_builder:build",
     "pip._vendor.pyproject_hooks:BuildBackendHookCaller._call_hook",
 )
@@ -296,7 +298,7 @@ def keep_sdist(folder: Path, teller: Teller) -> None:
 
 
 def start_nothing(teller: Teller) -> Callable[[int], None]:
-    """Refuse to start programs, but for the user's own keyring; gives what has to be called at the end."""
+    """Refuse to start programs, but for the user's keyring and the host's loader; gives what has to be called at the end."""
     permitted = threading.local()
     refused: list[str] = []
 
@@ -319,8 +321,12 @@ def start_nothing(teller: Teller) -> Callable[[int], None]:
 
         return run
 
-    for name in ("_get_creds", "_set_password"):
-        _replace(auth.KeyRingCliProvider, name, with_leave(_attribute(auth.KeyRingCliProvider, name)))
+    for owner, name in (
+        (auth.KeyRingCliProvider, "_get_creds"),
+        (auth.KeyRingCliProvider, "_set_password"),
+        (_musllinux, "_get_musl_version"),  # asks this host's loader for its version
+    ):
+        _replace(owner, name, with_leave(_attribute(owner, name)))
     sys.addaudithook(audit)
 
     def ended(code: int) -> None:
