@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from oci_builder.assemble.inputs import Inputs
 from oci_builder.assemble.options import Options
 from oci_builder.digest import Digest
@@ -18,7 +20,7 @@ from oci_builder.store import Store
 from oci_builder.wheels import lock as locks
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import WheelSources
-from oci_builder.wheels.requirements import fingerprint, index_options, scan, wheel_folders
+from oci_builder.wheels.requirements import fingerprint, read, scan, wheel_folders
 from oci_builder.wheels.resolve import resolve
 from oci_builder.wheels.target import Target
 
@@ -55,20 +57,25 @@ def wheel_sources(source: ImageSource, options: Options) -> WheelSources:
     offline = folder if options.offline is None else options.offline
     links: list[Path | str] = [source.wheels] if folder else []
     links += [source.folder / link if "://" not in link else link for link in source.recipe.python.find_links]
-    return WheelSources(find_links=(*links, *options.find_links), offline=offline, environ=options.environ)
+    return WheelSources(
+        find_links=(*links, *options.find_links),
+        offline=offline,
+        build=frozenset(map(canonicalize_name, source.recipe.python.build)),
+        environ=options.environ,
+    )
 
 
 def fetch_sources(source: ImageSource, inputs: Inputs, options: Options) -> WheelSources:
     """The same for pins, which no longer say what the requirements say of indexes and of local wheels."""
     sources = wheel_sources(source, options)
     try:
-        folders = wheel_folders(scan(inputs.requirements, environ=options.environ))
-        where = index_options(inputs.requirements, environ=options.environ)
+        asked = read(inputs.requirements, environ=options.environ)
     except OcibuildError:
         if options.frozen:
             return sources  # a lock taken unseen holds whatever the requirements have become
         raise
-    return replace(sources, find_links=(*sources.find_links, *folders), options=where)
+    links = (*sources.find_links, *wheel_folders(asked.lines))
+    return replace(sources, find_links=links, options=asked.where)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,18 +21,18 @@ _CONFLICT = re.compile(r"The conflict is caused by:\n(?P<lines>(?:[ \t]+\S.*\n)+
 _CANNOT = re.compile(r"Cannot install (?P<what>.+) because these package versions have conflicting dependencies")
 _BY_LINE = re.compile(r"-[rc] (\S+ \(line \d+\))")
 _DIFFERS = re.compile(
-    r"DO NOT MATCH THE HASHES.*?\n\s+(?P<what>\S+)[^\n]*\n"
-    r"\s+Expected sha256 (?P<expected>\w+)\s+Got\s+(?P<actual>\w+)",
-    re.DOTALL,
+    r"^\s+(?P<what>\S+).*\n\s+Expected sha256 (?P<expected>\w+)\s+Got\s+(?P<actual>\w+)", re.MULTILINE
 )
 _NETWORK = re.compile(
-    r"(?P<line>.*(?:connection broken by|Max retries exceeded|Connection (?:refused|reset)"
+    r"connection broken by|Max retries exceeded|Connection (?:refused|reset)"
     r"|Could not fetch URL(?!.* 404 )|(?:401|403|407|429|5\d\d) (?:Client|Server) Error|\b401 Error"
-    r"|timed out|CERTIFICATE_VERIFY_FAILED).*)"
+    r"|timed out|CERTIFICATE_VERIFY_FAILED"
 )
-_HASHES = re.compile(r"(?:Hashes are required|THESE PACKAGES DO NOT MATCH THE HASHES|==.*which --require-hashes)")
+_HASHES = ("Hashes are required", "THESE PACKAGES DO NOT MATCH THE HASHES", "which --require-hashes")
 _PREFIX = re.compile(r"^(?:\d{4}-\S+\s+)?(?:(?:ERROR|WARNING|CRITICAL): )?")
 _SHOWN = 12
+_NEAR = 50
+"""Lines after the one that says hashes differ, in which the first of them is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,9 @@ class Failure:
 
 def mismatch_error(said: str, *, hint: str) -> DigestMismatch | None:
     """The error for a wheel whose bytes are not those that were asked for, None for other failures."""
-    found = _DIFFERS.search(said)
+    _, mark, rest = said.partition("DO NOT MATCH THE HASHES")
+    # The lines that follow at once: blank ones without end would be walked again and again.
+    found = _DIFFERS.search("\n".join(line for line in rest.splitlines()[:_NEAR] if line.strip())) if mark else None
     if not found:
         return None
     expected, actual = f"sha256:{found['expected']}", f"sha256:{found['actual']}"
@@ -139,10 +141,10 @@ def mismatch_error(said: str, *, hint: str) -> DigestMismatch | None:
 
 def network_error(said: str) -> TransportError | None:
     """The error for a failure in which pip complains of the network, None for others."""
-    found = _NETWORK.search(said)
-    if not found:
+    told = next((line for line in said.splitlines() if _NETWORK.search(line)), None)
+    if told is None:
         return None
-    line = _PREFIX.sub("", found["line"].strip()).removesuffix(" - skipping")
+    line = _PREFIX.sub("", told.strip()).removesuffix(" - skipping")
     url = re.search(r"https?://[^\s'\"),]+", line)
     hint = "check pip's index, proxy and credentials (pip config list), or put the wheels into the image's wheels/"
     return TransportError(url[0].rstrip(".:") if url else "the package index", line, hint=hint)
@@ -152,7 +154,7 @@ def distilled(said: str) -> list[str]:
     """The two lines of pip's that say most: what it says of hashes, else its last errors."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [_PREFIX.sub("", line) for line in lines if line.startswith("ERROR: ")]
-    hashes = [_PREFIX.sub("", line) for line in lines if _HASHES.search(line)]
+    hashes = [_PREFIX.sub("", line) for line in lines if any(mark in line for mark in _HASHES)]
     return (hashes or errors or lines or ["pip said nothing"])[-2:]
 
 

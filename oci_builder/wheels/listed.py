@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from oci_builder.bounded import load_toml
 from oci_builder.errors import NotFound, RecipeError
 from oci_builder.files import open_regular
 from oci_builder.wheels.pins import WheelPin
@@ -72,7 +72,7 @@ def _read(file: Path) -> str:
     try:
         with open_regular(file) as stream:
             data = stream.read(LIMIT + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise NotFound("requirements file", file.name, searched=[str(file.parent)]) from error
     if len(data) > LIMIT:
         raise RecipeError(str(file), "", f"longer than {LIMIT} bytes")
@@ -84,8 +84,8 @@ def _read(file: Path) -> str:
 
 def _parsed(text: str, file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+        return load_toml(text)
+    except ValueError as error:
         raise RecipeError(str(file), "", f"not TOML: {error}") from error
 
 

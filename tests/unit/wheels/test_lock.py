@@ -38,7 +38,8 @@ def lock_of(*pins: WheelPin, **fields: str) -> WheelLock:
 
 
 def test_what_is_written_is_read_back_for_every_target() -> None:
-    odd = pin("odd-one", direct_url='{"url": "https://files.example/\\"é\\u0001\x7f"}', size=None)
+    url = "https://files.example/é/odd_one-1.0-py3-none-any.whl"
+    odd = pin("odd-one", direct_url=f'{{"said": "\\"\\u0001\x7f", "url": "{url}"}}', size=None)
     built = pin("old", built_from=Source(filename="old-1.0.tar.gz", sha256=Digest.of(b"old")))
     only_arm = pin("only-arm", requested=True)
     pins = {TARGET: (INTEL, odd, built, PURE), ON_ARM: (ARM, only_arm, PURE)}
@@ -162,7 +163,10 @@ def test_what_is_no_lock_is_refused(text: str, why: str) -> None:
 
 @pytest.mark.parametrize("hashes", ['{md5 = "00"}', '{sha256 = "short"}'])
 def test_a_wheel_without_a_sha256_is_refused(hashes: str) -> None:
-    text = FOREIGN + f'wheels = [{{name = "a-1-py3-none-any.whl", path = "b", hashes = {hashes}}}]\n'
+    text = (
+        FOREIGN
+        + f'wheels = [{{name = "a-1-py3-none-any.whl", path = "wheels/a-1-py3-none-any.whl", hashes = {hashes}}}]\n'
+    )
     with pytest.raises(RecipeError, match="no sha256"):
         parse(text.encode(), path=PATH).select(TARGET)
 
