@@ -1,0 +1,54 @@
+"""``python -m tests.crash SCENARIO FAULT``: stop a small run at all its system calls; JSON of what did not hold."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import pkgutil
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict
+from itertools import count
+from pathlib import Path
+
+import oci_builder
+from tests.crash.enumeration import FAULTS, Enumeration
+from tests.crash.scenarios import SCENARIOS, registry
+
+
+def main() -> int:
+    """Run one enumeration in a folder of its own."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("scenario", choices=SCENARIOS)
+    parser.add_argument("fault", choices=FAULTS)
+    parser.add_argument("--every", type=int, default=1)
+    given = parser.parse_args()
+    load_all()
+    scenario = SCENARIOS[given.scenario]
+    with contextlib.ExitStack() as stack:
+        host = stack.enter_context(registry()).host if any("{host}" in word for word in scenario.words) else ""
+        # Not a TemporaryDirectory: every run is a fork of this process, and would remove it in the end.
+        folder = Path(tempfile.mkdtemp(prefix="crash-"))
+        stack.callback(shutil.rmtree, folder)
+        words = [word.replace("{host}", host) for word in scenario.words]
+        enumeration = Enumeration(scenario, folder, words=words)
+        enumeration.at_all(FAULTS[given.fault], count(1, given.every))
+    print(json.dumps(asdict(enumeration.found), indent=1))
+    return 1 if enumeration.found.findings else 0
+
+
+def load_all() -> None:
+    """Load the whole program once, so that no run has to."""
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    for module in pkgutil.walk_packages(oci_builder.__path__, "oci_builder."):
+        if not module.name.endswith(("__main__", "bytecode_child", "pip_hook")):
+            importlib.import_module(module.name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
