@@ -32,7 +32,8 @@ _FICLONE = 0x40049409
 def atomic(path: Path) -> Iterator[BinaryIO]:
     """Yield a stream whose bytes appear at ``path`` whole on a clean exit, and nowhere otherwise.
 
-    The mode is what the umask says of a new file. What was begun for ``path`` by processes that were killed goes.
+    Whole also after a power cut: it is on the disk before it has its name. The mode is what the umask says of a new
+    file. What was begun for ``path`` by processes that were killed goes.
     Raises FileProblem.
     """
     _sweep(path)
@@ -48,8 +49,12 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
                 yield file
                 with explained(path):
                     file.flush()
+                    # Before it takes its name: else what stands there after a power cut may be empty (XFS, ext4), and
+                    # what a disk far away could not take (NFS, quotas) is told to nobody.
+                    _sync(file.fileno())
                     # Still held: nobody takes it for a dead man's meanwhile.
                     name.replace(path)
+                _sync_folder(path.parent)
                 return
 
 
@@ -60,6 +65,12 @@ def spooled(path: Path) -> Iterator[BinaryIO]:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     with _written(handle, path) as sink:
         yield sink
+
+
+def fill(path: Path, data: bytes) -> None:
+    """Write a small file for somebody else to read. Raises FileProblem."""
+    with spooled(path) as sink:
+        sink.write(data)
 
 
 @contextlib.contextmanager
@@ -98,10 +109,12 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as error:
         hints = {
             errno.ENOSPC: "free some space there, or name another place with --cache-dir or --out",
+            errno.EDQUOT: "your quota is used up: free some space there, or name another place with --cache-dir or --out",
+            errno.EIO: "the disk or its connection fails (see `dmesg`); name another place with --cache-dir or --out",
             errno.EACCES: "check the permissions, or name another place with --cache-dir or --out",
             errno.EROFS: "that file system is read-only; name another place with --cache-dir or --out",
         }
-        hint = hints.get(error.errno or 0)
+        hint = hints.get(error.errno or errno.EIO, "name another place with --cache-dir or --out, or try again there")
         raise FileProblem(str(path), os.strerror(error.errno or errno.EIO).lower(), hint=hint) from error
 
 
@@ -177,6 +190,25 @@ def _discarded_on_error(path: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             path.unlink()
         raise
+
+
+def _sync(handle: int) -> None:
+    """Have all of a file on its disk, where its file system can do that."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+
+
+def _sync_folder(folder: Path) -> None:
+    # The file is whole under its name or not there: whether a power cut now takes it away again is no failure.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _held(handle: int) -> bool:

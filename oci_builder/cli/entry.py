@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -14,6 +15,10 @@ from oci_builder.cli import messages
 from oci_builder.cli.app import app
 from oci_builder.cli.settings import COMPLETION, completion_instruction
 from oci_builder.errors import FileProblem, OcibuildError
+from oci_builder.files import explained
+
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+"""What a write fails with, which tells no name: the file was opened long before."""
 
 DONE, FAILED, USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -52,13 +57,22 @@ def _outcome(words: list[str]) -> int:
         if _was_interrupted(error):
             messages.say("\nocibuild: interrupted")
             return INTERRUPTED
-        if isinstance(error, OSError) and error.filename is not None:
-            # Even to ask whether there is such a file can be too much: its folder is closed, its name too long.
-            problem = FileProblem(os.fsdecode(error.filename), os.strerror(error.errno or errno.EIO).lower())
+        if isinstance(error, OSError) and (error.filename is not None or error.errno in _OF_DISKS):
+            problem = _in_words(error)
             messages.say(messages.error_text(problem, traceback="--debug" in words))
             return problem.exit_code
         messages.say(messages.bug_text(error, traceback="--debug" in words))
         return OUR_BUG
+
+
+def _in_words(error: OSError) -> FileProblem:
+    # Even to ask whether there is such a file can be too much: its folder is closed, its name too long.
+    place = Path(os.fsdecode(error.filename) if error.filename is not None else "a file of this run")
+    try:
+        with explained(place):
+            raise error
+    except FileProblem as problem:
+        return problem
 
 
 def _was_interrupted(error: BaseException | None) -> bool:

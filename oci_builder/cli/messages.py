@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback as tracebacks
 
 import click
@@ -10,8 +11,9 @@ from oci_builder.errors import OcibuildError
 
 
 def say(text: str) -> None:
-    """Talk: to stderr, where it mixes with no data."""
-    click.echo(text, err=True)
+    """Talk: to stderr, where it mixes with no data. What cannot be told (a full disk, a log that is gone) is not."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
 
 
 def error_text(error: OcibuildError, *, traceback: bool = False) -> str:

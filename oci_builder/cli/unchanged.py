@@ -6,6 +6,7 @@ See docs/decisions/unchanged.md. Imports nothing heavy, for it must cost less th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oci_builder import __version__
+from oci_builder.errors import FileProblem
 
 if TYPE_CHECKING:
     from oci_builder.cli.result import Result
@@ -138,7 +140,9 @@ def _record(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str]) 
 
 
 def _remember(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str], known: Mapping[str, object]) -> None:
-    store.put_record(_KIND, _key(flags, environ), json.dumps(known).encode())
+    # What was made stands; that the next build will not know it is no failure of this one.
+    with contextlib.suppress(FileProblem):
+        store.put_record(_KIND, _key(flags, environ), json.dumps(known).encode())
 
 
 def _key(flags: Mapping[str, Any], environ: Mapping[str, str]) -> str:

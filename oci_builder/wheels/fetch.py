@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from oci_builder.errors import DigestMismatch, OcibuildError, ResolutionError
+from oci_builder.files import fill
 from oci_builder.listener import Listener
 from oci_builder.store import Store
 from oci_builder.wheels.build import rebuild
@@ -119,7 +120,7 @@ def _download_part(
         arguments = [*fixed, f"--requirement={asked}", *for_target(target), *sources.arguments()]
         failures = []
         for lines in _attempts(pins, sources):
-            asked.write_text("\n".join([*sources.options, *lines, ""]), encoding="utf-8")
+            fill(asked, "\n".join([*sources.options, *lines, ""]).encode())
             heard = _Heard(progress)
             outcome = run(arguments, sources=sources, markers=target.markers(), folder=scratch, hear=heard, pips=pips)
             if outcome.code == 0:

@@ -123,7 +123,8 @@ class Enumeration:
         self.work, self._template, self._said = root / "work", root / "template", root / "said"
         self._right: set[str] = set()
         self.found = Found()
-        self.work.mkdir(parents=True)
+        self._tmp = self.work / "tmp"
+        self._tmp.mkdir(parents=True)
         scenario.prepare(self.work)
         shutil.copytree(self.work, self._template, symlinks=True)
         self._old = self._outputs()

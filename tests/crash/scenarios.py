@@ -125,9 +125,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         words=(*_BUILD, "--out", "image/"), prepare=_built_as_folder, outputs=["image"], last="image/index.json"
     ),
     "image": Scenario(words=(*_BUILD, "--out", "app.tar"), prepare=_on_an_image, outputs=["app.tar"]),
-    "lock": Scenario(
-        words=("lock", NAME, *_COMMON, "--offline"), prepare=_unlocked, outputs=["build/app/pylock.toml"]
-    ),
+    "lock": Scenario(words=("lock", NAME, *_COMMON, "--offline"), prepare=_unlocked, outputs=["build/app/pylock.toml"]),
     "download": Scenario(
         words=("download", NAME, *_COMMON, "--dest", "all"), prepare=_half_downloaded, outputs=["all"]
     ),

@@ -61,7 +61,9 @@ _BY_HANDLE = {
 """Which argument is the open file that changes; all others name a path."""
 
 _BY_PATH = {
-    **dict.fromkeys(("openat", "openat2", "mkdirat", "unlinkat", "mknodat", "fchmodat", "fchmodat2", "fchownat"), (0, 1)),
+    **dict.fromkeys(
+        ("openat", "openat2", "mkdirat", "unlinkat", "mknodat", "fchmodat", "fchmodat2", "fchownat"), (0, 1)
+    ),
     **{"utimensat": (0, 1), "renameat": (2, 3), "renameat2": (2, 3), "linkat": (2, 3), "symlinkat": (1, 2)},
     **dict.fromkeys(("rename", "link", "symlink"), (None, 1)),
 }
