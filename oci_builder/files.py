@@ -109,7 +109,7 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as error:
         hints = {
             errno.ENOSPC: "free some space there, or name another place with --cache-dir or --out",
-            errno.EDQUOT: "your quota is used up: free some space there, or name another place with --cache-dir or --out",
+            errno.EDQUOT: "your quota is used up: free some space, or name another place with --cache-dir or --out",
             errno.EIO: "the disk or its connection fails (see `dmesg`); name another place with --cache-dir or --out",
             errno.EACCES: "check the permissions, or name another place with --cache-dir or --out",
             errno.EROFS: "that file system is read-only; name another place with --cache-dir or --out",

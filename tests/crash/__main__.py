@@ -37,7 +37,7 @@ def main() -> int:
         words = [word.replace("{host}", host) for word in scenario.words]
         enumeration = Enumeration(scenario, folder, words=words)
         enumeration.at_all(FAULTS[given.fault], count(1, given.every))
-    print(json.dumps(asdict(enumeration.found), indent=1))
+    sys.stdout.write(json.dumps(asdict(enumeration.found), indent=1) + "\n")
     return 1 if enumeration.found.findings else 0
 
 

@@ -19,10 +19,13 @@ from pathlib import Path
 
 from oci_builder import cli
 from tests.crash.scenarios import Scenario
-from tests.support.syscalls import Act, Call, Ending, kill_all, watched
+from tests.support.syscalls import WATCHED, Act, Call, Ending, kill_all, watched
 
 PATIENCE = 60
 """Seconds that a run may take on a machine with much else to do; what hangs is stopped then, and said."""
+
+SAID = "said"
+"""The file that takes what a run says."""
 
 _LEFTOVER = re.compile(r"\.\d+-[0-9a-f]{16}$")
 _TOKEN = re.compile(r"\d+-[0-9a-f]{16}|tmp\w{8}")
@@ -40,12 +43,13 @@ def _once(number: int, failure: int) -> Act:
     return lambda call: failure if call.number == number else 0
 
 
-def _full(number: int) -> Act:
-    return lambda call: errno.ENOSPC if call.number >= number and call.name in _SPACE else 0
+def _from_there(number: int, failure: int, calls: frozenset[str]) -> Act:
+    def act(call: Call) -> int:
+        # What is said goes elsewhere: a disk that is full takes no words, and that is tried at single calls.
+        hit = call.number >= number and call.name in calls and not call.path.endswith(f"/{SAID}")
+        return failure if hit else 0
 
-
-def _dead(number: int) -> Act:
-    return lambda call: errno.EIO if call.number >= number else 0
+    return act
 
 
 def _abort(number: int) -> Act:
@@ -93,9 +97,9 @@ class Fault:
 
 FAULTS: Mapping[str, Fault] = {
     "nospace": Fault(lambda number: _once(number, errno.ENOSPC), [1], os.strerror(errno.ENOSPC)),
-    "full": Fault(_full, [1], os.strerror(errno.ENOSPC)),
+    "full": Fault(lambda number: _from_there(number, errno.ENOSPC, _SPACE), [1], os.strerror(errno.ENOSPC)),
     "error": Fault(lambda number: _once(number, errno.EIO), [1], os.strerror(errno.EIO)),
-    "dead": Fault(_dead, [1], os.strerror(errno.EIO), tidy=False),
+    "dead": Fault(lambda number: _from_there(number, errno.EIO, WATCHED), [1], os.strerror(errno.EIO), tidy=False),
     "abort": Fault(_abort, [-signal.SIGKILL], tidy=False),
     "killed": Fault(_alone, [-signal.SIGKILL, 1], tidy=False),
     "terminated": Fault(lambda number: _signalled(number, signal.SIGTERM), [143]),
@@ -120,7 +124,7 @@ class Enumeration:
 
     def __init__(self, scenario: Scenario, root: Path, *, words: Sequence[str]) -> None:
         self._scenario, self._words = scenario, words
-        self.work, self._template, self._said = root / "work", root / "template", root / "said"
+        self.work, self._template, self._said = root / "work", root / "template", root / SAID
         self._right: set[str] = set()
         self.found = Found()
         self._tmp = self.work / "tmp"
@@ -140,7 +144,7 @@ class Enumeration:
         """Run the scenario where it stands."""
         self._said.unlink(missing_ok=True)
         for path in self._tmp.iterdir():
-            # The machine's own folder of temporary things: what was killed leaves them there, and the machine clears it.
+            # The machine's own folder of such things: what was killed leaves them there, and the machine clears it.
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         return watched(lambda: _program(self.work, self._words), self._said, act, patience=PATIENCE)
 

@@ -22,28 +22,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-_NUMBERS: Mapping[str, Mapping[str, int]] = {
-    "x86_64": {
-        **{"write": 1, "pwrite64": 18, "writev": 20, "sendfile": 40, "fsync": 74, "fdatasync": 75, "truncate": 76},
-        **{"ftruncate": 77, "rename": 82, "mkdir": 83, "rmdir": 84, "creat": 85, "link": 86, "unlink": 87},
-        **{"symlink": 88, "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93, "lchown": 94, "mknod": 133},
-        **{"setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "mkdirat": 258, "mknodat": 259, "fchownat": 260},
-        **{"unlinkat": 263, "renameat": 264, "linkat": 265, "symlinkat": 266, "fchmodat": 268, "splice": 275},
-        **{"sync_file_range": 277, "utimensat": 280, "fallocate": 285, "pwritev": 296, "syncfs": 306},
-        **{"renameat2": 316, "copy_file_range": 326, "pwritev2": 328, "openat2": 437, "fchmodat2": 452},
-        **{"open": 2, "openat": 257, "ioctl": 16, "seccomp": 317},
-    },
-    "aarch64": {
-        **{"setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "mknodat": 33, "mkdirat": 34, "unlinkat": 35},
-        **{"symlinkat": 36, "linkat": 37, "renameat": 38, "truncate": 45, "ftruncate": 46, "fallocate": 47},
-        **{"fchmod": 52, "fchmodat": 53, "fchownat": 54, "fchown": 55, "write": 64, "writev": 66, "pwrite64": 68},
-        **{"pwritev": 70, "sendfile": 71, "splice": 76, "fsync": 82, "fdatasync": 83, "sync_file_range": 84},
-        **{"utimensat": 88, "syncfs": 267, "renameat2": 276, "copy_file_range": 285, "pwritev2": 287, "openat2": 437},
-        **{"fchmodat2": 452, "openat": 56, "ioctl": 29, "seccomp": 277},
-    },
+_TABLES = {
+    "x86_64": """
+        write=1 pwrite64=18 writev=20 sendfile=40 fsync=74 fdatasync=75 truncate=76 ftruncate=77 rename=82 mkdir=83
+        rmdir=84 creat=85 link=86 unlink=87 symlink=88 chmod=90 fchmod=91 chown=92 fchown=93 lchown=94 mknod=133
+        setxattr=188 lsetxattr=189 fsetxattr=190 mkdirat=258 mknodat=259 fchownat=260 unlinkat=263 renameat=264
+        linkat=265 symlinkat=266 fchmodat=268 splice=275 sync_file_range=277 utimensat=280 fallocate=285 pwritev=296
+        syncfs=306 renameat2=316 copy_file_range=326 pwritev2=328 openat2=437 fchmodat2=452 open=2 openat=257 ioctl=16
+        seccomp=317
+    """,
+    "aarch64": """
+        setxattr=5 lsetxattr=6 fsetxattr=7 mknodat=33 mkdirat=34 unlinkat=35 symlinkat=36 linkat=37 renameat=38
+        truncate=45 ftruncate=46 fallocate=47 fchmod=52 fchmodat=53 fchownat=54 fchown=55 write=64 writev=66
+        pwrite64=68 pwritev=70 sendfile=71 splice=76 fsync=82 fdatasync=83 sync_file_range=84 utimensat=88 syncfs=267
+        renameat2=276 copy_file_range=285 pwritev2=287 openat2=437 fchmodat2=452 openat=56 ioctl=29 seccomp=277
+    """,
 }
-"""By machine; those that are not watched always are at the end."""
+"""The calls that are watched, by machine; the last are not always."""
 
+_NUMBERS: Mapping[str, Mapping[str, int]] = {
+    machine: {name: int(number) for name, number in (each.split("=") for each in table.split())}
+    for machine, table in _TABLES.items()
+}
 _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _SOMETIMES = ("open", "openat", "ioctl", "seccomp")
 WATCHED = frozenset(name for table in _NUMBERS.values() for name in table if name != "seccomp")
@@ -55,17 +55,30 @@ _CLONES = (0x40049409, 0x4020940D)
 
 _BY_HANDLE = {
     **dict.fromkeys(("write", "pwrite64", "writev", "pwritev", "pwritev2", "sendfile", "fsync", "fdatasync"), 0),
-    **dict.fromkeys(("ftruncate", "fchmod", "fchown", "fsetxattr", "fallocate", "sync_file_range", "syncfs"), 0),
-    **{"ioctl": 0, "splice": 2, "copy_file_range": 2},
+    **dict.fromkeys(
+        ("ftruncate", "fchmod", "fchown", "fsetxattr", "fallocate", "sync_file_range", "syncfs", "ioctl"), 0
+    ),
+    **dict.fromkeys(("splice", "copy_file_range"), 2),
 }
 """Which argument is the open file that changes; all others name a path."""
 
 _BY_PATH = {
-    **dict.fromkeys(
-        ("openat", "openat2", "mkdirat", "unlinkat", "mknodat", "fchmodat", "fchmodat2", "fchownat"), (0, 1)
-    ),
-    **{"utimensat": (0, 1), "renameat": (2, 3), "renameat2": (2, 3), "linkat": (2, 3), "symlinkat": (1, 2)},
-    **dict.fromkeys(("rename", "link", "symlink"), (None, 1)),
+    "openat": (0, 1),
+    "openat2": (0, 1),
+    "mkdirat": (0, 1),
+    "unlinkat": (0, 1),
+    "mknodat": (0, 1),
+    "fchmodat": (0, 1),
+    "fchmodat2": (0, 1),
+    "fchownat": (0, 1),
+    "utimensat": (0, 1),
+    "symlinkat": (1, 2),
+    "renameat": (2, 3),
+    "renameat2": (2, 3),
+    "linkat": (2, 3),
+    "rename": (None, 1),
+    "link": (None, 1),
+    "symlink": (None, 1),
 }
 """Which arguments are the folder and the path that appears or changes; the first alone, if nothing else is said."""
 
