@@ -10,10 +10,11 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from oci_builder.errors import FileProblem
 
@@ -107,15 +108,31 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hints = {
-            errno.ENOSPC: "free some space there, or name another place with --cache-dir or --out",
-            errno.EDQUOT: "your quota is used up: free some space, or name another place with --cache-dir or --out",
-            errno.EIO: "the disk or its connection fails (see `dmesg`); name another place with --cache-dir or --out",
-            errno.EACCES: "check the permissions, or name another place with --cache-dir or --out",
-            errno.EROFS: "that file system is read-only; name another place with --cache-dir or --out",
-        }
-        hint = hints.get(error.errno or errno.EIO, "name another place with --cache-dir or --out, or try again there")
-        raise FileProblem(str(path), os.strerror(error.errno or errno.EIO).lower(), hint=hint) from error
+        raise FileProblem(str(path), os.strerror(error.errno or errno.EIO).lower(), hint=hint_of(error)) from error
+
+
+def hint_of(error: OSError) -> str:
+    """What to do about a file that cannot be read or written."""
+    elsewhere = "name another place with --cache-dir or --out"
+    hints = {
+        errno.ENOSPC: f"free some space there, or {elsewhere}",
+        errno.EDQUOT: f"your quota there is used up: free some space, or {elsewhere}",
+        errno.EIO: f"its disk, or what connects it, fails (see `dmesg`): {elsewhere}",
+        errno.EACCES: f"check the permissions, or {elsewhere}",
+        errno.EROFS: f"that file system is read-only; {elsewhere}",
+    }
+    return hints.get(error.errno or errno.EIO, f"{elsewhere}, or mend this one")
+
+
+def nameless() -> BinaryIO:
+    """A new file without a name, in this machine's folder of temporary things. Raises FileProblem."""
+    try:
+        return cast("BinaryIO", tempfile.TemporaryFile())
+    except OSError as error:
+        # Python tries several folders, and tells what it found wrong with none of them.
+        hint = "free some space in /tmp, or name another folder in TMPDIR"
+        why = f"no file can be made there ({error.strerror or 'unknown'})"
+        raise FileProblem("this machine's folder of temporary files", why, hint=hint) from error
 
 
 class Lease:

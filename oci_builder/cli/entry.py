@@ -7,7 +7,6 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -15,7 +14,7 @@ from oci_builder.cli import messages
 from oci_builder.cli.app import app
 from oci_builder.cli.settings import COMPLETION, completion_instruction
 from oci_builder.errors import FileProblem, OcibuildError
-from oci_builder.files import explained
+from oci_builder.files import hint_of
 
 _OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 """What a write fails with, which tells no name: the file was opened long before."""
@@ -67,12 +66,8 @@ def _outcome(words: list[str]) -> int:
 
 def _in_words(error: OSError) -> FileProblem:
     # Even to ask whether there is such a file can be too much: its folder is closed, its name too long.
-    place = Path(os.fsdecode(error.filename) if error.filename is not None else "a file of this run")
-    try:
-        with explained(place):
-            raise error
-    except FileProblem as problem:
-        return problem
+    place = os.fsdecode(error.filename) if error.filename is not None else "a file of this run"
+    return FileProblem(place, os.strerror(error.errno or errno.EIO).lower(), hint=hint_of(error))
 
 
 def _was_interrupted(error: BaseException | None) -> bool:

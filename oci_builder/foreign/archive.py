@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import posixpath
 import tarfile
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from oci_builder.digest import CHUNK
-from oci_builder.files import explained
+from oci_builder.files import explained, nameless
 from oci_builder.foreign.documents import Findings
 from oci_builder.foreign.tarstream import Damaged, TarMember, TarStream
 from oci_builder.foreign.unpacked import GZIP_MAGIC, Inflated, Section
@@ -71,7 +70,7 @@ class Archive:
 @contextlib.contextmanager
 def open_archive(path: Path, findings: Findings) -> Iterator[Archive]:
     """Index the tar at ``path``; where it is damaged, say so and go on with what was found. Raises FileProblem."""
-    with explained(path), path.open("rb") as raw, tempfile.TemporaryFile() as scratch:
+    with explained(path), path.open("rb") as raw, nameless() as scratch:
         file: BinaryIO = raw
         if raw.read(2) == GZIP_MAGIC:
             _inflate(raw, scratch, path.name, findings)

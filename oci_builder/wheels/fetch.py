@@ -15,7 +15,7 @@ from oci_builder.files import fill
 from oci_builder.listener import Listener
 from oci_builder.store import Store
 from oci_builder.wheels.build import rebuild
-from oci_builder.wheels.explain import distilled, mismatch_error, network_error
+from oci_builder.wheels.explain import disk_error, distilled, mismatch_error, network_error
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import Pips, WheelSources, for_target, run
 from oci_builder.wheels.target import Target
@@ -170,6 +170,8 @@ def _line(pin: WheelPin, url: str) -> str:
 
 def _failure(said: str, pins: Sequence[WheelPin]) -> OcibuildError:
     changed = "the index, or something on the way, gives other bytes than were locked; lock again if it may"
+    if disk := disk_error(said):
+        return disk
     if mismatch := mismatch_error(said, hint=changed):
         return mismatch
     if network := network_error(said):

@@ -1,4 +1,7 @@
-"""``python -m tests.crash SCENARIO FAULT``: stop a small run at all its system calls; JSON of what did not hold."""
+"""``python -m tests.crash SCENARIO FAULT[/EVERY]...``: stop a run at its system calls; JSON of what did not hold.
+
+``/EVERY`` tries one call in so many.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,7 @@ def main() -> int:
     """Run one enumeration in a folder of its own."""
     parser = argparse.ArgumentParser()
     parser.add_argument("scenario", choices=SCENARIOS)
-    parser.add_argument("fault", choices=FAULTS)
-    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("faults", nargs="+", metavar="FAULT[/EVERY]", help=", ".join(FAULTS))
     given = parser.parse_args()
     load_all()
     scenario = SCENARIOS[given.scenario]
@@ -36,7 +38,10 @@ def main() -> int:
         stack.callback(shutil.rmtree, folder)
         words = [word.replace("{host}", host) for word in scenario.words]
         enumeration = Enumeration(scenario, folder, words=words)
-        enumeration.at_all(FAULTS[given.fault], count(1, given.every))
+        for text in given.faults:
+            name, _, every = text.partition("/")
+            # Not from the first on: else one that is tried seldom is always tried at the same place.
+            enumeration.at_all(name, count(1 + len(name) % int(every or 1), int(every or 1)))
     sys.stdout.write(json.dumps(asdict(enumeration.found), indent=1) + "\n")
     return 1 if enumeration.found.findings else 0
 

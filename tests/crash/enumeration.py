@@ -148,14 +148,15 @@ class Enumeration:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         return watched(lambda: _program(self.work, self._words), self._said, act, patience=PATIENCE)
 
-    def at_all(self, fault: Fault, points: Iterable[int]) -> None:
-        """Try ``points``, the last of them until a run ends before it is reached."""
+    def at_all(self, name: str, points: Iterable[int]) -> None:
+        """Have the fault of that name happen at each of ``points``, until a run ends before one is reached."""
         for number in points:
-            if not self.at(fault, number):
+            if not self.at(name, number):
                 return
 
-    def at(self, fault: Fault, number: int) -> bool:
+    def at(self, name: str, number: int) -> bool:
         """Have the fault happen at a call; False if the run has fewer."""
+        fault = FAULTS[name]
         shutil.rmtree(self.work)
         shutil.copytree(self._template, self.work, symlinks=True)
         ending = self.run(fault.act(number))
@@ -165,7 +166,7 @@ class Enumeration:
         self.found.tried += 1
         self.found.codes[str(ending.code)] = self.found.codes.get(str(ending.code), 0) + 1
         for problem in (*self._ended(ending, fault, call), *self._kept(ending, fault, call), *self._next(ending)):
-            self.found.findings.append(f"{call}: {problem}")
+            self.found.findings.append(f"{name} at {call}: {problem}")
         return True
 
     def _ended(self, ending: Ending, fault: Fault, call: Call) -> Iterator[str]:
