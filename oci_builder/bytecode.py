@@ -6,6 +6,7 @@ import contextlib
 import queue
 import struct
 import subprocess
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,6 @@ from types import TracebackType
 from typing import Self
 
 from oci_builder.errors import ToolFailed
-from oci_builder.files import nameless
 
 WINDOW = 4 << 20
 """Bytes of source that may wait for the child: enough that it never idles, little enough to hold."""
@@ -89,7 +89,7 @@ class _Child:
     """One interpreter. Threads feed it and take its answers off, so nobody waits for anybody's pipe."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
-        self._complaints = nameless()
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         try:
             self._process = subprocess.Popen(
                 [*argv, str(_PROGRAM)],

@@ -153,7 +153,7 @@ def why_not() -> str:
 def watched(run: Callable[[], int], said: Path, act: Act, *, patience: float = 60) -> Ending:
     """Run ``run`` in a child, its output in the file ``said``, and have ``act`` decide on every call that counts.
 
-    What is written to pipes, sockets and /dev/null does not count: no disk is there to fail. All processes have ended
+    What is written to pipes, sockets, memory and /dev/null does not count: no disk is there to fail. All processes have ended
     when this returns: whoever has not after ``patience`` seconds is killed. Raises OSError where the kernel cannot.
     """
     _libc.prctl(_SUBREAPER, 1, 0, 0, 0)
@@ -250,7 +250,7 @@ class _Listener:
         self._asked, pid, _, which, _, _, *arguments = _NOTICE.unpack(notice)
         name = self._names[which]
         path = _path(name, pid, arguments)
-        if path.startswith(("pipe:", "socket:", "anon_inode:", "/dev/null", "/dev/tty", "/dev/pts/")):
+        if path.startswith(("pipe:", "socket:", "anon_inode:", "/memfd:", "/dev/null", "/dev/tty", "/dev/pts/")):
             name = ""
         return Call(number, name, path, _process(pid, self._leader), self._leader)
 
