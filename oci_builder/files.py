@@ -9,10 +9,11 @@ import io
 import os
 import re
 import stat
+import tempfile
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from oci_builder.errors import FileProblem
 from oci_builder.folders import Folder
@@ -37,7 +38,8 @@ def atomic(path: Path, *, follow: bool = False, within: Folder | None = None) ->
 
     A file that is replaced gives its mode, and its owner where that is allowed; else the umask decides, as of any new
     file. A link is replaced, or, where it is to be ``follow``ed, what it leads to. What was begun for ``path`` by
-    processes that were killed goes. ``within`` is the folder, where it is open already. Raises FileProblem.
+    processes that were killed goes. ``within`` is the folder, where it is open already. Whole also after a power cut:
+    it is on the disk before it has its name. Raises FileProblem.
     """
     with explained(path):
         place = _followed(path) if follow else path
@@ -58,8 +60,14 @@ def atomic(path: Path, *, follow: bool = False, within: Folder | None = None) ->
                     file.flush()
                     if before is not None:
                         _give(handle, before)
+                    # Before it takes its name: else what stands there after a power cut may be empty (XFS, ext4), and
+                    # what a disk far away could not take (NFS, quotas) is told to nobody.
+                    _sync(handle)
                     # Still held: nobody takes it for a dead man's meanwhile.
                     folder.rename(name, folder, place.name)
+                # The file is whole under its name or not there: whether a power cut takes it away again is no failure.
+                with contextlib.suppress(OSError):
+                    os.fsync(folder.handle)
                 return
 
 
@@ -112,6 +120,12 @@ def spooled(path: Path) -> Iterator[BinaryIO]:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     with _written(handle, path) as sink:
         yield sink
+
+
+def fill(path: Path, data: bytes) -> None:
+    """Write a small file for somebody else to read. Raises FileProblem."""
+    with spooled(path) as sink:
+        sink.write(data)
 
 
 @contextlib.contextmanager
@@ -199,19 +213,37 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hints = {
-            errno.ENOSPC: "free some space there, or name another place with --cache-dir or --out",
-            errno.EACCES: "check the permissions, or name another place with --cache-dir or --out",
-            errno.EMFILE: "raise the limit on open files (`ulimit -n 1024`)",
-            errno.EROFS: "that file system is read-only; name another place with --cache-dir or --out",
-        }
-        hint = hints.get(error.errno or 0)
-        raise FileProblem(str(path), in_words(error), hint=hint) from error
+        raise FileProblem(str(path), in_words(error), hint=hint_of(error)) from error
 
 
 def in_words(error: OSError) -> str:
     """What went wrong with a file, without its name."""
     return (error.strerror or os.strerror(error.errno or errno.EIO)).lower()
+
+
+def hint_of(error: OSError) -> str:
+    """What to do about a file that cannot be read or written."""
+    elsewhere = "name another place with --cache-dir or --out"
+    hints = {
+        errno.ENOSPC: f"free some space there, or {elsewhere}",
+        errno.EDQUOT: f"your quota there is used up: free some space, or {elsewhere}",
+        errno.EIO: f"its disk, or what connects it, fails (see `dmesg`): {elsewhere}",
+        errno.EMFILE: "raise the limit on open files (`ulimit -n 1024`)",
+        errno.EACCES: f"check the permissions, or {elsewhere}",
+        errno.EROFS: f"that file system is read-only; {elsewhere}",
+    }
+    return hints.get(error.errno or errno.EIO, f"{elsewhere}, or mend this one")
+
+
+def nameless() -> BinaryIO:
+    """A new file without a name, in this machine's folder of temporary things. Raises FileProblem."""
+    try:
+        return cast("BinaryIO", tempfile.TemporaryFile())
+    except OSError as error:
+        # Python tries several folders, and tells what it found wrong with none of them.
+        hint = "free some space in /tmp, or name another folder in TMPDIR"
+        why = f"no file can be made there ({error.strerror or 'unknown'})"
+        raise FileProblem("this machine's folder of temporary files", why, hint=hint) from error
 
 
 class Lease:
@@ -277,6 +309,15 @@ def _discarded_on_error(folder: Folder, name: str) -> Iterator[None]:
         # What went wrong is said, not that it cannot be cleared away, either.
         folder.forget(name)
         raise
+
+
+def _sync(handle: int) -> None:
+    """Have all of a file on its disk, where its file system can do that."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
 
 
 def _held(handle: int) -> bool:

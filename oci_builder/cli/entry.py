@@ -14,7 +14,7 @@ from oci_builder.cli.settings import COMPLETION, completion_instruction
 from oci_builder.cli.terminal import say
 from oci_builder.errors import FileProblem, OcibuildError
 from oci_builder.exhausted import exhaustion
-from oci_builder.files import in_words
+from oci_builder.files import hint_of, in_words
 
 DONE, FAILED, USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -65,8 +65,8 @@ def _unnamed(error: OSError, *, traceback: bool) -> int:
     if isinstance(error, BrokenPipeError):
         return FAILED  # who read what click prints has gone
     # Even to ask whether there is such a file can be too much: its folder is closed, its name too long.
-    what = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "this machine"
-    problem = FileProblem(what, in_words(error))
+    what = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "a file of this run"
+    problem = FileProblem(what, in_words(error), hint=hint_of(error))
     say(messages.error_text(problem, traceback=traceback), arranged=True)
     return problem.exit_code
 

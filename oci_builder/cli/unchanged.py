@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oci_builder import __version__
+from oci_builder.errors import FileProblem
 from oci_builder.files import open_regular
 
 if TYPE_CHECKING:
@@ -172,7 +173,9 @@ def _record(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str]) 
 
 
 def _remember(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str], known: Mapping[str, object]) -> None:
-    store.put_record(_KIND, _key(flags, environ), json.dumps(known).encode())
+    # What was made stands; that the next build will not know it is no failure of this one.
+    with contextlib.suppress(FileProblem):
+        store.put_record(_KIND, _key(flags, environ), json.dumps(known).encode())
 
 
 def _key(flags: Mapping[str, Any], environ: Mapping[str, str]) -> str:

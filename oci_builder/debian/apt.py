@@ -19,7 +19,7 @@ from oci_builder.debian.recipe import Suite
 from oci_builder.debian.signed import MAX_RELEASE, Release, contents_path, index_path, verify_index
 from oci_builder.debian.sources import DebFolder, reason
 from oci_builder.errors import ArchiveIndexError, OcibuildError, ToolFailed
-from oci_builder.files import open_regular
+from oci_builder.files import fill, open_regular
 from oci_builder.store import Store
 
 TIMEOUT = 600
@@ -158,10 +158,10 @@ class Apt:
         if not text:
             suites = ", ".join(sorted(suite.name for suite in self._suites))
             raise ToolFailed("apt-get", f"this machine's apt has none of the suites {suites}")
-        (self._folder / "sources" / "debian.sources").write_text(text)
+        fill(self._folder / "sources" / "debian.sources", text.encode())
         path = self._folder / f"{name}.conf"
         filled = _CONFIGURATION.format(architecture=self._architecture, folder=self._folder, lists=lists)
-        path.write_text(filled)
+        fill(path, filled.encode())
         return path
 
     @cached_property

@@ -19,6 +19,7 @@ from packaging.utils import (
 
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import DigestMismatch, ResolutionError, UnsafeArchive, UnsupportedRequirement, WheelError
+from oci_builder.files import fill
 from oci_builder.listener import Listener
 from oci_builder.store import Store
 from oci_builder.tree.tarread import check_archive
@@ -93,7 +94,7 @@ def _fetch_sdist(
 ) -> Path:
     asked, kept = scratch / "sdist.txt", scratch / "sdist"
     line = " ".join([requirement, *(f"--hash={text}" for text in hashes)])
-    asked.write_text("\n".join([*sources.options, line, ""]), encoding="utf-8")
+    fill(asked, "\n".join([*sources.options, line, ""]).encode())
     kept.mkdir()
     arguments = ["download", "--no-deps", f"--no-binary={name}", f"--dest={scratch}", f"--requirement={asked}"]
     rules = Rules(markers=target.markers(), keep=(name, kept))

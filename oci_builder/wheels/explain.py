@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +12,15 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from oci_builder.errors import DigestMismatch, NoMatchingWheel, OcibuildError, ResolutionError, TransportError
+from oci_builder.errors import (
+    DigestMismatch,
+    FileProblem,
+    NoMatchingWheel,
+    OcibuildError,
+    ResolutionError,
+    TransportError,
+)
+from oci_builder.files import hint_of
 from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.rejected import Candidate, candidates, fitting, reasons
 from oci_builder.wheels.requirements import RequirementLine
@@ -29,6 +39,8 @@ _NETWORK = re.compile(
     r"|timed out|CERTIFICATE_VERIFY_FAILED"
 )
 _HASHES = ("Hashes are required", "THESE PACKAGES DO NOT MATCH THE HASHES", "which --require-hashes")
+_DISK = re.compile(r"OSError: \[Errno (?P<number>\d{1,3})\] [^\n:]+(?:: '(?P<place>[^'\n]+)')?")
+_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _PREFIX = re.compile(r"^(?:\d{4}-\S+\s+)?(?:(?:ERROR|WARNING|CRITICAL): )?")
 _SHOWN = 12
 _NEAR = 50
@@ -46,7 +58,9 @@ class Failure:
     sources: WheelSources
 
     def error(self) -> OcibuildError:
-        """The error to raise: NoMatchingWheel, DigestMismatch, TransportError or ResolutionError."""
+        """The error to raise: FileProblem, NoMatchingWheel, DigestMismatch, TransportError or ResolutionError."""
+        if disk := disk_error(self.said):
+            return disk
         if mismatch := mismatch_error(self.said, hint="correct its --hash, or find out who changed the wheel"):
             return mismatch
         found = candidates(self.log)
@@ -126,6 +140,17 @@ class Failure:
 
     def _what(self) -> str:
         return ", ".join(sorted({str(line.file) for line in self.lines if not line.constraint}))
+
+
+def disk_error(said: str) -> FileProblem | None:
+    """The error for a failure in which a disk let pip down, None for others."""
+    found = _DISK.search(said)
+    if found is None or int(found["number"]) not in _DISKS:
+        return None
+    error = OSError(int(found["number"]), "")
+    return FileProblem(
+        found["place"] or "a file of pip's", os.strerror(int(found["number"])).lower(), hint=hint_of(error)
+    )
 
 
 def mismatch_error(said: str, *, hint: str) -> DigestMismatch | None:

@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from oci_builder.errors import DigestMismatch, OcibuildError, ResolutionError, UnsupportedRequirement
+from oci_builder.files import fill
 from oci_builder.listener import Listener
 from oci_builder.store import Store
 from oci_builder.threads import in_threads
 from oci_builder.wheels.build import rebuild
-from oci_builder.wheels.explain import distilled, mismatch_error, network_error
+from oci_builder.wheels.explain import disk_error, distilled, mismatch_error, network_error
 from oci_builder.wheels.lock import direct_url
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import Rules, WheelSources, for_target, run
@@ -119,7 +120,7 @@ def _download_part(
         arguments = [*fixed, f"--requirement={asked}", *for_target(target), *sources.arguments()]
         failures = []
         for lines in _attempts(pins, sources):
-            asked.write_text("\n".join([*sources.options, *lines, ""]), encoding="utf-8")
+            fill(asked, "\n".join([*sources.options, *lines, ""]).encode())
             heard, rules = _Heard(progress), Rules(markers=target.markers())
             outcome = run(arguments, sources=sources, rules=rules, folder=scratch, hear=heard, running=running)
             if outcome.code == 0:
@@ -192,6 +193,8 @@ def _line(pin: WheelPin, url: WheelUrl | None) -> str:
 
 def _failure(said: str, pins: Sequence[WheelPin]) -> OcibuildError:
     changed = "the index, or something on the way, gives other bytes than were locked; lock again if it may"
+    if disk := disk_error(said):
+        return disk
     if mismatch := mismatch_error(said, hint=changed):
         return mismatch
     if network := network_error(said):

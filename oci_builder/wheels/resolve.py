@@ -16,7 +16,7 @@ from packaging.version import Version
 
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import NoMatchingWheel, ResolutionError, ToolFailed
-from oci_builder.files import explained
+from oci_builder.files import explained, fill
 from oci_builder.listener import Listener
 from oci_builder.store import Store
 from oci_builder.wheels.build import build_wheels
@@ -310,7 +310,7 @@ def _as_url(pin: WheelPin, scratch: Path, store: Store) -> str:
 def _file(path: Path, lines: Sequence[str]) -> tuple[Path, ...]:
     if not lines:
         return ()
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    fill(path, "".join(f"{line}\n" for line in lines).encode())
     return (path,)
 
 

@@ -1,0 +1,59 @@
+"""``python -m tests.crash SCENARIO FAULT[/EVERY]...``: stop a run at its system calls; JSON of what did not hold.
+
+``/EVERY`` tries one call in so many.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import pkgutil
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict
+from itertools import count
+from pathlib import Path
+
+import oci_builder
+from tests.crash.enumeration import FAULTS, Enumeration
+from tests.crash.scenarios import SCENARIOS, registry
+
+
+def main() -> int:
+    """Run one enumeration in a folder of its own."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("scenario", choices=SCENARIOS)
+    parser.add_argument("faults", nargs="+", metavar="FAULT[/EVERY]", help=", ".join(FAULTS))
+    given = parser.parse_args()
+    load_all()
+    scenario = SCENARIOS[given.scenario]
+    with contextlib.ExitStack() as stack:
+        host = stack.enter_context(registry()).host if any("{host}" in word for word in scenario.words) else ""
+        # Not a TemporaryDirectory: every run is a fork of this process, and would remove it in the end.
+        folder = Path(tempfile.mkdtemp(prefix="crash-"))
+        stack.callback(shutil.rmtree, folder)
+        words = [word.replace("{host}", host) for word in scenario.words]
+        enumeration = Enumeration(scenario, folder, words=words)
+        for text in given.faults:
+            name, _, every = text.partition("/")
+            # Not from the first on: else one that is tried seldom is always tried at the same place.
+            enumeration.at_all(name, count(1 + len(name) % int(every or 1), int(every or 1)))
+    sys.stdout.write(json.dumps(asdict(enumeration.found), indent=1) + "\n")
+    return 1 if enumeration.found.findings else 0
+
+
+def load_all() -> None:
+    """Load the whole program once, so that no run has to."""
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    for module in pkgutil.walk_packages(oci_builder.__path__, "oci_builder."):
+        if not module.name.endswith(("__main__", "bytecode_child", "pip_hook")):
+            importlib.import_module(module.name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
