@@ -195,3 +195,11 @@ def test_a_damaged_lock_is_stale(world: World) -> None:
         world.lock.write_text(text)
         with pytest.raises(StaleLock):
             world.add("libgl1")
+
+
+def test_an_index_older_than_one_used_before_adds_no_package(world: World, tmp_path: Path) -> None:
+    world.add("libmagic1")
+    yesterday = int(time.time()) - 86_400
+    write_suite(tmp_path / "mirror", "debian", "bookworm", [*small_base(), *DEBS], date=yesterday)
+    with pytest.raises(PackageUnavailable, match=r"before (?:one seen before|the lock's own index)"):
+        world.add("libgl1")
