@@ -84,6 +84,7 @@ def _tars() -> Mapping[str, tuple[bytes, ...]]:
     packed = (plain, gnu, gzip.compress(plain, mtime=0), gzip.compress(plain[:512], mtime=0) * 2)
     return {
         "tar": (plain, gnu),
+        "tar-headers": (plain, gnu),
         "layer": (*packed, zstandard.ZstdCompressor().compress(plain)),
         "layer-record": (_json(record),),
         "image-archive": (image, gzip.compress(image, mtime=0)),
@@ -272,12 +273,14 @@ def _debian() -> Mapping[str, tuple[bytes, ...]]:
 
 
 def main() -> None:
-    """Write every seed as a file called by its digest."""
+    """Write every seed; signed ones, which are never the same, where there is none yet."""
     for seeds in (_wheels(), _tars(), _elves(), _documents(), _python(), _debian()):
         for target, inputs in seeds.items():
             (CORPUS / target).mkdir(parents=True, exist_ok=True)
             for number, data in enumerate(inputs, 1):
-                (CORPUS / target / f"seed-{number}").write_bytes(data)
+                path = CORPUS / target / f"seed-{number}"
+                if target not in ("key", "inrelease") or not path.exists():
+                    path.write_bytes(data)
 
 
 if __name__ == "__main__":
