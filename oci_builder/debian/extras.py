@@ -109,16 +109,17 @@ class Extras:
         here = (self.requested, self.opening.platform.architecture, self.opening.folder.name)
         return (lock.requested, lock.architecture, lock.base) == here
 
-    def resolve(self) -> ExtraLock:
+    def resolve(self, after: Sequence[SuitePin] = ()) -> ExtraLock:
         """The newest packages by the signed indexes, with all that they link to; they are in the store afterwards.
 
+        ``after`` are the indexes of the lock that this one replaces: older ones are not believed.
         Raises PackageError for a package that is not there or has a script to run, PackageUnavailable.
         """
         tried: list[str] = []
         with self.opening.sources(self._recipe) as sources:
             for source in sources:
                 try:
-                    archive = self._archive(source)
+                    archive = self._archive(source, after)
                 except OcibuildError as error:
                     tried.append(f"{source.name}: {reason(error)}")
                     continue
@@ -172,8 +173,9 @@ class Extras:
     def _recipe(self) -> LayerRecipe:
         return load_layer(self.opening.folder)
 
-    def _archive(self, source: ArchiveSource) -> _Archive:
-        trust, architecture = self.opening.trust(self.opening.shipped()), self.opening.platform.architecture
+    def _archive(self, source: ArchiveSource, after: Sequence[SuitePin]) -> _Archive:
+        shipped, architecture = self.opening.shipped(), self.opening.platform.architecture
+        trust = self.opening.trust((*(shipped.suites if shipped else ()), *after))
         found: list[tuple[Release, bytes]] = []
         for suite in self._recipe.source.suite_list():
             release = trust.release(source, suite)

@@ -14,7 +14,7 @@ from oci_builder.bytecode import Compiler
 from oci_builder.debian import rootfs
 from oci_builder.debian.apt import Apt
 from oci_builder.debian.interpreter import spool
-from oci_builder.debian.lock import RootfsLock, changes, decode, encode, lock_path, read_lock
+from oci_builder.debian.lock import RootfsLock, SuitePin, changes, decode, encode, lock_path, read_lock
 from oci_builder.debian.recipe import LayerRecipe, key_files, load_layer
 from oci_builder.debian.sources import ArchiveSource, DebFolder, Mirror, fetch_packages
 from oci_builder.debian.trust import Trust
@@ -128,10 +128,9 @@ class Opening:
             return read_lock(lock_path(self.folder, self.platform))
         return None
 
-    def trust(self, after: RootfsLock | None) -> Trust:
-        """Which indexes are believed: none older than those that ``after`` was made from."""
-        suites = after.suites if after is not None else ()
-        return Trust(keys=key_files(self.folder), now=self.supply.now, suites=suites, store=self.store)
+    def trust(self, after: Sequence[SuitePin]) -> Trust:
+        """Which indexes are believed: none older than those of a lock, ``after``."""
+        return Trust(keys=key_files(self.folder), now=self.supply.now, suites=after, store=self.store)
 
     def _key(self, recipe: LayerRecipe, lock: RootfsLock, compiler: str) -> LayerKey:
         source = msgspec.structs.replace(recipe.source, mirrors=())
@@ -205,7 +204,9 @@ class Opening:
     def _resolve(
         self, recipe: LayerRecipe, sources: Sequence[ArchiveSource], *, after: RootfsLock | None
     ) -> RootfsLock:
-        return update(recipe, self.platform, sources, trust=self.trust(after), listener=self.listener)
+        return update(
+            recipe, self.platform, sources, trust=self.trust(after.suites if after else ()), listener=self.listener
+        )
 
     def _say(self, shipped: RootfsLock, lock: RootfsLock) -> None:
         lines = changes(shipped, lock)

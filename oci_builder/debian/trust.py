@@ -7,7 +7,7 @@ What there is to notice it by is a lock, and the store, which remembers the newe
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ _SEEN = "seen-index"
 
 @dataclass(frozen=True, kw_only=True)
 class Trust:
-    """What decides whether an index holds. ``now`` is in seconds since 1970; ``suites`` are those of a lock."""
+    """What decides whether an index holds. ``now`` is in seconds since 1970; ``suites`` are those of locks."""
 
     keys: Sequence[Path]
     now: int
@@ -39,7 +39,7 @@ class Trust:
         """The index of ``suite`` that ``source`` has. Raises what it raises; ArchiveIndexError for one not believed."""
         release = verify_release(source.inrelease(suite), suite, keys=self.keys, now=self.now)
         for date, whose in (
-            (self._locked.get(suite, 0), "the lock's own index"),
+            (self._locked(suite), "the lock's own index"),
             (self._seen(suite), "one seen before"),
         ):
             if release.date < date:
@@ -53,9 +53,9 @@ class Trust:
             if self.store is not None and release.date > self._seen(release.suite):
                 self.store.put_record(_SEEN, self._key(release.suite), b"%d" % release.date)
 
-    @property
-    def _locked(self) -> Mapping[Suite, int]:
-        return {Suite(pin.archive, pin.suite): int(pin.date.timestamp()) for pin in self.suites}
+    def _locked(self, suite: Suite) -> int:
+        dates = (int(pin.date.timestamp()) for pin in self.suites if Suite(pin.archive, pin.suite) == suite)
+        return max(dates, default=0)
 
     def _seen(self, suite: Suite) -> int:
         data = None if self.store is None else self.store.record(_SEEN, self._key(suite))

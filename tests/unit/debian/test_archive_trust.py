@@ -165,6 +165,12 @@ def _rollback_behind_seen(site: Site) -> None:
     site.publish(date=NOW - DAY)
 
 
+def _rollback_of_one(site: Site) -> None:
+    site.lock = site.use()
+    there = site.folder / "mirror"
+    write_suite(there, "debian-security", "bookworm-security", [], date=NOW - DAY, more=UNTIL)
+
+
 def _freeze(site: Site) -> None:
     site.now = NOW + 8 * DAY
 
@@ -346,6 +352,7 @@ POOL = "Filename: pool/main/tzdata/tzdata_1.0-1_all.deb"
 ATTACKS = [
     Attack("rollback behind the lock", _rollback_behind_lock, ArchiveIndexError, "before the lock's own index"),
     Attack("rollback behind what was seen", _rollback_behind_seen, ArchiveIndexError, "before one seen before"),
+    Attack("rollback of one suite of two", _rollback_of_one, ArchiveIndexError, "before the lock's own index"),
     Attack("freeze past Valid-Until", _freeze, ArchiveIndexError, "expired on"),
     Attack("date in the future", lambda site: site.publish(date=NOW + DAY), ArchiveIndexError, "in the future"),
     Attack(
