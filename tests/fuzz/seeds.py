@@ -158,6 +158,35 @@ def _python() -> Mapping[str, tuple[bytes, ...]]:
         b'name = "demo"\nbase = "python-3.11"\ntags = ["demo:1"]\n[python]\nbuild = ["x"]\n[config]\ncmd = ["python"]\n'
         b'[config.env]\nA = "b"\n[user]\nname = "app"\nuid = 1000\n[[copy]]\nsrc = "a"\ndest = "/a"\nmode = "0644"\n'
     )
+    whole = b"""name = "demo"
+version = "1.2"
+base = "docker.io/library/python:3.11-slim"
+base-packages = ["libgl1"]
+platforms = ["linux/amd64", "linux/arm64/v8"]
+max-size = "1.5 GB"
+python.bytecode = "none"
+python.find-links = ["wheels"]
+[layering]
+strategy = "each"
+budget = 7
+[checks]
+allow = [{ reason = "x", library = "libGL.so.*" }]
+[config]
+workdir = "/srv"
+entrypoint = ["/bin/x"]
+exposed-ports = ["8080", "53/udp"]
+volumes = ["/data"]
+stop-signal = "SIGTERM"
+[config.healthcheck]
+test = "true"
+interval = "1m30s"
+retries = 3
+[[copy]]
+src = "."
+dest = "/srv/app"
+owner = "user"
+mode = "0755"
+"""
     lock = f"""lock-version = "1.0"
 created-by = "ocibuild"
 [[packages]]
@@ -192,7 +221,7 @@ targets = ["x"]
     )
     network = b"WARNING: Could not fetch URL https://x/: 500 Server Error: x - skipping\n"
     return {
-        "image-toml": (recipe,),
+        "image-toml": (recipe, whole),
         "line-of": (
             b'name = "x"\n[[copy]]\nsrc = "a"\n[[copy]]\nsrc = """\n[x]\n"""\n[python]\nbuild = ["a"]\n'
             b'[ "a.b" ]\nc = 1\n',
