@@ -200,7 +200,7 @@ size = 3
 hashes = {{sha256 = "{HEX}"}}
 [packages.tool.ocibuild]
 requested = true
-direct-url = '{{"url": "https://x/y.whl"}}'
+direct-url = '{{"url": "https://x/demo-1.0-py3-none-any.whl"}}'
 [tool.ocibuild]
 fingerprint = "f"
 targets = ["x"]
