@@ -42,6 +42,10 @@ format: $(VENV)/.development  ## what ruff can mend by itself
 schema: $(VENV)/.development  ## the generated pages: JSON Schemas, the command line's reference
 	$(BIN)/python docs/generate.py
 
+.PHONY: fuzz
+fuzz: $(VENV)/.development  ## feed every parser what nobody thought of (FUZZ_SECONDS=600 for all, FUZZ_TARGETS="deb pylock")
+	$(BIN)/python -m tests.fuzz
+
 .PHONY: bench
 bench: $(VENV)/.development  ## build with everybody and with ocibuild, and write docs/performance.md (BENCH="cold docker", BENCH=--quick)
 	$(BIN)/python -m pip install --quiet --group bench
@@ -53,7 +57,7 @@ update-golden: $(VENV)/.development  ## write the golden digests anew; say in th
 
 .PHONY: clean
 clean:  ## away with all that make made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist mypy.tar
+	rm -rf $(VENV) .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis dist mypy.tar
 
 # Each stamp is younger than what it came from, or is made again.
 

@@ -39,7 +39,7 @@ def with_packages(
     if known is None or not extras.fits(known):
         if supply.locked:
             raise StaleLock(str(lock), "it is for other packages or another base", hint="build once without --locked")
-        known = extras.resolve()
+        known = extras.resolve(known.suites if known else ())
         try:
             write_extra_lock(known, lock)
         except FileProblem as error:

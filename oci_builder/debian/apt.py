@@ -16,7 +16,7 @@ from pathlib import Path
 from oci_builder.debian.aptsources import host_sources
 from oci_builder.debian.lock import Pin
 from oci_builder.debian.recipe import Suite
-from oci_builder.debian.signed import MAX_RELEASE, Release, contents_path, index_path, verify_index
+from oci_builder.debian.signed import MAX_CONTENTS, MAX_RELEASE, Release, contents_path, index_path, verify_index
 from oci_builder.debian.sources import DebFolder, reason
 from oci_builder.errors import ArchiveIndexError, OcibuildError, ToolFailed
 from oci_builder.files import fill, open_regular
@@ -81,8 +81,8 @@ class Apt:
     def contents(self, release: Release, architecture: str) -> bytes:
         """The list of files apt-get unpacked, checked against ``release``. Raises ToolFailed, ArchiveIndexError."""
         path = contents_path(architecture)
-        size, _ = release.listed(path)
-        return verify_index(self._list(release.suite, path.replace("/", "_"), size), release, path)
+        size, _ = release.listed(path, most=MAX_CONTENTS)
+        return verify_index(self._list(release.suite, path.replace("/", "_"), size), release, path, most=MAX_CONTENTS)
 
     def fetch(self, pins: Sequence[Pin], store: Store) -> Mapping[Pin, str]:
         """Download the packages: by the lists the host has, which is quick, else by fresh ones."""

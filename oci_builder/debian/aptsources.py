@@ -73,7 +73,11 @@ def _one_line(line: str) -> Mapping[str, str] | None:
     found = re.match(r"\s*(deb)\s+(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)\s+([^#]+)", line)
     if not found:
         return None
-    pairs = (option.partition("=") for option in shlex.split(found[2] or ""))
+    try:
+        words = shlex.split(found[2] or "")
+    except ValueError:
+        return None  # a quote without its other half: apt reads no such line either
+    pairs = (option.partition("=") for option in words)
     options = {name.rstrip("+-").lower(): value.replace(",", " ") for name, _, value in pairs}
     fixed = {"types": found[1], "uris": found[3], "suites": found[4], "components": found[5].strip()}
     return {**options, **fixed}

@@ -64,6 +64,16 @@ def dependencies(fields: Mapping[str, str], *names: str) -> Iterator[list[Depend
                 yield [_dependency(text, fields.get("package", "")) for text in group.split("|")]
 
 
+def provides(fields: Mapping[str, str]) -> Iterator[Dependency]:
+    """What a package stands in for. Raises PackageError: an alternative means nothing there."""
+    for virtual, *others in dependencies(fields, "provides"):
+        if others:
+            raise PackageError(
+                fields.get("package", ""), f"it provides {virtual} or {others[0]}, and nobody knows which"
+            )
+        yield virtual
+
+
 def _dependency(text: str, package: str) -> Dependency:
     found = _DEPENDENCY.match(text)
     if found is None:

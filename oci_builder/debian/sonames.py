@@ -64,7 +64,7 @@ def sonames(contents: bytes) -> dict[str, str]:
     for match in _LINE.finditer(contents):
         places = (place.rpartition("/")[2] for place in match[2].decode("utf-8", "replace").split(","))
         # What ends in .so is a link for the linker in a -dev package, and elsewhere a library without a version.
-        packages = [name for name in places if not name.endswith("-dev")]
+        packages = [name for name in places if name and not name.endswith("-dev")]
         if packages:
             found.setdefault(match[1].decode(), []).extend(packages)
     return {soname: min(packages, key=lambda name: _rank(soname, name)) for soname, packages in found.items()}
