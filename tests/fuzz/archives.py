@@ -23,7 +23,8 @@ from oci_builder.store import Store
 from oci_builder.tree import elf
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import Entry, EntryPath, Inline, Kind
-from oci_builder.tree.tarstream import Damaged, TarStream
+from oci_builder.tree.limits import Budget, Damaged
+from oci_builder.tree.tarstream import TarStream
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.archive import open_wheel
 from oci_builder.wheels.install import install
@@ -80,7 +81,7 @@ def wheel_members(**more: bytes) -> dict[str, bytes]:
 
 
 def _tar(data: bytes) -> None:
-    stream = TarStream(io.BytesIO(data), what="a tar")
+    stream = TarStream(io.BytesIO(data), what="a tar", budget=Budget())
     for _ in stream.members():
         for _ in stream.content():
             pass

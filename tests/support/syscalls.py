@@ -154,7 +154,9 @@ def watched(run: Callable[[], int], said: Path, act: Act, *, patience: float = 6
     """Run ``run`` in a child, its output in the file ``said``, and have ``act`` decide on every call that counts.
 
     What is written to pipes, sockets, memory and /dev/null does not count: no disk is there to fail. All processes have
-    ended when this returns: whoever has not after ``patience`` seconds is killed. Raises OSError where the kernel cannot.
+    ended when this returns: whoever has not after ``patience`` seconds is killed.
+
+    Raises OSError where the kernel cannot.
     """
     _libc.prctl(_SUBREAPER, 1, 0, 0, 0)
     ours, theirs = socket.socketpair()
