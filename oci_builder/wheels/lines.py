@@ -25,6 +25,9 @@ TOTAL = 16 << 20
 FILES, DEPTH = 1000, 40
 """Files that are read, each counted as often as it is included, and how deep they may include each other."""
 
+LINES = 20_000
+"""Lines that say something, in all files together: pip takes a step for each pair of those about one project."""
+
 LINE = 1 << 16
 """Characters of a line; the hashes of the largest project take a tenth."""
 
@@ -74,7 +77,7 @@ class Reader:
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self._folder, self._environ = folder, environ
-        self._files = self._bytes = 0
+        self._files = self._bytes = self._lines = 0
 
     def read(self, file: Path, *, constraint: bool, above: tuple[Path, ...] = ()) -> Iterator[Line]:
         """The lines of ``file`` and, in their place, of what it includes; options that include are not among them.
@@ -82,6 +85,9 @@ class Reader:
         Raises RecipeError (a line that pip would not take, too much), UnsupportedRequirement, NotFound.
         """
         for number, raw in _logical_lines(self._content(file, above)):
+            self._lines += 1
+            if self._lines > LINES:
+                raise RecipeError(str(file), "", f"with it there are more than {LINES} lines", line=number)
             line = self._line(file, number, raw, constraint)
             nested = [option for option in line.options if option.name in options.NESTED]
             if not nested or line.text:

@@ -13,8 +13,8 @@ from packaging.version import Version
 LONGEST = 4096
 """Characters of a URL."""
 
-# What a URL consists of (RFC 3986), and letters that it should have in %: nothing that ends a word or a line, or that is
-# a variable, for whoever reads it next.
+# What a URL consists of (RFC 3986), and letters that it should have in %: nothing that ends a word or a line, or is a
+# variable, for whoever reads it next.
 _CHARACTERS = re.compile(r"[\w.~:/?#\[\]@!$&'()*+,;=%\x80-\U0010ffff-]+\Z")
 
 
