@@ -153,7 +153,7 @@ def _read(reader: Reader, file: Path | Listed, constraint: bool) -> Iterator[Lin
 
 def _options(line: Line) -> Iterator[Option]:
     """The options of a line of options, as they are given to pip: with variables as they stand there."""
-    for option, plain in zip(line.options, options.split(line.raw)[1], strict=True):
+    for option, plain in zip(line.options, line.plain[1], strict=True):
         if option.name == "--only-binary" and ":none:" not in option.value:
             continue  # nothing else is chosen anyway
         if option.name in options.REFUSED:
@@ -286,7 +286,7 @@ def _line(
         file=line.file,
         line=line.number,
         text=text,
-        raw=" ".join([options.split(line.raw)[0], *(f"--hash={text}" for text in hashes)]),
+        raw=" ".join([line.plain[0], *(f"--hash={text}" for text in hashes)]),
         name=name,
         constraint=line.constraint,
         wheel=wheel,
