@@ -179,6 +179,9 @@ def distilled(said: str) -> list[str]:
     """The two lines of pip's that say most: what it says of hashes, else its last errors."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [_PREFIX.sub("", line) for line in lines if line.startswith("ERROR: ")]
+    if errors[-1:] == ["Exception:"]:
+        # What pip did not foresee: its traceback follows, and what happened stands last.
+        errors[-1] = f"pip failed: {lines[-1]}"
     hashes = [_PREFIX.sub("", line) for line in lines if any(mark in line for mark in _HASHES)]
     return (hashes or errors or lines or ["pip said nothing"])[-2:]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oci_builder.errors import NotFound, RecipeError, UnsupportedRequirement
@@ -24,6 +24,9 @@ TOTAL = 16 << 20
 
 FILES, DEPTH = 1000, 40
 """Files that are read, each counted as often as it is included, and how deep they may include each other."""
+
+LINES = 20_000
+"""Lines that say something, in all files together: pip takes a step for each pair of those about one project."""
 
 LINE = 1 << 16
 """Characters of a line; the hashes of the largest project take a tenth."""
@@ -42,16 +45,17 @@ _BOMS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line without its comment: ``raw`` as it is written, ``text`` and ``options`` with variables filled in.
+    """A line without its comment.
 
-    ``text`` is what it requires, "" for a line of options. ``folder`` is where relative paths of wheels begin.
+    ``text`` is what it requires, "" for a line of options; in it and in ``options`` variables are filled in, in
+    ``plain`` they stand as they are written. ``folder`` is where relative paths of wheels begin.
     """
 
     file: Path
     number: int
-    raw: str
     text: str
     options: tuple[Option, ...]
+    plain: tuple[str, tuple[Option, ...]]
     constraint: bool
     folder: Path
 
@@ -74,7 +78,7 @@ class Reader:
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self._folder, self._environ = folder, environ
-        self._files = self._bytes = 0
+        self._files = self._bytes = self._lines = 0
 
     def read(self, file: Path, *, constraint: bool, above: tuple[Path, ...] = ()) -> Iterator[Line]:
         """The lines of ``file`` and, in their place, of what it includes; options that include are not among them.
@@ -82,6 +86,9 @@ class Reader:
         Raises RecipeError (a line that pip would not take, too much), UnsupportedRequirement, NotFound.
         """
         for number, raw in _logical_lines(self._content(file, above)):
+            self._lines += 1
+            if self._lines > LINES:
+                raise RecipeError(str(file), "", f"with it there are more than {LINES} lines", line=number)
             line = self._line(file, number, raw, constraint)
             nested = [option for option in line.options if option.name in options.NESTED]
             if not nested or line.text:
@@ -106,30 +113,30 @@ class Reader:
         return line
 
     def _line(self, file: Path, number: int, raw: str, constraint: bool) -> Line:
-        bare = Line(file=file, number=number, raw=raw, text="", options=(), constraint=constraint, folder=self._folder)
+        nothing = ("", ())
+        bare = Line(
+            file=file, number=number, text="", options=(), plain=nothing, constraint=constraint, folder=self._folder
+        )
         if len(raw) > LINE:
             raise bare.wrong(f"a line of more than {LINE} characters")
         if not _is_text(raw):
             raise bare.wrong("a line with control characters")
         try:
-            text, found = options.split(self._filled(bare))
-            if raw.startswith("-") != (not text) or (
-                not text and [each.name for each in options.split(raw)[1]] != [each.name for each in found]
-            ):
-                raise NotOptions("a variable may stand for a value, not for options or a whole line")
+            plain = options.split(raw)
+            text, found = plain if "${" not in raw else options.split(self._filled(bare, raw))
         except NotOptions as error:
             raise bare.wrong(str(error)) from error
-        return Line(
-            file=file, number=number, raw=raw, text=text, options=found, constraint=constraint, folder=self._folder
-        )
+        if bool(text) != bool(plain[0]) or [each.name for each in found] != [each.name for each in plain[1]]:
+            raise bare.wrong("a variable may stand for a value, not for options or a whole line")
+        return replace(bare, text=text, options=found, plain=plain)
 
-    def _filled(self, line: Line) -> str:
+    def _filled(self, line: Line, raw: str) -> str:
         def value(found: re.Match[str]) -> str:
             if found[1].startswith(("PIP_", "PYTHON")):
                 raise line.wrong(f"{found[0]} is a setting of pip or Python, which are not run with yours")
             return self._environ.get(found[1]) or found[0]
 
-        text = _VARIABLE.sub(value, line.raw)
+        text = _VARIABLE.sub(value, raw)
         if len(text) > LINE or not _is_text(text):
             raise line.wrong("with its variables filled in it is too long, or no text")
         return text

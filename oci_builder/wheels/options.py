@@ -11,6 +11,7 @@ import optparse
 import re
 import shlex
 from dataclasses import dataclass
+from functools import cache
 from typing import NoReturn
 
 FLAGS = ("--no-index", "--prefer-binary", "--require-hashes", "--no-require-hashes", "--pre")
@@ -87,12 +88,10 @@ def split(text: str) -> tuple[str, tuple[Option, ...]]:
         options = shlex.split(" ".join(words[at:]))
     except ValueError as error:
         raise NotOptions("a quote is not closed") from error
-    found: list[Option] = []
-    parser = _parser(found)
-    _, rest = parser.parse_args(options)
+    values, rest = _parser().parse_args(options, optparse.Values({"found": []}))
     if rest:
         raise NotOptions("a word stands where an option was expected")
-    return " ".join(words[:at]).strip(), tuple(found)
+    return " ".join(words[:at]).strip(), tuple(values.found)
 
 
 def check_hash(option: Option) -> str:
@@ -117,11 +116,13 @@ class _Parser(optparse.OptionParser):
         raise NotOptions("not options that pip takes in a requirements file")
 
 
-def _parser(found: list[Option]) -> _Parser:
+@cache
+def _parser() -> _Parser:
     parser = _Parser(add_help_option=False)
 
-    def keep(option: object, spelt: str, value: str | None, parser: object, name: str) -> None:
-        found.append(Option(name, value or ""))
+    def keep(option: object, spelt: str, value: str | None, parser: _Parser, name: str) -> None:
+        assert parser.values is not None
+        parser.values.found.append(Option(name, value or ""))
 
     for names in VALUES:
         long = next(name for name in names if name.startswith("--"))

@@ -298,7 +298,10 @@ def keep_sdist(folder: Path, teller: Teller) -> None:
 
 
 def start_nothing(teller: Teller) -> Callable[[int], None]:
-    """Refuse to start programs, but for the user's keyring and the host's loader; gives what to call at the end."""
+    """Refuse to start programs, but for the user's keyring and the host's loader.
+
+    What is given back has to be called at the end, with pip's exit code.
+    """
     permitted = threading.local()
     refused: list[str] = []
 

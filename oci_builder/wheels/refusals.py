@@ -51,10 +51,10 @@ def refusal(
 
 
 def _error(said: _Told, places: Mapping[str, str], clean: Callable[[str], str]) -> OcibuildError:
-    what = _short(clean(said.what or said.url))
     if said.kind == "device":
         hint = "take it away: it is a pipe or a device, and reading it might never end"
-        return FileProblem(what, "is not a file", hint=hint)
+        return FileProblem(_short(clean(said.url or said.what)), "is not a file", hint=hint)
+    what = _short(clean(said.what or said.url))
     return UnsupportedRequirement(
         what, _place(said, places, clean), _WHY.get(said.kind, _WHY["source"]), hint=_hint(said)
     )

@@ -28,6 +28,7 @@ from oci_builder.wheels.wheelurl import parse_wheel_url
 LONGEST = 4096
 """Characters of a requirement without its options."""
 
+_GAP = re.compile(r"\s{100}")
 _VCS = re.compile(r"(git|hg|svn|bzr)\+", re.IGNORECASE)
 _SCHEME = re.compile(r"(https?|ftp|file):|(git|hg|svn|bzr)\+", re.IGNORECASE)
 _EXTRAS = re.compile(r"(\[[^\[\]]*\])$")
@@ -152,7 +153,7 @@ def _read(reader: Reader, file: Path | Listed, constraint: bool) -> Iterator[Lin
 
 def _options(line: Line) -> Iterator[Option]:
     """The options of a line of options, as they are given to pip: with variables as they stand there."""
-    for option, plain in zip(line.options, options.split(line.raw)[1], strict=True):
+    for option, plain in zip(line.options, line.plain[1], strict=True):
         if option.name == "--only-binary" and ":none:" not in option.value:
             continue  # nothing else is chosen anyway
         if option.name in options.REFUSED:
@@ -177,6 +178,9 @@ def _requirement(line: Line) -> RequirementLine:
     """The requirement of a line. Nothing of the line is shown before it has turned out to be one."""
     if len(line.text) > LONGEST:
         raise line.wrong(f"a requirement of more than {LONGEST} characters")
+    if _GAP.search(line.text):
+        # pip's pattern for comments takes quadratic time for it.
+        raise line.wrong("a gap of a hundred blanks")
     hashes = tuple(_hash(line, option) for option in line.options)
     text = " ".join(line.text.split())
     if _SCHEME.match(line.text):
@@ -282,7 +286,7 @@ def _line(
         file=line.file,
         line=line.number,
         text=text,
-        raw=line.raw,
+        raw=" ".join([line.plain[0], *(f"--hash={text}" for text in hashes)]),
         name=name,
         constraint=line.constraint,
         wheel=wheel,

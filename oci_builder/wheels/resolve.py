@@ -113,7 +113,11 @@ def _request(
 ) -> _Request:
     """What pip is asked: in files made for it, so that it reads what was read here and nothing else."""
     built = [each for each in requirements if isinstance(each, Listed) and each.project is not None]
-    given = [line for line in asked.lines if line.raw]
+    # What is said twice pip need not read twice.
+    once: dict[tuple[str, bool], RequirementLine] = {}
+    for line in asked.lines:
+        once.setdefault((line.raw, line.constraint), line)
+    given = [line for line in once.values() if line.raw]
     wanted, limits = [line for line in given if not line.constraint], [line for line in given if line.constraint]
     projects = [_project(each, asked, scratch, store) for each in built]
     files = _file(scratch / "requirements.txt", [*asked.options, *(line.raw for line in wanted), *projects])
