@@ -206,10 +206,10 @@ class _Child:
     def _failed(self, path: str) -> OcibuildError:
         # It has hung up, so it ends by itself, and how tells why: killed first, all would look alike.
         try:
-            status: int | None = self._process.wait(_HUNG_UP)
+            status = self._process.wait(_HUNG_UP)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            status = self._wait()
+            return ToolFailed(_TOOL, f"has hung up while compiling {path}, and does not end")
         if status == -signal.SIGKILL:
             return ProcessKilled(_TOOL, f"the bytecode of {path}", status=status)
         self._complaints.seek(0)

@@ -263,8 +263,10 @@ class _Leaving:
 @contextlib.contextmanager
 def _signals_held() -> Iterator[set[signal.Signals]]:
     """Ctrl-C and SIGTERM come when the block is left; yields what was held before."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        # Within: a signal that came before is acted on in this very call, when the others are held already.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         yield {signal.Signals(number) for number in before}
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

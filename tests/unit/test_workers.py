@@ -100,6 +100,7 @@ def test_workers_that_fail_at_random_instants_end_the_pool() -> None:
             pool(fail, tasks=range(4), count=4)
 
 
+@pytest.mark.filterwarnings("default:.*fork:DeprecationWarning")  # the killer is a thread
 def test_workers_killed_at_random_instants_end_the_pool() -> None:
     # In the midst of a task, of a message, of their start or end: there is nothing that they could take along.
     dice, killed = random.Random(2), 0

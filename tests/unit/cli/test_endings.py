@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -91,16 +92,16 @@ def of(session: int, what: str) -> list[int]:
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             _, _, rest = (path / "stat").read_text().rpartition(") ")
-            words = (path / "cmdline").read_bytes().decode(errors="replace")
+            words = (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
             if int(rest.split()[3]) == session != int(path.name) and what in words:
                 found.append(int(path.name))
     return found
 
 
-@pytest.mark.parametrize("what", ["oci_builder", "cat"], ids=["worker", "interpreter"])
+@pytest.mark.parametrize("what", ["oci_builder", "sed"], ids=["worker", "interpreter"])
 def test_a_process_that_is_killed_ends_the_build_and_is_named(tiny: Tiny, what: str) -> None:
     with building(tiny) as process:
-        while not (of(process.pid, "cat") and (found := of(process.pid, what))) and process.poll() is None:
+        while not (of(process.pid, "sed") and (found := of(process.pid, what))) and process.poll() is None:
             time.sleep(0.005)
         os.kill(found[0], signal.SIGKILL)
         code, said = ended(process)
@@ -126,3 +127,27 @@ def test_workers_that_heed_nothing_do_not_keep_a_build_from_ending(tiny: Tiny, n
     assert "Traceback" not in said
     assert leftovers(tiny) == []
     assert members(process.pid) == []
+
+
+@pytest.mark.parametrize("files", [5, 8, 12, 16, 18, 20, 24, 40])
+def test_with_few_open_files_there_is_an_image_or_an_error_that_says_so(tiny: Tiny, files: int) -> None:
+    process = start_ocibuild(
+        *tiny.words("--jobs", "2"), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    )
+    code, said = ended(process)
+    assert code in (0, 1) and "Traceback" not in said, said
+    assert code == 0 or ("too many open files" in said and "ulimit -n" in said), said
+    assert (code == 0) == tiny.out.exists()
+    assert files < 40 or code == 0
+
+
+@pytest.mark.parametrize("megabytes", [40, 80, 120, 2000])
+def test_with_little_memory_there_is_an_image_or_an_error_that_says_so(tiny: Tiny, megabytes: int) -> None:
+    limit = megabytes << 20
+    process = start_ocibuild(
+        *tiny.words("--jobs", "2"), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    )
+    code, said = ended(process)
+    assert code in (0, 1) and "internal error" not in said, said
+    assert (code == 0) == tiny.out.exists()
+    assert megabytes < 2000 or code == 0
