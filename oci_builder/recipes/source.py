@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from oci_builder.confined import find
-from oci_builder.errors import BadKey, InvalidValue, NotFound, OutsideProject, RecipeError
+from oci_builder.errors import BadKey, FileProblem, InvalidValue, NotFound, OutsideProject, RecipeError
+from oci_builder.files import explained, kind_of
 from oci_builder.platforms import Platform
 from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, ImageRecipe, PythonRecipe, UserRecipe
 from oci_builder.tomlfile import convert, load_toml, misplaced
@@ -109,6 +110,8 @@ def load_image(folder: Path, *, within: Path | None = None) -> ImageSource:
     Raises RecipeError, NotFound, FileProblem.
     """
     file, requirements = folder / FILE, folder / REQUIREMENTS
+    for name in (FILE, REQUIREMENTS, LOCK):
+        _expect_file(folder / name)
     written = file.is_file()
     if not written and not requirements.is_file():
         raise NotFound("recipe", folder.name, searched=(str(file), str(requirements)), hint=f"write {file}")
@@ -126,6 +129,13 @@ def load_image(folder: Path, *, within: Path | None = None) -> ImageSource:
     except BadKey as error:
         raise misplaced(file, error) from error
     return ImageSource(folder, _named(recipe, folder, python), within)
+
+
+def _expect_file(path: Path) -> None:
+    """Refuse a pipe or folder, or a link that leads nowhere: by its name it would be read, if it were a file."""
+    if os.path.lexists(path) and not path.is_file():
+        with explained(path):
+            raise FileProblem(str(path), f"{kind_of(path.stat())}, where a file is expected")
 
 
 def is_lock(path: Path) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from oci_builder.errors import ToolFailed
+from oci_builder.files import expect_files
 from oci_builder.wheels.target import Target
 
 _HOOK = Path(__file__).with_name("pip_hook.py")
@@ -114,7 +115,8 @@ def run(
 
     It is one of ``pips`` for as long as it runs.
     With ``sdists`` pip stops at the first source archive it would unpack, which is then in that folder.
-    Raises ToolFailed when pip cannot be started or is not the pip that the hook knows.
+    Raises ToolFailed when pip cannot be started or is not the pip that the hook knows, FileProblem for a folder of
+    wheels with a pipe in it.
     """
     hook = [str(_HOOK), json.dumps(dict(markers)), str(sdists or "")]
     outcome = _run([*hook, *arguments], sources, folder, hear, pips or Pips())
@@ -125,7 +127,7 @@ def run(
 
 
 def run_plain(arguments: Sequence[str], *, sources: WheelSources, epoch: int) -> Outcome:
-    """Run pip as it is, for work that is done for this host: building a wheel. Raises ToolFailed."""
+    """Run pip as it is, for work that is done for this host: building a wheel. Raises ToolFailed, FileProblem."""
     environ = {**sources.environ, "SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0"}
     return _run(["-m", "pip", *arguments], replace(sources, environ=environ), None, None, Pips())
 
@@ -142,6 +144,8 @@ def _run(
     hear: Callable[[str], None] | None,
     pips: Pips,
 ) -> Outcome:
+    for links in sources.folders():
+        expect_files(links)
     # -P: neither this folder, which has a pip.py, nor the caller's may shadow pip.
     command = [sys.executable, "-P", *arguments]
     said: list[str] = []

@@ -10,8 +10,10 @@ It imports nothing of ocibuild, and must be started with ``-P``: its folder has 
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
+import stat
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -48,6 +50,21 @@ def foresee(environment: dict[str, str]) -> None:
     answer["platform_release"] = environment["platform_release"]
 
 
+def refuse_pipes() -> None:
+    """Have no file opened that is a pipe: pip would wait for somebody to write to it."""
+
+    def audit(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and isinstance(path := arguments[0], str):
+            try:
+                is_pipe = stat.S_ISFIFO(Path(path).stat().st_mode)
+            except (OSError, ValueError):
+                return
+            if is_pipe:
+                raise OSError(errno.EINVAL, "a named pipe, not a file", path)
+
+    sys.addaudithook(audit)
+
+
 def keep_sdist(folder: Path) -> None:
     """Copy the first archive that would be unpacked into ``folder`` and stop: nothing of it runs."""
 
@@ -62,6 +79,7 @@ def main(arguments: list[str]) -> int:
     """Run pip behind the hook: markers, the folder to keep an sdist in (or nothing), pip's own arguments."""
     environment, sdists, *rest = arguments
     foresee(json.loads(environment))
+    refuse_pipes()
     if sdists:
         keep_sdist(Path(sdists))
     return run_pip(rest)
