@@ -22,9 +22,13 @@ from typing import Self
 import pytest
 
 from oci_builder.check.verify import verify_file
+from oci_builder.errors import OcibuildError
+from oci_builder.recipes import load_image
+from oci_builder.tree.content import Sources
+from oci_builder.tree.copying import Copy, copied
 from tests.support.tiny import NAME, Tiny, make_tiny, run_ocibuild
 
-SECONDS = float(os.environ.get("OCIBUILD_ADVERSARY_SECONDS", "4"))
+SECONDS = float(os.environ.get("OCIBUILD_ADVERSARY_SECONDS", "3"))
 """How long each of the tests goes on; more finds more."""
 
 CANARY = b"canary: what lies outside stays there\n"
@@ -152,9 +156,36 @@ def beset(tiny: Tiny, outside: Path, folders: Sequence[Path], *, seed: int) -> N
         assert state(outside) == before
 
 
-def test_the_recipes_folders_are_swapped(tiny: Tiny, outside: Path) -> None:
+def recipe_folders(tiny: Tiny) -> list[Path]:
     inner = [tiny.image / "files", tiny.image / "files" / "deep", tiny.root / "more", tiny.root / "more" / "deep"]
-    beset(tiny, outside, [*inner, tiny.image, tiny.root / "build", tiny.wheels], seed=1)
+    return [*inner, tiny.image, tiny.root / "build", tiny.wheels]
+
+
+def test_the_recipes_folders_are_swapped(tiny: Tiny, outside: Path) -> None:
+    beset(tiny, outside, recipe_folders(tiny), seed=1)
+
+
+def test_what_is_copied_is_the_projects_thousands_of_times(tiny: Tiny, outside: Path) -> None:
+    """Builds are slow, and most of them fail; so this alone, again and again."""
+    shutil.copy(tiny.image / "image.toml", outside / "app")
+    shutil.copy(tiny.image / "image.toml", outside)
+    deadline, copied_whole, refused = time.monotonic() + SECONDS, 0, 0
+    with Adversary(4, outside, recipe_folders(tiny)):
+        while time.monotonic() < deadline or not (copied_whole and refused):
+            try:
+                source = load_image(tiny.image)
+                # Where the name that was given leads out already, that is the project that was asked for.
+                if source.within.root != tiny.root:
+                    continue
+                for name in ("files", "../../more/deep"):
+                    copy = Copy(source=name, folder=tiny.image, within=source.within, dest="/a")
+                    with Sources() as sources:
+                        for entry in copied(copy):
+                            if entry.content is not None:
+                                assert sources.read(entry.content, what=entry.path) == b"of the project\n"
+                copied_whole += 1
+            except OcibuildError:
+                refused += 1
 
 
 def test_the_caches_folders_are_swapped(tiny: Tiny, outside: Path) -> None:
