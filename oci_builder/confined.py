@@ -91,29 +91,46 @@ class Found:
         return FileProblem(str(self.path), "it was changed while it was read", hint="build again")
 
 
-def find(name: str, *, folder: Path, root: Path | None, follow: bool = False) -> Found:
-    """What ``name`` leads to from ``folder``, without leaving ``root``, by ".." or by a link; without a root, anything.
+class Within:
+    """A ``folder`` to find things from without leaving ``root``, which is opened here and now: once for all of them.
+
+    What takes the place of either afterwards is another. Raises OutsideProject, OSError.
+    """
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self.root = Path(os.path.realpath(root))
+        self._folder = folder
+        # Where the folder lies was said by whoever runs us; only what a recipe adds to that is held to the root.
+        real = Path(os.path.realpath(folder))
+        if not real.is_relative_to(self.root):
+            raise OutsideProject(str(folder), str(self.root))
+        self._steps = real.relative_to(self.root).parts
+        self._top = _Folder(os.open(self.root, _PASS))
+
+    def find(self, name: str, *, follow: bool) -> Found:
+        """What ``find`` finds."""
+        walk = _Walk(self._top, self.root, self._folder / name)
+        steps = walk.absolute(name) if name.startswith("/") else (*self._steps, *_steps(name))
+        return walk.run(steps, follow=follow)
+
+
+def find(name: str, *, folder: Path, within: Within | None, follow: bool = False) -> Found:
+    """What ``name`` leads to from ``folder``, not leaving a root by ".." or by a link; without one, anywhere.
 
     A link at the end is what is found, unless it is to be ``follow``ed. Raises OutsideProject, OSError.
     """
+    if within is not None:
+        return within.find(name, follow=follow)
     place = folder / name
-    if root is None:
-        return _anywhere(Path(os.path.realpath(place)) if follow else place, place)
-    # Where the recipe lies was said by whoever runs us; only what the recipe adds to that is held to the root.
-    real = Path(os.path.realpath(root))
-    start = Path(os.path.realpath(folder))
-    walk = _Walk(real, place)
-    if name.startswith("/"):
-        return walk.run(walk.absolute(name), follow=follow)
-    return walk.run([*walk.absolute(str(start)), *_steps(name)], follow=follow)
+    return _anywhere(Path(os.path.realpath(place)) if follow else place, place)
 
 
 class _Walk:
     """One path from a root, followed as the kernel would, but for what leads out."""
 
-    def __init__(self, root: Path, place: Path) -> None:
+    def __init__(self, top: _Folder, root: Path, place: Path) -> None:
         self._root, self._place, self._links = root, place, 0
-        self._open = [_Folder(os.open(root, _PASS))]
+        self._open = [top]
 
     def run(self, steps: Sequence[str], *, follow: bool) -> Found:
         left = deque(steps)

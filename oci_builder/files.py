@@ -169,6 +169,20 @@ def _expect_regular(info: os.stat_result, path: Path | str) -> None:
         raise OSError(errno.EINVAL, f"{kind_of(info)}, not a file", str(path))
 
 
+def expect_files(folder: Path) -> None:
+    """Make sure that a folder holds files and folders, before a program looks through it that would wait for a pipe.
+
+    Raises FileProblem.
+    """
+    with explained(folder), os.scandir(folder) as found:
+        for entry in found:
+            with contextlib.suppress(FileNotFoundError):  # a link that leads nowhere holds up nobody
+                info = entry.stat()
+                if not stat.S_ISDIR(info.st_mode):
+                    with explained(Path(entry.path)):
+                        _expect_regular(info, entry.path)
+
+
 def kind_of(info: os.stat_result) -> str:
     """What something on this machine's disk is, in words."""
     kinds = {

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -42,9 +42,12 @@ _WORDS = {
 _PYTHON = {"str": str, "int": int, "float": float, "bool": bool, "array": list, "object": dict}
 
 
-def load_toml(path: Path, kind: type[T]) -> T:
-    """The file as a ``kind`` (a msgspec Struct). Raises RecipeError, and FileProblem for what cannot be read."""
-    return parse_toml(_read(path), kind, file=str(path))
+def load_toml(path: Path, kind: type[T], *, opened: BinaryIO | None = None) -> T:
+    """The file as a ``kind`` (a msgspec Struct); it may be ``opened`` already, and is closed.
+
+    Raises RecipeError, and FileProblem for what cannot be read.
+    """
+    return parse_toml(_read(path, opened), kind, file=str(path))
 
 
 def parse_toml(text: str, kind: type[T], *, file: str) -> T:
@@ -70,9 +73,9 @@ def misplaced(path: Path, problem: BadKey) -> RecipeError:
     return RecipeError(str(path), problem.key, problem.why, line=line, hint=problem.hint)
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, opened: BinaryIO | None = None) -> str:
     try:
-        with open_regular(path) as stream:
+        with opened or open_regular(path) as stream:
             data = stream.read(LIMIT + 1)
     except OSError as error:
         raise FileProblem(str(path), (error.strerror or str(error)).lower()) from error

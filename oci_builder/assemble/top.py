@@ -133,7 +133,7 @@ def _copy(source: ImageSource, copy: CopyRecipe, owner: tuple[int, int]) -> Copy
     return Copy(
         source=copy.src,
         folder=source.folder,
-        root=None if copy.outside else source.root,
+        within=None if copy.outside else source.within,
         dest=copy.dest,
         include=copy.include,
         exclude=copy.exclude,

@@ -165,7 +165,7 @@ def open_source(settings: Settings, *, name: str, **flags: Any) -> ImageSource:
     from oci_builder.catalog import find_image
     from oci_builder.recipes import ImageSource, load_image, with_overrides
 
-    source = load_image(find_image(name, settings.project), within=flags.get("project_dir"))
+    source = load_image(find_image(name, settings.project), project=flags.get("project_dir"))
     recipe = with_overrides(
         source.recipe,
         base=_base_from_here(flags.get("base")),

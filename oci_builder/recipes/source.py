@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from oci_builder.confined import find
-from oci_builder.errors import BadKey, InvalidValue, NotFound, OutsideProject, RecipeError
+from oci_builder.confined import Within
+from oci_builder.errors import BadKey, FileProblem, InvalidValue, NotFound, OutsideProject, RecipeError
+from oci_builder.files import explained, kind_of
 from oci_builder.platforms import Platform
 from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, ImageRecipe, PythonRecipe, UserRecipe
 from oci_builder.tomlfile import convert, load_toml, misplaced
@@ -30,24 +31,11 @@ _PROJECT_FILES = ("pyproject.toml", "setup.py")
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """A recipe, and the folder its paths are relative to."""
+    """A recipe, the folder its paths are relative to, and the project that its files lie ``within``."""
 
     folder: Path
     recipe: ImageRecipe
-    within: Path | None = None
-    """The project's folder, where whoever builds has named it."""
-
-    @property
-    def root(self) -> Path:
-        """The folder that files of the recipe lie in, unless it says that they lie outside: its project's."""
-        folder = Path(os.path.realpath(self.folder))
-        above = (place.parent.parent for place in (self.folder.absolute(), folder) if place.parent.name == _IMAGES)
-        for place in (*([self.within] if self.within else []), *above):
-            root = Path(os.path.realpath(place))
-            # An image in /build is no reason to take the whole machine for its project.
-            if folder.is_relative_to(root) and root != root.parent:
-                return root
-        return folder
+    within: Within
 
     @property
     def requirements(self) -> tuple[Path, ...]:
@@ -103,16 +91,20 @@ class ImageSource:
         return self.folder / f"base.lock.{platform.architecture}.json"
 
 
-def load_image(folder: Path, *, within: Path | None = None) -> ImageSource:
-    """The recipe of ``folder``, by default that of its requirements.txt; ``within`` is its project's folder, if known.
+def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
+    """The recipe of ``folder``, by default that of its requirements.txt; ``project`` is its project's, if known.
 
     Raises RecipeError, NotFound, FileProblem.
     """
     file, requirements = folder / FILE, folder / REQUIREMENTS
+    for name in (FILE, REQUIREMENTS, LOCK):
+        _expect_file(folder / name)
     written = file.is_file()
     if not written and not requirements.is_file():
         raise NotFound("recipe", folder.name, searched=(str(file), str(requirements)), hint=f"write {file}")
-    recipe = load_toml(file, ImageRecipe) if written else ImageRecipe()
+    with explained(folder):
+        within = Within(folder, _root(folder, project))
+    recipe = _load(file, within) if written else ImageRecipe()
     python = recipe.python
     if python.requirements is REQUIREMENTS_DEFAULT and not requirements.is_file():
         python = msgspec.structs.replace(python, requirements=())
@@ -126,6 +118,36 @@ def load_image(folder: Path, *, within: Path | None = None) -> ImageSource:
     except BadKey as error:
         raise misplaced(file, error) from error
     return ImageSource(folder, _named(recipe, folder, python), within)
+
+
+def _root(folder: Path, project: Path | None) -> Path:
+    """The folder that files of a recipe lie in, unless it says that they lie outside: its project's."""
+    real = Path(os.path.realpath(folder))
+    above = (place.parent.parent for place in (folder.absolute(), real) if place.parent.name == _IMAGES)
+    for place in (*([project] if project else []), *above):
+        root = Path(os.path.realpath(place))
+        # An image in /build is no reason to take the whole machine for its project.
+        if real.is_relative_to(root) and root != root.parent:
+            return root
+    return real
+
+
+def _load(file: Path, within: Within) -> ImageRecipe:
+    """The recipe that lies where its files will be looked for: not one that was swapped in or out meanwhile."""
+    try:
+        with explained(file):
+            found = within.find(file.name, follow=True)
+    except OutsideProject as error:
+        why = f"a link that leads out of the project, {error.root}"
+        raise RecipeError(str(file), "", why, hint="copy what it leads to, or name its own folder") from error
+    return load_toml(file, ImageRecipe, opened=found.open())
+
+
+def _expect_file(path: Path) -> None:
+    """Refuse a pipe or folder, or a link that leads nowhere: by its name it would be read, if it were a file."""
+    if os.path.lexists(path) and not path.is_file():
+        with explained(path):
+            raise FileProblem(str(path), f"{kind_of(path.stat())}, where a file is expected")
 
 
 def is_lock(path: Path) -> bool:
@@ -161,7 +183,7 @@ def _check_places(source: ImageSource) -> None:
 
 def _check_place(source: ImageSource, key: str, name: str, words: str, *, follow: bool) -> None:
     try:
-        find(name, folder=source.folder, root=source.root, follow=follow)
+        source.within.find(name, follow=follow)
     except OutsideProject as error:
         raise BadKey(
             key, f"{error.path} leads out of the project, {error.root}", hint=f"write {words}, if that is meant"

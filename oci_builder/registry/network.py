@@ -15,6 +15,7 @@ from requests.adapters import HTTPAdapter
 
 from oci_builder.bounded import parse_decimal
 from oci_builder.errors import FileProblem, RegistryError
+from oci_builder.files import open_regular
 from oci_builder.registry.access import Access, Deadline
 from oci_builder.transport import in_time, redacted, seconds_of
 
@@ -45,7 +46,8 @@ class Trusting(HTTPAdapter):
         self._context = ssl.create_default_context()
         if access.ca_file is not None:
             try:
-                self._context.load_verify_locations(access.ca_file)
+                with open_regular(access.ca_file):
+                    self._context.load_verify_locations(access.ca_file)
             except OSError as error:  # ssl.SSLError is one
                 raise FileProblem(str(access.ca_file), "no certificates in PEM form can be read from it") from error
         if access.insecure:

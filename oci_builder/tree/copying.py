@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import translate
 from pathlib import Path
 
-from oci_builder.confined import Found, find
+from oci_builder.confined import Found, Within, find
 from oci_builder.errors import FileProblem, UnsafePath
 from oci_builder.files import in_words, kind_of
 from oci_builder.tree.entry import Entry, Kind, Whole, entry_path
@@ -20,7 +20,7 @@ _ORIGIN = "copy"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """One thing to copy, as ``source`` leads to it from ``folder``, without leaving ``root`` if there is one.
+    """One thing to copy, as ``source`` leads to it from ``folder``; ``within`` what root, if there is one.
 
     ``dest`` is absolute, and ends in ``/`` to name a folder.
 
@@ -30,7 +30,7 @@ class Copy:
 
     source: str
     folder: Path
-    root: Path | None
+    within: Within | None
     dest: str
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -42,12 +42,12 @@ class Copy:
 def copied(copy: Copy) -> Iterator[Entry]:
     """The entries of one copy, by name; a folder's content lands in ``dest``, as with docker.
 
-    Raises OutsideProject for a source that the root does not hold, FileProblem for one that is absent or is no file,
+    Raises OutsideProject for a source that is not within it, FileProblem for one that is absent or is no file,
     folder or link, UnsafePath for a link that would leave the folder it is copied from.
     """
     place = copy.folder / copy.source
     try:
-        source = find(copy.source, folder=copy.folder, root=copy.root)
+        source = find(copy.source, folder=copy.folder, within=copy.within)
     except FileNotFoundError as error:
         raise FileProblem(str(place), "there is nothing to copy here", hint="check [[copy]] src") from error
     except OSError as error:

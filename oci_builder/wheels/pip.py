@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from oci_builder.errors import InvalidValue, ToolFailed
+from oci_builder.files import expect_files
 from oci_builder.wheels import process
 from oci_builder.wheels.process import Running
 from oci_builder.wheels.refusals import refusal
@@ -124,8 +125,11 @@ def run(
     ``places`` tells where that stands which pip knows by a line of a file made for it ("file (line 3)").
     It is one of ``running`` for as long as it runs.
     Raises UnsupportedRequirement for what ``rules`` do not allow, before any of it is fetched; ToolFailed when pip
-    cannot be started, is killed, or is not the pip that the hook knows.
+    cannot be started, is killed, or is not the pip that the hook knows; FileProblem for a folder of wheels with a pipe
+    in it.
     """
+    for links in sources.folders():
+        expect_files(links)
     running = running or Running()
     ended = process.run(
         # -P: neither the hook's folder, which has a pip.py, nor the caller's may shadow pip.

@@ -97,7 +97,7 @@ def test_a_checkout_that_nothing_may_be_written_to(tmp_path: Path) -> None:
     (tiny.image / "requirements.txt").write_text("many\ntool\n")
     done = read_only(tiny.root, "build", NAME, *places, "--out", str(out), "--locked", cwd=tmp_path)
     assert (done.returncode, "have changed since" in done.stderr) == (1, True)
-    for _ in range(2):
+    for _ in range(2):  # nothing is remembered of a build that depends on an index
         done = read_only(tiny.root, "build", NAME, *places, "--out", str(out), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert f"{lock} could not be written, read-only file system; the image holds what it would say" in done.stderr
@@ -109,15 +109,14 @@ def test_a_checkout_that_nothing_may_be_written_to(tmp_path: Path) -> None:
 
 
 NO_HOME = {
-    "nothing at all": {},
-    "a HOME that is not there": {"HOME": "/nonexistent"},
-    "a HOME of somebody else": {"HOME": "/root"},
-    "a HOME that is none": {"HOME": ""},
+    "nothing at all": ({}, 0o077),
+    "a HOME that is not there": ({"HOME": "/nonexistent"}, 0),
+    "a HOME of somebody else": ({"HOME": "/root"}, 0o077),
+    "a HOME that is none": ({"HOME": ""}, 0),
 }
 
 
-@pytest.mark.parametrize("environ", NO_HOME.values(), ids=NO_HOME)
-@pytest.mark.parametrize("umask", [0, 0o077])
+@pytest.mark.parametrize(("environ", "umask"), NO_HOME.values(), ids=NO_HOME)
 def test_a_user_without_a_home(open_folder: Path, everybodys: Path, environ: dict[str, str], umask: int) -> None:
     place = Path(tempfile.mkdtemp(dir=open_folder))
     place.chmod(0o1777)

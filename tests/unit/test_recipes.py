@@ -15,7 +15,6 @@ from oci_builder.oci.documents import Healthcheck
 from oci_builder.platforms import AMD64, ARM64
 from oci_builder.recipes import (
     ImageRecipe,
-    ImageSource,
     UserRecipe,
     image_schema,
     load_image,
@@ -233,19 +232,31 @@ def test_what_leads_out_of_the_project_is_refused_unless_the_recipe_says_it_may(
     load_image(folder)
 
 
-def test_the_project_is_what_holds_build_or_what_was_named_and_never_all_of_the_machine(tmp_path: Path) -> None:
+def test_the_project_is_what_holds_build_or_what_was_named(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "r.txt").write_text("six\n")
     text = "[python]\nrequirements = ['{}/shared/r.txt']\n"
     folder = image_folder(tmp_path, image=text.format("../.."))
-    assert load_image(folder).root == tmp_path.resolve()
+    assert load_image(folder).within.root == tmp_path.resolve()
+    assert load_image(folder, project=Path("/")).within.root == tmp_path.resolve()
     other = tmp_path / "other" / "mypy"
     other.mkdir(parents=True)
     (other / "image.toml").write_text(text.format("../.."))
-    assert load_image(other, within=tmp_path).root == tmp_path.resolve()
+    assert load_image(other, project=tmp_path).within.root == tmp_path.resolve()
     with pytest.raises(RecipeError, match="leads out of the project"):
         load_image(other)
-    assert ImageSource(Path("/build/mypy"), ImageRecipe(name="mypy")).root == Path("/build/mypy")
+
+
+def test_a_recipe_that_is_a_link_out_of_its_project_is_refused(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "project", requirements="")
+    (tmp_path / "secret").write_text("root = 1\n")
+    (folder / "image.toml").symlink_to(tmp_path / "secret")
+    with pytest.raises(RecipeError, match=r"image\.toml: a link that leads out of the project"):
+        load_image(folder)
+    (folder / "image.toml").unlink()
+    (tmp_path / "project" / "shared.toml").write_text("")
+    (folder / "image.toml").symlink_to("../../shared.toml")
+    assert load_image(folder).recipe.name == "mypy"
 
 
 def test_a_folder_with_neither_is_no_image(tmp_path: Path) -> None:
