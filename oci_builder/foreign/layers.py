@@ -113,7 +113,7 @@ def _known(diff_id: Digest, store: Store) -> _Known | None:
     try:
         index = msgspec.msgpack.decode(data, type=_Index)
         known = _Known(index.size, Entries.load(index.entries))
-    except (msgspec.MsgspecError, ValueError):
+    except ValueError:
         store.drop_record(_INDEXES, f"{FORMAT}-{diff_id.hex}")
         return None
     return known if store.has(diff_id, known.size) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import tarfile
 
 from oci_builder.tree.limits import Unfit
@@ -15,6 +16,10 @@ MAX_NAME = 255
 MAX_DEPTH = 256
 """Folders above each other; whatever walks up from a path takes so many steps."""
 
+_PLAIN = min(MAX_NAME, MAX_DEPTH)
+"""Characters of a path that keeps every limit whatever it is."""
+
+_ODD = re.compile(r"\A\Z|\A[./]|/[./]|\0")
 _SPARSE = "is a sparse file, which engines refuse"
 _REFUSED = {tarfile.CONTTYPE: "is a contiguous file, which engines refuse"}
 _KNOWN = frozenset(
@@ -36,6 +41,9 @@ def layer_path(name: str) -> str:
 
     "/usr", "./usr/" and "usr" are one path to every engine; what holds ".." is none.
     """
+    # Most paths are plain; only the odd one is taken apart.
+    if len(name) <= _PLAIN and name.isascii() and not _ODD.search(name):
+        return name[:-1] if name.endswith("/") else name
     if not name or "\0" in name:
         raise Unfit("is not a path")
     parts = name.split("/")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 from typing import overload
 
 import msgspec
@@ -26,6 +28,8 @@ class IndexEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     offset: int
 
 
+_LEVEL = 1
+_PIECE = 1 << 20
 _KINDS = ("file", "directory", "symlink", "hardlink", "whiteout", "opaque")
 _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 
@@ -128,29 +132,31 @@ class Entries(Sequence[IndexEntry]):
         return hash((len(self), bytes(self._rows)))
 
     def dump(self) -> bytes:
-        """The entries as bytes for a record."""
-        lengths = array("Q", (end - start for start, end in zip(self._ends[:-1], self._ends[1:], strict=True)))
+        """The entries as bytes for a record, packed: names repeat each other."""
+        lengths = array("H", (end - start for start, end in pairwise(self._ends)))
         if sys.byteorder == "big":
             lengths.byteswap()
-        return _encode(_Dump(self._origins, lengths.tobytes(), bytes(self._rows)))
+        packer = zlib.compressobj(_LEVEL)
+        rows = b"".join((*(packer.compress(piece) for piece in _pieces(self._rows)), packer.flush()))
+        return _encode(_Dump(self._origins, zlib.compress(lengths, _LEVEL), rows))
 
     @classmethod
     def load(cls, data: bytes) -> Entries:
-        """The entries that ``dump`` gave as bytes. Raises ValueError or msgspec.MsgspecError for others."""
-        dump = msgspec.msgpack.decode(data, type=_Dump)
-        lengths = array("Q")
-        lengths.frombytes(dump.lengths)
+        """The entries that ``dump`` gave as bytes. Raises ValueError for others."""
+        made = cls()
+        try:
+            dump = msgspec.msgpack.decode(data, type=_Dump)
+            unpacker, lengths = zlib.decompressobj(), array("H", zlib.decompress(dump.lengths))
+            for piece in _pieces(dump.rows):
+                made._rows += unpacker.decompress(piece)
+        except (msgspec.MsgspecError, zlib.error) as error:
+            raise ValueError(f"no entries: {error}") from error
         if sys.byteorder == "big":
             lengths.byteswap()
-        made = cls()
         made._origins = dump.origins
         made._numbers = {origin: number for number, origin in enumerate(dump.origins)}
-        made._rows = bytearray(dump.rows)
-        end = 0
-        for length in lengths:
-            end += length
-            made._ends.append(end)
-        if end != len(dump.rows):
+        made._ends.extend(accumulate(lengths))
+        if made._ends[-1] != len(made._rows) or not unpacker.eof:
             raise ValueError("rows and their lengths do not fit")
         return made
 
@@ -159,6 +165,11 @@ class _Dump(msgspec.Struct, frozen=True, array_like=True):
     origins: list[str]
     lengths: bytes
     rows: bytes
+
+
+def _pieces(data: bytes | bytearray) -> Iterator[memoryview]:
+    view = memoryview(data)
+    return (view[start : start + _PIECE] for start in range(0, len(view), _PIECE))
 
 
 def _bytes(name: str) -> bytes:

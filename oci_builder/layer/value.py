@@ -70,8 +70,10 @@ class Layer:
     def tree(self, store: Store) -> Tree:
         """What the layer puts into a root filesystem, with contents read from its blob; the same value every time."""
         place = self._place(store)
+        if self.foreign:
+            return self._lazy(store)  # large, and asked for once
         if place not in self._trees:
-            self._trees[place] = self._lazy(store) if self.foreign else Tree(self._made(place))
+            self._trees[place] = Tree(self._made(place))
         return self._trees[place]
 
     def _made(self, place: Path) -> Iterator[Entry]:

@@ -20,6 +20,9 @@ _PAX_RECORD = re.compile(rb"([0-9]{1,20}) ([^=\n]+)=")
 _PAX_TIME = re.compile(r"([+-]?[0-9]{1,19})(\.[0-9]{0,100})?", re.ASCII)
 """What Go's reader, and with it docker, takes for a time."""
 
+_BUFFER = 64 << 10
+"""Bytes read at once."""
+
 _MAX_EXTENSIONS = 1 << 20
 """Bytes of all PAX and GNU extensions of one member, as Go's reader has it for each."""
 
@@ -85,6 +88,7 @@ class TarStream:
 
     def __init__(self, source: Source, *, what: str, budget: Budget) -> None:
         self._source, self._what, self._budget = source, what, budget
+        self._buffer, self._at = b"", 0
         self._left = self._pad = self._extensions = self._records = 0
         self.offset = 0
         self.has_global_header = False
@@ -143,7 +147,7 @@ class TarStream:
 
     def _block(self) -> bytes | None:
         at = self.offset
-        block = self._source.read(BLOCK)
+        block = self._read(BLOCK)
         self.offset += len(block)
         if not block:
             self.unclosed = f"{self._what}: the tar ends at byte {at} without its two closing blocks"
@@ -158,7 +162,7 @@ class TarStream:
         return None
 
     def _drain(self) -> None:
-        while data := self._source.read(BLOCK):
+        while data := self._read(BLOCK):
             if data.count(0) < len(data) and not self._is_contents(data):
                 raise Damaged(f"{self._what}: bytes after the end of the tar, after byte {self.offset}")
             self.offset += len(data)
@@ -239,7 +243,7 @@ class TarStream:
     def _pass_over(self) -> None:
         for _ in self.content():
             pass
-        padding = self._source.read(self._pad)
+        padding = self._read(self._pad)
         self.offset += len(padding)
         if len(padding) not in (0, self._pad):
             raise Damaged(f"{self._what}: cut off at byte {self.offset}")
@@ -247,8 +251,21 @@ class TarStream:
         if padding.count(0) < len(padding):
             raise Damaged(f"{self._what}: stray bytes before byte {self.offset}, where zeros belong")
 
+    def _read(self, size: int) -> bytes:
+        """``size`` bytes, or fewer at the end; a layer has five small pieces a file, and each would pass all below."""
+        data = self._buffer[self._at : self._at + size]
+        self._at += len(data)
+        missing = size - len(data)
+        if missing >= _BUFFER:
+            return data + self._source.read(missing)
+        if missing:
+            self._buffer = self._source.read(_BUFFER)
+            self._at = min(missing, len(self._buffer))
+            data += self._buffer[:missing]
+        return data
+
     def _take(self, size: int) -> bytes:
-        data = self._source.read(size)
+        data = self._read(size)
         self.offset += len(data)
         if len(data) != size:
             raise Damaged(f"{self._what}: cut off at byte {self.offset}")
