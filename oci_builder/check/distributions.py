@@ -18,6 +18,7 @@ from oci_builder.bounded import load_json
 from oci_builder.check.contents import ImageContents
 from oci_builder.check.installed import Needed, Package
 from oci_builder.check.licences import licence_of
+from oci_builder.debian.control import stanzas
 from oci_builder.oci.jsonio import MAX_DOCUMENT
 
 _PYTHON = re.compile(r"(?:^|/)python(\d+)\.(\d+)(?:/|$)")
@@ -66,9 +67,11 @@ def _full_version(contents: ImageContents, minor: str) -> str:
         if match:
             return match[1].decode()
     status = contents.content("var/lib/dpkg/status") or b""
-    name = re.escape(f"python{minor}-minimal").encode()
-    match = re.search(rb"^Package: " + name + rb"\n(?:.+\n)*?Version: ([0-9.]+)", status, re.MULTILINE)
-    return match[1].decode() if match else f"{minor}.0"
+    name = f"python{minor}-minimal"
+    # Found first, then read: a pattern over several lines would read on from each line that begins like it.
+    found = stanzas(status, {name}) if name.encode() in status else iter(())
+    version = re.match(r"[0-9.]+", next(found, {}).get("version", ""))
+    return version[0] if version else f"{minor}.0"
 
 
 def _environment(contents: ImageContents) -> Mapping[str, str]:

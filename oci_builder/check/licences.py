@@ -42,7 +42,7 @@ _WORDS: Mapping[str, str] = {
     "the mit license": "MIT",
     "psf": "PSF-2.0",
 }
-_COPYRIGHT = re.compile(r"^License:[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
+_COPYRIGHT = re.compile(r"^License:[ \t]*+(\S.*)$", re.MULTILINE)
 
 
 def licence_of(metadata: Message) -> Licence:
@@ -83,6 +83,6 @@ def debian_licences(copyright_file: str) -> Licence:
     """The short names in a machine-readable copyright file (copyright-format 1.0), in Debian's words."""
     if "copyright-format" not in copyright_file[:1000]:
         return Licence()
-    names = dict.fromkeys(name for name in _COPYRIGHT.findall(copyright_file))
+    names = dict.fromkeys(name.rstrip() for name in _COPYRIGHT.findall(copyright_file))
     text = ", ".join(names)
     return Licence(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")

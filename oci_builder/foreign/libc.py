@@ -16,10 +16,10 @@ from oci_builder.tree.tree import Tree
 MAX_LIBRARY = 256 << 20
 """Bytes of a library or program that is looked into."""
 
-_GLIBC = re.compile(rb"GNU C Library [^\n\0]{0,200}?version (\d+)\.(\d+)")
-_MUSL = re.compile(rb"\0(\d+)\.(\d+)\.\d+(?:[-_.a-z0-9]{0,20})\0")
-_VERSION = re.compile(r"GLIBC_(\d+)\.(\d+)\Z")
-_APK_MUSL = re.compile(rb"^P:musl\nV:(\d+)\.(\d+)\.", re.MULTILINE)
+_GLIBC = re.compile(rb"GNU C Library [^\n\0]{0,200}?version (\d{1,4})\.(\d{1,4})")
+_MUSL = re.compile(rb"\0(\d{1,4})\.(\d{1,4})\.\d{1,4}(?:[-_.a-z0-9]{0,20})\0")
+_VERSION = re.compile(r"GLIBC_([0-9]{1,4})\.([0-9]{1,4})\Z")
+_APK_MUSL = re.compile(rb"^P:musl\nV:(\d{1,4})\.(\d{1,4})\.", re.MULTILINE)
 _APK_DATABASE = "lib/apk/db/installed"
 
 

@@ -16,9 +16,9 @@ from oci_builder.tree.tree import Tree
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where engines look for programs in an image that does not say."""
 
-_NAME = re.compile(r"python(3\.\d+)\Z")
-_LIBRARY = re.compile(r"(?:lib|lib64)/python(3\.\d+)/os\.py\Z")
-_NUMBER = r"\.\d+(?:(?:a|b|rc)\d+)?"
+_NAME = re.compile(r"python(3\.[0-9]{1,3})\Z")
+_LIBRARY = re.compile(r"(?:lib|lib64)/python(3\.[0-9]{1,3})/os\.py\Z")
+_NUMBER = r"\.[0-9]{1,3}(?:(?:a|b|rc)[0-9]{1,3})?"
 _OLDEST = 8
 """Python 3.x that wheels' metadata and .pyc files are understood of."""
 
@@ -69,19 +69,18 @@ def _found(tree: Tree, env: Mapping[str, str], machine: str, what: str, sources:
 
 def _commands(tree: Tree, env: Mapping[str, str]) -> Iterator[str]:
     """The programs that could be its Python, in the order of its PATH; absolute, links not followed."""
-    folders = [folder.rstrip("/") for folder in env.get("PATH", _PATH).split(":") if folder.startswith("/")]
+    folders = dict.fromkeys(part.rstrip("/") for part in env.get("PATH", _PATH).split(":") if part.startswith("/"))
+    # Sorted into folders once: a PATH may be as long as somebody makes it.
+    named: dict[str, list[str]] = {}
+    for path in tree.paths:
+        place, _, name = path.rpartition("/")
+        if name.startswith("python3.") and _NAME.match(name):
+            named.setdefault(place, []).append(name)
     for folder in folders:
-        versioned = sorted((name for name in _names(tree, folder) if _NAME.match(name)), key=_newest_first)
+        versioned = sorted(named.get(tree.resolve(folder.strip("/")), ()), key=_newest_first)
         for name in ("python3", "python", *versioned):
             if file_at(tree, f"{folder}/{name}") is not None:
                 yield f"{folder}/{name}"
-
-
-def _names(tree: Tree, folder: str) -> Iterator[str]:
-    prefix = f"{tree.resolve(folder.strip('/'))}/"
-    yield from (
-        path[len(prefix) :] for path in tree.paths if path.startswith(prefix) and "/" not in path[len(prefix) :]
-    )
 
 
 def _newest_first(name: str) -> int:
@@ -154,10 +153,12 @@ def _version(tree: Tree, sources: Sources, minor: str, *, home: str, real: Entry
             if len(found) == 1:
                 return str(found.pop().decode())
     said = _said(tree, sources, base, minor)
-    for text, pattern in said:
-        match = re.search(pattern.replace("@", f"({number})"), text, re.MULTILINE)
-        if match:
-            return match[1]
+    for text, package, pattern in said:
+        version = re.compile(pattern.replace("@", f"({number})"), re.MULTILINE)
+        # Paragraph by paragraph: a pattern over several lines would read on from each of a million.
+        for paragraph in text.split("\n\n"):
+            if (not package or re.search(package, paragraph, re.MULTILINE)) and (match := version.search(paragraph)):
+                return match[1]
     return None
 
 
@@ -166,16 +167,16 @@ def _libraries(tree: Tree, minor: str) -> Iterator[Entry]:
     yield from (entry for path, entry in tree.paths.items() if name.match(posixpath.basename(path)))
 
 
-def _said(tree: Tree, sources: Sources, base: str, minor: str) -> Iterator[tuple[str, str]]:
-    """Texts that tell the version, each with the pattern to look for."""
+def _said(tree: Tree, sources: Sources, base: str, minor: str) -> Iterator[tuple[str, str, str]]:
+    """Texts that tell the version, the patterns of the paragraph that does and of the version in it."""
     dotted = re.escape(minor)
     places = {
-        f"{base}/include/python{minor}/patchlevel.h": r'^#define PY_VERSION\s+"@\+?"',
-        "var/lib/dpkg/status": rf"^Package: (?:lib)?python{dotted}(?:-minimal)?\n(?:.+\n)*?Version: @[-+~]",
-        f"var/lib/dpkg/status.d/python{minor}-minimal": r"^Version: @[-+~]",
-        "lib/apk/db/installed": r"^P:python3\nV:@-",
+        f"{base}/include/python{minor}/patchlevel.h": ("", r'^#define PY_VERSION[ \t]+"@\+?"'),
+        "var/lib/dpkg/status": (rf"^Package: (?:lib)?python{dotted}(?:-minimal)?$", "^Version: @[-+~]"),
+        f"var/lib/dpkg/status.d/python{minor}-minimal": ("", "^Version: @[-+~]"),
+        "lib/apk/db/installed": ("^P:python3$", "^V:@-"),
     }
-    for path, pattern in places.items():
+    for path, (package, pattern) in places.items():
         data = read_file(tree, sources, path.strip("/"))
         if data is not None:
-            yield data.decode("utf-8", "replace"), pattern
+            yield data.decode("utf-8", "replace"), package, pattern
