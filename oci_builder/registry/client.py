@@ -60,6 +60,8 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
             self.session.mount("https://", Trusting(access))
         # Without this requests would put a .netrc's password over our token.
         self.session.auth = _as_it_is
+        # Without this requests would read all that comes with a redirect, however much that is, to know where it leads.
+        self.session.get_redirect_target = _nowhere
         self._tokens = Tokens(registry, scheme, access)
 
     def do_request(
@@ -286,6 +288,10 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
             return self.read(answer, _ERROR_BODY, deadline)
         except RegistryError:
             return b""
+
+
+def _nowhere(answer: requests.Response) -> None:
+    """Redirects are ours to follow."""
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

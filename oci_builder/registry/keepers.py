@@ -16,6 +16,10 @@ _MOST = 1 << 20
 """Bytes of an answer."""
 
 
+_LONGEST_KEY = 1024
+"""Letters; what is no longer fits a pipe, whoever reads it or does not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a helper wrote, and whether it says that it has done as asked."""
@@ -27,6 +31,8 @@ class Answer:
 
 def ask_helper(program: str, key: str, environ: Mapping[str, str], *, patience: float = _TIME) -> Answer | None:
     """What ``program`` gives for ``key``; None where it does not start, does not end or says too much."""
+    if len(key) > _LONGEST_KEY:
+        return None
     try:
         process = subprocess.Popen(
             [program, "get"],

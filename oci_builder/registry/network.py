@@ -85,7 +85,7 @@ def failure(method: str, url: str, error: Exception) -> RegistryError:
         hint = "check the name of the registry, and the proxy if there is one"
         return RegistryError(method, redacted(url), "no such host", hint=hint)
     if isinstance(error, ValueError):
-        return RegistryError(method, redacted(url), "an address or a header that cannot be sent")
+        return RegistryError(method, redacted(url), "its address, or a header that was sent or came, does not hold")
     return Passing(method, redacted(url), words(error))
 
 
