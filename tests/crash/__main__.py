@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -53,6 +54,8 @@ def load_all() -> None:
     for module in pkgutil.walk_packages(oci_builder.__path__, "oci_builder."):
         if not module.name.endswith(("__main__", "bytecode_child", "pip_hook")):
             importlib.import_module(module.name)
+    # Whatever is here now stays: no child has to look through it, and so copy it.
+    gc.freeze()
 
 
 if __name__ == "__main__":
