@@ -21,9 +21,6 @@ from oci_builder import cli
 from tests.crash.scenarios import Scenario
 from tests.support.syscalls import WATCHED, Act, Call, Ending, kill_all, watched
 
-PATIENCE = 60
-"""Seconds that a run may take on a machine with much else to do; what hangs is stopped then, and said."""
-
 SAID = "said"
 """The file that takes what a run says."""
 
@@ -121,11 +118,25 @@ class Found:
     codes: dict[str, int] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
 
+    @property
+    def summary(self) -> str:
+        """All of it in a line."""
+        ends = ", ".join(f"{count} with {code}" for code, count in sorted(self.codes.items()))
+        return (
+            f"{self.points} calls that change files; {self.tried} runs stopped at one ({ends}); "
+            f"{self.followed} states that a next run was right from; {len(self.findings)} findings"
+        )
+
 
 class Enumeration:
-    """One scenario in a folder of its own, stopped where one likes."""
+    """One scenario in a folder of its own, stopped where one likes.
 
-    def __init__(self, scenario: Scenario, root: Path, *, words: Sequence[str]) -> None:
+    What was tried is added to the file ``log``, and what stands there is not tried again.
+    """
+
+    def __init__(self, scenario: Scenario, root: Path, *, words: Sequence[str], log: Path | None = None) -> None:
+        self._log = log
+        self._done = set(log.read_text().splitlines()) if log is not None and log.exists() else set()
         self._scenario, self._words = scenario, words
         self.work, self._template, self._said = root / "work", root / "template", root / SAID
         self._right: set[str] = set()
@@ -133,7 +144,7 @@ class Enumeration:
         self._tmp = self.work / "tmp"
         self._tmp.mkdir(parents=True)
         scenario.prepare(self.work)
-        shutil.copytree(self.work, self._template, symlinks=True)
+        _copy(self.work, self._template)
         self._old = self._outputs()
         whole = self.run(lambda call: 0)
         if whole.code != 0:
@@ -149,7 +160,7 @@ class Enumeration:
         for path in self._tmp.iterdir():
             # The machine's own folder of such things: what was killed leaves them there, and the machine clears it.
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        return watched(lambda: _program(self.work, self._words), self._said, act, patience=PATIENCE)
+        return watched(lambda: _program(self.work, self._words), self._said, act, patience=self._scenario.patience)
 
     def at_all(self, name: str, points: Iterable[int]) -> None:
         """Have the fault of that name happen at each of ``points``, until a run ends before one is reached."""
@@ -159,9 +170,11 @@ class Enumeration:
 
     def at(self, name: str, number: int) -> bool:
         """Have the fault happen at a call; False if the run has fewer."""
-        fault = FAULTS[name]
+        fault, tried = FAULTS[name], f"{name} {number}"
+        if tried in self._done:
+            return True
         shutil.rmtree(self.work)
-        shutil.copytree(self._template, self.work, symlinks=True)
+        _copy(self._template, self.work)
         ending = self.run(fault.act(number))
         if len(ending.calls) < number:
             return False
@@ -170,6 +183,10 @@ class Enumeration:
         self.found.codes[str(ending.code)] = self.found.codes.get(str(ending.code), 0) + 1
         for problem in (*self._ended(ending, fault, call), *self._kept(ending, fault, call), *self._next(ending)):
             self.found.findings.append(f"{name} at {call}: {problem}")
+        # What did not hold is tried again.
+        if self._log is not None and not any(line.startswith(f"{name} at {number} ") for line in self.found.findings):
+            with self._log.open("a") as stream:
+                stream.write(f"{tried}\n")
         return True
 
     def _ended(self, ending: Ending, fault: Fault, call: Call) -> Iterator[str]:
@@ -268,6 +285,18 @@ def _program(folder: Path, words: Sequence[str]) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
     return code if isinstance(code, int) else 0 if code is None else 1
+
+
+def _copy(source: Path, dest: Path) -> None:
+    """A copy of a folder; blobs, which nobody writes to where they are, are the same files."""
+
+    def place(one: str, other: str) -> str:
+        if "/blobs/sha256/" not in one:
+            return shutil.copy2(one, other)
+        os.link(one, other)
+        return other
+
+    shutil.copytree(source, dest, symlinks=True, copy_function=place)
 
 
 def _files(path: Path) -> Iterator[Path]:
