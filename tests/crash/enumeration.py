@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -151,6 +151,8 @@ class Enumeration:
             raise AssertionError(whole.said)
         self._new = self._outputs()
         self.found.points = len(whole.calls)
+        outputs = {str(self.work / name) for name in self._new}
+        self.found.findings += (f"{call}: not on the disk yet" for call in unsynced(whole.calls, outputs))
         for call in whole.calls:
             self.found.calls[call.name] = self.found.calls.get(call.name, 0) + 1
 
@@ -250,6 +252,17 @@ class Enumeration:
         for path in sorted(self._tmp.iterdir()):
             if not _TRIAL.fullmatch(path.name):
                 yield f"{path.relative_to(self.work)}"
+
+
+def unsynced(calls: Iterable[Call], outputs: Collection[str]) -> Iterator[Call]:
+    """The renames that give an output its name before all that was written to it is on the disk."""
+    last: dict[str, str] = {}
+    for call in calls:
+        folder, name = os.path.split(call.path)
+        if call.name in ("write", "fsync"):
+            last[_LEFTOVER.sub("", call.path)] = call.name
+        elif call.name.startswith("rename") and call.path in outputs and last.get(f"{folder}/.{name}") != "fsync":
+            yield call
 
 
 def unsound(cache: Path) -> Iterator[str]:
