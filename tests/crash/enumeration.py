@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,14 +21,14 @@ from oci_builder import cli
 from tests.crash.scenarios import Scenario
 from tests.support.syscalls import WATCHED, Act, Call, Ending, kill_all, watched
 
-PATIENCE = 60
-"""Seconds that a run may take on a machine with much else to do; what hangs is stopped then, and said."""
-
 SAID = "said"
 """The file that takes what a run says."""
 
 _LEFTOVER = re.compile(r"\.\d+-[0-9a-f]{16}$")
 _TOKEN = re.compile(r"\d+-[0-9a-f]{16}|tmp\w{8}")
+_TRIAL = re.compile(r"[a-z0-9_]{8}")
+"""How Python finds out whether a folder takes temporary files: it writes one, and who is stopped then leaves it."""
+
 _SEAL = re.compile(rb'{"sha256":"([0-9a-f]{64})","record":(.*)}\Z', re.DOTALL)
 _SPACE = frozenset(
     {"write", "pwrite64", "writev", "pwritev", "open", "openat", "creat", "mkdir", "mkdirat", "rename", "renameat"}
@@ -118,11 +118,25 @@ class Found:
     codes: dict[str, int] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
 
+    @property
+    def summary(self) -> str:
+        """All of it in a line."""
+        ends = ", ".join(f"{count} with {code}" for code, count in sorted(self.codes.items()))
+        return (
+            f"{self.points} calls that change files; {self.tried} runs stopped at one ({ends}); "
+            f"{self.followed} states that a next run was right from; {len(self.findings)} findings"
+        )
+
 
 class Enumeration:
-    """One scenario in a folder of its own, stopped where one likes."""
+    """One scenario in a folder of its own, stopped where one likes.
 
-    def __init__(self, scenario: Scenario, root: Path, *, words: Sequence[str]) -> None:
+    What was tried is added to the file ``log``, and what stands there is not tried again.
+    """
+
+    def __init__(self, scenario: Scenario, root: Path, *, words: Sequence[str], log: Path | None = None) -> None:
+        self._log = log
+        self._done = set(log.read_text().splitlines()) if log is not None and log.exists() else set()
         self._scenario, self._words = scenario, words
         self.work, self._template, self._said = root / "work", root / "template", root / SAID
         self._right: set[str] = set()
@@ -130,13 +144,15 @@ class Enumeration:
         self._tmp = self.work / "tmp"
         self._tmp.mkdir(parents=True)
         scenario.prepare(self.work)
-        shutil.copytree(self.work, self._template, symlinks=True)
+        _copy(self.work, self._template)
         self._old = self._outputs()
         whole = self.run(lambda call: 0)
         if whole.code != 0:
             raise AssertionError(whole.said)
         self._new = self._outputs()
         self.found.points = len(whole.calls)
+        outputs = {str(self.work / name) for name in self._new}
+        self.found.findings += (f"{call}: not on the disk yet" for call in unsynced(whole.calls, outputs))
         for call in whole.calls:
             self.found.calls[call.name] = self.found.calls.get(call.name, 0) + 1
 
@@ -146,7 +162,7 @@ class Enumeration:
         for path in self._tmp.iterdir():
             # The machine's own folder of such things: what was killed leaves them there, and the machine clears it.
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        return watched(lambda: _program(self.work, self._words), self._said, act, patience=PATIENCE)
+        return watched(lambda: _program(self.work, self._words), self._said, act, patience=self._scenario.patience)
 
     def at_all(self, name: str, points: Iterable[int]) -> None:
         """Have the fault of that name happen at each of ``points``, until a run ends before one is reached."""
@@ -156,9 +172,11 @@ class Enumeration:
 
     def at(self, name: str, number: int) -> bool:
         """Have the fault happen at a call; False if the run has fewer."""
-        fault = FAULTS[name]
+        fault, tried = FAULTS[name], f"{name} {number}"
+        if tried in self._done:
+            return True
         shutil.rmtree(self.work)
-        shutil.copytree(self._template, self.work, symlinks=True)
+        _copy(self._template, self.work)
         ending = self.run(fault.act(number))
         if len(ending.calls) < number:
             return False
@@ -167,6 +185,10 @@ class Enumeration:
         self.found.codes[str(ending.code)] = self.found.codes.get(str(ending.code), 0) + 1
         for problem in (*self._ended(ending, fault, call), *self._kept(ending, fault, call), *self._next(ending)):
             self.found.findings.append(f"{name} at {call}: {problem}")
+        # What did not hold is tried again.
+        if self._log is not None and not any(line.startswith(f"{name} at {number} ") for line in self.found.findings):
+            with self._log.open("a") as stream:
+                stream.write(f"{tried}\n")
         return True
 
     def _ended(self, ending: Ending, fault: Fault, call: Call) -> Iterator[str]:
@@ -227,7 +249,20 @@ class Enumeration:
         for path in sorted(self.work.rglob(".*")):
             if _LEFTOVER.search(path.name):
                 yield f"{path.relative_to(self.work)}"
-        yield from (f"{path.relative_to(self.work)}" for path in sorted(self._tmp.iterdir()))
+        for path in sorted(self._tmp.iterdir()):
+            if not _TRIAL.fullmatch(path.name):
+                yield f"{path.relative_to(self.work)}"
+
+
+def unsynced(calls: Iterable[Call], outputs: Collection[str]) -> Iterator[Call]:
+    """The renames that give an output its name before all that was written to it is on the disk."""
+    last: dict[str, str] = {}
+    for call in calls:
+        folder, name = os.path.split(call.path)
+        if call.name in ("write", "fsync"):
+            last[_LEFTOVER.sub("", call.path)] = call.name
+        elif call.name.startswith("rename") and call.path in outputs and last.get(f"{folder}/.{name}") != "fsync":
+            yield call
 
 
 def unsound(cache: Path) -> Iterator[str]:
@@ -263,6 +298,18 @@ def _program(folder: Path, words: Sequence[str]) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
     return code if isinstance(code, int) else 0 if code is None else 1
+
+
+def _copy(source: Path, dest: Path) -> None:
+    """A copy of a folder; blobs, which nobody writes to where they are, are the same files."""
+
+    def place(one: str, other: str) -> str:
+        if "/blobs/sha256/" not in one:
+            return shutil.copy2(one, other)
+        os.link(one, other)
+        return other
+
+    shutil.copytree(source, dest, symlinks=True, copy_function=place)
 
 
 def _files(path: Path) -> Iterator[Path]:
