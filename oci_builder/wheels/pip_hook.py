@@ -50,6 +50,10 @@ def foresee(environment: dict[str, str]) -> None:
     answer["platform_release"] = environment["platform_release"]
 
 
+def _waiting(path: str) -> OSError:
+    return OSError(errno.EINVAL, "a named pipe, not a file", path)
+
+
 def refuse_pipes() -> None:
     """Have no file opened that is a pipe: pip would wait for somebody to write to it."""
 
@@ -60,7 +64,7 @@ def refuse_pipes() -> None:
             except (OSError, ValueError):
                 return
             if is_pipe:
-                raise OSError(errno.EINVAL, "a named pipe, not a file", path)
+                raise _waiting(path)
 
     sys.addaudithook(audit)
 
