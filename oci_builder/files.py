@@ -89,7 +89,7 @@ def _followed(path: Path) -> Path:
         with contextlib.suppress(FileNotFoundError):
             _expect_regular(path.stat(), path)
         path = path.parent / path.readlink()
-    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    raise trouble(errno.ELOOP, path)
 
 
 def _replaced(path: Path) -> os.stat_result | None:
@@ -148,25 +148,26 @@ def open_regular(path: Path | str) -> BinaryIO:
     """
     # Asked before as well: a device may act when it is opened (a tape winds back).
     _expect_regular(Path(path).stat(), path)
-    return open(path, "rb", opener=_opened_regular)
-
-
-def _opened_regular(path: str, flags: int) -> int:
     # What is there by now may be another: without O_NONBLOCK a pipe would hold us here.
-    handle = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         _expect_regular(os.fstat(handle), path)
     except OSError:
         os.close(handle)
         raise
-    return handle
+    return os.fdopen(handle, "rb")
+
+
+def trouble(number: int, path: Path | str, why: str = "") -> OSError:
+    """The error of the system with this number, as whoever reads files understands it, perhaps in our words."""
+    return OSError(number, why or os.strerror(number), str(path))
 
 
 def _expect_regular(info: os.stat_result, path: Path | str) -> None:
     if not stat.S_ISREG(info.st_mode):
         if stat.S_ISDIR(info.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        raise OSError(errno.EINVAL, f"{kind_of(info)}, not a file", str(path))
+            raise trouble(errno.EISDIR, path)
+        raise trouble(errno.EINVAL, path, f"{kind_of(info)}, not a file")
 
 
 def expect_files(folder: Path) -> None:
