@@ -196,7 +196,7 @@ def test_an_error_that_does_not_pickle_comes_as_its_words() -> None:
 
 
 def test_a_worker_that_leaves_without_a_word_is_missed() -> None:
-    with pytest.raises(ProcessKilled, match=r"a worker ended \(status 3\): it was at 0"):
+    with pytest.raises(ProcessKilled, match=r"a worker ended \(status 3\): it was at \d"):
         pool(lambda task: os._exit(3))
     with pytest.raises(ProcessKilled, match="was ended by SIGUSR1"):
         pool(lambda task: os.kill(os.getpid(), signal.SIGUSR1))
