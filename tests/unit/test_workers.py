@@ -46,7 +46,11 @@ def ready(act: Act) -> Iterator[Act]:
 
 def children() -> list[str]:
     """The processes this one has started and not yet buried."""
-    return [pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+    found: list[str] = []
+    for path in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            found += path.read_text().split()
+    return found
 
 
 def open_files() -> int:
