@@ -30,7 +30,6 @@ from oci_builder.store import Store
 from oci_builder.tree.limits import Budget, Damaged, Source
 from oci_builder.tree.tarstream import TarStream
 
-
 _MOST_LAYERS = 1000
 """Layers of an image that are read, although no engine mounts so many."""
 
