@@ -7,11 +7,13 @@ SHELL := /bin/bash
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
 JOBS ?= 2
+EVERY ?= 1
+CRASH ?= abort error full dead nospace killed terminated interrupted
 VENV := .venv
 BIN := $(VENV)/bin
 
 # Debian's packages of the programs that tests/real drives. The tests skip what is missing, unless OCIBUILD_REQUIRE_REAL=1.
-SYSTEM := ca-certificates chromium containerd docker-compose docker.io docker-registry git podman qemu-user-static runc skopeo umoci
+SYSTEM := ca-certificates chromium containerd docker-compose docker.io docker-registry git podman qemu-user-static runc skopeo strace umoci
 
 .PHONY: help
 help:  ## what there is
@@ -42,10 +44,21 @@ format: $(VENV)/.development  ## what ruff can mend by itself
 schema: $(VENV)/.development  ## the generated pages: JSON Schemas, the command line's reference
 	$(BIN)/python docs/generate.py
 
+.PHONY: fuzz
+fuzz: $(VENV)/.development  ## feed every parser what nobody thought of (FUZZ_SECONDS=600 for all, FUZZ_TARGETS="deb pylock")
+	$(BIN)/python -m tests.fuzz
+
 .PHONY: bench
 bench: $(VENV)/.development  ## build with everybody and with ocibuild, and write docs/performance.md (BENCH="cold docker", BENCH=--quick)
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks $(BENCH)
+
+# CRASH_CACHE names a cache with the reference image's base and wheels: then that is built, too, hundreds of times.
+.PHONY: crash
+crash: $(VENV)/.development  ## stop builds at each of their system calls (EVERY=50 tries one in fifty; CRASH_CACHE=DIR)
+	for scenario in cold warm packed bill folder image lock download prune sbom report pull $(if $(CRASH_CACHE),reference); do \
+		$(BIN)/python -m tests.crash $$scenario $(addsuffix /$(EVERY),$(CRASH)) --brief --log .crash-$$scenario || exit 1; \
+	done
 
 .PHONY: update-golden
 update-golden: $(VENV)/.development  ## write the golden digests anew; say in the commit why they moved
@@ -53,7 +66,7 @@ update-golden: $(VENV)/.development  ## write the golden digests anew; say in th
 
 .PHONY: clean
 clean:  ## away with all that make made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist mypy.tar
+	rm -rf $(VENV) .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .crash-* dist mypy.tar
 
 # Each stamp is younger than what it came from, or is made again.
 

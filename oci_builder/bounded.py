@@ -41,9 +41,11 @@ def load_json(data: bytes | str, *, unique: bool = False) -> Any:
 
     With ``unique`` a key may stand in an object only once. Raises ValueError, for deep documents too.
     """
+    # json.loads guesses at bytes, and takes UTF-16 that no other reader would (RFC 8259, 8.1).
+    text = data.decode() if isinstance(data, bytes) else data
     try:
         document = json.loads(
-            data,
+            text,
             parse_constant=_refused,
             parse_float=_finite,
             parse_int=_whole,
@@ -63,6 +65,10 @@ def load_toml(text: str) -> dict[str, Any]:
         document = tomllib.loads(text, parse_float=_finite)
     except RecursionError as error:
         raise ValueError(_too_deep()) from error
+    except ValueError as error:
+        if "int_max_str_digits" in str(error):
+            raise ValueError("a number of thousands of digits") from error
+        raise
     _check(document)
     return document
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
+import signal
 import struct
 import subprocess
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,10 +15,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from oci_builder.errors import ToolFailed
+from oci_builder.errors import OcibuildError, ProcessKilled, ToolFailed
+from oci_builder.exhausted import exhaustion
 
 WINDOW = 4 << 20
 """Bytes of source that may wait for the child: enough that it never idles, little enough to hold."""
+
+PATIENCE = 300.0
+"""Seconds in which one source is compiled: a thousand times what the largest takes, and a child that hangs is met."""
+
+_FAREWELL = 10.0
+"""Seconds that a child has to end by itself when it is asked nothing more; what is killed has as many."""
+
+_HUNG_UP = 5.0
+"""Seconds in which a child that has hung up has ended, too."""
 
 _TOOL = "the target's Python"
 _REQUEST = struct.Struct("<II")
@@ -60,25 +71,26 @@ class Compiler:
 
         Files are of the unchecked hash kind (PEP 552): no time in them, never rewritten. None stands for a source that
         does not compile. ``children`` work at once, and the bytes depend on none of them. One call at a time; one that
-        is not read to its end ends them all. Raises ToolFailed when one dies.
+        is not read to its end ends them all. Raises ToolFailed when one dies or hangs, ProcessKilled for one that was
+        killed.
         """
         while len(self._children) < children:
             self._children.append(_Child(self._argv, self._env))
         able = self._children[:children]
-        waiting: deque[tuple[_Child, int]] = deque()
+        waiting: deque[tuple[_Child, str, int]] = deque()
         ahead, done = 0, False
         try:
             for path, source in items:
                 child = min(able, key=lambda child: child.behind)
                 child.ask(path, source)
-                waiting.append((child, len(source)))
+                waiting.append((child, path, len(source)))
                 ahead += len(source)
                 while waiting and (ahead > WINDOW * children or waiting[0][0].has_answered()):
-                    child, size = waiting.popleft()
+                    child, asked, size = waiting.popleft()
                     ahead -= size
-                    yield child.answer()
-            for child, _ in waiting:
-                yield child.answer()
+                    yield child.answer(asked)
+            for child, asked, _ in waiting:
+                yield child.answer(asked)
             done = True
         finally:
             if not done:
@@ -89,7 +101,8 @@ class _Child:
     """One interpreter. Threads feed it and take its answers off, so nobody waits for anybody's pipe."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        # In memory: the child says a line or nothing, and there need be no folder to write in.
+        self._complaints = os.fdopen(os.memfd_create("complaints"), "w+b")
         try:
             self._process = subprocess.Popen(
                 [*argv, str(_PROGRAM)],
@@ -100,13 +113,19 @@ class _Child:
             )
         except OSError as error:
             self._complaints.close()
-            raise ToolFailed(_TOOL, f"{argv[0]} does not start: {error.strerror}") from error
+            raise exhaustion(error) or ToolFailed(_TOOL, f"{argv[0]} does not start: {error.strerror}") from error
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._asked = self._answered = 0
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._feed, self._collect)]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        try:
+            for work in (self._feed, self._collect):
+                thread = threading.Thread(target=work, daemon=True)
+                thread.start()
+                self._threads.append(thread)
+        except BaseException:
+            self.close(at_once=True)
+            raise
 
     @property
     def behind(self) -> int:
@@ -123,28 +142,41 @@ class _Child:
         """Whether ``answer`` would not have to wait."""
         return not self._answers.empty()
 
-    def answer(self) -> bytes | None:
-        """The answer to the earliest request that has had none. Raises ToolFailed when none can come any more."""
-        answer = self._answers.get()
+    def answer(self, path: str) -> bytes | None:
+        """The answer to the earliest request that has had none: the one for ``path``.
+
+        Raises ToolFailed when none can come any more or it takes too long, ProcessKilled for a child that was killed.
+        """
+        try:
+            answer = self._answers.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise self._hanging(path) from None
         if answer is None:
             self._answers.put(None)
-            raise self._failed()
+            raise self._failed(path)
         return answer or None
 
     def close(self, *, at_once: bool) -> None:
-        """End the process; a second time nothing happens."""
+        """End the process; a second time nothing happens. It takes no longer than it may, whatever the child does."""
         if at_once:
             self._process.kill()
         self._requests.put(None)
         try:
             for thread in self._threads:
-                thread.join()
-        except BaseException:  # interrupted while the child was still at work
-            self._process.kill()
-            raise
+                thread.join(_FAREWELL)
         finally:
-            self._process.wait()
-            self._complaints.close()
+            # Interrupted while the child was at work, or it does not leave; one that has left is not touched by this.
+            self._process.kill()
+            self._wait()
+            if not any(thread.is_alive() for thread in self._threads):
+                self._complaints.close()
+
+    def _wait(self) -> int | None:
+        """How it ended; None for one that the kernel holds, which even a kill does not end."""
+        try:
+            return self._process.wait(_FAREWELL)
+        except subprocess.TimeoutExpired:
+            return None
 
     def _feed(self) -> None:
         assert self._process.stdin is not None
@@ -166,9 +198,20 @@ class _Child:
                 self._answers.put(answer)
             self._answers.put(None)
 
-    def _failed(self) -> ToolFailed:
+    def _hanging(self, path: str) -> ToolFailed:
         self._process.kill()
-        status = self._process.wait()
+        hint = 'set [python] bytecode = "none" in image.toml; programs start slower then'
+        return ToolFailed(_TOOL, f"has compiled {path} for {PATIENCE:.0f} s and does not end", hint=hint)
+
+    def _failed(self, path: str) -> OcibuildError:
+        # It has hung up, so it ends by itself, and how tells why: killed first, all would look alike.
+        try:
+            status = self._process.wait(_HUNG_UP)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return ToolFailed(_TOOL, f"has hung up while compiling {path}, and does not end")
+        if status == -signal.SIGKILL:
+            return ProcessKilled(_TOOL, f"the bytecode of {path}", status=status)
         self._complaints.seek(0)
         last = self._complaints.read(1 << 20).decode(errors="replace").strip().splitlines()[-1:]
         return ToolFailed(_TOOL, f"ended while compiling (status {status}){''.join(f': {line}' for line in last)}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from oci_builder.errors import DigestMismatch, InvalidValue
+from oci_builder.files import open_regular
 
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
 CHUNK = 1 << 20
@@ -89,7 +90,7 @@ def verified_chunks(stream: Readable, *, digest: Digest, size: int, what: str) -
 def digest_file(path: str) -> tuple[Digest, int]:
     """The digest and size of a file, streamed. Raises OSError."""
     seen, size = hashlib.sha256(), 0
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
         while chunk := stream.read(CHUNK):
             seen.update(chunk)
             size += len(chunk)

@@ -6,8 +6,12 @@ into text and an exit code.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from typing import Any
+
+_SHOWN = 300
+"""Letters of a value that an error shows."""
 
 
 class OcibuildError(Exception):
@@ -30,6 +34,11 @@ def _revive(kind: type[OcibuildError], args: tuple[object, ...], fields: dict[st
     error.args = args
     error.__dict__.update(fields)
     return error
+
+
+def _brief(text: str) -> str:
+    """What is shown of a text that may be anybody's, and of any length."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 # What the user wrote: exit code 2.
@@ -66,7 +75,7 @@ class NotFound(OcibuildError):
 
     def __init__(self, what: str, name: str, *, searched: Sequence[str], hint: str | None = None) -> None:
         places = ", ".join(searched) or "nowhere"
-        super().__init__(f"no {what} {name!r} (looked in {places})", hint=hint)
+        super().__init__(f"no {what} {_brief(name)!r} (looked in {places})", hint=hint)
         self.what, self.name, self.searched = what, name, tuple(searched)
 
 
@@ -76,8 +85,19 @@ class InvalidValue(OcibuildError):
     exit_code = 2
 
     def __init__(self, what: str, text: str, why: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{text!r} is not {'an' if what[0] in 'aeio' else 'a'} {what}: {why}", hint=hint)
+        super().__init__(f"{_brief(text)!r} is not {'an' if what[0] in 'aeio' else 'a'} {what}: {why}", hint=hint)
         self.what, self.text, self.why = what, text, why
+
+
+class OutsideProject(OcibuildError):
+    """A file that a recipe names and that lies outside of its project, or is reached through a link that leads out."""
+
+    exit_code = 2
+
+    def __init__(self, path: str, root: str) -> None:
+        why = f"it leads out of the project, {root}"
+        super().__init__(f"{path}: {why}", hint="if that is meant, write outside = true beside it in image.toml")
+        self.path, self.root, self.why = path, root, why
 
 
 class UnsupportedRequirement(OcibuildError):
@@ -86,7 +106,7 @@ class UnsupportedRequirement(OcibuildError):
     exit_code = 2
 
     def __init__(self, requirement: str, place: str, why: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{place}: {requirement}: {why}", hint=hint)
+        super().__init__(f"{place}: {_brief(requirement)}: {why}", hint=hint)
         self.requirement, self.place, self.why = requirement, place, why
 
 
@@ -109,7 +129,7 @@ class UnsafePath(OcibuildError):
     """A path that would land outside the tree, or that means something to a layer."""
 
     def __init__(self, path: str, why: str, *, origin: str = "") -> None:
-        super().__init__(f"{f'{origin}: ' if origin else ''}refusing path {path!r}: {why}")
+        super().__init__(f"{f'{origin}: ' if origin else ''}refusing path {_brief(path)!r}: {why}")
         self.path, self.why, self.origin = path, why, origin
 
 
@@ -262,6 +282,38 @@ class ToolFailed(OcibuildError):
     def __init__(self, tool: str, why: str, *, hint: str | None = None) -> None:
         super().__init__(f"{tool}: {why}", hint=hint)
         self.tool, self.why = tool, why
+
+
+class ProcessKilled(OcibuildError):
+    """A process of ours that something outside ended: ``status`` is its exit code, below 0 a signal's number."""
+
+    def __init__(self, what: str, doing: str, *, status: int, hint: str | None = None) -> None:
+        super().__init__(f"{what} {_ended(status)}: it was at {doing}", hint=hint or _AFTER.get(status))
+        self.what, self.doing, self.status = what, doing, status
+
+
+_AFTER = {
+    -signal.SIGKILL: "build with --jobs 1, or where there is more memory",
+    -signal.SIGBUS: "a file was cut short while it was read, or the disk fails: `ocibuild cache verify` reads all",
+}
+
+
+def _ended(status: int) -> str:
+    # SIGKILL is what the kernel sends when memory is short, and hardly anybody else does.
+    if status == -signal.SIGKILL:
+        return "was killed, probably for memory"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"ended (status {status})"
+
+
+class MachineExhausted(OcibuildError):
+    """Something that this machine, or a limit set on us, does not give any more: memory, files, processes."""
+
+    def __init__(self, what: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{what}: {why}", hint=hint)
+        self.what, self.why = what, why
 
 
 # A check said no: exit code 3.

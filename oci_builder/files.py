@@ -8,19 +8,23 @@ import fcntl
 import io
 import os
 import re
-import shutil
 import stat
+import tempfile
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from oci_builder.errors import FileProblem
+from oci_builder.folders import Folder
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_LINKS = 40
+"""Links that one path may lead through, as in Linux."""
+
 _BUFFER = 1 << 20
 """Bytes that are gathered before they are written."""
 
@@ -29,28 +33,84 @@ _FICLONE = 0x40049409
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
+def atomic(path: Path, *, follow: bool = False, within: Folder | None = None) -> Iterator[BinaryIO]:
     """Yield a stream whose bytes appear at ``path`` whole on a clean exit, and nowhere otherwise.
 
-    The mode is what the umask says of a new file. What was begun for ``path`` by processes that were killed goes.
-    Raises FileProblem.
+    A file that is replaced gives its mode, and its owner where that is allowed; else the umask decides, as of any new
+    file. A link is replaced, or, where it is to be ``follow``ed, what it leads to. What was begun for ``path`` by
+    processes that were killed goes. ``within`` is the folder, where it is open already. Whole also after a power cut:
+    it is on the disk before it has its name. Raises FileProblem.
     """
-    _sweep(path)
+    with explained(path):
+        place = _followed(path) if follow else path
+        before = _replaced(place)
+        folder = within or Folder(place.parent)
+    _sweep(folder, place.name)
     while True:
-        name = path.with_name(f".{path.name}.{unique()}")
-        with _discarded_on_error(name):
+        name = f".{place.name}.{unique()}"
+        with _discarded_on_error(folder, name):
             with explained(path):
                 # Not by tempfile, which knows no umask: what appears at the end has a new file's usual mode.
-                handle = os.open(name, _NEW, 0o666)
+                handle = folder.create(name, mode=0o666 if before is None else 0o600)
             with _written(handle, path) as file:
                 if not _held(handle):
                     continue
                 yield file
                 with explained(path):
                     file.flush()
+                    if before is not None:
+                        _give(handle, before)
+                    # Before it takes its name: else what stands there after a power cut may be empty (XFS, ext4), and
+                    # what a disk far away could not take (NFS, quotas) is told to nobody.
+                    _sync(handle)
                     # Still held: nobody takes it for a dead man's meanwhile.
-                    name.replace(path)
+                    folder.rename(name, folder, place.name)
+                # The file is whole under its name or not there: whether a power cut takes it away again is no failure.
+                with contextlib.suppress(OSError):
+                    os.fsync(folder.handle)
                 return
+
+
+def check_output(path: Path) -> None:
+    """A file can be put at ``path``, or, if it is a link, where that leads: no pipe or device. Raises FileProblem."""
+    try:
+        _replaced(_followed(path))
+    except OSError as error:
+        hint = "what is written appears whole, in a file: name one" if error.errno == errno.EINVAL else None
+        raise FileProblem(str(path), in_words(error), hint=hint) from error
+
+
+def _followed(path: Path) -> Path:
+    """Where a link leads, though nothing may be there yet."""
+    for _ in range(_LINKS):
+        if not path.is_symlink():
+            return path
+        # What the kernel sees goes first: a link in /proc need not say in words where it leads.
+        with contextlib.suppress(FileNotFoundError):
+            _expect_regular(path.stat(), path)
+        path = path.parent / path.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+
+
+def _replaced(path: Path) -> os.stat_result | None:
+    """What a file at ``path`` would replace; of a link nothing is to be kept."""
+    try:
+        info = path.lstat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(info.st_mode):
+        return None
+    _expect_regular(info, path)
+    return info
+
+
+def _give(handle: int, before: os.stat_result) -> None:
+    now = os.fstat(handle)
+    if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
+        with contextlib.suppress(OSError):
+            os.fchown(handle, before.st_uid, before.st_gid)
+    # After the owner, which takes bits away.
+    os.fchmod(handle, stat.S_IMODE(before.st_mode) & 0o777)
 
 
 @contextlib.contextmanager
@@ -62,27 +122,98 @@ def spooled(path: Path) -> Iterator[BinaryIO]:
         yield sink
 
 
-@contextlib.contextmanager
-def begun(path: Path, *, place: Path) -> Iterator[BinaryIO]:
-    """Yield a stream that fills the new file ``path``, which is gone on an error; whoever fills it renames it.
+def fill(path: Path, data: bytes) -> None:
+    """Write a small file for somebody else to read. Raises FileProblem."""
+    with spooled(path) as sink:
+        sink.write(data)
 
-    Raises FileProblem, naming ``place``.
+
+@contextlib.contextmanager
+def begun(folder: Folder, name: str, *, place: Path) -> Iterator[BinaryIO]:
+    """Yield a stream that fills the new file ``name``, which is gone on an error; whoever fills it renames it.
+
+    Until then it is ours alone. Raises FileProblem, naming ``place``.
     """
-    with _discarded_on_error(path):
+    with _discarded_on_error(folder, name):
         with explained(place):
-            handle = os.open(path, _NEW, 0o666)
+            handle = folder.create(name, mode=0o600)
         with _written(handle, place) as sink:
             yield sink
+
+
+def open_regular(path: Path | str) -> BinaryIO:
+    """Open for reading what has to be a file: a pipe would wait for its writer, and a device need not end.
+
+    Raises OSError, which says what else is there.
+    """
+    # Asked before as well: a device may act when it is opened (a tape winds back).
+    _expect_regular(Path(path).stat(), path)
+    return open(path, "rb", opener=_opened_regular)
+
+
+def _opened_regular(path: str, flags: int) -> int:
+    # What is there by now may be another: without O_NONBLOCK a pipe would hold us here.
+    handle = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        _expect_regular(os.fstat(handle), path)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _expect_regular(info: os.stat_result, path: Path | str) -> None:
+    if not stat.S_ISREG(info.st_mode):
+        if stat.S_ISDIR(info.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise OSError(errno.EINVAL, f"{kind_of(info)}, not a file", str(path))
+
+
+def expect_files(folder: Path) -> None:
+    """Make sure that a folder holds files and folders, before a program looks through it that would wait for a pipe.
+
+    Raises FileProblem.
+    """
+    with explained(folder), os.scandir(folder) as found:
+        for entry in found:
+            with contextlib.suppress(FileNotFoundError):  # a link that leads nowhere holds up nobody
+                info = entry.stat()
+                if not stat.S_ISDIR(info.st_mode):
+                    with explained(Path(entry.path)):
+                        _expect_regular(info, entry.path)
+
+
+def kind_of(info: os.stat_result) -> str:
+    """What something on this machine's disk is, in words."""
+    kinds = {
+        stat.S_IFREG: "a file",
+        stat.S_IFDIR: "a folder",
+        stat.S_IFLNK: "a symbolic link",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(info.st_mode), "something unknown")
 
 
 def clone(source: Path, sink: BinaryIO) -> bool:
     """Make ``sink``, a new file, share the blocks of ``source``; False where the file system cannot do that."""
     try:
-        with source.open("rb") as stream:
+        with open_regular(source) as stream:
             fcntl.ioctl(sink.fileno(), _FICLONE, stream.fileno())
     except OSError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def read_back(sink: BinaryIO) -> Iterator[BinaryIO]:
+    """What is in ``sink``, a file that ``atomic`` or ``begun`` opened."""
+    # A descriptor, not a path: what is read is what will be kept.
+    with os.fdopen(os.dup(sink.fileno()), "rb") as stream:
+        stream.seek(0)
+        yield stream
 
 
 def unique() -> str:
@@ -96,20 +227,45 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hints = {
-            errno.ENOSPC: "free some space there, or name another place with --cache-dir or --out",
-            errno.EACCES: "check the permissions, or name another place with --cache-dir or --out",
-            errno.EROFS: "that file system is read-only; name another place with --cache-dir or --out",
-        }
-        hint = hints.get(error.errno or 0)
-        raise FileProblem(str(path), os.strerror(error.errno or errno.EIO).lower(), hint=hint) from error
+        raise FileProblem(str(path), in_words(error), hint=hint_of(error)) from error
+
+
+def in_words(error: OSError) -> str:
+    """What went wrong with a file, without its name."""
+    return (error.strerror or os.strerror(error.errno or errno.EIO)).lower()
+
+
+def hint_of(error: OSError) -> str:
+    """What to do about a file that cannot be read or written."""
+    elsewhere = "name another place with --cache-dir or --out"
+    hints = {
+        errno.ENOSPC: f"free some space there, or {elsewhere}",
+        errno.EDQUOT: f"your quota there is used up: free some space, or {elsewhere}",
+        errno.EIO: f"its disk, or what connects it, fails (see `dmesg`): {elsewhere}",
+        errno.EMFILE: "raise the limit on open files (`ulimit -n 1024`)",
+        errno.EACCES: f"check the permissions, or {elsewhere}",
+        errno.EROFS: f"that file system is read-only; {elsewhere}",
+    }
+    return hints.get(error.errno or errno.EIO, f"{elsewhere}, or mend this one")
+
+
+def nameless() -> BinaryIO:
+    """A new file without a name, in this machine's folder of temporary things. Raises FileProblem."""
+    try:
+        return cast("BinaryIO", tempfile.TemporaryFile())
+    except OSError as error:
+        # Python tries several folders, and tells what it found wrong with none of them.
+        hint = "free some space in /tmp, or name another folder in TMPDIR"
+        why = f"no file can be made there ({error.strerror or 'unknown'})"
+        raise FileProblem("this machine's folder of temporary files", why, hint=hint) from error
 
 
 class Lease:
     """A lock on a folder, given back when the object goes or its process dies; forked processes have a part in it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def __init__(self, folder: Folder) -> None:
+        # A description of its own: a lock belongs to that, and not to the folder's.
+        self._handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder.handle)
         weakref.finalize(self, os.close, self._handle)
 
     def lock(self, how: int) -> bool | None:
@@ -123,25 +279,16 @@ class Lease:
         return True
 
 
-def discard(path: Path, info: os.stat_result) -> None:
-    """Remove a file or folder, or as much of it as can be."""
-    if stat.S_ISDIR(info.st_mode):
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        forget(path)
-
-
-def forget(path: Path) -> None:
-    """Remove a file, if that can be done."""
-    # Another's cache may be readable and no more: then it stays, and what is made anew goes elsewhere or says so.
-    with contextlib.suppress(OSError):
-        path.unlink()
+def is_closed(error: FileProblem) -> bool:
+    """Whether a file could not be written because nothing may be written there, by us or by anybody."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def unread(path: Path, info: os.stat_result) -> None:
     """Give a file the times it had before it was looked at, if that can be done."""
     with contextlib.suppress(OSError):
-        os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+        os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
 
 
 class _Sink(io.BufferedWriter):
@@ -169,14 +316,22 @@ def _written(handle: int, place: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _discarded_on_error(path: Path) -> Iterator[None]:
+def _discarded_on_error(folder: Folder, name: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
         # What went wrong is said, not that it cannot be cleared away, either.
-        with contextlib.suppress(OSError):
-            path.unlink()
+        folder.forget(name)
         raise
+
+
+def _sync(handle: int) -> None:
+    """Have all of a file on its disk, where its file system can do that."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
 
 
 def _held(handle: int) -> bool:
@@ -190,16 +345,20 @@ def _held(handle: int) -> bool:
     return os.fstat(handle).st_nlink > 0
 
 
-def _sweep(path: Path) -> None:
-    ours = re.compile(rf"\.{re.escape(path.name)}\.\d+-[0-9a-f]{{16}}")
+def _sweep(folder: Folder, name: str) -> None:
+    ours = re.compile(rf"\.{re.escape(name)}\.\d+-[0-9a-f]{{16}}")
     # Gone meanwhile, another user's, or held by who writes it: let be.
     with contextlib.suppress(OSError):
-        for other in sorted(path.parent.iterdir()):
-            if ours.fullmatch(other.name):
-                _remove_unheld(other)
+        for other, info in folder.listing():
+            if ours.fullmatch(other) and stat.S_ISREG(info.st_mode):
+                _remove_unheld(folder, other)
 
 
-def _remove_unheld(path: Path) -> None:
-    with contextlib.suppress(OSError), path.open("rb") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
+def _remove_unheld(folder: Folder, name: str) -> None:
+    with contextlib.suppress(OSError):
+        handle = os.open(name, _READ, dir_fd=folder.handle)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            folder.remove(name)
+        finally:
+            os.close(handle)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from oci_builder.files import unread
+from oci_builder.files import open_regular, unread
 from oci_builder.store import Store
 
 _SORTS = {b"\x1f\x8b": "layers", b"PK": "wheels", b"!<": "packages"}
@@ -51,7 +51,7 @@ def together(parts: Iterable[Shelf]) -> Shelf:
 
 def _sort(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return _SORTS.get(stream.read(2), _OTHERS)
     except OSError:
         return _OTHERS

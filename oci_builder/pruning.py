@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from oci_builder.errors import InvalidValue
-from oci_builder.files import discard, explained
+from oci_builder.files import explained
 from oci_builder.store import Store
 
 DAY = 86_400
@@ -52,12 +52,12 @@ def prune(store: Store, *, now: int, max_size: int | None = None, max_age: int |
             too_old = max_age is not None and info.st_atime < now - max_age
             if not too_old and (max_size is None or left <= max_size):
                 continue
-            path.unlink(missing_ok=True)
+            store.remove(path)
             files, size, left = files + 1, size + info.st_size, left - info.st_size
         return Pruned(files=files, size=size, left=left)
 
 
 def _sweep(store: Store, now: int) -> None:
-    for path, info in store.leftovers():
+    for name, info in store.leftovers():
         if info.st_mtime <= now - DAY:
-            discard(path, info)
+            store.discard(name)

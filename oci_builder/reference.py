@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
+from oci_builder.bounded import parse_decimal
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue
 
@@ -35,10 +37,10 @@ class Reference:
             raise InvalidValue(
                 "image reference", text, "a repository is lower-case letters, digits and . _ - between slashes"
             )
-        if len(repository) > 255 or not _HOST.match(registry):
+        if len(repository) > 255 or not _is_host(registry):
             raise InvalidValue("image reference", text, "the registry or repository name does not hold")
         if tag and not _TAG.match(tag):
-            raise InvalidValue("image reference", text, f"{tag!r} is not a tag")
+            raise InvalidValue("image reference", text, f"{tag[:128]!r} is not a tag")
         if not tag and not at:
             tag = "latest"
         return cls(registry, repository, tag, Digest.parse(digest) if at else None)
@@ -58,6 +60,20 @@ class Reference:
 
     def _print(self, name: str) -> str:
         return f"{name}{f':{self.tag}' if self.tag else ''}{f'@{self.digest}' if self.digest else ''}"
+
+
+def _is_host(text: str) -> bool:
+    """Whether ``text`` is a registry's name as an address can have it: a host, and perhaps a port."""
+    if not _HOST.match(text):
+        return False
+    name, _, port = text.rpartition(":") if not text.endswith("]") and ":" in text else (text, "", "443")
+    try:
+        parse_decimal(port, most=65535)
+        if name.startswith("["):
+            ipaddress.IPv6Address(name[1:-1])
+    except ValueError:
+        return False
+    return len(name) <= 253 and all(len(label) <= 63 for label in name.split("."))
 
 
 def _split_tag(name: str) -> tuple[str, str]:

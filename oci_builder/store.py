@@ -11,17 +11,23 @@ import copy
 import errno
 import fcntl
 import os
-import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from oci_builder.digest import Digest, HashingWriter, digest_file, verified_chunks
-from oci_builder.errors import CorruptBlob, DigestMismatch
-from oci_builder.files import Lease, begun, clone, discard, explained, forget, unique, unread
+from oci_builder.errors import CorruptBlob, DigestMismatch, FileProblem
+from oci_builder.exhausted import exhaustion
+from oci_builder.files import Lease, begun, clone, explained, open_regular, read_back, unique, unread
+from oci_builder.folders import Folder, make_folder
 
 LAYOUT = "v1"
+_MODE = 0o755
+"""Of new folders: others may look, where the umask lets them, and nobody may put anything there."""
+
+_OWN = "name a folder of your own with --cache-dir"
+
 _SEAL = b'{"sha256":"%s","record":'
 """How the file of a record begins; the record follows, and a brace. A record that is JSON makes the file JSON."""
 
@@ -45,25 +51,39 @@ class Store:
 
     def __init__(self, root: Path, *, shared: Shared | None = None, now: int | None = None) -> None:
         self.root, self.shared, self._now = root, shared, now
-        self._blobs = root / LAYOUT / "blobs" / "sha256"
-        self._records = root / LAYOUT / "records"
-        self._scratch = root / LAYOUT / "tmp"
         self._named: set[Digest] = set()
         self._damaged: dict[str, None] = {}
         with explained(root):
-            for folder in (self._blobs, self._records, self._scratch):
-                folder.mkdir(parents=True, exist_ok=True)
-            self._lease = Lease(root / LAYOUT)
+            make_folder(root, mode=_MODE)
+            # One like /tmp will do: the folders in it are looked at in their turn.
+            top = Folder(root)
+            top.expect_ours(hint=_OWN, shared=True)
+            layout = _inner(top, LAYOUT)
+            self._blobs = _inner(_inner(layout, "blobs"), "sha256")
+            self._records = _inner(layout, "records")
+            self._scratch = _inner(layout, "tmp")
+            self._kinds: dict[str, Folder] = {}
+            self._lease = Lease(layout)
         if self._lease.lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
             # Nobody lives who could have begun these.
-            for path, info in self.leftovers():
-                discard(path, info)
+            for name, _ in self.leftovers():
+                self._scratch.discard(name)
         self._lease.lock(fcntl.LOCK_SH)
 
     def sharing(self, shared: Shared) -> Store:
         """This store, in use by the same one, with what ``shared`` has."""
         other = copy.copy(self)
         other.shared = shared
+        return other
+
+    def beginning_in(self, folder: Path) -> Store:
+        """This store, in use by the same one, but for where it begins what is not finished: in a ``scratch`` folder.
+
+        Whoever has that folder can clear away what processes began that were killed. Raises FileProblem.
+        """
+        other = copy.copy(self)
+        with explained(self.root):
+            other._scratch = Folder(folder, at=self._scratch)
         return other
 
     @contextlib.contextmanager
@@ -79,24 +99,31 @@ class Store:
 
     def kept(self) -> Iterator[tuple[Path, os.stat_result]]:
         """Every finished blob and record, as its file; the access time says when it was used last."""
-        for folder in (self._blobs, self._records):
-            for path in sorted(folder.rglob("*")):
-                with contextlib.suppress(FileNotFoundError):
-                    info = path.lstat()
-                    if stat.S_ISREG(info.st_mode):
-                        yield path, info
+        kinds = [name for name, info in self._records.listing() if stat.S_ISDIR(info.st_mode)]
+        for folder in (self._blobs, *(self._kind(name) for name in kinds)):
+            for name, info in folder.listing():
+                if stat.S_ISREG(info.st_mode):
+                    yield folder.path / name, info
 
-    def leftovers(self) -> Iterator[tuple[Path, os.stat_result]]:
+    def remove(self, path: Path) -> None:
+        """Remove a file that is ``kept``. Raises OSError."""
+        folder = self._blobs if path.parent == self._blobs.path else self._kind(path.parent.name)
+        with contextlib.suppress(FileNotFoundError):
+            folder.remove(path.name)
+
+    def leftovers(self) -> Iterator[tuple[str, os.stat_result]]:
         """What processes that were killed left half-written, and what others are writing now."""
-        for path in sorted(self._scratch.iterdir()):
-            with contextlib.suppress(FileNotFoundError):
-                yield path, path.lstat()
+        yield from self._scratch.listing()
+
+    def discard(self, name: str) -> None:
+        """Remove one of the ``leftovers``, or as much of it as can be."""
+        self._scratch.discard(name)
 
     def unsound(self) -> Iterator[Path]:
         """Read all that is kept, and drop and name what is not as it was written."""
         for path, info in list(self.kept()):
-            is_blob = path.parent == self._blobs
-            if self._sound(Digest(path.name)) if is_blob else self._unsealed(path) is not None:
+            is_blob = path.parent == self._blobs.path
+            if self._sound(Digest(path.name)) if is_blob else self._unsealed(path.parent.name, path.name) is not None:
                 unread(path, info)
             else:
                 yield path
@@ -104,15 +131,17 @@ class Store:
     def path(self, digest: Digest) -> Path:
         """Where the blob is, or would be."""
         self._named.add(digest)
-        return self._blobs / digest.hex
+        return self._blobs.path / digest.hex
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
         """Whether a blob is here for us to read, ``size`` bytes long if that is known; its content is not read."""
         path = self.path(digest)
         try:
-            whole = size in (None, path.stat().st_size) and os.access(path, os.R_OK, effective_ids=True)
+            info = path.lstat()
+            whole = size in (None, info.st_size) and os.access(path, os.R_OK, effective_ids=True)
         except OSError:
             return False
+        whole = whole and stat.S_ISREG(info.st_mode)
         if whole:
             self._use(path)
         else:
@@ -121,13 +150,20 @@ class Store:
 
     def chunks(self, digest: Digest, size: int) -> Iterator[bytes]:
         """The blob's bytes, checked on the way. One that does not hold is dropped, and CorruptBlob raised."""
+        with self._dropped_if_damaged(digest), open_regular(self.path(digest)) as stream:
+            yield from verified_chunks(stream, digest=digest, size=size, what=f"cached blob {digest}")
+
+    @contextlib.contextmanager
+    def _dropped_if_damaged(self, digest: Digest) -> Iterator[None]:
         try:
-            with self.path(digest).open("rb") as stream:
-                yield from verified_chunks(stream, digest=digest, size=size, what=f"cached blob {digest}")
+            yield
         except DigestMismatch as error:
             self._drop_damaged(digest)
             raise CorruptBlob(error.what, expected=error.expected, actual=error.actual) from error
         except OSError as error:
+            # Where we have no more files or memory to read it with, it is none the worse for that.
+            if (ran_out := exhaustion(error)) is not None:
+                raise ran_out from error
             self._drop_damaged(digest)
             why = "none" if isinstance(error, FileNotFoundError) else os.strerror(error.errno or errno.EIO).lower()
             raise CorruptBlob(f"cached blob {digest}", expected="a file", actual=why) from error
@@ -141,14 +177,18 @@ class Store:
 
         Raises CorruptBlob.
         """
-        cloned = clone(self.path(digest), sink)
-        for chunk in self.chunks(digest, size):
-            if not cloned:
+        if not clone(self.path(digest), sink):
+            for chunk in self.chunks(digest, size):
                 sink.write(chunk)
+            return
+        # The clone is what is handed on: its blob may be another by now.
+        with self._dropped_if_damaged(digest), read_back(sink) as stream:
+            for _ in verified_chunks(stream, digest=digest, size=size, what=f"cached blob {digest}"):
+                pass
 
     def drop(self, digest: Digest) -> None:
         """Forget a blob; without one nothing happens."""
-        forget(self.path(digest))
+        self._blobs.forget(digest.hex)
 
     def drop_damaged(self) -> None:
         """Read every blob that this object was asked for, and drop those that do not hold what they say.
@@ -172,16 +212,18 @@ class Store:
 
     def put_file(self, source: Path, *, digest: Digest, size: int, what: str) -> None:
         """Keep a copy of a file that must be ``digest`` and ``size`` bytes. Raises DigestMismatch, FileProblem."""
-        with explained(source), source.open("rb") as stream, self._placed(lambda: self.path(digest)) as sink:
+        with explained(source), self._placed(self._blobs, lambda: digest.hex) as sink:
             cloned = clone(source, sink)
-            for chunk in verified_chunks(stream, digest=digest, size=size, what=what):
-                if not cloned:
-                    sink.write(chunk)
+            # The clone is what is kept: its source may be another by now.
+            with read_back(sink) if cloned else open_regular(source) as stream:
+                for chunk in verified_chunks(stream, digest=digest, size=size, what=what):
+                    if not cloned:
+                        sink.write(chunk)
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[HashingWriter]:
         """Yield a sink; what was written is kept, under its digest, on a clean exit. Raises FileProblem."""
-        with self._placed(lambda: self.path(sink.digest())) as file:
+        with self._placed(self._blobs, lambda: sink.digest().hex) as file:
             sink = HashingWriter(file)
             yield sink
 
@@ -200,28 +242,28 @@ class Store:
 
     def put_record(self, kind: str, key: str, data: bytes) -> None:
         """Keep ``data`` under ``key``, in place of what was there."""
-        path = self._record_path(kind, key)
         with explained(self.root):
-            path.parent.mkdir(exist_ok=True)
-        with self._placed(lambda: path) as sink:
+            folder = self._kind(kind)
+        with self._placed(folder, lambda: f"{key}.json") as sink:
             sink.write(_SEAL % Digest.of(data).hex.encode() + data + b"}")
         if self.shared is not None:
             self.shared.use(kind, key)
 
     def drop_record(self, kind: str, key: str) -> None:
         """Forget a record; without one nothing happens."""
-        forget(self._record_path(kind, key))
+        with contextlib.suppress(OSError):
+            self._kind(kind).forget(f"{key}.json")
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
         """A private folder that is gone afterwards. Raises FileProblem."""
-        folder = self._scratch / unique()
+        name = unique()
         try:
             with explained(self.root):
-                folder.mkdir(mode=0o700)
-            yield folder
+                os.mkdir(name, 0o700, dir_fd=self._scratch.handle)
+            yield self._scratch.path / name
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._scratch.discard(name)
 
     @contextlib.contextmanager
     def without(self, kind: str) -> Iterator[Store]:
@@ -230,30 +272,32 @@ class Store:
         For doing again what has been done. Raises FileProblem.
         """
         with self.scratch() as folder:
+            other = copy.copy(self)
+            other.shared, other._now, other._named, other._damaged = None, None, set(), {}
             with explained(folder):
-                records = folder / LAYOUT / "records"
-                records.mkdir(parents=True)
-                (folder / LAYOUT / "blobs").symlink_to(self._blobs.parent.absolute())
-                for kept in self._records.iterdir():
-                    if kept.name != kind:
-                        (records / kept.name).symlink_to(kept.absolute())
-            yield Store(folder)
+                other._kinds = {kind: Folder(folder)}
+            yield other
 
     @contextlib.contextmanager
-    def _placed(self, place: Callable[[], Path]) -> Iterator[BinaryIO]:
-        path = self._scratch / unique()
-        with begun(path, place=self.root) as file:
+    def _placed(self, folder: Folder, name: Callable[[], str]) -> Iterator[BinaryIO]:
+        begin = unique()
+        with begun(self._scratch, begin, place=self.root) as file:
             yield file
             with explained(self.root):
                 file.flush()
-                path.chmod(0o644)
-                path.replace(place())
+                # For whoever may enter the cache; no umask has a say in what others may write.
+                os.fchmod(file.fileno(), 0o644)
+                try:
+                    self._scratch.rename(begin, folder, name())
+                except IsADirectoryError:
+                    folder.discard(name())
+                    self._scratch.rename(begin, folder, name())
 
     def _use(self, path: Path) -> None:
         if self._now is not None:
             # Another's cache may be readable and no more.
             with contextlib.suppress(OSError):
-                os.utime(path, ns=(self._now * 10**9, path.stat().st_mtime_ns))
+                os.utime(path, ns=(self._now * 10**9, path.lstat().st_mtime_ns), follow_symlinks=False)
 
     def _sound(self, digest: Digest) -> bool:
         try:
@@ -269,27 +313,56 @@ class Store:
         self._damaged[f"cached blob {digest}"] = None
 
     def _record(self, kind: str, key: str) -> bytes | None:
-        path = self._record_path(kind, key)
-        data = self._unsealed(path)
+        name = f"{key}.json"
+        data = self._unsealed(kind, name)
         if data is not None:
-            self._use(path)
+            self._use(self._kind(kind).path / name)
         return data
 
-    def _unsealed(self, path: Path) -> bytes | None:
+    def _unsealed(self, kind: str, name: str) -> bytes | None:
         """The record in a file, or None; one that is not as it was written is dropped."""
         try:
-            raw = path.read_bytes()
+            path = self._kind(kind, make=False).path / name
+        except OSError:
+            return None
+        try:
+            with open_regular(path) as stream:
+                raw = stream.read()
         except FileNotFoundError:
             return None
-        except OSError:
+        except OSError as error:
+            if (ran_out := exhaustion(error)) is not None:
+                raise ran_out from error
             raw = b""  # another's, or on a failing disk: as good as damaged
         start = len(_SEAL % bytes(64))
         data = raw[start:-1]
         if raw[:start] == _SEAL % Digest.of(data).hex.encode() and raw.endswith(b"}"):
             return data
-        forget(path)
-        self._damaged[f"cached record {path.parent.name}/{path.stem[:12]}"] = None
+        self._kind(kind).forget(name)
+        self._damaged[f"cached record {kind}/{path.stem[:12]}"] = None
         return None
 
-    def _record_path(self, kind: str, key: str) -> Path:
-        return self._records / kind / f"{key}.json"
+    def _kind(self, kind: str, *, make: bool = True) -> Folder:
+        """The folder of a kind of records. Raises OSError, FileProblem."""
+        folder = self._kinds.get(kind)
+        if folder is None:
+            folder = _inner(self._records, kind) if make else _ours(Folder(self._records.path / kind, at=self._records))
+            self._kinds[kind] = folder
+        return folder
+
+
+def _inner(folder: Folder, name: str) -> Folder:
+    """A folder of the store, made if need be. Raises OSError; FileProblem where it is a link, or open to others."""
+    try:
+        return _ours(folder.inner(name, mode=_MODE))
+    except NotADirectoryError as error:
+        if not stat.S_ISLNK(folder.stat(name).st_mode):
+            raise
+        why = "a symbolic link, and what is in a cache is written and removed through none"
+        hint = "remove it; the whole cache may be one, or be elsewhere by --cache-dir"
+        raise FileProblem(str(folder.path / name), why, hint=hint) from error
+
+
+def _ours(folder: Folder) -> Folder:
+    folder.expect_ours(hint=_OWN)
+    return folder

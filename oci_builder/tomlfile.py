@@ -6,21 +6,28 @@ is a noun phrase ("an octal mode such as …"): it stands in the JSON Schema and
 
 from __future__ import annotations
 
+import bisect
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
+from oci_builder import bounded
 from oci_builder.errors import BadKey, FileProblem, RecipeError
+from oci_builder.files import open_regular
 
 T = TypeVar("T")
 LIMIT = 1 << 20
 """Bytes; nobody writes a longer recipe by hand."""
 
-_STEP = re.compile(r"\[(\d+|\.\.\.)\]|\.?([^.\[\]]+)")
+_STEP = re.compile(r"\[([0-9]{1,9}|\.\.\.)\]|\.?([^.\[\]]+)")
+_PLACED = re.compile(r"(.*?)(?: - at (`(?:\$|key).*`.*))?\Z", re.DOTALL)
+_LONGEST = 80
+"""Letters of a key or a value that an error shows."""
+
 _HEADER = re.compile(r"\s*\[(\[?)([^\[\]]+)\]")
 _PAIR = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 _WORDS = {
@@ -35,9 +42,12 @@ _WORDS = {
 _PYTHON = {"str": str, "int": int, "float": float, "bool": bool, "array": list, "object": dict}
 
 
-def load_toml(path: Path, kind: type[T]) -> T:
-    """The file as a ``kind`` (a msgspec Struct). Raises RecipeError, and FileProblem for what cannot be read."""
-    return parse_toml(_read(path), kind, file=str(path))
+def load_toml(path: Path, kind: type[T], *, opened: BinaryIO | None = None) -> T:
+    """The file as a ``kind`` (a msgspec Struct); it may be ``opened`` already, and is closed.
+
+    Raises RecipeError, and FileProblem for what cannot be read.
+    """
+    return parse_toml(_read(path, opened), kind, file=str(path))
 
 
 def parse_toml(text: str, kind: type[T], *, file: str) -> T:
@@ -63,9 +73,9 @@ def misplaced(path: Path, problem: BadKey) -> RecipeError:
     return RecipeError(str(path), problem.key, problem.why, line=line, hint=problem.hint)
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, opened: BinaryIO | None = None) -> str:
     try:
-        with path.open("rb") as stream:
+        with opened or open_regular(path) as stream:
             data = stream.read(LIMIT + 1)
     except OSError as error:
         raise FileProblem(str(path), (error.strerror or str(error)).lower()) from error
@@ -80,32 +90,48 @@ def _read(path: Path) -> str:
 
 def _document(text: str, file: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return bounded.load_toml(text)
     except tomllib.TOMLDecodeError as error:
         why, _, place = str(error).partition(" (at ")
         line = re.match(r"line (\d+)", place)
         number = int(line[1]) if line else text.count("\n") + 1
         hint = "put text in quotes, and each key in a line of its own"
         raise RecipeError(file, "", f"not TOML: {_lower(why)}", line=number, hint=hint) from error
-    except (RecursionError, ValueError) as error:
-        # tomllib lets these through: thousands of brackets in each other, numbers of thousands of digits.
-        raise RecipeError(file, "", "not TOML that anybody would write: too deep, or too long a number") from error
+    except ValueError as error:
+        line_number = _line_of_fault(text)
+        raise RecipeError(file, "", f"not TOML that anybody would write: {error}", line=line_number) from error
+
+
+def _line_of_fault(text: str) -> int:
+    """The first line up to which a text goes past a limit: whoever reads from its beginning meets that there."""
+    lines = text.split("\n")
+    return bisect.bisect_left(range(1, len(lines)), True, key=lambda count: _is_too_much("\n".join(lines[:count]))) + 1
+
+
+def _is_too_much(text: str) -> bool:
+    try:
+        bounded.load_toml(text)
+    except tomllib.TOMLDecodeError:
+        return False  # it ends in the middle of something
+    except ValueError:
+        return True
+    return False
 
 
 def _explained(error: msgspec.ValidationError, document: Any, text: str, kind: type, file: str) -> RecipeError:
     from oci_builder import tomlschema
 
-    message, _, where = str(error).partition(" - at ")
+    message, where = _PLACED.match(str(error)).groups("")  # type: ignore[union-attr]  # it matches whatever there is
     steps = _steps(where, document, message, kind)
     cause = error.__cause__
     if isinstance(cause, BadKey):
         steps += _parsed(cause.key)
         return RecipeError(file, dotted(steps), cause.why, line=line_of(text, steps), hint=cause.hint)
-    if unknown := re.search(r"unknown field `(.*)`$", message):
+    if unknown := re.search(r"unknown field `(.*)`$", message, re.DOTALL):
         hint = tomlschema.nearest(kind, steps, unknown[1])
         steps.append(unknown[1])
         return RecipeError(file, dotted(steps), "unknown key", line=line_of(text, steps), hint=hint)
-    if missing := re.search(r"missing required field `(.*)`$", message):
+    if missing := re.search(r"missing required field `(.*)`$", message, re.DOTALL):
         expected = tomlschema.expected(kind, [*steps, missing[1]]) or "a value"
         key = dotted([*steps, missing[1]])
         return RecipeError(file, key, f"is missing; expected {expected}", line=line_of(text, steps))
@@ -121,7 +147,7 @@ def dotted(steps: list[str | int]) -> str:
     """``["copy", 0, "src"]`` as a person writes it: ``copy[0].src``."""
     out = ""
     for step in steps:
-        out += f"[{step}]" if isinstance(step, int) else f".{step}" if out else step
+        out += f"[{step}]" if isinstance(step, int) else f".{_brief(step)}" if out else _brief(step)
     return out
 
 
@@ -160,7 +186,7 @@ def line_of(text: str, steps: list[str | int]) -> int | None:
 def _outside_strings(text: str) -> list[str]:
     """The lines, those inside a multi-line string emptied."""
     out, inside = [], ""
-    for line in text.splitlines():
+    for line in text.split("\n"):
         quotes = [mark for mark in ('"""', "'''") if line.count(mark) % 2]
         out.append("" if inside else line)
         if quotes and inside in ("", quotes[0]):
@@ -186,7 +212,8 @@ def _steps(where: str, document: Any, message: str, kind: type) -> list[str | in
 
 
 def _parsed(path: str) -> list[str | int]:
-    return [int(index) if index.isdigit() else index or name for index, name in _STEP.findall(path)]
+    steps = ((index, index or name) for index, name in _STEP.findall(path))
+    return [int(step) if index not in ("", "...") else step for index, step in steps]
 
 
 def _offender(table: Any, message: str) -> str:
@@ -210,7 +237,11 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return "a table"
     text = str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return _brief(text)
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def _quoting(message: str, value: Any, steps: list[str | int]) -> str | None:
@@ -221,7 +252,7 @@ def _quoting(message: str, value: Any, steps: list[str | int]) -> str | None:
     if "Expected `str`, got" in message and isinstance(steps[-1], str):
         return f'write {name} = "{_shown(value)}"'
     if "Expected `array" in message:
-        shown = f'"{value}"' if isinstance(value, str) else _shown(value)
+        shown = f'"{_brief(value)}"' if isinstance(value, str) else _shown(value)
         return f"write {name} = [{shown}]"
     return None
 

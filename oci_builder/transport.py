@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import email.utils
 import http.client
+import queue
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -16,12 +18,20 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
-from typing import IO
+from typing import IO, TypeVar
 
+from oci_builder.bounded import parse_decimal
 from oci_builder.errors import TransportError
+
+T = TypeVar("T")
 
 TIMEOUT = 30.0
 """Seconds a server may be silent."""
+
+TOTAL = 300.0
+"""Seconds an attempt may take, and besides one for so many bytes of what it may give:"""
+
+SLOWEST = 64_000.0
 
 ATTEMPTS = 4
 LONGEST_WAIT = 30.0
@@ -29,13 +39,15 @@ LONGEST_WAIT = 30.0
 
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CHUNK = 1 << 18
+_FOR_EVER = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """How to download; ``sleep`` is what waiting between attempts means."""
+    """How to download, with ``total`` seconds for a small answer; ``sleep`` is what waiting between attempts means."""
 
     timeout: float = TIMEOUT
+    total: float = TOTAL
     attempts: int = ATTEMPTS
     sleep: Callable[[float], None] = time.sleep
 
@@ -56,13 +68,19 @@ class Transport:
             self.sleep(min(answer.wait or 0.5 * 2**attempt, LONGEST_WAIT))
 
     def _attempt(self, url: str, limit: int) -> bytes | _Again:
-        try:
-            request = _request(url)
-            with _opener().open(request, timeout=self.timeout) as answer:
+        def act() -> bytes | _Again:
+            with _opener().open(_request(url), timeout=self.timeout) as answer:
                 return _body(answer, limit, url)
+
+        seconds, began = self.total + limit / SLOWEST, time.monotonic()
+        try:
+            return in_time(seconds, act)
         except urllib.error.HTTPError as error:
             return _refused(error, url)
         except (OSError, http.client.HTTPException) as error:
+            if time.monotonic() - began >= seconds:
+                # Whoever drips would do so again.
+                raise TransportError(redacted(url), f"not finished within {seconds:.0f} s") from error
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             return _Again(TransportError(redacted(url), _words(reason)))
         except ValueError as error:  # of urllib: no host, no port, or letters that no address has
@@ -82,8 +100,45 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
     ) -> urllib.request.Request | None:
         if req.type == "https" and not newurl.lower().startswith("https:"):
+            fp.close()
             raise TransportError(redacted(req.full_url), "redirects from https to an unencrypted place")
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]  # the library reads the body, whatever stream it is
+
+
+def in_time(seconds: float, act: Callable[[], T]) -> T:
+    """``act``, in a thread that is left alone when the time is up: a server that drips bytes keeps no socket's timeout.
+
+    Raises what ``act`` raises, and TimeoutError.
+    """
+    outcome: queue.SimpleQueue[tuple[T, None] | tuple[None, BaseException]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcome.put((act(), None))
+        except BaseException as error:
+            outcome.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        value, error = outcome.get(timeout=min(max(seconds, 0.001), threading.TIMEOUT_MAX))
+    except queue.Empty as empty:
+        raise TimeoutError from empty
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]  # without an error there is one
+
+
+def seconds_of(wait: str, date: str) -> float | None:
+    """What a Retry-After header says, as seconds after the answer's own ``date``; None where it says nothing."""
+    try:
+        return float(parse_decimal(wait.strip(), most=_FOR_EVER))
+    except ValueError:
+        pass  # a date, then
+    try:
+        until, now = map(email.utils.parsedate_to_datetime, (wait, date))
+        return max(0.0, (until - now).total_seconds())
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
 
 
 def redacted(url: str) -> str:
@@ -129,14 +184,17 @@ def _request(url: str) -> urllib.request.Request:
 
 def _body(answer: http.client.HTTPResponse, limit: int, url: str) -> bytes | _Again:
     pieces, size = [], 0
-    while piece := answer.read(_CHUNK):
+    while piece := answer.read1(_CHUNK):
         size += len(piece)
         if size > limit:
             raise TransportError(redacted(url), f"longer than the {limit} bytes it may have")
         pieces.append(piece)
     promised = answer.headers.get("Content-Length")
-    if promised is not None and promised.isdigit() and size < int(promised):
-        return _Again(TransportError(redacted(url), f"the connection broke after {size} of {promised} bytes"))
+    try:
+        if promised is not None and size < parse_decimal(promised.strip()):
+            return _Again(TransportError(redacted(url), f"the connection broke after {size} of {promised} bytes"))
+    except ValueError as error:
+        raise TransportError(redacted(url), "its answer has a Content-Length that is no number") from error
     return b"".join(pieces)
 
 
@@ -152,14 +210,7 @@ def _refused(error: urllib.error.HTTPError, url: str) -> _Again:
 
 def _retry_after(headers: Message) -> float | None:
     """Seconds (RFC 9110, 10.2.3); a date counts from the answer's own, not from this machine's clock."""
-    text = (headers.get("Retry-After") or "").strip()
-    if text.isdigit():
-        return float(text)
-    try:
-        until = email.utils.parsedate_to_datetime(text)
-        return max(0.0, (until - email.utils.parsedate_to_datetime(headers.get("Date") or "")).total_seconds())
-    except (TypeError, ValueError):
-        return None
+    return seconds_of(headers.get("Retry-After") or "", headers.get("Date") or "")
 
 
 def _words(reason: object) -> str:

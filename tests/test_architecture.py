@@ -17,8 +17,10 @@ PACKAGE = ROOT / "oci_builder"
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
     {"errors", "bounded"},
-    {"digest", "files", "platforms", "listener", "tomlschema"},
-    {"reference", "oci", "tree", "store", "transport", "tomlfile"},
+    {"folders", "platforms", "listener", "tomlschema", "exhausted", "threads"},
+    {"files"},
+    {"digest", "confined"},
+    {"reference", "oci", "tree", "store", "transport", "tomlfile", "workers"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image"},
     {"wheels", "debian", "registry", "export", "foreign"},
@@ -55,7 +57,10 @@ ONLY_IMPORTED_IN = {
     "cyclonedx": ["check/sbom/"],
     "packageurl": ["check/sbom/"],
     "zstandard": ["foreign/unpacked.py"],
-    "subprocess": ["registry/auth.py", "wheels/pip.py", "debian/apt.py", "bytecode.py", "bases/host.py"],
+    # Their pools wait without limit, for processes that took a lock along and for threads that hang.
+    "multiprocessing": [],
+    "concurrent": [],
+    "subprocess": ["registry/keepers.py", "wheels/process.py", "debian/apt.py", "bytecode.py", "bases/host.py"],
 }
 # These run in another interpreter, as a program of their own.
 PROGRAMS = {"wheels/pip_hook.py"}

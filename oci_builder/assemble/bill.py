@@ -12,7 +12,7 @@ from oci_builder.check.packages import inventory
 from oci_builder.check.reading import contents_of, read_image
 from oci_builder.check.sbom import MEDIA_TYPES, SUFFIXES, Format, bill_of_materials, format_of
 from oci_builder.errors import InvalidValue, UnsupportedImage
-from oci_builder.files import atomic, explained
+from oci_builder.files import atomic, explained, open_regular
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import decode
@@ -35,7 +35,7 @@ def write_bill(built: Built, path: Path, *, references: Sequence[Reference], sto
     Raises InvalidValue for another suffix, UnsupportedImage, CorruptBlob, FileProblem.
     """
     data = make_bill(built, format_of(path), references=references, store=store)
-    with atomic(path) as sink:
+    with atomic(path, follow=True) as sink:
         sink.write(data)
 
 
@@ -57,7 +57,7 @@ def bill_of_file(path: Path, image: Documents, form: Format, *, several: bool) -
 def load_bill(path: Path) -> bytes:
     """A bill that was written before, as it is. Raises InvalidValue where it is not of the format its name says."""
     form = format_of(path)
-    with explained(path), path.open("rb") as stream:
+    with explained(path), open_regular(path) as stream:
         data = stream.read(_MAX_BILL)
     try:
         known = _MARKS[form] in decode(data, what=str(path))

@@ -34,6 +34,7 @@ from oci_builder.wheels.claims import lost_by, settle
 from oci_builder.wheels.fetch import fetch_wheels
 from oci_builder.wheels.layering import Group, Wheel, plan
 from oci_builder.wheels.layers import wheel_layers
+from oci_builder.wheels.listing import Listing
 from oci_builder.wheels.opened import Opened
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.target import Target
@@ -259,7 +260,8 @@ def _wheel_layers(
         return ()
     recipe, wheels, project = source.recipe, found.wheels, found.project
     opened = Opened(base.target, fetch=found.fetch)
-    losses = settle((*wheels, *project), opened, policy=recipe.python.conflicts, store=store)
+    listing = Listing(opened=opened, store=store, jobs=options.jobs)
+    losses = settle((*wheels, *project), listing, policy=recipe.python.conflicts)
     for loss in losses:
         listener.note(f"/{loss.path} is {loss.winner}'s; {loss.loser} has other bytes there")
     # The base's layers, the project's and the top one count as well.
@@ -268,15 +270,13 @@ def _wheel_layers(
     groups = plan(wheels, strategy=recipe.layering.strategy, budget=budget, apart=several)
     return wheel_layers(
         (*groups, *([Group(wheels=project)] if project else [])),
-        opened,
+        listing,
         base.tree,
         bytecode=bytecode_of(source, base, options=options, store=store, listener=listener),
         lost=lost_by(losses),
-        store=store,
-        jobs=options.jobs,
         listener=listener,
         # The gate asks for these facts: here, all processors gather them, from contents that are at hand.
-        examine=partial(Gathering, store),
+        examine=Gathering,
     )
 
 

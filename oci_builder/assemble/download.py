@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeGuard
@@ -35,7 +36,8 @@ from oci_builder.bases import (
 from oci_builder.debian.recipe import is_layer
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import CorruptBlob, InvalidValue, PackageUnavailable
-from oci_builder.files import atomic, explained
+from oci_builder.files import atomic, explained, open_regular
+from oci_builder.folders import Folder
 from oci_builder.listener import Listener
 from oci_builder.oci.layout import BLOBS
 from oci_builder.platforms import Platform
@@ -154,7 +156,7 @@ class _Work:
             with explained(path):
                 digest, _ = digest_file(str(path))
             if not self._has(copy, digest):
-                with explained(path), path.open("rb") as stream, atomic(copy) as sink:
+                with explained(path), open_regular(path) as stream, atomic(copy) as sink:
                     shutil.copyfileobj(stream, sink)
                 self.added.append(copy)
         return {folder: {place.name}}
@@ -268,7 +270,10 @@ def prune(downloaded: Downloaded) -> None:
     """Remove the strangers. Raises FileProblem."""
     for path in downloaded.strangers:
         with explained(path):
-            path.unlink(missing_ok=True)
+            # No link: what a checkout's wheels/ leads to elsewhere is none of ours.
+            folder = Folder(path.parent, at=Folder(path.parent.parent))
+            with suppress(FileNotFoundError):
+                folder.remove(path.name)
 
 
 def _make(folder: Path) -> None:

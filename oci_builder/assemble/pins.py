@@ -6,11 +6,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from oci_builder.assemble.inputs import Inputs
 from oci_builder.assemble.options import Options
 from oci_builder.digest import Digest
-from oci_builder.errors import OcibuildError, RecipeError, StaleLock
-from oci_builder.files import atomic
+from oci_builder.errors import FileProblem, OcibuildError, RecipeError, StaleLock
+from oci_builder.files import atomic, is_closed
 from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
@@ -18,7 +20,7 @@ from oci_builder.store import Store
 from oci_builder.wheels import lock as locks
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import WheelSources
-from oci_builder.wheels.requirements import fingerprint, index_options, scan, wheel_folders
+from oci_builder.wheels.requirements import fingerprint, read, scan, wheel_folders
 from oci_builder.wheels.resolve import resolve
 from oci_builder.wheels.target import Target
 
@@ -55,20 +57,25 @@ def wheel_sources(source: ImageSource, options: Options) -> WheelSources:
     offline = folder if options.offline is None else options.offline
     links: list[Path | str] = [source.wheels] if folder else []
     links += [source.folder / link if "://" not in link else link for link in source.recipe.python.find_links]
-    return WheelSources(find_links=(*links, *options.find_links), offline=offline, environ=options.environ)
+    return WheelSources(
+        find_links=(*links, *options.find_links),
+        offline=offline,
+        build=frozenset(map(canonicalize_name, source.recipe.python.build)),
+        environ=options.environ,
+    )
 
 
 def fetch_sources(source: ImageSource, inputs: Inputs, options: Options) -> WheelSources:
     """The same for pins, which no longer say what the requirements say of indexes and of local wheels."""
     sources = wheel_sources(source, options)
     try:
-        folders = wheel_folders(scan(inputs.requirements, environ=options.environ))
-        where = index_options(inputs.requirements, environ=options.environ)
+        asked = read(inputs.requirements, environ=options.environ)
     except OcibuildError:
         if options.frozen:
             return sources  # a lock taken unseen holds whatever the requirements have become
         raise
-    return replace(sources, find_links=(*sources.find_links, *folders), options=where)
+    links = (*sources.find_links, *wheel_folders(asked.lines))
+    return replace(sources, find_links=links, options=asked.where)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,16 +117,15 @@ class Pinning:
             return Chosen(pins=self._resolved(target, preferred=()))
         if not self.options.keep_lock:
             return Chosen(pins=self._resolved(target, preferred=_known(locks.read(self.source.lock), target)))
-        self._bring_up_to_date()
-        return Chosen(pins=locks.read(self.source.lock).select(target), lock=Digest.of(self.source.lock.read_bytes()))
+        text = self._brought_up_to_date()
+        return Chosen(pins=locks.parse(text, path=self.source.lock).select(target), lock=Digest.of(text))
 
     def locked(self) -> locks.WheelLock:
         """The lock, made or brought up to date, in file, where that is needed. Raises as ``choose``."""
         lock = self._current()
         if lock is not None:
             return lock
-        self._bring_up_to_date()
-        return locks.read(self.source.lock)
+        return locks.parse(self._brought_up_to_date(), path=self.source.lock)
 
     def relock(self, *, upgrade: bool = False, upgrade_packages: Collection[str] = ()) -> LockChange:
         """Resolve for every target, keeping what the lock holds but for what is to be upgraded. Writes nothing."""
@@ -165,12 +171,20 @@ class Pinning:
             raise StaleLock(str(source.lock), why, hint=f"bring it up to date: {hint}")
         return None
 
-    def _bring_up_to_date(self) -> None:
+    def _brought_up_to_date(self) -> bytes:
+        """What the lock says now; where its folder is closed to us, what it would say."""
         path = self.source.lock
         was = "was behind and has been brought up to date" if path.is_file() else "was missing and has been written"
         change = self.relock()
-        change.keep()
-        self.listener.note(f"{path.name} {was}: {', '.join(change.changes) or 'no version moved'}")
+        try:
+            change.keep()
+        except FileProblem as error:
+            if not is_closed(error):
+                raise
+            self.listener.note(f"{path} could not be written, {error.why}; the image holds what it would say")
+        else:
+            self.listener.note(f"{path.name} {was}: {', '.join(change.changes) or 'no version moved'}")
+        return change.text
 
     def _resolved(self, target: Target, *, preferred: Sequence[WheelPin]) -> tuple[WheelPin, ...]:
         return resolve(

@@ -69,8 +69,8 @@ def _workdir(recipe: ImageRecipe, base: Base) -> str:
 def top_layer(source: ImageSource, base: Base, below: Tree, store: Store) -> Layer | None:
     """The layer with the user and the recipe's files over ``below``, or None where there is nothing to add.
 
-    Raises InvalidValue for a user the base has already, FileProblem and UnsafePath for what cannot be copied,
-    PathConflict where two copies want one path.
+    Raises InvalidValue for a user the base has already, FileProblem, OutsideProject and UnsafePath for what cannot be
+    copied, PathConflict where two copies want one path.
     """
     recipe = source.recipe
     kept = keeps_user(recipe, base)
@@ -131,7 +131,9 @@ def _files(source: ImageSource, owner: tuple[int, int]) -> Iterator[Entry]:
 def _copy(source: ImageSource, copy: CopyRecipe, owner: tuple[int, int]) -> Copy:
     uid, gid = owner if copy.owner == "user" else copy.owner_ids(source.recipe.user)
     return Copy(
-        source=source.folder / copy.src,
+        source=copy.src,
+        folder=source.folder,
+        within=None if copy.outside else source.within,
         dest=copy.dest,
         include=copy.include,
         exclude=copy.exclude,

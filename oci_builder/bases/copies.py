@@ -13,7 +13,7 @@ from pathlib import Path
 
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
-from oci_builder.files import explained
+from oci_builder.files import explained, open_regular
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT, encode
 from oci_builder.oci.layout import CONTAINERD_NAME, REF_NAME, blob_path
@@ -103,5 +103,5 @@ def _read(path: Path) -> bytes | None:
     with explained(path):
         if not path.is_file():
             return None
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return stream.read(MAX_DOCUMENT + 1)

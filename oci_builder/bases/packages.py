@@ -13,7 +13,8 @@ from oci_builder.debian.opening import Opening, Supply
 from oci_builder.debian.recipe import load_layer
 from oci_builder.debian.sonames import libraries_path, read_libraries
 from oci_builder.debian.sources import fetch_packages
-from oci_builder.errors import PackageError, StaleLock
+from oci_builder.errors import FileProblem, PackageError, StaleLock
+from oci_builder.files import is_closed
 from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
@@ -38,9 +39,15 @@ def with_packages(
     if known is None or not extras.fits(known):
         if supply.locked:
             raise StaleLock(str(lock), "it is for other packages or another base", hint="build once without --locked")
-        known = extras.resolve()
-        write_extra_lock(known, lock)
-        listener.note(f"{lock}: written")
+        known = extras.resolve(known.suites if known else ())
+        try:
+            write_extra_lock(known, lock)
+        except FileProblem as error:
+            if not is_closed(error):
+                raise
+            listener.note(f"{lock} could not be written, {error.why}; the image holds what it would say")
+        else:
+            listener.note(f"{lock}: written")
     layer = extras.layer(known)
     return replace(base, layers=(*base.layers, layer), tree=base.tree.overlaid(layer.tree(store)))
 

@@ -16,6 +16,7 @@ from oci_builder.bases.copies import blobs_of, find_copy, find_manifest, layout_
 from oci_builder.bases.images import as_base
 from oci_builder.digest import Digest
 from oci_builder.errors import CorruptBlob, InvalidValue, NotFound, UnsupportedImage
+from oci_builder.files import open_regular
 from oci_builder.foreign.layers import remembered
 from oci_builder.foreign.opening import describe, open_image
 from oci_builder.foreign.parts import ImageParts, LayerBlob
@@ -185,6 +186,6 @@ def _blobs(descriptors: Sequence[Descriptor], store: Store) -> Iterator[tuple[La
     with contextlib.ExitStack() as stack:
 
         def opened(digest: Digest) -> BinaryIO:
-            return stack.enter_context(store.path(digest).open("rb"))
+            return stack.enter_context(open_regular(store.path(digest)))
 
         yield tuple(LayerBlob(each.digest, each.size, partial(opened, each.digest)) for each in descriptors)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from oci_builder.check.contents import FileRecord
 
-_PYC = re.compile(r"(?P<folder>.*?)__pycache__/(?P<module>[^/]+)\.(?P<tag>cpython-3\d+)\.pyc\Z")
+_PYC = re.compile(r"(?P<folder>(?:.*/)?)__pycache__/(?P<module>[^/]+)\.(?P<tag>cpython-3\d+)\.pyc\Z")
 # Lib/importlib/_bootstrap_external.py of each version. Before 3.11 the hash was another one.
 _MAGIC = {"cpython-311": 3495, "cpython-312": 3531, "cpython-313": 3571, "cpython-314": 3627}
 _HEADER = 16

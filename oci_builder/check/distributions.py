@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentN
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from oci_builder.bounded import load_json
 from oci_builder.check.contents import ImageContents
 from oci_builder.check.installed import Needed, Package
 from oci_builder.check.licences import licence_of
@@ -181,9 +181,9 @@ def _homepage(metadata: Message) -> str:
 def _sha256(direct_url: str) -> str:
     """The archive's digest that an installer kept (PEP 610), or nothing."""
     try:
-        document = json.loads(direct_url) if len(direct_url) < MAX_DOCUMENT else {}
+        document = load_json(direct_url) if len(direct_url) < MAX_DOCUMENT else {}
         found = document["archive_info"]["hashes"]["sha256"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return ""
     return found if isinstance(found, str) and re.fullmatch(r"[0-9a-f]{64}", found) else ""
 

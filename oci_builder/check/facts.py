@@ -102,7 +102,9 @@ class Gathering:
 
     def watch(self, entry: Entry, data: bytes | bytearray | memoryview) -> None:
         """Read a file as it passes."""
-        is_elf = _may_be_elf(entry) and bytes(data[:4]) == elf.MAGIC
+        if not _may_be_elf(entry):
+            return  # nobody will ask: most files are such, and a word about each would be megabytes
+        is_elf = bytes(data[:4]) == elf.MAGIC
         self._parsed[entry.path] = _read(entry, lambda: elf.parse(data, what=entry.path)) if is_elf else None
 
     def finish(self, layer: Layer) -> None:

@@ -60,7 +60,8 @@ class Loader:
         self._elves: dict[str, Elf] = {
             path: file.elf for path, file in files.items() if file.elf is not None and file.elf.machine == machine
         }
-        self._environment = tuple(part for part in library_path.split(":") if part)
+        # A folder that is not there holds nothing, however many of them are named.
+        self._environment = tuple(dict.fromkeys(part for part in library_path.split(":") if self._is_there(part)))
         self._cache = dict(_cached(tree))
         triplet = f"{machine}-linux-gnu"
         self._defaults = (f"lib/{triplet}", f"usr/lib/{triplet}", "lib", "usr/lib", "lib64", "usr/lib64")
@@ -121,6 +122,12 @@ class Loader:
         except UnsafePath:
             return ""
         return path if path in self._elves else ""
+
+    def _is_there(self, folder: str) -> bool:
+        try:
+            return bool(folder) and self._tree.resolve(folder) in self._tree
+        except UnsafePath:
+            return False
 
     def _expanded(self, part: str, path: str) -> str:
         origin = f"/{path.rpartition('/')[0]}"

@@ -24,7 +24,7 @@ from oci_builder.check.distributions import distributions, markers
 from oci_builder.check.installed import Package
 from oci_builder.digest import Digest, digest_file
 from oci_builder.store import Store
-from oci_builder.wheels.archive import WheelArchive, open_wheel
+from oci_builder.wheels.archive import WheelArchive, is_bytecode, open_wheel
 from oci_builder.wheels.lock import WheelLock
 
 AtHand = Callable[[str, str], Path | None]
@@ -174,10 +174,11 @@ def _differences(archive: WheelArchive, rows: Mapping[str, str], root: str, pack
         elif digest and rows[path] != digest:
             yield f"{what}: /{path} is not what the wheel holds"
     # Scripts are written anew for the image's interpreter, and data goes below a prefix that RECORD does not name.
-    moved = {_hex(member.row[1]) for path, member in archive.members.items() if path.startswith(archive.data_folder)}
+    data = f"{archive.data_folder}/"
+    moved = {_hex(member.row[1]) for path, member in archive.members.items() if path.startswith(data)}
     for path, digest in rows.items():
         folder, _, name = path.rpartition("/")
-        made = (folder == package.place and name in _MADE) or folder.endswith(("/bin", "__pycache__"))
+        made = (folder == package.place and name in _MADE) or folder.endswith(("/bin", "/__pycache__"))
         if path not in expected and not made and digest not in moved:
             yield f"{what}: /{path} is in the image's RECORD, and not in the wheel"
 
@@ -187,7 +188,7 @@ def _expected(archive: WheelArchive, root: str) -> Iterator[tuple[str, str]]:
         below = path
         for scheme in ("purelib", "platlib"):
             below = below.removeprefix(f"{archive.data_folder}/{scheme}/")
-        if not below.startswith(f"{archive.data_folder}/") and "__pycache__/" not in below and member.row[1]:
+        if not below.startswith(f"{archive.data_folder}/") and not is_bytecode(below) and member.row[1]:
             yield f"{root}/{below}", _hex(member.row[1])
 
 

@@ -68,7 +68,7 @@ class Inventory:
 def _module_of(path: str) -> str:
     """``x/__pycache__/y.cpython-311.pyc`` to ``x/y.py``."""
     folder, _, name = path.rpartition("/")
-    return f"{folder.removesuffix('__pycache__')}{name.partition('.')[0]}.py"
+    return f"{f'/{folder}'.removesuffix('/__pycache__')}/{name.partition('.')[0]}.py".lstrip("/")
 
 
 def inventory(contents: ImageContents) -> Inventory:

@@ -7,17 +7,17 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from oci_builder.check.layout import find_contents
 from oci_builder.check.manifests import Contents
 from oci_builder.digest import CHUNK
 from oci_builder.errors import UnsupportedImage
-from oci_builder.files import explained
+from oci_builder.files import explained, open_regular
 from oci_builder.foreign.archive import Archive, open_archive
-from oci_builder.foreign.documents import Findings, as_object, as_strings, read_object
+from oci_builder.foreign.documents import Findings, as_object, as_strings, read_list, read_object
 from oci_builder.foreign.unpacked import HEAD, packing_of, unpacked
+from oci_builder.oci.documents import parse_rfc3339
 from oci_builder.tree.limits import Budget, Damaged, Source
 from oci_builder.tree.tarstream import TarMember, TarStream
 
@@ -45,16 +45,16 @@ def identity(path: Path) -> Identity:
         tags = archive.document("manifest.json", findings) if "manifest.json" in archive.names else None
     config = as_object(read_object(contents.config, "the configuration", findings))
     parts = [str(config.get(key, "")) for key in ("os", "architecture", "variant")]
-    try:
-        created = int(datetime.fromisoformat(str(config.get("created"))).timestamp())
-    except ValueError:
+    created = parse_rfc3339(config.get("created"))
+    if created is None or created < 0:
         findings.add("its configuration has no date")
-    if findings.lines or not all(parts[:2]):
+    listed = read_list(tags, "manifest.json", findings) if tags else ()
+    if created is None or findings.lines or not all(parts[:2]):
         raise UnsupportedImage(str(path), "; ".join(findings.lines) or "its configuration names no platform")
-    listed = as_strings(as_object(json.loads(tags or b"[{}]")[0]).get("RepoTags"))
+    names = as_strings(as_object(listed[0] if listed else None).get("RepoTags"))
     labels = as_object(as_object(config.get("config")).get("Labels"))
     base = str(labels.get("org.opencontainers.image.base.name", ""))
-    return Identity(tuple(listed), "/".join(filter(None, parts)), created, base)
+    return Identity(tuple(names), "/".join(filter(None, parts)), created, base)
 
 
 def first_difference(given: Path, rebuilt: Path) -> str | None:
@@ -179,7 +179,7 @@ def _first_byte(one: Path, two: Path) -> int | None:
         streams = []
         for path in (one, two):
             files.enter_context(explained(path))
-            streams.append(_read(files.enter_context(path.open("rb"))))
+            streams.append(_read(files.enter_context(open_regular(path))))
         return _first_unequal(streams[0], streams[1])
 
 

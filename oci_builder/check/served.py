@@ -11,6 +11,7 @@ from typing import BinaryIO
 from oci_builder.check.manifests import LayerFile
 from oci_builder.digest import Digest, HashingWriter
 from oci_builder.errors import DigestMismatch, InvalidValue, OcibuildError, RegistryError, UnsupportedImage
+from oci_builder.files import open_regular
 from oci_builder.foreign.documents import Findings, Named
 from oci_builder.foreign.parts import ImageParts, LayerBlob
 from oci_builder.listener import Listener
@@ -48,7 +49,7 @@ def open_served(
     with contextlib.ExitStack() as stack:
 
         def opened(digest: Digest) -> BinaryIO:
-            return stack.enter_context(store.path(digest).open("rb"))
+            return stack.enter_context(open_regular(store.path(digest)))
 
         yield ImageParts(
             name=str(reference),

@@ -33,8 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run() -> None:
     """The console script. Ctrl-C ends it at any instant; a polite kill leaves no half-written file behind either."""
     _at_interrupt(_leave)
-    from oci_builder.cli import entry
+    from oci_builder.cli import entry, terminal
 
+    terminal.prepare()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     _at_interrupt(_interrupting())
     try:

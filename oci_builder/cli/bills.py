@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oci_builder.cli.messages import misused
+from oci_builder.files import check_output
 
 if TYPE_CHECKING:
     from oci_builder.check.sbom import Format
@@ -53,6 +54,7 @@ def wanted_bills(
             raise misused(f"--sbom {path}: there is no folder {path.parent}")
         if path.is_dir():
             raise misused(f"--sbom {path}: this is a folder")
+        check_output(path)
     return Bills(form=format_of(Path(pattern)), files=files)
 
 

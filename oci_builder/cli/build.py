@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oci_builder.cli import options
-from oci_builder.cli.messages import misused, say
+from oci_builder.cli.messages import misused
+from oci_builder.cli.terminal import say, tell_json
 
 if TYPE_CHECKING:
     from oci_builder.assemble import Options
@@ -94,20 +94,23 @@ def _written_again(before: Before, settings: Settings, store: Store, flags: Mapp
 
 def _tell(before: Before, seconds: Mapping[str, float], flags: Mapping[str, Any]) -> None:
     if flags["as_json"]:
-        click.echo(json.dumps({**before.document, "seconds": dict(seconds)}))
+        tell_json({**before.document, "seconds": dict(seconds)})
 
 
 def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
+    from oci_builder.catalog import find_image
     from oci_builder.cli.bills import wanted_bills
     from oci_builder.cli.delivery import deliver, outputs
     from oci_builder.cli.progress import shown
     from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.sharing import cache_repositories, fill, open_cache
-    from oci_builder.cli.unchanged import keep, look
+    from oci_builder.cli.unchanged import glance, keep, look
     from oci_builder.platforms import Platform
     from oci_builder.pruning import parse_size, prune
 
     limit = parse_size(flags["cache_max_size"]) if flags["cache_max_size"] else None
+    # Before the recipe is read: who edits it meanwhile has edited another.
+    glanced = glance(find_image(flags["name"], settings.project))
     source = open_source(settings, **flags)
     platforms = tuple(dict.fromkeys(Platform.parse(text) for text in flags["platforms"]))
     wanted = outputs(source.recipe, platforms, out=flags["out"], out_format=flags["out_format"], pushes=flags["pushes"])
@@ -119,7 +122,10 @@ def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
     registries = make_registries(settings, login_for, **flags)
     lazily = bool(wanted.pushes) and not wanted.files and wanted.folder is None
     how = make_options(settings, keep_lock=as_written, registries=registries, lazily=lazily, **flags)
-    looked = look(flags, source, _base_folder(source, how))
+    base = _base_folder(source, how)
+    looked = look(flags, source, base, glanced) if glanced else None
+    if base != _base_folder(source, how):
+        looked = None  # another came to be found first meanwhile
     with shown(settings) as listener:
         cache = open_cache(registries, settings, listener, sources=flags["cache_from"], targets=flags["cache_to"])
         store = store.sharing(cache) if cache else store
@@ -159,7 +165,7 @@ def open_source(settings: Settings, *, name: str, **flags: Any) -> ImageSource:
     from oci_builder.catalog import find_image
     from oci_builder.recipes import ImageSource, load_image, with_overrides
 
-    source = load_image(find_image(name, settings.project))
+    source = load_image(find_image(name, settings.project), project=flags.get("project_dir"))
     recipe = with_overrides(
         source.recipe,
         base=_base_from_here(flags.get("base")),
@@ -170,7 +176,7 @@ def open_source(settings: Settings, *, name: str, **flags: Any) -> ImageSource:
         env=flags.get("env"),
         labels=flags.get("labels"),
     )
-    return ImageSource(source.folder, recipe)
+    return ImageSource(source.folder, recipe, source.within)
 
 
 def make_options(settings: Settings, *, keep_lock: bool = True, **flags: Any) -> Options:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from oci_builder.cli import options
-from oci_builder.cli.messages import say
+from oci_builder.cli.terminal import say, tell, tell_json
 
 if TYPE_CHECKING:
     from oci_builder.cli.settings import Settings
@@ -35,16 +34,14 @@ def info(as_json: bool, **flags: Any) -> None:
     whole = together(kinds.values())
     if as_json:
         parts = {name: _document(shelf) for name, shelf in kinds.items()}
-        click.echo(
-            json.dumps({"folder": str(settings.cache), "files": whole.files, "size": whole.size, "kinds": parts})
-        )
+        tell_json({"folder": str(settings.cache), "files": whole.files, "size": whole.size, "kinds": parts})
         return
     records = together(shelf for name, shelf in kinds.items() if name.startswith("records/"))
     told = {name: shelf for name, shelf in kinds.items() if not name.startswith("records/")} | {"records": records}
-    click.echo(f"{settings.cache}: {_amount(whole.files, whole.size)}")
+    tell(f"{settings.cache}: {_amount(whole.files, whole.size)}")
     for name, shelf in told.items():
         if shelf.files:
-            click.echo(_row(name, shelf, settings.now))
+            tell(_row(name, shelf, settings.now))
 
 
 @command.command("prune")
@@ -96,7 +93,7 @@ def verify(**flags: Any) -> None:
     damaged = [str(path.relative_to(settings.cache)) for path in store.unsound()]
     if flags["as_json"]:
         read = {"folder": str(settings.cache), "files": whole.files, "size": whole.size}
-        click.echo(json.dumps({**read, "damaged": damaged}))
+        tell_json({**read, "damaged": damaged})
     for name in damaged:
         say(f"{name}: damaged, removed")
     if damaged:
@@ -130,7 +127,7 @@ def _tell(done: Pruned, settings: Settings, *, as_json: bool) -> None:
         raise FileProblem(str(settings.cache), why, hint="try again when that build has ended")
     if as_json:
         removed = {"files": done.files, "size": done.size}
-        click.echo(json.dumps({"folder": str(settings.cache), "removed": removed, "left": done.left}))
+        tell_json({"folder": str(settings.cache), "removed": removed, "left": done.left})
     if not settings.quiet:
         say(f"{settings.cache}: {_amount(done.files, done.size)} removed, {human_bytes(done.left)} left")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import click
 
 from oci_builder.cli import images, options
 from oci_builder.cli.messages import misused
+from oci_builder.cli.terminal import tell, tell_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,10 +44,11 @@ def command(as_json: bool, **flags: Any) -> None:
 
     gated = _made(**flags) if _is_made(flags["name"]) else _built(**flags)
     if as_json:
-        click.echo(json.dumps({target: _document(found) for target, found in gated.items()}))
+        tell_json({target: _document(found) for target, found in gated.items()})
     elif not flags["quiet"]:
         for found in gated.values():
-            click.echo("\n".join(_lines(found)))
+            for line in _lines(found):
+                tell(line)
     errors = [finding.message for found in gated.values() for finding in found.errors]
     if errors:
         raise CheckFailed(flags["name"], [f"{len(errors)} error{'' if len(errors) == 1 else 's'}"])

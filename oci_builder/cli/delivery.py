@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oci_builder.cli.messages import misused
+from oci_builder.files import check_output
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 
@@ -82,6 +83,10 @@ def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecip
             raise misused(f"--out {path}: there is no folder {path.parent}")
         if path.is_dir():
             raise misused(f"--out {path}: this is a folder")
+        if out is None and path.is_symlink():
+            # It may have come with the checkout: what it leads to is overwritten only if that was asked for.
+            raise misused(f"{path} is a symbolic link: write --out {path} to have what it leads to replaced")
+        check_output(path)
     return files
 
 

@@ -31,7 +31,7 @@ def command(before: str, after: str, platform: str | None, exit_code: bool, as_j
     not compared.
     """
     from oci_builder.check.diff import difference
-    from oci_builder.cli.tables import tell_json
+    from oci_builder.cli.terminal import tell_json
 
     one, two = images.look_at([before, after], platform, **flags).inventories()
     found = difference(one, two)
@@ -46,6 +46,7 @@ def command(before: str, after: str, platform: str | None, exit_code: bool, as_j
 def _tell(found: Difference) -> None:
     from oci_builder.cli.progress import human_bytes
     from oci_builder.cli.tables import tell_table
+    from oci_builder.cli.terminal import tell
 
     tell_table(
         ("package", "before", "after", "size"),
@@ -69,9 +70,9 @@ def _tell(found: Difference) -> None:
         right=("size",),
     )
     if len(found.files) > _FILES:
-        click.echo(f"and {len(found.files) - _FILES} smaller files")
+        tell(f"and {len(found.files) - _FILES} smaller files")
     count = len(found.new_layers)
-    click.echo(
+    tell(
         f"{'no difference' if found.is_empty else f'{len(found.files)} files differ'}; "
         f"{human_bytes(found.transfer)} to transfer in {count} layer{'' if count == 1 else 's'}, "
         f"{human_bytes(found.shared)} shared"

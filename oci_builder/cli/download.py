@@ -39,10 +39,10 @@ def command(dest: Path | None, platforms: tuple[str, ...], prune: bool, **flags:
     """
     from oci_builder.assemble import download
     from oci_builder.cli.build import make_options, open_source
-    from oci_builder.cli.messages import say
     from oci_builder.cli.progress import shown
     from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.settings import make_settings
+    from oci_builder.cli.terminal import say
     from oci_builder.platforms import Platform
     from oci_builder.store import Store
 
@@ -64,14 +64,15 @@ def command(dest: Path | None, platforms: tuple[str, ...], prune: bool, **flags:
     if prune:
         download.prune(found)
     if not settings.quiet:
-        say(_summary(found, folder, pruned=prune))
+        for line in _summary(found, folder, pruned=prune):
+            say(line)
 
 
-def _summary(found: Downloaded, folder: Path, *, pruned: bool) -> str:
+def _summary(found: Downloaded, folder: Path, *, pruned: bool) -> list[str]:
     from oci_builder.cli.progress import human_bytes
 
     end = "removed" if pruned else "no lock names it; --prune removes it"
     lines = [f"{path}: {end}" for path in found.strangers]
     size = human_bytes(sum(path.stat().st_size for path in found.added))
     count = len(found.added) + len(found.kept)
-    return "\n".join([*lines, f"{folder}: {count} files, {len(found.added)} of them new ({size})"])
+    return [*lines, f"{folder}: {count} files, {len(found.added)} of them new ({size})"]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import sys
 from collections.abc import Sequence
 
 import click
 
-from oci_builder.cli import messages
+from oci_builder.cli import messages, terminal
 from oci_builder.cli.app import app
 from oci_builder.cli.settings import COMPLETION, completion_instruction
+from oci_builder.cli.terminal import say
 from oci_builder.errors import FileProblem, OcibuildError
+from oci_builder.exhausted import exhaustion
+from oci_builder.files import hint_of, in_words
 
 DONE, FAILED, USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -21,14 +22,12 @@ DONE, FAILED, USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``ocibuild`` with ``argv`` (by default the process's own) and return its exit code. Raises nothing."""
     words = list(sys.argv[1:] if argv is None else argv)
+    code = _outcome(words)
     try:
-        code = _outcome(words)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Who read us has gone (`| head`): say nothing, and keep the interpreter from saying it at exit.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        terminal.finish()
+    except terminal.Undelivered as error:
+        code = code or _undelivered(error)
+        terminal.forget()
     return code
 
 
@@ -38,27 +37,45 @@ def _outcome(words: list[str]) -> int:
     except click.exceptions.Exit as request:
         return request.exit_code
     except click.ClickException as error:
-        messages.say(messages.usage_text(error))
+        say(messages.usage_text(error), arranged=True)
         return USAGE
+    except terminal.Undelivered as error:
+        return _undelivered(error)
     except OcibuildError as error:
-        messages.say(messages.error_text(error, traceback="--debug" in words))
+        say(messages.error_text(error, traceback="--debug" in words), arranged=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        messages.say("\nocibuild: interrupted")
+        say("\nocibuild: interrupted", arranged=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        raise
     except Exception as error:
         if _was_interrupted(error):
-            messages.say("\nocibuild: interrupted")
+            say("\nocibuild: interrupted", arranged=True)
             return INTERRUPTED
-        if isinstance(error, OSError) and error.filename is not None:
-            # Even to ask whether there is such a file can be too much: its folder is closed, its name too long.
-            problem = FileProblem(os.fsdecode(error.filename), os.strerror(error.errno or errno.EIO).lower())
-            messages.say(messages.error_text(problem, traceback="--debug" in words))
-            return problem.exit_code
-        messages.say(messages.bug_text(error, traceback="--debug" in words))
+        if (ran_out := exhaustion(error)) is not None:
+            say(messages.error_text(ran_out, traceback="--debug" in words), arranged=True)
+            return ran_out.exit_code
+        if isinstance(error, OSError):
+            return _unnamed(error, traceback="--debug" in words)
+        say(messages.bug_text(error, traceback="--debug" in words), arranged=True)
         return OUR_BUG
+
+
+def _unnamed(error: OSError, *, traceback: bool) -> int:
+    """What this machine did not let us do where nobody said so in better words."""
+    if isinstance(error, BrokenPipeError):
+        return FAILED  # who read what click prints has gone
+    # Even to ask whether there is such a file can be too much: its folder is closed, its name too long.
+    what = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "a file of this run"
+    problem = FileProblem(what, in_words(error), hint=hint_of(error))
+    say(messages.error_text(problem, traceback=traceback), arranged=True)
+    return problem.exit_code
+
+
+def _undelivered(error: terminal.Undelivered) -> int:
+    """Who read us has gone (`| head`), and needs no word; a full disk is told of."""
+    if not error.reader_left:
+        say(messages.error_text(error), arranged=True)
+    return FAILED
 
 
 def _was_interrupted(error: BaseException | None) -> bool:

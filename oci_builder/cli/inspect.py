@@ -9,6 +9,7 @@ import click
 from oci_builder.cli import images, options
 
 if TYPE_CHECKING:
+    from oci_builder.check.contents import ImageContents
     from oci_builder.check.packages import Inventory
 
 
@@ -23,7 +24,7 @@ def command(image: str, platform: str | None, as_json: bool, **flags: Any) -> No
     in it is run.
     """
     from oci_builder.check.inspect import describe
-    from oci_builder.cli.tables import tell_json
+    from oci_builder.cli.terminal import tell_json
 
     found = images.read_inventory(image, platform, **flags)
     if as_json:
@@ -35,22 +36,10 @@ def command(image: str, platform: str | None, as_json: bool, **flags: Any) -> No
 def _tell(found: Inventory) -> None:
     from oci_builder.cli.progress import human_bytes
     from oci_builder.cli.tables import tell_facts, tell_table
+    from oci_builder.cli.terminal import tell
 
-    contents = found.contents
-    tell_facts(
-        [
-            ("image", contents.name),
-            ("names", ", ".join(contents.references)),
-            ("id", str(contents.config_digest)),
-            ("digest", str(contents.manifest_digest or "")),
-            ("platform", contents.platform),
-            ("created", contents.created),
-            ("system", contents.os_release.get("PRETTY_NAME", "")),
-            ("size", f"{human_bytes(contents.size)} stored, {human_bytes(contents.unpacked)} unpacked"),
-            *((name.lower(), _value(value)) for name, value in sorted(contents.run.items())),
-        ]
-    )
-    click.echo()
+    tell_facts(_facts(found.contents))
+    tell()
     tell_table(
         ("layer", "stored", "unpacked", "files", "created by"),
         (
@@ -61,12 +50,12 @@ def _tell(found: Inventory) -> None:
                 str(sum(record.kind != "directory" for record in layer.files)),
                 layer.created_by,
             )
-            for layer in contents.layers
+            for layer in found.contents.layers
         ),
         right=("layer", "stored", "unpacked", "files"),
     )
     for kind, heading in (("python", "distribution"), ("debian", "package")):
-        click.echo()
+        tell()
         tell_table(
             (heading, "version", "size", "layer", "licence"),
             (
@@ -82,6 +71,22 @@ def _tell(found: Inventory) -> None:
             ),
             right=("size", "layer"),
         )
+
+
+def _facts(contents: ImageContents) -> list[tuple[str, str]]:
+    from oci_builder.cli.progress import human_bytes
+
+    return [
+        ("image", contents.name),
+        ("names", ", ".join(contents.references)),
+        ("id", str(contents.config_digest)),
+        ("digest", str(contents.manifest_digest or "")),
+        ("platform", contents.platform),
+        ("created", contents.created),
+        ("system", contents.os_release.get("PRETTY_NAME", "")),
+        ("size", f"{human_bytes(contents.size)} stored, {human_bytes(contents.unpacked)} unpacked"),
+        *((name.lower(), _value(value)) for name, value in sorted(contents.run.items())),
+    ]
 
 
 def _value(value: object) -> str:

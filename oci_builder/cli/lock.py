@@ -31,10 +31,10 @@ def command(check: bool, upgrade: bool, upgrade_packages: tuple[str, ...], **fla
 
     from oci_builder.assemble import lock
     from oci_builder.cli.build import make_options, open_source
-    from oci_builder.cli.messages import say
     from oci_builder.cli.progress import shown
     from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.settings import make_settings
+    from oci_builder.cli.terminal import say
     from oci_builder.errors import CheckFailed
     from oci_builder.store import Store
 
@@ -57,4 +57,5 @@ def command(check: bool, upgrade: bool, upgrade_packages: tuple[str, ...], **fla
     if not check and not change.current:
         change.keep()
     if not settings.quiet:
-        say("\n".join([*change.changes, f"{change.path}: {'unchanged' if change.current else 'written'}"]))
+        for line in (*change.changes, f"{change.path}: {'unchanged' if change.current else 'written'}"):
+            say(line)

@@ -6,12 +6,8 @@ import traceback as tracebacks
 
 import click
 
+from oci_builder.cli.terminal import indented
 from oci_builder.errors import OcibuildError
-
-
-def say(text: str) -> None:
-    """Talk: to stderr, where it mixes with no data."""
-    click.echo(text, err=True)
 
 
 def error_text(error: OcibuildError, *, traceback: bool = False) -> str:
@@ -36,7 +32,8 @@ def usage_text(error: click.ClickException) -> str:
 
 def bug_text(error: Exception, *, traceback: bool) -> str:
     """An error that is ours, in one line; the traceback for those who asked."""
-    line = f"ocibuild: internal error: {type(error).__name__}: {str(error) or 'no message'}".splitlines()[0]
+    said = next(iter(str(error).splitlines()), "") or "no message"
+    line = f"ocibuild: internal error: {type(error).__name__}: {said}"
     hint = "this is a bug in ocibuild: please report it with the output of the same command and --debug"
     return _trace(error, wanted=traceback) + _with_hint(line, hint)
 
@@ -46,4 +43,4 @@ def _trace(error: Exception, *, wanted: bool) -> str:
 
 
 def _with_hint(message: str, hint: str | None) -> str:
-    return f"{message}\n\nhint: {hint}" if hint else message
+    return f"{indented(message)}\n\nhint: {indented(hint)}" if hint else indented(message)

@@ -7,11 +7,14 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from oci_builder.cli.messages import say
 from oci_builder.cli.settings import Settings
+from oci_builder.cli.terminal import console, printable, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+_LONGEST = 2000
+"""Letters of a note above the bars."""
 
 _REFRESH = 0.1
 """Seconds between two pictures."""
@@ -76,7 +79,6 @@ class Bars(Timed):
 
     def __init__(self) -> None:
         super().__init__()
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         columns = (
@@ -85,9 +87,8 @@ class Bars(Timed):
             TimeElapsedColumn(),
             TextColumn("{task.fields[amount]} {task.fields[what]}", markup=False),
         )
-        console = Console(stderr=True)
         self._bars: Progress = Progress(
-            *columns, console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+            *columns, console=console(), auto_refresh=False, redirect_stdout=False, redirect_stderr=False
         )
         self._drawn = 0.0
         self._bars.start()
@@ -96,14 +97,14 @@ class Bars(Timed):
         """Move the bar of the current stage."""
         if self._bars.tasks:
             task = self._bars.tasks[-1].id
-            self._bars.update(task, completed=done, total=total, what=what[:40], amount=_amount(done, total))
+            self._bars.update(task, completed=done, total=total, what=printable(what, 40), amount=_amount(done, total))
             if time.monotonic() - self._drawn > _REFRESH:
                 self._draw()
 
     def note(self, line: str) -> None:
         """One line above the bars."""
         self.notes.append(line)
-        self._bars.console.print(line, markup=False, highlight=False)
+        self._bars.console.print(printable(line, _LONGEST), soft_wrap=True)
         self._draw()
 
     def close(self) -> None:

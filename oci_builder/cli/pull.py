@@ -36,14 +36,14 @@ def command(reference: str, out: str, out_format: str | None, as_json: bool, **f
 
     Every byte is verified on the way. Layers stay in the cache: another pull fetches what is new.
     """
-    import json
-
     from oci_builder.assemble.delivery import pull_file
     from oci_builder.cli.delivery import is_folder, out_folder
-    from oci_builder.cli.messages import misused, say
+    from oci_builder.cli.messages import misused
     from oci_builder.cli.progress import human_bytes, shown
     from oci_builder.cli.registries import make_registries
     from oci_builder.cli.settings import make_settings
+    from oci_builder.cli.terminal import say, tell_json
+    from oci_builder.files import check_output
     from oci_builder.platforms import Platform
     from oci_builder.reference import Reference
     from oci_builder.store import Store
@@ -55,6 +55,8 @@ def command(reference: str, out: str, out_format: str | None, as_json: bool, **f
     path = out_folder(out) if folder else Path(out)
     if not folder and len(platforms) > 1:
         raise misused(f"--out {out}: a file holds one platform; a folder, with a slash at its end, takes several")
+    if not folder:
+        check_output(path)
     registries = make_registries(settings, [name], **flags)
     store = Store(settings.cache, now=settings.now)
     with shown(settings) as listener:
@@ -76,4 +78,4 @@ def command(reference: str, out: str, out_format: str | None, as_json: bool, **f
             {"id": str(image.id), "digest": str(image.digest), "platform": str(image.platform)}
             for image in pulled.images
         ]
-        click.echo(json.dumps({"path": str(path), "received": pulled.received, "images": images}))
+        tell_json({"path": str(path), "received": pulled.received, "images": images})

@@ -39,15 +39,13 @@ def command(file: Path, references: tuple[str, ...], sbom: str | None, as_json: 
     of images for several platforms becomes one index. What the registry has is not sent. A bill of materials is an
     artifact that has the image as its subject: `oras discover` and `regctl artifact list` show it.
     """
-    import json
-
     from oci_builder.assemble.bill import attach_bills
     from oci_builder.assemble.delivery import push_file
     from oci_builder.cli.bills import as_document_of, told_of
-    from oci_builder.cli.messages import say
     from oci_builder.cli.progress import shown
     from oci_builder.cli.registries import as_document, make_registries, told
     from oci_builder.cli.settings import make_settings
+    from oci_builder.cli.terminal import say, tell_json
     from oci_builder.reference import Reference
     from oci_builder.store import Store
 
@@ -66,7 +64,7 @@ def command(file: Path, references: tuple[str, ...], sbom: str | None, as_json: 
             say(line)
     if as_json:
         found = {name: [as_document_of(each) for each in attached if _is_beside(each, name)] for name in names}
-        click.echo(json.dumps([{**as_document(each), "attached": found[each.reference]} for each in pushed]))
+        tell_json([{**as_document(each), "attached": found[each.reference]} for each in pushed])
 
 
 def _is_beside(attached: Attached, name: Reference) -> bool:

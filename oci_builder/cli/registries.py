@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from oci_builder.registry.auth import Login
     from oci_builder.registry.pushing import Pushed
 
+_LINE = 64 << 10
+"""Letters of a line of stdin; tokens have some thousand."""
+
 USER, PASSWORD = "OCIBUILD_REGISTRY_USER", "OCIBUILD_REGISTRY_PASSWORD"
 
 
@@ -78,11 +81,18 @@ def as_document(pushed: Pushed) -> dict[str, Any]:
     }
 
 
+def _line_of_stdin() -> str:
+    try:
+        return sys.stdin.readline(_LINE) if sys.stdin else ""
+    except (OSError, ValueError):
+        return ""  # it is closed, or holds no text
+
+
 def _login(settings: Settings, *, creds_stdin: bool) -> Login | None:
     from oci_builder.registry.auth import Login
 
     if creds_stdin:
-        name, colon, password = sys.stdin.readline().rstrip("\r\n").partition(":")
+        name, colon, password = _line_of_stdin().rstrip("\r\n").partition(":")
         if not (name and colon and password):
             raise misused("--creds-stdin: expected one line, USER:PASSWORD")
         return Login(name, password)

@@ -31,15 +31,16 @@ def command(image: str, before: str | None, platform: str | None, out: Path, **f
     older image, also what changed from that one. The page is one file that loads nothing.
     """
     from oci_builder.check.report import remarks_of, render
-    from oci_builder.cli.messages import say
-    from oci_builder.files import atomic
+    from oci_builder.cli.terminal import say
+    from oci_builder.files import atomic, check_output
 
+    check_output(out)
     looking = images.look_at([image, *([before] if before else [])], platform, **flags)
     found, *older = looking.inventories()
     findings = looking.verify(looking.places[0]).findings
     gated = looking.gated(found)
     page = render(found, remarks=remarks_of(findings, gated), before=older[0] if older else None)
-    with atomic(out) as sink:
+    with atomic(out, follow=True) as sink:
         sink.write(page)
     if not flags["quiet"]:
         say(f"{out}: written")

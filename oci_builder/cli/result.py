@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from oci_builder.cli.bills import as_document_of, told_of
-from oci_builder.cli.messages import say
 from oci_builder.cli.progress import human_bytes
 from oci_builder.cli.registries import as_document, told
+from oci_builder.cli.terminal import say, tell_json
 
 if TYPE_CHECKING:
     from oci_builder.image import Image
@@ -48,7 +45,7 @@ class Result:
             for bill in self.attached:
                 say(told_of(bill))
         if as_json:
-            click.echo(json.dumps(self.document()))
+            tell_json(self.document())
 
     def summary(self) -> str:
         """One line: file, size, image ID, tags, layers, seconds."""

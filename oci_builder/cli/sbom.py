@@ -36,18 +36,21 @@ def command(
     """
     from oci_builder import __version__
     from oci_builder.check.sbom import bill_of_materials, format_of
-    from oci_builder.files import atomic
+    from oci_builder.cli.terminal import tell_document
+    from oci_builder.files import atomic, check_output
 
     if out is not None and form is not None:
         raise click.UsageError("--out and --format exclude each other: the file's name says the format")
     chosen = format_of(out) if out is not None else "spdx" if form == "spdx" else "cyclonedx"
+    if out is not None:
+        check_output(out)
     found = images.read_inventory(image, platform, **flags)
     wheels = _digests(found, lock) if lock is not None else {}
     data = bill_of_materials(found, chosen, tool_version=__version__, wheels=wheels)
     if out is None:
-        click.echo(data.decode(), nl=False)
+        tell_document(data)
         return
-    with atomic(out) as sink:
+    with atomic(out, follow=True) as sink:
         sink.write(data)
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from oci_builder.cli.terminal import tell_document
+
 
 @click.command("schema")
 @click.argument("kind", type=click.Choice(["image", "layer"]), default="image")
 def command(kind: str) -> None:
     """Print the JSON Schema of image.toml, or of layer.toml."""
-    click.echo(schema_text(kind), nl=False)
+    tell_document(schema_text(kind).encode())
 
 
 def schema_text(kind: str) -> str:

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-import click
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_WIDE = 400
-"""Columns where there is no terminal: nothing is folded there, so that lines can be searched."""
+from oci_builder.cli.terminal import draw, printable, tell
 
-
-def printable(text: str, longest: int = 100) -> str:
-    """Text that came with an image, made safe to print: a name may hold what moves the cursor or is no Unicode."""
-    safe = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: longest + 1])
-    return safe if len(safe) <= longest else f"{safe[: longest - 1]}…"
-
-
-def tell_json(document: Mapping[str, object]) -> None:
-    """A document on one line."""
-    click.echo(json.dumps(document))
+_CELL, _FACT = 100, 400
+"""Letters of what stands in a table, and beside a name."""
 
 
 def tell_facts(pairs: Iterable[tuple[str, str]]) -> None:
@@ -32,7 +19,7 @@ def tell_facts(pairs: Iterable[tuple[str, str]]) -> None:
     shown = [(name, value) for name, value in pairs if value]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
-        click.echo(f"{name:<{width}}  {printable(value, 400)}")
+        tell(f"{printable(name):<{width}}  {printable(value, _FACT)}")
 
 
 def tell_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
@@ -42,16 +29,6 @@ def tell_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right:
         number = heading in right
         table.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*(Text(printable(cell, _CELL)) for cell in row))
     if table.row_count:
-        tell(table)
-
-
-def tell(shown: Table | Text) -> None:
-    """Anything of rich's on stdout, without the blanks it fills lines up with."""
-    terminal = sys.stdout.isatty()
-    console = Console(file=sys.stdout, highlight=False, width=None if terminal else _WIDE)
-    with console.capture() as captured:
-        console.print(shown)
-    for line in captured.get().splitlines():
-        click.echo(line.rstrip(), color=terminal or None)
+        draw(table)

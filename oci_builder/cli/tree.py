@@ -28,7 +28,7 @@ def command(image: str, platform: str | None, depth: int, at_least: float, as_js
     """
     from oci_builder.check.sizes import as_json as document
     from oci_builder.check.sizes import size_tree, walk
-    from oci_builder.cli.tables import printable, tell_json
+    from oci_builder.cli.terminal import printable, tell, tell_json
 
     found = images.read_inventory(image, platform, **flags)
     root = size_tree(found)
@@ -40,7 +40,7 @@ def command(image: str, platform: str | None, depth: int, at_least: float, as_js
     for level, node in walk(root, depth=depth, at_least=floor):
         note = made.get(node.name, "") if node.kind == "layer" else ""
         name = f"{node.name}  {note}" if note else f"{node.name}/" if node.kind == "folder" else node.name
-        click.echo(_line(level, printable(name, 70), node.size, root.size, node.shadowed))
+        tell(_line(level, printable(name, 70), node.size, root.size, node.shadowed))
 
 
 def _line(level: int, name: str, size: int, whole: int, shadowed: int) -> str:

@@ -60,7 +60,7 @@ def command(
     first difference is named. NAME is by default what IMAGE is called; the options of the build are those of `ocibuild
     build` and have to be repeated.
     """
-    from oci_builder.cli.tables import tell_json
+    from oci_builder.cli.terminal import tell_json
     from oci_builder.errors import CheckFailed
 
     if name and not rebuild:
@@ -99,7 +99,7 @@ def _compared(looking: Looking, lock: Path) -> LockReport:
 
 
 def _tell(place: str, report: Report, compared: LockReport | None, lock: Path | None, *, rebuilt: bool) -> None:
-    from oci_builder.cli.messages import say
+    from oci_builder.cli.terminal import say
 
     for line in report.remarks[:_REMARKS]:
         say(f"remark: {line}")

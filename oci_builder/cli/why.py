@@ -11,6 +11,9 @@ from oci_builder.cli import images, options
 if TYPE_CHECKING:
     from oci_builder.check.why import Reason
 
+_LABEL = 100
+"""Letters of a name."""
+
 _CHAINS = 10
 """Ways to a package that are shown."""
 
@@ -29,7 +32,7 @@ def command(image: str, package: str, platform: str | None, as_json: bool, **fla
     Debian package.
     """
     from oci_builder.check.why import reason
-    from oci_builder.cli.tables import tell_json
+    from oci_builder.cli.terminal import tell_json
 
     found = reason(images.read_inventory(image, platform, **flags), package)
     if as_json:
@@ -40,19 +43,21 @@ def command(image: str, package: str, platform: str | None, as_json: bool, **fla
 
 def _tell(found: Reason) -> None:
     from oci_builder.cli.progress import human_bytes
-    from oci_builder.cli.tables import printable
+    from oci_builder.cli.terminal import printable, tell
 
     asked = ", asked for by name" if found.package.requested else ""
-    click.echo(f"{printable(found.package.label)}: {human_bytes(found.size)}{asked}")
+    tell(f"{printable(found.package.label, _LABEL)}: {human_bytes(found.size)}{asked}")
     for number, size in sorted(found.layers.items()):
-        click.echo(f"  layer {number}: {human_bytes(size)}  {printable(found.created_by[number], 70)}")
+        tell(f"  layer {number}: {human_bytes(size)}  {printable(found.created_by[number], 70)}")
     active = [each for each in found.required_by if each.active]
-    click.echo("\nrequired by" if active else "\nrequired by nothing in the image")
+    tell()
+    tell("required by" if active else "required by nothing in the image")
     for each in active:
-        click.echo(f"  {printable(each.package.label)}  ({printable(each.need.text)})")
+        tell(f"  {printable(each.package.label, _LABEL)}  ({printable(each.need.text, _LABEL)})")
     if found.chains:
-        click.echo("\ncomes with")
+        tell()
+        tell("comes with")
     for chain in found.chains[:_CHAINS]:
-        click.echo(f"  {' → '.join(printable(package.name) for package in chain)}")
+        tell(f"  {' → '.join(printable(package.name, _LABEL) for package in chain)}")
     if len(found.chains) > _CHAINS:
-        click.echo(f"  and {len(found.chains) - _CHAINS} more")
+        tell(f"  and {len(found.chains) - _CHAINS} more")

@@ -16,9 +16,10 @@ from pathlib import Path
 from oci_builder.debian.aptsources import host_sources
 from oci_builder.debian.lock import Pin
 from oci_builder.debian.recipe import Suite
-from oci_builder.debian.signed import MAX_RELEASE, Release, contents_path, index_path, verify_index
+from oci_builder.debian.signed import MAX_CONTENTS, MAX_RELEASE, Release, contents_path, index_path, verify_index
 from oci_builder.debian.sources import DebFolder, reason
 from oci_builder.errors import ArchiveIndexError, OcibuildError, ToolFailed
+from oci_builder.files import fill, open_regular
 from oci_builder.store import Store
 
 TIMEOUT = 600
@@ -80,8 +81,8 @@ class Apt:
     def contents(self, release: Release, architecture: str) -> bytes:
         """The list of files apt-get unpacked, checked against ``release``. Raises ToolFailed, ArchiveIndexError."""
         path = contents_path(architecture)
-        size, _ = release.listed(path)
-        return verify_index(self._list(release.suite, path.replace("/", "_"), size), release, path)
+        size, _ = release.listed(path, most=MAX_CONTENTS)
+        return verify_index(self._list(release.suite, path.replace("/", "_"), size), release, path, most=MAX_CONTENTS)
 
     def fetch(self, pins: Sequence[Pin], store: Store) -> Mapping[Pin, str]:
         """Download the packages: by the lists the host has, which is quick, else by fresh ones."""
@@ -127,7 +128,7 @@ class Apt:
         found = sorted(lists.glob(f"*{ending}")) or sorted(lists.glob(f"*{loose}"))
         if not found:
             raise ArchiveIndexError(str(suite), f"apt-get on this machine got no {path}")
-        with found[0].open("rb") as stream:
+        with open_regular(found[0]) as stream:
             return stream.read(limit + 1)
 
     @cached_property
@@ -157,10 +158,10 @@ class Apt:
         if not text:
             suites = ", ".join(sorted(suite.name for suite in self._suites))
             raise ToolFailed("apt-get", f"this machine's apt has none of the suites {suites}")
-        (self._folder / "sources" / "debian.sources").write_text(text)
+        fill(self._folder / "sources" / "debian.sources", text.encode())
         path = self._folder / f"{name}.conf"
         filled = _CONFIGURATION.format(architecture=self._architecture, folder=self._folder, lists=lists)
-        path.write_text(filled)
+        fill(path, filled.encode())
         return path
 
     @cached_property

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from oci_builder.debian.control import stanza
 from oci_builder.debian.recipe import Suite
+from oci_builder.files import open_regular
 
 _KEPT = ("signed-by", "trusted", "check-valid-until", "allow-insecure")
 """Options of a source that decide whether apt believes it; the others only choose."""
@@ -56,7 +57,8 @@ def _is_binary(source: Mapping[str, str]) -> bool:
 
 def _sources(path: Path) -> Iterator[Mapping[str, str]]:
     try:
-        text = path.read_text(errors="replace")
+        with open_regular(path) as stream:
+            text = stream.read().decode(errors="replace")
     except OSError:
         return
     if path.suffix == ".sources":
@@ -71,7 +73,11 @@ def _one_line(line: str) -> Mapping[str, str] | None:
     found = re.match(r"\s*(deb)\s+(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)\s+([^#]+)", line)
     if not found:
         return None
-    pairs = (option.partition("=") for option in shlex.split(found[2] or ""))
+    try:
+        words = shlex.split(found[2] or "")
+    except ValueError:
+        return None  # a quote without its other half: apt reads no such line either
+    pairs = (option.partition("=") for option in words)
     options = {name.rstrip("+-").lower(): value.replace(",", " ") for name, _, value in pairs}
     fixed = {"types": found[1], "uris": found[3], "suites": found[4], "components": found[5].strip()}
     return {**options, **fixed}

@@ -31,15 +31,14 @@ class Dependency:
 def stanza(text: str) -> dict[str, str]:
     """The fields of one stanza by lower-case name; the lines of a folded field are joined with newlines."""
     fields: dict[str, list[str]] = {}
-    name = ""
-    for line in text.splitlines():
+    folded: list[str] = []
+    # Not splitlines(): dpkg knows no other end of a line, and a description may hold any letter.
+    for line in text.split("\n"):
         if line[:1] in (" ", "\t"):
-            if name:
-                fields[name].append(line.strip())
-        elif line:
+            folded.append(line.strip())
+        elif line.strip():
             name, _, value = line.partition(":")
-            name = name.lower()
-            fields[name] = [value.strip()]
+            fields[name.lower()] = folded = [value.strip()]
     return {name: "\n".join(lines) for name, lines in fields.items()}
 
 
@@ -63,6 +62,16 @@ def dependencies(fields: Mapping[str, str], *names: str) -> Iterator[list[Depend
         for group in fields.get(name, "").replace("\n", " ").split(","):
             if group.strip():
                 yield [_dependency(text, fields.get("package", "")) for text in group.split("|")]
+
+
+def provides(fields: Mapping[str, str]) -> Iterator[Dependency]:
+    """What a package stands in for. Raises PackageError: an alternative means nothing there."""
+    for virtual, *others in dependencies(fields, "provides"):
+        if others:
+            raise PackageError(
+                fields.get("package", ""), f"it provides {virtual} or {others[0]}, and nobody knows which"
+            )
+        yield virtual
 
 
 def _dependency(text: str, package: str) -> Dependency:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from oci_builder.bounded import parse_decimal
 from oci_builder.digest import CHUNK
 from oci_builder.errors import PackageError
-from oci_builder.files import spooled
+from oci_builder.files import open_regular, spooled
 from oci_builder.tree.entry import Entry, EntryPath, FileSlice, Inline, Kind, entry_path
 from oci_builder.tree.limits import Budget, Damaged, Limits, Source
 from oci_builder.tree.tarstream import TarMember, TarStream
@@ -68,7 +68,7 @@ def read_deb(file: Path, spool: Path, *, origin: str) -> Package:
     FileProblem for the spool.
     """
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             control, payload = _members(stream, origin)
             scripts = _small_files(_stream(stream, control, _CONTROL, origin))
             with spooled(spool) as sink:

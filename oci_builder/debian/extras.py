@@ -17,19 +17,19 @@ import msgspec
 
 from oci_builder.debian import rootfs
 from oci_builder.debian.configure import ORIGIN
-from oci_builder.debian.control import dependencies, stanzas
+from oci_builder.debian.control import dependencies, provides
 from oci_builder.debian.deb import read_deb
 from oci_builder.debian.libraries import Libraries
-from oci_builder.debian.lock import Pin, SuitePin, check_pins
+from oci_builder.debian.lock import Pin, SuitePin, check_pins, check_suites
 from oci_builder.debian.opening import Opening
-from oci_builder.debian.recipe import LayerRecipe, key_files, load_layer
-from oci_builder.debian.signed import Release, verify_release
+from oci_builder.debian.recipe import LayerRecipe, load_layer
+from oci_builder.debian.signed import Release
 from oci_builder.debian.sources import ArchiveSource, fetch_packages, reason
-from oci_builder.debian.update import Stanza, pin_of, suite_pin
+from oci_builder.debian.update import Stanza, entries_of, suite_pin
 from oci_builder.debian.versions import version_key
 from oci_builder.digest import Digest
 from oci_builder.errors import OcibuildError, PackageError, PackageUnavailable, StaleLock
-from oci_builder.files import atomic
+from oci_builder.files import atomic, open_regular
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.store import Store
 from oci_builder.tree.content import Sources
@@ -72,7 +72,7 @@ class ExtraLock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def read_extra_lock(path: Path) -> ExtraLock:
     """The lock at ``path``. Raises StaleLock for one that is not there or does not read."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             lock = msgspec.json.decode(stream.read(LIMIT), type=ExtraLock)
     except FileNotFoundError as error:
         raise StaleLock(str(path), "there is none", hint="build once without --locked") from error
@@ -80,6 +80,7 @@ def read_extra_lock(path: Path) -> ExtraLock:
         raise StaleLock(str(path), f"it does not read: {error}", hint="remove it; the next build makes it") from error
     if lock.schema != SCHEMA:
         raise StaleLock(str(path), f"schema {lock.schema}, and this ocibuild reads {SCHEMA}", hint="remove it")
+    check_suites(lock.suites, what=str(path), hint="remove it; the next build makes it")
     check_pins(lock.packages, what=str(path), hint="remove it; the next build makes it")
     return lock
 
@@ -108,16 +109,17 @@ class Extras:
         here = (self.requested, self.opening.platform.architecture, self.opening.folder.name)
         return (lock.requested, lock.architecture, lock.base) == here
 
-    def resolve(self) -> ExtraLock:
+    def resolve(self, after: Sequence[SuitePin] = ()) -> ExtraLock:
         """The newest packages by the signed indexes, with all that they link to; they are in the store afterwards.
 
+        ``after`` are the indexes of the lock that this one replaces: older ones are not believed.
         Raises PackageError for a package that is not there or has a script to run, PackageUnavailable.
         """
         tried: list[str] = []
         with self.opening.sources(self._recipe) as sources:
             for source in sources:
                 try:
-                    archive = self._archive(source)
+                    archive = self._archive(source, after)
                 except OcibuildError as error:
                     tried.append(f"{source.name}: {reason(error)}")
                     continue
@@ -171,12 +173,14 @@ class Extras:
     def _recipe(self) -> LayerRecipe:
         return load_layer(self.opening.folder)
 
-    def _archive(self, source: ArchiveSource) -> _Archive:
-        keys, architecture = key_files(self.opening.folder), self.opening.platform.architecture
+    def _archive(self, source: ArchiveSource, after: Sequence[SuitePin]) -> _Archive:
+        shipped, architecture = self.opening.shipped(), self.opening.platform.architecture
+        trust = self.opening.trust((*(shipped.suites if shipped else ()), *after))
         found: list[tuple[Release, bytes]] = []
         for suite in self._recipe.source.suite_list():
-            release = verify_release(source.inrelease(suite), suite, keys=keys, now=self.opening.supply.now)
+            release = trust.release(source, suite)
             found.append((release, source.packages_index(release, architecture)))
+        trust.remember(release for release, _ in found)
         return _Archive(found, architecture)
 
     def _resolved(self, archive: _Archive, sources: Sequence[ArchiveSource]) -> ExtraLock:
@@ -240,7 +244,7 @@ class Extras:
 
     def _left_out(self, chosen: Mapping[str, Stanza]) -> dict[str, tuple[str, ...]]:
         present = {*self._below, *chosen}
-        present |= {virtual.name for fields in chosen.values() for (virtual,) in dependencies(fields, "provides")}
+        present |= {virtual.name for fields in chosen.values() for virtual in provides(fields)}
         present |= self._recipe.source.cut.keys()
         found: dict[str, tuple[str, ...]] = {}
         for name, fields in chosen.items():
@@ -276,9 +280,6 @@ class _Archive:
 
     def _versions(self, name: str) -> list[tuple[Stanza, Pin]]:
         found = [
-            (fields, pin_of(fields, release.suite))
-            for release, index in self._indexes
-            for fields in stanzas(index, {name})
-            if fields.get("architecture") in (self._architecture, "all")
+            pair for release, index in self._indexes for pair in entries_of(index, release, {name}, self._architecture)
         ]
-        return sorted(found, key=lambda pair: version_key(pair[0]["version"]))
+        return sorted(found, key=lambda pair: version_key(pair[1].version))

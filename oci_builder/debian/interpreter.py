@@ -8,7 +8,7 @@ from pathlib import Path
 
 from oci_builder.bytecode import Compiler, pyc_path
 from oci_builder.errors import PackageError
-from oci_builder.files import explained
+from oci_builder.files import explained, spooled
 from oci_builder.tree.content import Sources
 from oci_builder.tree.elf import parse
 from oci_builder.tree.entry import Entry, EntryPath, FileSlice, Kind, entry_path
@@ -92,14 +92,14 @@ def _write(tree: Tree, name: str, folder: Path, sources: Sources) -> None:
         return
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as sink:
+    with spooled(path) as sink:
         for chunk in sources.chunks(entry.content, what=entry.path):
             sink.write(chunk)
     path.chmod(0o755 if entry.mode & 0o111 else 0o644)
 
 
-def bytecode(tree: Tree, compiler: Compiler, spooled: Path, *, minor: str, sources: Sources, jobs: int) -> list[Entry]:
-    """The ``.pyc`` files of the standard library, their contents in the new file ``spooled``, by ``jobs`` at once.
+def bytecode(tree: Tree, compiler: Compiler, spool: Path, *, minor: str, sources: Sources, jobs: int) -> list[Entry]:
+    """The ``.pyc`` files of the standard library, their contents in the new file ``spool``, by ``jobs`` at once.
 
     A module reached through a link has bytecode of its own: Python looks beside the name it was asked for.
     Raises ToolFailed.
@@ -108,11 +108,11 @@ def bytecode(tree: Tree, compiler: Compiler, spooled: Path, *, minor: str, sourc
     compiled = compiler.compile(_modules(modules, tree, sources), children=jobs)
     entries: list[Entry] = []
     offset = 0
-    with explained(spooled), spooled.open("wb") as sink:
+    with spooled(spool) as sink:
         for path, data in zip(modules, compiled, strict=True):
             if data is not None:
                 sink.write(data)
-                entries.append(_pyc(path, FileSlice(spooled, offset, len(data)), minor))
+                entries.append(_pyc(path, FileSlice(spool, offset, len(data)), minor))
                 offset += len(data)
     return entries
 

@@ -129,7 +129,7 @@ def _written(libraries: Sequence[tuple[str, str, int]]) -> bytes:
     strings, items = bytearray(), bytearray()
     for name, path, flags in libraries:
         at = base + len(strings)
-        strings += path.encode() + b"\0"
+        strings += path.encode(errors="surrogateescape") + b"\0"
         # The name is the end of the path: one string serves both.
         items += _ITEM.pack(flags, at + len(path) - len(name), at, 0, 0)
     head = struct.pack("<20sIIB3xI12x", _MAGIC, len(libraries), len(strings), _LITTLE_ENDIAN, 0)
@@ -144,13 +144,15 @@ def _compare(first: tuple[str, str, int], second: tuple[str, str, int]) -> int:
     return len(list(_chunks(second[0]))) - len(list(_chunks(first[0])))
 
 
-def _chunks(name: str) -> list[int | str]:
-    return [int(part) if part.isdigit() else part for part in re.findall(r"\d+|\D", name)]
+def _chunks(name: str) -> list[tuple[int, str] | str]:
+    """Letters, and numbers as what compares like them, however many digits they have."""
+    found = ((part, part.lstrip("0")) for part in re.findall(r"[0-9]+|[^0-9]", name))
+    return [(len(plain), plain) if part[0] in "0123456789" else part for part, plain in found]
 
 
-def _compare_chunks(one: int | str, other: int | str) -> int:
-    if isinstance(one, int) and isinstance(other, int):
-        return other - one
-    if isinstance(one, int) or isinstance(other, int):
-        return -1 if isinstance(one, int) else 1
+def _compare_chunks(one: tuple[int, str] | str, other: tuple[int, str] | str) -> int:
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return (other > one) - (other < one)
+    if isinstance(one, tuple) or isinstance(other, tuple):
+        return -1 if isinstance(one, tuple) else 1
     return ord(other) - ord(one)

@@ -6,17 +6,28 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from oci_builder.digest import Digest
 from oci_builder.errors import FileProblem, StaleLock
-from oci_builder.files import atomic
+from oci_builder.files import atomic, open_regular
 from oci_builder.platforms import Platform
 
 SCHEMA = 1
 LIMIT = 4 << 20
+MAX_DATE = 253_402_300_799
+"""The last second of the year 9999, which datetime ends with."""
+
+MAX_DEB = 2 << 30
+"""Bytes of one .deb file; the largest in Debian 12 has half of that."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*\Z")
+_WORD = re.compile(r"[a-z][a-z0-9-]*\Z")
+_VERSION = re.compile(r"[A-Za-z0-9.+:~-]+\Z")
+_PART = re.compile(r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9.+:~%_-]+")
+_PATH = re.compile(rf"{_PART.pattern}(?:/{_PART.pattern})*\Z")
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -47,7 +58,7 @@ class SuitePin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     archive: str
     suite: str
-    date: datetime
+    date: Annotated[datetime, msgspec.Meta(tz=True)]
     inrelease: str
     signers: tuple[str, ...]
 
@@ -83,7 +94,7 @@ def lock_path(folder: Path, platform: Platform) -> Path:
 def read_lock(path: Path) -> RootfsLock:
     """The lock at ``path``. Raises StaleLock for one that cannot be used, FileProblem for one that cannot be read."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             data = stream.read(LIMIT)
     except FileNotFoundError as error:
         raise StaleLock(str(path), "there is none for this platform", hint=_hint(path.parent.name)) from error
@@ -103,19 +114,45 @@ def decode(data: bytes, *, what: str, base: str) -> RootfsLock:
         raise StaleLock(what, f"schema {lock.schema}, and this ocibuild reads {SCHEMA}", hint=hint)
     if not lock.suites or not lock.packages:
         raise StaleLock(what, "no suites or no packages", hint=hint)
+    check_suites(lock.suites, what=what, hint=hint)
     check_pins(lock.packages, what=what, hint=hint)
     return lock
+
+
+def check_suites(suites: Sequence[SuitePin], *, what: str, hint: str) -> None:
+    """The indexes of a lock are called as indexes are, and of a time there is. Raises StaleLock."""
+    for suite in suites:
+        if not (_WORD.match(suite.archive) and _WORD.match(suite.suite) and _HEX.match(suite.inrelease)):
+            raise StaleLock(what, f"{suite.archive}/{suite.suite}: its name or digest is none", hint=hint)
+        if not 0 <= suite.date.timestamp() <= MAX_DATE:
+            raise StaleLock(what, f"{suite.archive}/{suite.suite}: its date is none of an index", hint=hint)
 
 
 def check_pins(pins: Sequence[Pin], *, what: str, hint: str) -> None:
     """The pins of a lock can be used as paths and digests, and none is there twice. Raises StaleLock."""
     seen: set[str] = set()
     for pin in pins:
-        if not _HEX.match(pin.sha256) or pin.size <= 0 or ".." in pin.path.split("/"):
-            raise StaleLock(what, f"{pin.name}: its digest, size or path is not one", hint=hint)
-        if not _NAME.match(pin.name) or pin.name in seen:
-            raise StaleLock(what, f"{pin.name}: no package's name, or there twice", hint=hint)
+        if why := problem_of(pin):
+            raise StaleLock(what, f"{pin.name}: {why}", hint=hint)
+        if pin.name in seen:
+            raise StaleLock(what, f"{pin.name}: there twice", hint=hint)
         seen.add(pin.name)
+
+
+def problem_of(pin: Pin) -> str:
+    """Why a pin cannot be used: its words become parts of paths, addresses and command lines. Empty if it can."""
+    checks = (
+        (_NAME.match(pin.name), "no package's name"),
+        (_VERSION.match(pin.version), f"{pin.version!r} is not a version"),
+        (
+            all(map(_WORD.match, (pin.architecture, pin.archive, pin.suite))),
+            "its architecture, archive or suite is none",
+        ),
+        (_PATH.match(pin.path), f"{pin.path!r} is not a path below its archive"),
+        (0 < pin.size <= MAX_DEB, f"a file of {pin.size} bytes"),
+        (_HEX.match(pin.sha256), "its digest is none"),
+    )
+    return next((why for holds, why in checks if not holds), "")
 
 
 def _hint(base: str) -> str:

@@ -14,9 +14,10 @@ from oci_builder.bytecode import Compiler
 from oci_builder.debian import rootfs
 from oci_builder.debian.apt import Apt
 from oci_builder.debian.interpreter import spool
-from oci_builder.debian.lock import RootfsLock, changes, decode, encode, lock_path, read_lock
+from oci_builder.debian.lock import RootfsLock, SuitePin, changes, decode, encode, lock_path, read_lock
 from oci_builder.debian.recipe import LayerRecipe, key_files, load_layer
 from oci_builder.debian.sources import ArchiveSource, DebFolder, Mirror, fetch_packages
+from oci_builder.debian.trust import Trust
 from oci_builder.debian.update import check_lock, update
 from oci_builder.errors import (
     ArchiveIndexError,
@@ -118,12 +119,18 @@ class Opening:
     def renewed(self) -> RootfsLock:
         """The lock that today's signed indexes give; nothing is written. Raises what ``update`` raises."""
         recipe = load_layer(self.folder)
-        old = None
-        with contextlib.suppress(StaleLock):
-            # One that cannot be read, or is not there, is what this is for.
-            old = read_lock(lock_path(self.folder, self.platform))
         with self.sources(recipe) as sources:
-            return self._resolve(recipe, sources, after=old)
+            return self._resolve(recipe, sources, after=self.shipped())
+
+    def shipped(self) -> RootfsLock | None:
+        """The lock in the base's folder; None where there is none that reads."""
+        with contextlib.suppress(StaleLock):
+            return read_lock(lock_path(self.folder, self.platform))
+        return None
+
+    def trust(self, after: Sequence[SuitePin]) -> Trust:
+        """Which indexes are believed: none older than those of a lock, ``after``."""
+        return Trust(keys=key_files(self.folder), now=self.supply.now, suites=after, store=self.store)
 
     def _key(self, recipe: LayerRecipe, lock: RootfsLock, compiler: str) -> LayerKey:
         source = msgspec.structs.replace(recipe.source, mirrors=())
@@ -197,8 +204,9 @@ class Opening:
     def _resolve(
         self, recipe: LayerRecipe, sources: Sequence[ArchiveSource], *, after: RootfsLock | None
     ) -> RootfsLock:
-        keys, now = key_files(self.folder), self.supply.now
-        return update(recipe, self.platform, sources, keys=keys, now=now, after=after, listener=self.listener)
+        return update(
+            recipe, self.platform, sources, trust=self.trust(after.suites if after else ()), listener=self.listener
+        )
 
     def _say(self, shipped: RootfsLock, lock: RootfsLock) -> None:
         lines = changes(shipped, lock)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from oci_builder.bytecode import Compiler
 from oci_builder.debian.configure import ORIGIN, configuration, status
-from oci_builder.debian.deb import read_deb
+from oci_builder.debian.control import stanza
+from oci_builder.debian.deb import Package, read_deb
 from oci_builder.debian.interpreter import bytecode
 from oci_builder.debian.libraries import Libraries
 from oci_builder.debian.lock import Pin, RootfsLock
@@ -21,6 +23,7 @@ from oci_builder.debian.recipe import LayerRecipe
 from oci_builder.errors import PackageError, PathConflict
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
+from oci_builder.threads import in_threads
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import MTIME, Entry, EntryPath, Kind, directory, entry_path, file, symlink
 from oci_builder.tree.placing import place
@@ -76,7 +79,7 @@ def added(
     """
     merged, said, scripted = _Merger(), list[Entry](), list[Pin]()
     for pin in sorted(pins, key=lambda pin: pin.name):
-        package = read_deb(store.path(pin.digest), spool / pin.name, origin=str(pin))
+        package = _read(pin, store, spool)
         merged.add(package.entries, pin)
         said += status(pin.name, package)
         if package.scripts:
@@ -86,6 +89,18 @@ def added(
     for pin in scripted:
         _check_idle(pin, known_scripts[pin.name], (*tree.paths, *below.paths))
     return place(list(_fresh(tree, below)), below)
+
+
+def _read(pin: Pin, store: Store, spool: Path) -> Package:
+    """The package of ``pin``. Raises PackageError, also for one that says it is another: scanners believe it."""
+    package = read_deb(store.path(pin.digest), spool / pin.name, origin=str(pin))
+    fields = stanza(package.control.decode("utf-8", "replace"))
+    for key in ("package", "version", "architecture"):
+        listed = pin.name if key == "package" else getattr(pin, key)
+        if fields.get(key) != listed:
+            why = f"its control file says {key} {fields.get(key, 'nothing')!r}, and the lock {listed!r}"
+            raise PackageError(str(pin), why, hint="the archive's index is wrong; name another mirror with --mirror")
+    return package
 
 
 def _fresh(tree: Tree, below: Tree) -> Iterator[Entry]:
@@ -117,9 +132,9 @@ def _configured(recipe: LayerRecipe, lock: RootfsLock, store: Store, spool: Path
     # base-files first: the modes of its folders are the ones that count.
     pins = sorted(lock.packages, key=lambda pin: (pin.name != "base-files", pin.name))
     # Threads are enough: inflating lets the others run.
-    with ThreadPoolExecutor(jobs) as pool:
-        read = pool.map(lambda pin: read_deb(store.path(pin.digest), spool / pin.name, origin=str(pin)), pins)
-        for pin, package in zip(pins, read, strict=True):
+    reading = [partial(_read, pin, store, spool) for pin in pins]
+    with contextlib.closing(in_threads(reading, count=jobs)) as packages:
+        for pin, package in zip(pins, packages, strict=True):
             merged.add(package.entries, pin)
             said += status(pin.name, package)
     tree = Tree(merged.entries())

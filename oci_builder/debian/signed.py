@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import calendar
+import contextlib
 import email.utils
 import lzma
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from oci_builder.bounded import parse_decimal
 from oci_builder.debian.control import stanza
+from oci_builder.debian.lock import MAX_DATE
 from oci_builder.debian.recipe import Suite
 from oci_builder.digest import Digest
-from oci_builder.errors import ArchiveIndexError, FileProblem
+from oci_builder.errors import ArchiveIndexError, FileProblem, InvalidValue
+from oci_builder.files import open_regular
 
 MAX_RELEASE = 4 << 20
 MAX_INDEX = 256 << 20
@@ -25,6 +28,8 @@ MAX_CONTENTS = 1 << 30
 
 _CLOCK_SKEW = 3600
 _XZ_MEMORY = 256 << 20
+
+_BEGIN, _END = b"-----BEGIN PGP SIGNED MESSAGE-----", b"-----END PGP SIGNATURE-----"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +43,16 @@ class Release:
     by_hash: bool
     files: Mapping[str, tuple[int, Digest]]
 
-    def listed(self, path: str) -> tuple[int, Digest]:
-        """Size and digest of a file the suite has. Raises ArchiveIndexError."""
+    def listed(self, path: str, *, most: int = MAX_INDEX) -> tuple[int, Digest]:
+        """Size and digest of a file the suite has, ``most`` bytes long. Raises ArchiveIndexError."""
         if path not in self.files:
             raise ArchiveIndexError(
                 str(self.suite), f"its InRelease lists no {path}", hint="the suite may have dropped this architecture"
             )
-        return self.files[path]
+        size, digest = self.files[path]
+        if size > most:
+            raise ArchiveIndexError(str(self.suite), f"{path} has {size} bytes, more than {most}")
+        return size, digest
 
 
 def index_path(architecture: str) -> str:
@@ -60,9 +68,10 @@ def contents_path(architecture: str) -> str:
 def verify_release(document: bytes, suite: Suite, *, keys: Sequence[Path], now: int) -> Release:
     """What ``document``, the InRelease of ``suite``, says under a good signature of one of ``keys``.
 
-    Raises ArchiveIndexError when no signature holds, when it is another suite's, from the future or expired.
+    Raises ArchiveIndexError when no signature holds, when it is another suite's, from the future or expired, and when
+    anything stands outside of the one signed block.
     """
-    text, signers = _signed_text(document, suite, keys)
+    text, signers = _signed_text(document, suite, keys, now)
     fields = stanza(text)
     if fields.get("codename") != suite.name:
         raise ArchiveIndexError(str(suite), f"the index is signed for {fields.get('codename')!r}")
@@ -80,13 +89,14 @@ def verify_release(document: bytes, suite: Suite, *, keys: Sequence[Path], now: 
         inrelease=Digest.of(document),
         signers=signers,
         by_hash=fields.get("acquire-by-hash") == "yes",
-        files=_files(fields.get("sha256", "")),
+        # MD5 and SHA-1 are no promise: what is listed with them alone is not listed.
+        files=dict(_files(fields.get("sha256", ""))),
     )
 
 
-def verify_index(data: bytes, release: Release, path: str) -> bytes:
+def verify_index(data: bytes, release: Release, path: str, *, most: int = MAX_INDEX) -> bytes:
     """``data`` if it is the file ``path`` that ``release`` vouches for. Raises ArchiveIndexError."""
-    size, digest = release.listed(path)
+    size, digest = release.listed(path, most=most)
     if len(data) != size or Digest.of(data) != digest:
         why = f"{path} is not the one InRelease names ({len(data)} bytes instead of {size}, or another digest)"
         raise ArchiveIndexError(str(release.suite), why, hint="the mirror is changing or broken; try again")
@@ -97,8 +107,6 @@ def unpack_index(packed: bytes, release: Release, path: str) -> bytes:
     """The content of ``path``, checked packed (``path.xz``) and unpacked. Raises ArchiveIndexError."""
     verify_index(packed, release, f"{path}.xz")
     size, _ = release.listed(path)
-    if size > MAX_INDEX:
-        raise ArchiveIndexError(str(release.suite), f"{path} has {size} bytes, more than {MAX_INDEX}")
     try:
         data = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY).decompress(packed, size + 1)
     except lzma.LZMAError as error:
@@ -118,21 +126,35 @@ def unpack_contents(packed: bytes, release: Release, path: str) -> bytes:
     return data
 
 
-def _signed_text(document: bytes, suite: Suite, keys: Sequence[Path]) -> tuple[str, tuple[str, ...]]:
+def _signed_text(document: bytes, suite: Suite, keys: Sequence[Path], now: int) -> tuple[str, tuple[str, ...]]:
     import pysequoia
 
+    _check_alone(document, suite)
     certificates = _certificates(keys)
     try:
         result = pysequoia.verify(document, store=lambda _: certificates)
-        # Only what was signed counts: text before and after the signed block is anybody's.
-        text, signers = result.bytes, sorted({signature.certificate for signature in result.valid_sigs})
+        # Only what was signed counts.
+        text, signers = result.bytes, {signature.certificate for signature in result.valid_sigs}
     except Exception as error:
-        raise ArchiveIndexError(
-            str(suite), f"no valid signature of a known key: {error}", hint="the mirror is broken or not Debian's"
-        ) from error
+        why = f"no valid signature of a known key: {_first_line(error)}"
+        raise ArchiveIndexError(str(suite), why, hint="the mirror is broken or not Debian's") from error
     if text is None or not signers:
         raise ArchiveIndexError(str(suite), "no valid signature of a known key")
-    return bytes(text).decode("utf-8", "replace"), tuple(signers)
+    # A signature made before its key expired stays good for ever, and whoever has that key can date it back.
+    current = {one.fingerprint for one in certificates if one.expiration is None or one.expiration.timestamp() > now}
+    if not signers & current:
+        why = f"signed by a key that has expired, {min(signers)}"
+        raise ArchiveIndexError(str(suite), why, hint="a newer ocibuild has the archive's newer keys")
+    return bytes(text).decode("utf-8", "replace"), tuple(sorted(signers & current))
+
+
+def _check_alone(document: bytes, suite: Suite) -> None:
+    """One signed block is all there is: of text around it, or of a second block, nobody could say whose it is."""
+    lines = [line.rstrip() for line in document.strip().split(b"\n")]
+    # Within the block a line that begins with a dash is written with another one and a blank (RFC 9580, 7.1).
+    if lines[0] != _BEGIN or lines[-1] != _END or lines.count(_BEGIN) + lines.count(_END) != 2:
+        hint = "the mirror is broken, or a proxy answered in its place"
+        raise ArchiveIndexError(str(suite), "its InRelease is not one signed block and nothing else", hint=hint)
 
 
 def _certificates(keys: Sequence[Path]) -> list[Any]:
@@ -141,24 +163,34 @@ def _certificates(keys: Sequence[Path]) -> list[Any]:
     certificates: list[Any] = []
     for key in keys:
         try:
-            certificates += pysequoia.Cert.split_bytes(key.read_bytes())
+            with open_regular(key) as stream:
+                certificates += pysequoia.Cert.split_bytes(stream.read())
         except Exception as error:
             # pysequoia raises its own and OSError alike.
-            raise FileProblem(str(key), f"not an OpenPGP public key: {error}") from error
+            raise FileProblem(str(key), f"not an OpenPGP public key: {_first_line(error)}") from error
     return certificates
 
 
+def _first_line(error: Exception) -> str:
+    """What happened, without the backtrace that RUST_BACKTRACE adds."""
+    return str(error).partition("\n")[0]
+
+
 def _moment(text: str, suite: Suite) -> int:
-    parsed = email.utils.parsedate(text)
-    if parsed is None:
-        raise ArchiveIndexError(str(suite), f"{text!r} is not a date")
-    return calendar.timegm(parsed)
+    try:
+        parsed = email.utils.parsedate_tz(text)
+        moment = None if parsed is None else email.utils.mktime_tz(parsed)
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None or not 0 <= moment <= MAX_DATE:
+        raise ArchiveIndexError(str(suite), f"{text[:80]!r} is not a date")
+    return moment
 
 
-def _files(listing: str) -> dict[str, tuple[int, Digest]]:
-    files = {}
-    for line in listing.splitlines():
+def _files(listing: str) -> Iterator[tuple[str, tuple[int, Digest]]]:
+    """Path, size and digest of each line that reads; of the others nothing is known."""
+    for line in listing.split("\n"):
         parts = line.split()
-        if len(parts) == 3 and parts[1].isdigit():
-            files[parts[2]] = (int(parts[1]), Digest(parts[0]))
-    return files
+        if len(parts) == 3:
+            with contextlib.suppress(ValueError, InvalidValue):
+                yield parts[2], (parse_decimal(parts[1]), Digest.parse(f"sha256:{parts[0]}"))

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from oci_builder.files import atomic
+from oci_builder.files import atomic, open_regular
 from oci_builder.platforms import Platform
 
 SCHEMA = 1
 LIMIT = 4 << 20
+_DIGITS = tuple("0123456789")
 _LINE = re.compile(
     rb"^(?:usr/)?lib/(?:[a-z0-9_]+-linux-gnu/)?(lib[A-Za-z0-9_.+-]*\.so(?:\.[0-9]+){0,2})[ \t]+(\S+)$", re.MULTILINE
 )
@@ -34,9 +35,9 @@ def libraries_path(folder: Path, platform: Platform) -> Path:
 def read_libraries(path: Path) -> Mapping[str, str]:
     """The index at ``path``, soname to package. Empty where there is none that reads: it only makes hints better."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             found = msgspec.json.decode(stream.read(LIMIT), type=_Index)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
     if found.schema != SCHEMA:
         return {}
@@ -63,7 +64,7 @@ def sonames(contents: bytes) -> dict[str, str]:
     for match in _LINE.finditer(contents):
         places = (place.rpartition("/")[2] for place in match[2].decode("utf-8", "replace").split(","))
         # What ends in .so is a link for the linker in a -dev package, and elsewhere a library without a version.
-        packages = [name for name in places if not name.endswith("-dev")]
+        packages = [name for name in places if name and not name.endswith("-dev")]
         if packages:
             found.setdefault(match[1].decode(), []).extend(packages)
     return {soname: min(packages, key=lambda name: _rank(soname, name)) for soname, packages in found.items()}
@@ -73,5 +74,5 @@ def _rank(soname: str, package: str) -> tuple[bool, bool, int, str]:
     stem, _, version = soname.partition(".so.")
     # Policy 8.1: the package is called after the library and its version, with a dash where one digit meets another.
     plain = stem.lower().replace("_", "-")
-    usual = f"{plain}{'-' if plain[-1:].isdigit() else ''}{version}"
+    usual = f"{plain}{'-' if plain[-1:] in _DIGITS else ''}{version}"
     return not package.startswith(usual), not package.startswith(plain), len(package), package

@@ -7,9 +7,9 @@ from pathlib import Path
 from oci_builder.debian.apt import Apt
 from oci_builder.debian.opening import Supply
 from oci_builder.debian.recipe import key_files, load_layer
-from oci_builder.debian.signed import verify_release
 from oci_builder.debian.sonames import sonames
 from oci_builder.debian.sources import ArchiveSource, Mirror, reason
+from oci_builder.debian.trust import Trust
 from oci_builder.errors import OcibuildError, PackageUnavailable
 from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
@@ -25,6 +25,7 @@ def suppliers(folder: Path, platform: Platform, *, store: Store, supply: Supply,
     recipe = load_layer(folder)
     suites = recipe.source.suite_list()
     archives = sorted({suite.archive for suite in suites})
+    trust = Trust(keys=key_files(folder), now=supply.now, store=store)
     tried: list[str] = []
     with store.scratch() as scratch:
         sources: list[ArchiveSource] = [Apt(suites, platform.architecture, scratch, contents=True)]
@@ -34,7 +35,7 @@ def suppliers(folder: Path, platform: Platform, *, store: Store, supply: Supply,
             found: dict[str, str] = {}
             for suite in suites:
                 try:
-                    release = verify_release(source.inrelease(suite), suite, keys=key_files(folder), now=supply.now)
+                    release = trust.release(source, suite)
                     found |= sonames(source.contents(release, platform.architecture))
                 except OcibuildError as error:
                     # Some suites have none, Debian's security archive for one; its libraries are in the others too.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from oci_builder.debian.control import Dependency, dependencies, stanzas
-from oci_builder.debian.lock import SCHEMA, Pin, RootfsLock, SuitePin, moment
+from oci_builder.bounded import parse_decimal
+from oci_builder.debian.control import Dependency, dependencies, provides, stanzas
+from oci_builder.debian.lock import SCHEMA, Pin, RootfsLock, SuitePin, moment, problem_of
 from oci_builder.debian.recipe import LayerRecipe, Suite
-from oci_builder.debian.signed import Release, verify_release
+from oci_builder.debian.signed import Release
 from oci_builder.debian.sources import ArchiveSource, reason
+from oci_builder.debian.trust import Trust
 from oci_builder.debian.versions import satisfies, upstream, version_key
 from oci_builder.errors import ArchiveIndexError, OcibuildError, PackageError, PackageUnavailable, StaleLock
 from oci_builder.listener import Listener
@@ -17,33 +20,32 @@ from oci_builder.platforms import Platform
 
 Stanza = Mapping[str, str]
 
+_MAX_VERSIONS = 100
+"""Entries of one package in a suite's index; Debian's suites have one, and some a few."""
+
 
 def update(
     recipe: LayerRecipe,
     platform: Platform,
     sources: Sequence[ArchiveSource],
     *,
-    keys: Sequence[Path],
-    now: int,
+    trust: Trust,
     listener: Listener,
-    after: RootfsLock | None = None,
 ) -> RootfsLock:
     """The recipe's packages in their newest versions, by the first of ``sources`` whose signed indexes hold.
 
-    ``now`` is in seconds since 1970. An index older than the one ``after`` was made from does not hold: an old
-    signature stays good for ever, and whoever replays it brings back what was repaired since. Raises
-    ArchiveIndexError, TransportError or ToolFailed if no source serves; PackageError when a package, or something one
-    of them depends on, is not to be had.
+    Raises ArchiveIndexError, TransportError or ToolFailed if no source serves; PackageError when a package, or
+    something one of them depends on, is not to be had.
     """
     tried: list[OcibuildError] = []
     for source in sources:
         listener.advance(source.name, 0, None)
         try:
-            indexes = _indexes(recipe, platform.architecture, source, keys=keys, now=now)
-            _check_no_older([release for release, _ in indexes], after)
+            indexes = _indexes(recipe, platform.architecture, source, trust)
         except OcibuildError as error:
             tried.append(error)
             continue
+        trust.remember(release for release, _ in indexes)
         return _locked(recipe, platform.architecture, indexes)
     if len(tried) == 1:
         raise tried[0]
@@ -52,41 +54,26 @@ def update(
     raise PackageUnavailable("the signed indexes", tried=places or ["no source to take them from"], hint=hint)
 
 
-Index = tuple[Release, list[Stanza]]
+Index = tuple[Release, list[tuple[Stanza, Pin]]]
 
 
-def _indexes(
-    recipe: LayerRecipe, architecture: str, source: ArchiveSource, *, keys: Sequence[Path], now: int
-) -> list[Index]:
+def _indexes(recipe: LayerRecipe, architecture: str, source: ArchiveSource, trust: Trust) -> list[Index]:
     wanted = frozenset(recipe.source.packages)
     found: list[Index] = []
     for suite in recipe.source.suite_list():
-        release = verify_release(source.inrelease(suite), suite, keys=keys, now=now)
+        release = trust.release(source, suite)
         index = source.packages_index(release, architecture)
-        found.append((release, [fields for fields in stanzas(index, wanted) if _fits(fields, architecture)]))
+        found.append((release, list(entries_of(index, release, wanted, architecture))))
     return found
 
 
-def _check_no_older(releases: Sequence[Release], after: RootfsLock | None) -> None:
-    dates = {(pin.archive, pin.suite): int(pin.date.timestamp()) for pin in after.suites} if after else {}
-    for release in releases:
-        locked = dates.get((release.suite.archive, release.suite.name), 0)
-        if release.date < locked:
-            why = f"signed {moment(release.date):%Y-%m-%d}, before the lock's own index of {moment(locked):%Y-%m-%d}"
-            raise ArchiveIndexError(str(release.suite), why, hint="the mirror is behind; take another one")
-
-
-def _fits(fields: Stanza, architecture: str) -> bool:
-    return fields.get("architecture") in (architecture, "all")
-
-
 def _locked(recipe: LayerRecipe, architecture: str, indexes: Sequence[Index]) -> RootfsLock:
-    chosen: dict[str, tuple[Stanza, Suite]] = {}
-    for release, packages in indexes:
-        for fields in packages:
-            present = chosen.get(fields["package"])
-            if present is None or version_key(fields["version"]) > version_key(present[0]["version"]):
-                chosen[fields["package"]] = (fields, release.suite)
+    chosen: dict[str, tuple[Stanza, Pin]] = {}
+    for _, packages in indexes:
+        for fields, pin in packages:
+            present = chosen.get(pin.name)
+            if present is None or version_key(pin.version) > version_key(present[1].version):
+                chosen[pin.name] = (fields, pin)
     absent = [name for name in recipe.source.packages if name not in chosen]
     if absent:
         suites = ", ".join(recipe.source.suites)
@@ -96,7 +83,7 @@ def _locked(recipe: LayerRecipe, architecture: str, indexes: Sequence[Index]) ->
         schema=SCHEMA,
         architecture=architecture,
         suites=tuple(suite_pin(release) for release, _ in indexes),
-        packages=tuple(pin_of(fields, suite) for _, (fields, suite) in sorted(chosen.items())),
+        packages=tuple(chosen[name][1] for name in sorted(chosen)),
     )
     check_promise(recipe, lock)
     return lock
@@ -128,7 +115,7 @@ def check_lock(recipe: LayerRecipe, lock: RootfsLock, *, path: Path) -> None:
 def _check_closure(recipe: LayerRecipe, chosen: Mapping[str, Stanza]) -> None:
     provided: dict[str, list[str]] = {}
     for fields in chosen.values():
-        for (virtual,) in dependencies(fields, "provides"):
+        for virtual in provides(fields):
             provided.setdefault(virtual.name, []).append(virtual.version)
     for name, fields in chosen.items():
         for alternatives in dependencies(fields, "pre-depends", "depends"):
@@ -163,10 +150,28 @@ def suite_pin(release: Release) -> SuitePin:
     )
 
 
+def entries_of(
+    index: bytes, release: Release, names: Container[str], architecture: str
+) -> Iterator[tuple[Stanza, Pin]]:
+    """The packages of these ``names`` in a verified index, as it has them and as a lock would.
+
+    Raises PackageError for an entry that does not read, ArchiveIndexError for more entries of one name than an archive
+    has.
+    """
+    counts: Counter[str] = Counter()
+    for fields in stanzas(index, names):
+        counts[fields["package"]] += 1
+        if counts[fields["package"]] > _MAX_VERSIONS:
+            why = f"it lists {fields['package']} more than {_MAX_VERSIONS} times"
+            raise ArchiveIndexError(str(release.suite), why)
+        if fields.get("architecture") in (architecture, "all"):
+            yield fields, pin_of(fields, release.suite)
+
+
 def pin_of(fields: Stanza, suite: Suite) -> Pin:
     """A package of an index as a lock has it. Raises PackageError for an entry that does not read."""
     try:
-        return Pin(
+        pin = Pin(
             name=fields["package"],
             version=fields["version"],
             architecture=fields["architecture"],
@@ -175,8 +180,18 @@ def pin_of(fields: Stanza, suite: Suite) -> Pin:
             archive=suite.archive,
             suite=suite.name,
             path=fields["filename"],
-            size=int(fields["size"]),
+            size=parse_decimal(fields["size"]),
             sha256=fields["sha256"],
         )
-    except (KeyError, ValueError) as error:
-        raise PackageError(fields.get("package", "?"), f"its entry in the index cannot be read: {error}") from error
+    except KeyError as error:
+        raise _unreadable(fields, f"it has no field {error}") from error
+    except ValueError as error:
+        raise _unreadable(fields, f"its size is {error}") from error
+    if why := problem_of(pin):
+        raise _unreadable(fields, why)
+    return pin
+
+
+def _unreadable(fields: Stanza, why: str) -> PackageError:
+    name, hint = fields.get("package", "?"), "the mirror is broken or not Debian's"
+    return PackageError(name, f"its entry in the index cannot be read: {why}", hint=hint)

@@ -6,9 +6,10 @@ import operator
 import re
 from collections.abc import Callable
 
-Key = tuple[int, tuple[object, ...], tuple[object, ...]]
+Number = tuple[int, str]
+Key = tuple[Number, tuple[object, ...], tuple[object, ...]]
 
-_PIECES = re.compile(r"(\D*)(\d*)")
+_PIECES = re.compile(r"([^0-9]*)([0-9]*)")
 _END = 1
 """Where a part without digits ends: after ``~``, before everything else."""
 
@@ -24,12 +25,12 @@ _OPERATORS: dict[str, Callable[[Key, Key], bool]] = {
 def version_key(version: str) -> Key:
     """What sorts versions from oldest to newest; text that is no version still sorts somewhere."""
     epoch, colon, rest = version.partition(":")
-    if not colon or not epoch.isdigit():
+    if not colon or not (epoch.isascii() and epoch.isdigit()):
         epoch, rest = "0", version
     upstream, dash, revision = rest.rpartition("-")
     if not dash:
         upstream, revision = rest, "0"
-    return int(epoch), _part(upstream), _part(revision)
+    return _number(epoch), _part(upstream), _part(revision)
 
 
 def upstream(version: str) -> str:
@@ -46,9 +47,15 @@ def _part(text: str) -> tuple[object, ...]:
     key: list[object] = []
     for letters, digits in _PIECES.findall(text):
         if letters or digits:
-            key += [(*map(_rank, letters), _END), int(digits or 0)]
+            key += [(*map(_rank, letters), _END), _number(digits)]
     # As if the shorter of two went on with nothing, then zero.
-    return (*key, (_END,), 0)
+    return (*key, (_END,), _number(""))
+
+
+def _number(digits: str) -> Number:
+    # As dpkg compares them, digit by digit: there are as many as somebody writes, and int() has a limit.
+    plain = digits.lstrip("0")
+    return len(plain), plain
 
 
 def _rank(letter: str) -> int:

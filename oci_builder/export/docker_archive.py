@@ -10,6 +10,7 @@ import contextlib
 import queue
 import tarfile
 import threading
+import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,9 @@ _MAX_ENTRY = 8**11 - 1
 _AHEAD = 8
 """Chunks that wait to be written."""
 
+_FAREWELL = 2.0
+"""Seconds in which a reader notices that nobody wants more, unless its disk answers nothing: it ends with us then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -58,7 +62,7 @@ def write_file(
     """
     packed = _is_packed(path)
     parts = plan(image, references)
-    with atomic(path) as file:
+    with atomic(path, follow=True) as file:
         sink = _GzipSink(file) if packed else file
         done, total = 0, size_of(parts)
         with contextlib.closing(_ahead(_chunks(parts, store))) as chunks:
@@ -167,7 +171,8 @@ def _ahead(chunks: Iterator[bytes]) -> Generator[bytes, None, None]:
             yield item
     finally:
         left.set()
-        while reader.is_alive():
+        until = time.monotonic() + _FAREWELL
+        while reader.is_alive() and time.monotonic() < until:
             # A reader that waits for room finds some, and then that nobody wants more.
             with contextlib.suppress(queue.Empty):
                 ready.get(timeout=0.01)

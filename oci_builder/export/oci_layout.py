@@ -6,15 +6,16 @@ skopeo, umoci, crane and containerd read it; ``rsync`` of such a folder sends wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import FileProblem, UnsupportedImage
-from oci_builder.files import atomic, explained
+from oci_builder.files import atomic, explained, open_regular
+from oci_builder.folders import Folder
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode, encode
-from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME, blob_path
+from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME
 from oci_builder.oci.manifest import Blobs, Documents, index_of, platform_json
 from oci_builder.oci.mediatypes import INDEX
 from oci_builder.reference import Reference
@@ -35,11 +36,14 @@ def write_folder(
     the folder holds something else.
     """
     listed = _listed(folder)
-    written = _write_blobs(images, folder, blobs, listener)
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = Folder(folder)
+    written = _write_blobs(images, opened, blobs, listener)
     top = _top(images)
-    _keep(folder / _LAYOUT, encode(_VERSION))
+    _keep(opened, _LAYOUT, encode(_VERSION))
     entries = [top | {"annotations": _names(reference)} for reference in dict.fromkeys(references)] or [top]
-    _keep(folder / _INDEX, encode(_merged(listed, entries)))
+    _keep(opened, _INDEX, encode(_merged(listed, entries)))
     return written
 
 
@@ -67,27 +71,29 @@ def _listed(folder: Path) -> JSON:
 
 
 def _read(path: Path) -> JSON:
-    with explained(path), path.open("rb") as stream:
+    with explained(path), open_regular(path) as stream:
         return decode(stream.read(MAX_DOCUMENT + 1), what=str(path))
 
 
-def _write_blobs(images: Sequence[Documents], folder: Path, blobs: Blobs, listener: Listener) -> int:
-    with explained(folder):
-        (folder / BLOBS).mkdir(parents=True, exist_ok=True)
+def _write_blobs(images: Sequence[Documents], folder: Folder, blobs: Blobs, listener: Listener) -> int:
+    place = folder
+    for name in PurePosixPath(BLOBS).parts:
+        with explained(place.path / name):
+            # No link: what is written into a layout stays in it.
+            place = place.inner(name)
     documents = _documents(images)
     layers = {layer.descriptor.digest: layer.descriptor for image in images for layer in image.layers}
     total, done, written = sum(layer.size for layer in layers.values()), 0, 0
     for layer in layers.values():
-        path = folder / blob_path(layer.digest)
-        if not _holds(path, layer):
-            _copy(path, layer, blobs)
+        if not _holds(place.path / layer.digest.hex, layer):
+            _copy(place, layer, blobs)
             written += layer.size
         done += layer.size
-        listener.advance(folder.name, done, total)
+        listener.advance(folder.path.name, done, total)
     for digest, data in documents.items():
         named = Descriptor(media_type="", digest=digest, size=len(data))
-        if not _holds(folder / blob_path(digest), named):
-            _fill(folder / blob_path(digest), [data])
+        if not _holds(place.path / digest.hex, named):
+            _fill(place, digest.hex, [data])
             written += len(data)
     return written
 
@@ -110,23 +116,24 @@ def _holds(path: Path, named: Descriptor) -> bool:
         raise FileProblem(str(path), str(error.strerror).lower()) from error
 
 
-def _copy(path: Path, layer: Descriptor, blobs: Blobs) -> None:
+def _copy(place: Folder, layer: Descriptor, blobs: Blobs) -> None:
     if not isinstance(blobs, Store):
-        _fill(path, blobs.chunks(layer.digest, layer.size))
+        _fill(place, layer.digest.hex, blobs.chunks(layer.digest, layer.size))
         return
-    with atomic(path) as sink:
+    with atomic(place.path / layer.digest.hex, within=place) as sink:
         blobs.copy(layer.digest, layer.size, sink)
 
 
-def _fill(path: Path, chunks: Iterable[bytes]) -> None:
-    with atomic(path) as sink:
+def _fill(place: Folder, name: str, chunks: Iterable[bytes]) -> None:
+    with atomic(place.path / name, within=place) as sink:
         for chunk in chunks:
             sink.write(chunk)
 
 
-def _keep(path: Path, data: bytes) -> None:
+def _keep(place: Folder, name: str, data: bytes) -> None:
+    path = place.path / name
     if not path.is_file() or path.read_bytes() != data:
-        _fill(path, [data])
+        _fill(place, name, [data])
 
 
 def _top(images: Sequence[Documents]) -> JSON:

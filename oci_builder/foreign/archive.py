@@ -6,14 +6,13 @@ import contextlib
 import os
 import posixpath
 import tarfile
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from oci_builder.digest import CHUNK
-from oci_builder.files import explained
+from oci_builder.files import explained, nameless, open_regular
 from oci_builder.foreign.documents import Documents, Findings
 from oci_builder.foreign.unpacked import GZIP_MAGIC, Inflated, Section
 from oci_builder.tree.limits import Budget, Damaged, Limits, Source
@@ -73,7 +72,7 @@ class Archive:
 @contextlib.contextmanager
 def open_archive(path: Path, findings: Findings) -> Iterator[Archive]:
     """Index the tar at ``path``; where it is damaged, say so and go on with what was found. Raises FileProblem."""
-    with explained(path), path.open("rb") as raw, tempfile.TemporaryFile() as scratch:
+    with explained(path), open_regular(path) as raw, nameless() as scratch:
         file: BinaryIO = raw
         budget = Budget(_LIMITS)
         if raw.read(2) == GZIP_MAGIC:

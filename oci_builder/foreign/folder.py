@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from oci_builder.files import explained
+from oci_builder.files import explained, open_regular
 from oci_builder.foreign.documents import Documents, Findings
 from oci_builder.foreign.unpacked import Section
 
@@ -43,7 +43,7 @@ class Folder:
             return None
         if self._open is not None:
             self._open.close()
-        self._open = self._stack.enter_context(path.open("rb"))
+        self._open = self._stack.enter_context(open_regular(path))
         return Section(self._open, os.fstat(self._open.fileno()).st_size)
 
     def document(self, name: str, findings: Findings) -> bytes | None:

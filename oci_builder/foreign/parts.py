@@ -151,7 +151,9 @@ def _chosen(
         return found[wanted[0]]
     has = ", ".join(sorted(text or "an unknown platform" for text in there.values()))
     if not wanted:
-        raise UnsupportedImage(name, f"holds no image for {platform}, but for {has}")
+        # Of one that does not read nobody knows what it is for: why it does not is what to say.
+        unread = list(findings.lines)[-1:] if "" in there.values() else []
+        raise UnsupportedImage(name, unread[0] if unread else f"holds no image for {platform}, but for {has}")
     hint = "choose one with --platform, or save one image per file"
     raise UnsupportedImage(name, f"holds {len(found)} images: for {has}", hint=hint)
 

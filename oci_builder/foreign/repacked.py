@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
+from oci_builder.files import open_regular
 from oci_builder.foreign.layers import Named, open_layer
 from oci_builder.foreign.opening import describe
 from oci_builder.foreign.parts import LayerBlob
@@ -40,7 +41,7 @@ def _packed(descriptor: Descriptor, named: Named, store: Store) -> Descriptor:
     with contextlib.ExitStack() as stack:
 
         def opened(digest: Digest) -> BinaryIO:
-            return stack.enter_context(store.path(digest).open("rb"))
+            return stack.enter_context(open_regular(store.path(digest)))
 
         blob = LayerBlob(descriptor.digest, descriptor.size, partial(opened, descriptor.digest))
         return open_layer(blob, named, store).descriptor

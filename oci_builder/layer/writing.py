@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import deflate
 
@@ -16,7 +15,7 @@ from oci_builder.layer.value import LEVEL, Layer
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.store import Store
-from oci_builder.tree.content import LARGE, Sources
+from oci_builder.tree.content import LARGE, Sources, is_held
 from oci_builder.tree.entry import (
     Content,
     DeflateSlice,
@@ -27,9 +26,6 @@ from oci_builder.tree.entry import (
 )
 from oci_builder.tree.tarwrite import END, header, padding
 from oci_builder.tree.tree import Tree
-
-_MEMBER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
-"""A gzip header (RFC 1952) that says nothing of the machine: no name, no time, unknown system."""
 
 _EMPTY = hashlib.sha256().hexdigest()
 
@@ -119,15 +115,15 @@ class _Pass:
     def _pack(self, data: bytes | bytearray | memoryview) -> None:
         self._put(deflate.gzip_compress(data, self._level))
 
-    def _put(self, *pieces: bytes | bytearray | memoryview) -> None:
-        for piece in pieces:
-            if len(piece) < CHUNK:
-                self._packed += piece
-                continue
-            self._drain(0)
-            for start in range(0, len(piece), CHUNK):
-                self._sink.write(piece[start : start + CHUNK])
-        self._drain(CHUNK)
+    def _put(self, piece: bytes | bytearray | memoryview) -> None:
+        if len(piece) < CHUNK:
+            self._packed += piece
+            self._drain(CHUNK)
+            return
+        self._drain(0)
+        view = memoryview(piece)
+        for start in range(0, len(view), CHUNK):
+            self._sink.write(view[start : start + CHUNK])
 
     def _drain(self, limit: int) -> None:
         if len(self._packed) > limit:
@@ -137,8 +133,12 @@ class _Pass:
     def _content(self, entry: Entry) -> str:
         """Write a file's content and return its digest: the promised one, proved by reading, or the one found."""
         content, what = entry.content, f"{entry.origin}: {entry.path}"
-        if content is None or not entry.size:
+        if content is None:
             self._check_size(entry, 0)
+            return _EMPTY
+        if not entry.size:
+            # It is not in the layer; that it is what was promised is still to be seen.
+            self._check_size(entry, len(self._sources.whole(content, what=what)))
             return promised_sha256(content) or _EMPTY
         if isinstance(content, DeflateSlice):
             return self._spliced(entry, content, what)
@@ -147,35 +147,26 @@ class _Pass:
             self._put(content.member)
             return content.sha256
         if entry.size <= LARGE:
-            data = self._seen(entry, content, what)
+            data = self._sources.whole(content, what=what)
+            self._see(entry, data)
             self._pack(data)
             return promised_sha256(content) or hashlib.sha256(data).hexdigest()
         return self._compressed(entry, content, what)
 
     def _spliced(self, entry: Entry, content: DeflateSlice, what: str) -> str:
-        """Copy the deflate stream; its content is seen by the digests alone."""
-        if entry.size <= LARGE:
-            data = self._seen(entry, content, what)
-            digest = promised_sha256(content) or hashlib.sha256(data).hexdigest()
-        else:
-            digest = self._streamed(entry, content, what, keep=lambda chunk: None)
-        stream = self._sources.slice(content.file, content.offset, content.length)
-        ending = struct.pack("<II", content.crc, content.size & 0xFFFFFFFF)
-        if len(stream) <= LARGE:
-            self._put(_MEMBER, stream, ending)
-            return digest
-        self._put(_MEMBER)
-        for piece in self._sources.pieces(stream):
-            self._put(piece)
-        self._put(ending)
-        return digest
+        """Copy the deflate stream in the very gzip member that was inflated and checked."""
+        if is_held(content):
+            member, data = self._sources.spliced(content, what=what)
+            self._see(entry, data)
+            self._put(member)
+            return promised_sha256(content) or hashlib.sha256(data).hexdigest()
+        chunks = self._sources.inflated(content, what=what, passed=self._put)
+        return self._streamed(entry, content, chunks, keep=lambda chunk: None)
 
-    def _seen(self, entry: Entry, content: Content, what: str) -> bytes | bytearray | memoryview:
-        data = self._sources.whole(content, what=what)
+    def _see(self, entry: Entry, data: bytes | bytearray | memoryview) -> None:
         self._check_size(entry, len(data))
         self._count(data)
         self._watch(entry, data)
-        return data
 
     def _compressed(self, entry: Entry, content: Content, what: str) -> str:
         """Compress content too large to be held, in members of LARGE bytes."""
@@ -187,17 +178,22 @@ class _Pass:
                 self._pack(buffered)
                 buffered.clear()
 
-        digest = self._streamed(entry, content, what, keep=keep)
+        digest = self._streamed(entry, content, self._sources.chunks(content, what=what), keep=keep)
         if buffered:
             self._pack(buffered)
         return digest
 
     def _streamed(
-        self, entry: Entry, content: Content, what: str, *, keep: Callable[[bytes | bytearray | memoryview], None]
+        self,
+        entry: Entry,
+        content: Content,
+        chunks: Iterable[bytes | bytearray | memoryview],
+        *,
+        keep: Callable[[bytes | bytearray | memoryview], None],
     ) -> str:
         promised = promised_sha256(content)
         seen, count = hashlib.sha256(), 0
-        for chunk in self._sources.chunks(content, what=what):
+        for chunk in chunks:
             if not promised:
                 seen.update(chunk)
             self._count(chunk)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 from oci_builder.digest import Digest
 from oci_builder.oci.jsonio import JSON
+
+_RFC3339 = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]+)?"
+    r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))\Z"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +89,24 @@ class RunConfig:
 def rfc3339(moment: int) -> str:
     """Seconds since 1970 as ``2026-11-01T00:00:00Z``."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_rfc3339(text: object) -> int | None:
+    """The seconds since 1970 of a time that a document says, fractions left out; None where that is no time.
+
+    Not ``datetime.fromisoformat``: it takes more than the specification, and every Python something else.
+    """
+    found = _RFC3339.match(text) if isinstance(text, str) else None
+    if found is None:
+        return None
+    away = timedelta(hours=int(found[8] or 0), minutes=int(found[9] or 0))
+    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    try:
+        zone = timezone(-away if found[7] == "-" else away)
+        # No clock here knows a leap second: it is the first of the next minute.
+        moment = datetime(year, month, day, hour, minute, second if second != 60 else 59, tzinfo=zone)
+        seconds = int(moment.timestamp()) + (second == 60)
+        datetime.fromtimestamp(seconds, UTC)  # its zone may take it out of the years there are
+    except (ValueError, OverflowError):
+        return None
+    return seconds

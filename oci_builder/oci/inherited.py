@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from oci_builder.errors import UnsupportedImage
-from oci_builder.oci.documents import RunConfig
+from oci_builder.oci.documents import RunConfig, parse_rfc3339
 from oci_builder.oci.jsonio import JSON
 
 _DERIVED = frozenset({"architecture", "os", "variant", "created", "config", "rootfs", "history"})
@@ -45,7 +44,7 @@ def inherit(config: Mapping[str, object], *, layers: int, what: str) -> Inherite
     ignored = {*_RUN, *_OF_A_CONTAINER, _TRIGGERS}
     return Inherited(
         run=_run(run, what),
-        created=_moment(config.get("created")),
+        created=max(parse_rfc3339(config.get("created")) or 0, 0),
         layers=layers,
         history=_history(config.get("history"), layers),
         rest={key: value for key, value in config.items() if key not in _DERIVED | _OF_THE_BUILD},
@@ -59,15 +58,15 @@ def _run(run: Mapping[str, object], what: str) -> RunConfig:
     env = (line.partition("=") for line in _strings(run.get("Env"), f"{what}: Env"))
     labels = _object(run.get("Labels"), f"{what}: Labels")
     return RunConfig(
-        user=str(run.get("User") or ""),
+        user=_text(run.get("User"), f"{what}: User"),
         env={name: value for name, _, value in env},
         entrypoint=_strings(run.get("Entrypoint"), f"{what}: Entrypoint"),
         cmd=_strings(run.get("Cmd"), f"{what}: Cmd"),
-        workdir=str(run.get("WorkingDir") or ""),
-        labels={name: str(value) for name, value in labels.items()},
+        workdir=_text(run.get("WorkingDir"), f"{what}: WorkingDir"),
+        labels={name: _text(value, f"{what}: Labels") for name, value in labels.items()},
         exposed_ports=tuple(sorted(_object(run.get("ExposedPorts"), f"{what}: ExposedPorts"))),
         volumes=tuple(sorted(_object(run.get("Volumes"), f"{what}: Volumes"))),
-        stop_signal=str(run.get("StopSignal") or ""),
+        stop_signal=_text(run.get("StopSignal"), f"{what}: StopSignal"),
     )
 
 
@@ -79,21 +78,19 @@ def _history(value: object, layers: int) -> tuple[JSON, ...]:
     return tuple(steps)
 
 
-def _moment(value: object) -> int:
-    try:
-        moment = datetime.fromisoformat(str(value))
-        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return 0
-    return max(int(moment.timestamp()), 0)
-
-
 def _object(value: object, what: str) -> JSON:
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise UnsupportedImage(what, "expected a JSON object")
     return value
+
+
+def _text(value: object, what: str) -> str:
+    # docker reads null as empty text, and refuses whatever else is no text.
+    if not (value is None or isinstance(value, str)):
+        raise UnsupportedImage(what, "expected text")
+    return value or ""
 
 
 def _strings(value: object, what: str) -> tuple[str, ...]:

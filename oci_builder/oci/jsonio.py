@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from oci_builder.bounded import load_json
 from oci_builder.errors import UnsupportedImage
 
 JSON = dict[str, object]
@@ -63,16 +64,9 @@ def decode(data: bytes, *, what: str) -> JSON:
     if len(data) > MAX_DOCUMENT:
         raise UnsupportedImage(what, f"a JSON document of {len(data)} bytes, more than {MAX_DOCUMENT}")
     try:
-        document = json.loads(data, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
+        document = load_json(data, unique=True)
+    except ValueError as error:
         raise UnsupportedImage(what, f"not valid JSON: {error}") from error
     if not isinstance(document, dict):
         raise UnsupportedImage(what, "expected a JSON object")
     return cast("JSON", document)
-
-
-def _unique(pairs: list[tuple[str, object]]) -> JSON:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return document

@@ -260,11 +260,11 @@ def manifest_of(config: Descriptor, layers: Sequence[Descriptor]) -> bytes:
 def platform_of(config: bytes, *, what: str) -> Platform:
     """The platform that a configuration says. Raises UnsupportedImage where ocibuild knows none like it."""
     document = decode(config, what=what)
-    names = [str(document[key]) for key in ("os", "architecture", "variant") if document.get(key)]
-    try:
-        return Platform.parse("/".join(names))
-    except InvalidValue as error:
-        raise UnsupportedImage(what, f"an image for {'/'.join(names) or 'nothing named'}") from error
+    platform = _platform(document)
+    if platform is None:
+        names = [str(document[key]) for key in ("os", "architecture", "variant") if document.get(key)]
+        raise UnsupportedImage(what, f"an image for {'/'.join(names) or 'nothing named'}")
+    return platform
 
 
 def platform_json(platform: Platform) -> JSON:
@@ -317,8 +317,11 @@ def _item(value: object, what: str) -> IndexItem:
 def _platform(value: object) -> Platform | None:
     if not isinstance(value, dict):
         return None
-    names = [value.get("os"), value.get("architecture"), value.get("variant")]
+    names = [name for key in ("os", "architecture", "variant") if (name := value.get(key))]
+    # Engines compare the three as they are: what reads as a platform only when put together is none to them.
+    if not all(isinstance(name, str) and "/" not in name for name in names):
+        return None
     try:
-        return Platform.parse("/".join(str(name) for name in names if name))
+        return Platform.parse("/".join(names))
     except InvalidValue:
         return None  # another system, or an attestation ("unknown/unknown")

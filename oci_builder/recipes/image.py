@@ -20,6 +20,7 @@ from oci_builder.recipes.values import (
     Id,
     Inside,
     LabelName,
+    Line,
     Mode,
     Name,
     Owner,
@@ -28,6 +29,7 @@ from oci_builder.recipes.values import (
     Size,
     Text,
     Version,
+    countable,
     nanoseconds,
     normal_port,
     number_of_bytes,
@@ -58,29 +60,33 @@ class PythonRecipe(Table, frozen=True, kw_only=True):
     """``[python]``: which wheels go in. Paths are relative to the recipe's folder."""
 
     requirements: Annotated[
-        tuple[Text, ...],
+        tuple[Line, ...],
         Meta(description="a list of requirements files or pyproject.toml, or one pylock.toml, relative to the folder"),
     ] = REQUIREMENTS_DEFAULT
     project: Annotated[
-        Text | None, Meta(description="the folder of a project to build and install, relative to the folder")
+        Line | None, Meta(description="the folder of a project to build and install, relative to the folder")
     ] = None
-    extras: Annotated[tuple[Text, ...], Meta(description="a list of extras of the project or pyproject.toml")] = ()
+    extras: Annotated[tuple[Line, ...], Meta(description="a list of extras of the project or pyproject.toml")] = ()
     groups: Annotated[
-        tuple[Text, ...], Meta(description="a list of dependency groups of the project or pyproject.toml")
+        tuple[Line, ...], Meta(description="a list of dependency groups of the project or pyproject.toml")
     ] = ()
     find_links: Annotated[
-        tuple[Text, ...], Meta(description="a list of folders or addresses to look for wheels in")
+        tuple[Line, ...], Meta(description="a list of folders or addresses to look for wheels in")
     ] = ()
     bytecode: Annotated[
         Literal["default", "all", "none"], Meta(description='"default" (all .pyc but those of tests), "all" or "none"')
     ] = "default"
     build: Annotated[
-        tuple[Text, ...], Meta(description="a list of distributions that may be built from their source")
+        tuple[Line, ...], Meta(description="a list of distributions that may be built from their source")
     ] = ()
     conflicts: Annotated[
         Literal["error", "last"],
         Meta(description='"error", or "last" to let the later of two wheels have a path, as pip does'),
     ] = "error"
+    outside: Annotated[
+        bool,
+        Meta(description="true if requirements and project may lead out of the project, by .. or through a link"),
+    ] = False
 
 
 class UserRecipe(Table, frozen=True, kw_only=True):
@@ -128,6 +134,14 @@ class HealthcheckRecipe(Table, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.test:
             raise BadKey("test", 'a healthcheck runs something: test = ["python3", "-c", "…"]')
+        for number, word in enumerate([self.test] if isinstance(self.test, str) else self.test):
+            without_nul("test" if isinstance(self.test, str) else f"test[{number}]", word)
+        for key, duration in (
+            ("interval", self.interval),
+            ("timeout", self.timeout),
+            ("start-period", self.start_period),
+        ):
+            countable(key, duration)
 
     def value(self) -> Healthcheck:
         """The healthcheck of the image's configuration: text runs in a shell, a list without one."""
@@ -173,11 +187,14 @@ class CopyRecipe(Table, frozen=True, kw_only=True):
     src: Inside
     dest: Absolute
     include: Annotated[
-        tuple[Text, ...], Meta(description="a list of patterns; only files that match one are copied")
+        tuple[Line, ...], Meta(description="a list of patterns; only files that match one are copied")
     ] = ()
-    exclude: Annotated[tuple[Text, ...], Meta(description="a list of patterns; files that match one are left out")] = ()
+    exclude: Annotated[tuple[Line, ...], Meta(description="a list of patterns; files that match one are left out")] = ()
     mode: Mode | None = None
     owner: Owner = "0:0"
+    outside: Annotated[bool, Meta(description="true if src may lead out of the project, by .. or through a link")] = (
+        False
+    )
 
     def __post_init__(self) -> None:
         if ".." in self.dest.split("/"):
@@ -212,10 +229,10 @@ class AllowRecipe(Table, frozen=True, kw_only=True):
     """One of ``[checks] allow``: a finding that is right as it is, with the reason."""
 
     reason: Text
-    library: Annotated[Text | None, Meta(description="a shared library such as libGL.so.1, or a glob")] = None
-    finding: Annotated[Text | None, Meta(description='a kind of finding, such as "world-writable"')] = None
-    package: Annotated[Text | None, Meta(description="the name of a distribution")] = None
-    subject: Annotated[Text | None, Meta(description="what a finding is about, a path or a name, or a glob")] = None
+    library: Annotated[Line | None, Meta(description="a shared library such as libGL.so.1, or a glob")] = None
+    finding: Annotated[Line | None, Meta(description='a kind of finding, such as "world-writable"')] = None
+    package: Annotated[Line | None, Meta(description="the name of a distribution")] = None
+    subject: Annotated[Line | None, Meta(description="what a finding is about, a path or a name, or a glob")] = None
 
     def __post_init__(self) -> None:
         if not (self.library or self.finding or self.package or self.subject):
@@ -233,14 +250,14 @@ class ImageRecipe(Table, frozen=True, kw_only=True):
 
     name: Name = ""
     version: Version | None = None
-    tags: Annotated[tuple[Text, ...], Meta(description='a list of image references such as "mypy:1.4.2"')] = ()
+    tags: Annotated[tuple[Line, ...], Meta(description='a list of image references such as "mypy:1.4.2"')] = ()
     base: Annotated[
-        Text, Meta(description="a base layer, an image of a registry, an image file or folder, or scratch")
+        Line, Meta(description="a base layer, an image of a registry, an image file or folder, or scratch")
     ] = "python-3.11"
     base_packages: Annotated[
         tuple[DebianPackage, ...], Meta(description='a list of Debian packages, such as "libgl1"')
     ] = ()
-    platforms: Annotated[tuple[Text, ...], Meta(description='a list of "linux/amd64", "linux/arm64" or both')] = (
+    platforms: Annotated[tuple[Line, ...], Meta(description='a list of "linux/amd64", "linux/arm64" or both')] = (
         "linux/amd64",
     )
     python: PythonRecipe = PythonRecipe()

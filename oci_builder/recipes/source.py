@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from typing import Any
 
 import msgspec
 
-from oci_builder.errors import BadKey, InvalidValue, NotFound, RecipeError
+from oci_builder.confined import Within
+from oci_builder.errors import BadKey, FileProblem, InvalidValue, NotFound, OutsideProject, RecipeError
+from oci_builder.files import explained, kind_of
 from oci_builder.platforms import Platform
 from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, ImageRecipe, PythonRecipe, UserRecipe
 from oci_builder.tomlfile import convert, load_toml, misplaced
@@ -21,16 +24,18 @@ LOCK = "pylock.toml"
 WHEELS = "wheels"
 DEBS = "debs"
 BASE = "base"
+_IMAGES = "build"
 _LOCK_NAME = re.compile(r"pylock\.(?:[^.]+\.)?toml")
 _PROJECT_FILES = ("pyproject.toml", "setup.py")
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """A recipe, and the folder its paths are relative to."""
+    """A recipe, the folder its paths are relative to, and the project that its files lie ``within``."""
 
     folder: Path
     recipe: ImageRecipe
+    within: Within
 
     @property
     def requirements(self) -> tuple[Path, ...]:
@@ -86,24 +91,63 @@ class ImageSource:
         return self.folder / f"base.lock.{platform.architecture}.json"
 
 
-def load_image(folder: Path) -> ImageSource:
-    """The recipe of ``folder``, by default that of its requirements.txt. Raises RecipeError, NotFound, FileProblem."""
+def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
+    """The recipe of ``folder``, by default that of its requirements.txt; ``project`` is its project's, if known.
+
+    Raises RecipeError, NotFound, FileProblem.
+    """
     file, requirements = folder / FILE, folder / REQUIREMENTS
+    for name in (FILE, REQUIREMENTS, LOCK):
+        _expect_file(folder / name)
     written = file.is_file()
     if not written and not requirements.is_file():
         raise NotFound("recipe", folder.name, searched=(str(file), str(requirements)), hint=f"write {file}")
-    recipe = load_toml(file, ImageRecipe) if written else ImageRecipe()
+    with explained(folder):
+        within = Within(folder, _root(folder, project))
+    recipe = _load(file, within) if written else ImageRecipe()
     python = recipe.python
     if python.requirements is REQUIREMENTS_DEFAULT and not requirements.is_file():
         python = msgspec.structs.replace(python, requirements=())
     for number, name in enumerate(python.requirements):
         if not (folder / name).is_file():
             raise misplaced(file, BadKey(f"python.requirements[{number}]", f"there is no file {folder / name}"))
+    source = ImageSource(folder, msgspec.structs.replace(recipe, python=python), within)
     try:
-        _check_python(ImageSource(folder, msgspec.structs.replace(recipe, python=python)))
+        _check_python(source)
+        _check_places(source)
     except BadKey as error:
         raise misplaced(file, error) from error
-    return ImageSource(folder, _named(recipe, folder, python))
+    return ImageSource(folder, _named(recipe, folder, python), within)
+
+
+def _root(folder: Path, project: Path | None) -> Path:
+    """The folder that files of a recipe lie in, unless it says that they lie outside: its project's."""
+    real = Path(os.path.realpath(folder))
+    above = (place.parent.parent for place in (folder.absolute(), real) if place.parent.name == _IMAGES)
+    for place in (*([project] if project else []), *above):
+        root = Path(os.path.realpath(place))
+        # An image in /build is no reason to take the whole machine for its project.
+        if real.is_relative_to(root) and root != root.parent:
+            return root
+    return real
+
+
+def _load(file: Path, within: Within) -> ImageRecipe:
+    """The recipe that lies where its files will be looked for: not one that was swapped in or out meanwhile."""
+    try:
+        with explained(file):
+            found = within.find(file.name, follow=True)
+    except OutsideProject as error:
+        why = f"a link that leads out of the project, {error.root}"
+        raise RecipeError(str(file), "", why, hint="copy what it leads to, or name its own folder") from error
+    return load_toml(file, ImageRecipe, opened=found.open())
+
+
+def _expect_file(path: Path) -> None:
+    """Refuse a pipe or folder, or a link that leads nowhere: by its name it would be read, if it were a file."""
+    if os.path.lexists(path) and not path.is_file():
+        with explained(path):
+            raise FileProblem(str(path), f"{kind_of(path.stat())}, where a file is expected")
 
 
 def is_lock(path: Path) -> bool:
@@ -122,6 +166,30 @@ def _check_python(source: ImageSource) -> None:
         if getattr(python, key) and not source.pyprojects and source.project is None:
             hint = 'name whose they are: project = "../..", or requirements = ["../../pyproject.toml"]'
             raise BadKey(f"python.{key}", "a requirements.txt has none", hint=hint)
+
+
+def _check_places(source: ImageSource) -> None:
+    """Refuse what leads out of the project where the recipe does not say that it may."""
+    python = source.recipe.python
+    if not python.outside:
+        for number, name in enumerate(python.requirements):
+            _check_place(source, f"python.requirements[{number}]", name, "outside = true in [python]", follow=True)
+        if python.project is not None:
+            _check_place(source, "python.project", python.project, "outside = true in [python]", follow=True)
+    for number, copy in enumerate(source.recipe.copy):
+        if not copy.outside:
+            _check_place(source, f"copy[{number}].src", copy.src, "outside = true beside it", follow=False)
+
+
+def _check_place(source: ImageSource, key: str, name: str, words: str, *, follow: bool) -> None:
+    try:
+        source.within.find(name, follow=follow)
+    except OutsideProject as error:
+        raise BadKey(
+            key, f"{error.path} leads out of the project, {error.root}", hint=f"write {words}, if that is meant"
+        ) from error
+    except OSError:
+        return  # whoever needs it says what is wrong with it
 
 
 def _named(recipe: ImageRecipe, folder: Path, python: PythonRecipe) -> ImageRecipe:

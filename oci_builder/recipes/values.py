@@ -1,6 +1,7 @@
 """The words of a recipe: what each may look like, and what it becomes.
 
-A description is a noun phrase: it stands in the JSON Schema, and after "expected" in an error.
+A description is a noun phrase: it stands in the JSON Schema, and after "expected" in an error. A pattern ends in
+``$(?!\\n)``: to Python's ``$`` a line's end is before its newline as well, and JSON Schema knows no ``\\Z``.
 """
 
 from __future__ import annotations
@@ -15,56 +16,75 @@ from oci_builder.errors import BadKey
 Name = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$",
+        pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$(?!\n)",
         description='lower-case letters and digits, with ".", "_" or "-" between',
     ),
 ]
 Version = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]*$", description='letters, digits and "._+-", such as "1.4.2"')
+    str,
+    Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]*$(?!\n)", description='letters, digits and "._+-", such as "1.4.2"'),
 ]
 Text = Annotated[str, Meta(min_length=1, description="text that is not empty")]
-Absolute = Annotated[str, Meta(pattern=r"^/[^\x00\n]*$", description="an absolute path of the image")]
-Inside = Annotated[str, Meta(pattern=r"^[^/\x00\n][^\x00\n]*$", description="a path relative to the recipe's folder")]
+Line = Annotated[
+    str, Meta(pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)", description="text of one line, without control characters")
+]
+Absolute = Annotated[str, Meta(pattern=r"^/[^\x00-\x1f\x7f]*$(?!\n)", description="an absolute path of the image")]
+Inside = Annotated[
+    str,
+    Meta(pattern=r"^[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]*$(?!\n)", description="a path relative to the recipe's folder"),
+]
 Account = Annotated[
     str,
-    Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$", description='a user name: lower-case letters, digits, "_" and "-"'),
+    Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$(?!\n)", description='a user name: lower-case letters, digits, "_" and "-"'),
 ]
 Id = Annotated[int, Meta(ge=0, le=4294967294, description="a number from 0 to 4294967294")]
 EnvName = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", description='letters, digits and "_.-", beginning with a letter or "_"'
+        pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$(?!\n)",
+        description='letters, digits and "_.-", beginning with a letter or "_"',
     ),
 ]
-LabelName = Annotated[str, Meta(pattern=r"^[^=\s\x00]+$", description='a name without blanks and "="')]
+LabelName = Annotated[str, Meta(pattern=r"^[^=\s\x00-\x1f\x7f]+$(?!\n)", description='a name without blanks and "="')]
 Port = (
     Annotated[int, Meta(ge=1, le=65535, description="a port from 1 to 65535")]
-    | Annotated[str, Meta(pattern=r"^[0-9]{1,5}(/(tcp|udp|sctp))?$", description='text such as "80/tcp"')]
+    | Annotated[str, Meta(pattern=r"^[0-9]{1,5}(/(tcp|udp|sctp))?$(?!\n)", description='text such as "80/tcp"')]
 )
 Signal = Annotated[
-    str, Meta(pattern=r"^(SIG[A-Z0-9+-]+|[0-9]{1,2})$", description='a signal such as "SIGTERM" or "15"')
+    str, Meta(pattern=r"^(SIG[A-Z0-9+-]+|[0-9]{1,2})$(?!\n)", description='a signal such as "SIGTERM" or "15"')
 ]
 Duration = Annotated[
     str,
     Meta(
-        pattern=r"^(?=.)([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$",
+        pattern=r"^(?=.)([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$(?!\n)",
         description='a duration such as "30s" or "1m30s"',
     ),
 ]
-Mode = Annotated[str, Meta(pattern=r"^0?[0-7]{3,4}$", description='an octal mode in quotes, such as "0644"')]
+Mode = Annotated[str, Meta(pattern=r"^0?[0-7]{3,4}$(?!\n)", description='an octal mode in quotes, such as "0644"')]
 DebianPackage = Annotated[
-    str, Meta(pattern=r"^[a-z0-9][a-z0-9+.-]+$", description='the name of a Debian package, such as "libgl1"')
+    str, Meta(pattern=r"^[a-z0-9][a-z0-9+.-]+$(?!\n)", description='the name of a Debian package, such as "libgl1"')
 ]
 Size = Annotated[
     str,
-    Meta(pattern=r"^[0-9]{1,15}(\.[0-9]{1,15})? ?([kMG]i?B|B)$", description='a size such as "500MB" or "1.5GiB"'),
+    Meta(
+        pattern=r"^[0-9]{1,15}(\.[0-9]{1,15})? ?([kMG]i?B|B)$(?!\n)", description='a size such as "500MB" or "1.5GiB"'
+    ),
 ]
 Owner = Annotated[
-    str, Meta(pattern=r"^([0-9]{1,10}:[0-9]{1,10}|user)$", description='"user", or numbers such as "1000:1000"')
+    str, Meta(pattern=r"^([0-9]{1,10}:[0-9]{1,10}|user)$(?!\n)", description='"user", or numbers such as "1000:1000"')
 ]
+
+_LONGEST_DURATION = (1 << 63) - 1
+"""Nanoseconds: what docker counts them with."""
 
 _SIZES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _UNITS = {"h": 3_600_000_000_000, "m": 60_000_000_000, "s": 1_000_000_000, "ms": 1_000_000}
+
+
+def countable(key: str, duration: str | None) -> None:
+    """Refuse a duration that no engine can count. Raises BadKey, about ``key``."""
+    if nanoseconds(duration) > _LONGEST_DURATION:
+        raise BadKey(key, "longer than 292 years, which engines cannot count")
 
 
 def nanoseconds(duration: str | None) -> int:
@@ -87,6 +107,10 @@ def normal_port(key: str, port: int | str) -> str:
 
 
 def without_nul(key: str, text: str) -> None:
-    """Refuse what no process can be given. Raises BadKey, about ``key``."""
+    """Refuse what no process can be given, and no document can hold. Raises BadKey, about ``key``."""
     if "\0" in text:
         raise BadKey(key, "a NUL cannot be passed to a process")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadKey(key, "bytes that are no UTF-8 cannot stand in an image's configuration") from error

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from oci_builder.registry.client import Client
 
 
+_WEEK = 7 * 86_400.0
+"""Seconds; a size that somebody made up must not be more than clocks can count."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """How long to wait, in seconds. ``total`` with all attempts and waits; a large blob adds its size / ``slowest``.
@@ -34,7 +38,7 @@ class Patience:
 
     def deadline(self, size: int = 0) -> Deadline:
         """The end of the time that something which moves ``size`` bytes has from now on."""
-        seconds = self.total + size / self.slowest
+        seconds = min(self.total + size / self.slowest, _WEEK)
         return Deadline(self.clock() + seconds, seconds, self.clock)
 
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from oci_builder.bounded import load_json
+from oci_builder.files import in_words, open_regular
+from oci_builder.registry.keepers import ask_helper
+
 HUB = "docker.io"
 _HUB_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = {"index.docker.io", "registry-1.docker.io"}
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
-_HELPER_TIME = 60
-"""Seconds; some helpers open a window and wait for a person."""
+_SECRET = re.compile(r"[\x21-\x7e]+\Z")
+"""What can stand in a header as it is (RFC 6750, 2.1, and what registries write instead)."""
 
 _MAX_FILE = 1 << 20
 
@@ -66,14 +68,13 @@ class Logins:
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:
-            with path.open("rb") as stream:
-                document = json.loads(stream.read(_MAX_FILE))
+            document = load_json(_content(path))
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
-            return self._without(f"{path}: {os.strerror(error.errno or 0).lower()}")
-        except (ValueError, RecursionError):
-            return self._without(f"{path} is not valid JSON")
+            return self._without(f"{path}: {in_words(error)}")
+        except ValueError as error:
+            return self._without(f"{path} is not valid JSON: {error}")
         return document if isinstance(document, dict) else self._without(f"{path} is not a JSON object")
 
     def _from_helpers(self, document: Mapping[str, Any], registry: str) -> Login | None:
@@ -89,22 +90,17 @@ class Logins:
         if program is None or not _HELPER.match(helper):
             return self._nobody(f"there is no program docker-credential-{helper}")
         key = _HUB_KEY if registry == HUB else registry
+        answer = ask_helper(program, key, self._environ)
+        if answer is None:
+            return self._nobody(f"docker-credential-{helper} failed, or did not end")
         try:
-            answer = subprocess.run(
-                [program, "get"],
-                input=key.encode(),
-                capture_output=True,
-                timeout=_HELPER_TIME,
-                env=dict(self._environ),
-                check=False,
-            )
-            found = json.loads(answer.stdout) if answer.returncode == 0 else None
-        except (OSError, ValueError, RecursionError, subprocess.SubprocessError):
-            return self._nobody(f"docker-credential-{helper} failed")
+            found = load_json(answer.output) if answer.good else None
+        except ValueError:
+            return self._nobody(f"docker-credential-{helper} failed: it gave no valid JSON")
         if not isinstance(found, dict):
-            known = b"credentials not found" in answer.stdout + answer.stderr
+            known = b"credentials not found" in answer.output + answer.complaints
             return None if known else self._nobody(f"docker-credential-{helper} failed")
-        name, secret = (str(found.get(field) or "") for field in ("Username", "Secret"))
+        name, secret = (_text(found, field) for field in ("Username", "Secret"))
         if not secret:
             return None
         return Login("", secret, "identity") if name == "<token>" else Login(name, secret)
@@ -120,14 +116,14 @@ class Logins:
         return None
 
     def _from_entry(self, entry: Mapping[str, Any], path: Path) -> Login | None:
-        if token := entry.get("identitytoken"):
-            return Login("", str(token), "identity")
-        if token := entry.get("registrytoken"):
-            return Login("", str(token), "bearer")
-        if entry.get("username") and entry.get("password"):
-            return Login(str(entry["username"]), str(entry["password"]))
+        if token := _text(entry, "identitytoken"):
+            return Login("", token, "identity")
+        if token := _text(entry, "registrytoken"):
+            return Login("", token, "bearer") if _SECRET.match(token) else self._nobody(f"{path}: a token that is none")
+        if (name := _text(entry, "username")) and (password := _text(entry, "password")):
+            return Login(name, password)
         try:
-            text = base64.b64decode(str(entry.get("auth") or ""), validate=True).decode()
+            text = base64.b64decode(_text(entry, "auth"), validate=True).decode()
         except ValueError:  # of base64 and of UTF-8
             return self._nobody(f"{path}: an entry whose auth does not decode")
         name, colon, password = text.partition(":")
@@ -152,6 +148,20 @@ def _normal(key: str) -> str:
     name = name.removesuffix("/v1").removesuffix("/v2")
     first, slash, rest = name.partition("/")
     return f"{HUB if first in _HUB_NAMES else first}{slash}{rest}"
+
+
+def _content(path: Path) -> bytes:
+    """A file of credentials; nothing for what would have to be waited for. Raises OSError, ValueError."""
+    with open_regular(path) as stream:
+        data = stream.read(_MAX_FILE + 1)
+    if len(data) > _MAX_FILE:
+        raise ValueError(f"longer than {_MAX_FILE} bytes")
+    return data
+
+
+def _text(entry: Mapping[str, Any], name: str) -> str:
+    value = entry.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -1,32 +1,33 @@
 """One registry, spoken to: oras underneath, with a request path of our own; the only importer of oras.
 
-Taken from oras: the session (no cookies), the addresses of a repository, the reading of challenges, the pages of tags.
-Replaced, because 0.2.43 gets it wrong: tokens (one per client, sent to other registries as well), retries (silent for
-131 s, none after 429), time limits (none), redirects (credentials and all).
+Taken from oras: the session (no cookies), the addresses of a repository, the pages of tags.
+Replaced, because 0.2.43 gets it wrong: tokens (one per client, sent to other registries as well), challenges (slow
+where they are long), retries (silent for 131 s, none after 429), time limits (none), redirects (credentials and all).
 """
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import requests
-from oras.auth.utils import parse_auth_header
 from oras.container import Container
 from oras.provider import Registry
 
+from oci_builder.bounded import load_json
 from oci_builder.errors import RegistryError
 from oci_builder.oci.jsonio import MAX_DOCUMENT
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Access, Deadline
 from oci_builder.registry.asking import Ask
 from oci_builder.registry.auth import HUB
+from oci_builder.registry.challenges import read_challenge
 from oci_builder.registry.network import (
     BROKEN,
     Passing,
     Trusting,
+    content_length,
     failure,
     origin,
     redirected,
@@ -34,7 +35,7 @@ from oci_builder.registry.network import (
     within,
     words,
 )
-from oci_builder.registry.tokens import Challenge, Tokens
+from oci_builder.registry.tokens import Tokens
 from oci_builder.transport import redacted
 
 T = TypeVar("T")
@@ -59,6 +60,8 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
             self.session.mount("https://", Trusting(access))
         # Without this requests would put a .netrc's password over our token.
         self.session.auth = _as_it_is
+        # Without this requests would read all that comes with a redirect, however much that is, to know where it leads.
+        self.session.get_redirect_target = _nowhere
         self._tokens = Tokens(registry, scheme, access)
 
     def do_request(
@@ -118,9 +121,10 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
         # Not all at once again: several transfers fail together.
         backoff = min(patience.first_wait * 2 ** (attempt - 1), _LONGEST_WAIT) * random.uniform(0.7, 1.0)
         wait = backoff if error.wait is None else error.wait
-        if wait > deadline.left:
+        # A server may not have us sleep for the hours that a large blob would be waited for.
+        if wait > min(deadline.left, patience.total):
             asked = f"it asks to wait {wait:.0f} s, and" if error.wait is not None else "waiting longer does not help:"
-            error.hint = f"{asked} {deadline.seconds:.0f} s is all the time there is"
+            error.hint = f"{asked} {min(deadline.seconds, patience.total):.0f} s is all the time there is"
             raise error
         patience.sleep(wait)
 
@@ -148,10 +152,14 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
             if size > limit:
                 answer.close()
                 raise self.refusal(answer, f"an answer longer than the {limit} bytes it may have")
-        promised = answer.headers.get("Content-Length", "")
-        if promised.isdigit() and size < int(promised) and answer.request.method != "HEAD":
+        promised = content_length(answer)
+        if promised is not None and size < promised and answer.request.method != "HEAD":
             raise self.broken(answer, f"the connection broke after {size} of {promised} bytes")
         return b"".join(pieces)
+
+    def length(self, answer: requests.Response) -> int | None:
+        """How many bytes ``answer`` says it has, if it says so. Raises RegistryError for what is no such number."""
+        return content_length(answer)
 
     def read_piece(self, answer: requests.Response, deadline: Deadline) -> bytes:
         """What has arrived of a body, empty at its end. Raises Passing where it breaks, RegistryError out of time."""
@@ -187,11 +195,13 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
         own = origin(url) == self.origin
         authorization = self._tokens.header(ask.scopes, self._exchanged) if own else ""
         answer = self._sent(ask, url, authorization, deadline)
-        challenge = answer.headers.get("WWW-Authenticate", "")
         # A challenge from where a redirect led is none of our registry's: it gets nothing.
-        if answer.status_code != 401 or not own or not challenge:
+        if answer.status_code != 401 or not own:
             return answer
-        self._tokens.challenged(_challenge(challenge), ask.scopes, refused=authorization)
+        challenge = read_challenge(answer.headers.get("WWW-Authenticate", ""))
+        if challenge is None:
+            return answer
+        self._tokens.challenged(challenge, ask.scopes, refused=authorization)
         try:
             renewed = self._tokens.header(ask.scopes, self._exchanged)
         except RegistryError:
@@ -226,7 +236,10 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
             return found
 
         try:
-            return within(deadline, act)
+            answer = within(deadline, act)
+            # Nobody knows where such an answer ends, and waiting for that takes minutes.
+            content_length(answer)
+            return answer
         except TimeoutError as error:
             why = f"no complete answer within {deadline.seconds:.0f} s"
             raise RegistryError(method, redacted(url), why) from error
@@ -261,11 +274,11 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
     def _errors(self, answer: requests.Response, deadline: Deadline) -> tuple[tuple[str, ...], str]:
         """The codes of a refusal, and what it says."""
         try:
-            errors = json.loads(self._drained(answer, deadline) or b"{}")["errors"]
+            errors = load_json(self._drained(answer, deadline) or b"{}")["errors"]
             found = [error for error in errors if isinstance(error, dict)][:3]
-        except (ValueError, LookupError, TypeError, RecursionError):
+        except (ValueError, LookupError, TypeError):
             return (), ""
-        codes = tuple(str(error.get("code") or "") for error in found)
+        codes = tuple(str(error.get("code") or "")[:100] for error in found)
         said = [str(error.get("message") or error.get("code") or "")[:300] for error in found]
         return codes, "; ".join("".join(filter(str.isprintable, text)) for text in said if text)
 
@@ -277,12 +290,9 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
             return b""
 
 
+def _nowhere(answer: requests.Response) -> None:
+    """Redirects are ours to follow."""
+
+
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
-
-
-def _challenge(header: str) -> Challenge:
-    if header.lower().startswith("basic"):
-        return Challenge(basic=True)
-    found = parse_auth_header(header)
-    return Challenge(basic=False, realm=found.realm or "", service=found.service or "", scope=found.scope or "")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import email.utils
-import queue
+import http.client
 import socket
 import ssl
-import threading
 import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -15,14 +13,22 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from oci_builder.bounded import parse_decimal
 from oci_builder.errors import FileProblem, RegistryError
+from oci_builder.files import open_regular
 from oci_builder.registry.access import Access, Deadline
-from oci_builder.transport import redacted
+from oci_builder.transport import in_time, redacted, seconds_of
 
 T = TypeVar("T")
 
-BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
-"""What the libraries below raise when a connection fails."""
+BROKEN = (
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+    ValueError,
+)
+"""What the libraries below raise when a connection fails, or an address or a header is none that could be used."""
 
 _CONNECTIONS = 16
 
@@ -40,7 +46,8 @@ class Trusting(HTTPAdapter):
         self._context = ssl.create_default_context()
         if access.ca_file is not None:
             try:
-                self._context.load_verify_locations(access.ca_file)
+                with open_regular(access.ca_file):
+                    self._context.load_verify_locations(access.ca_file)
             except OSError as error:  # ssl.SSLError is one
                 raise FileProblem(str(access.ca_file), "no certificates in PEM form can be read from it") from error
         if access.insecure:
@@ -62,22 +69,7 @@ def within(deadline: Deadline, act: Callable[[], T]) -> T:
 
     Raises what ``act`` raises, and TimeoutError.
     """
-    outcome: queue.SimpleQueue[tuple[T, None] | tuple[None, BaseException]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            outcome.put((act(), None))
-        except BaseException as error:
-            outcome.put((None, error))
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        value, error = outcome.get(timeout=max(deadline.left, 0.001))
-    except queue.Empty as empty:
-        raise TimeoutError from empty
-    if error is not None:
-        raise error
-    return value  # type: ignore[return-value]  # without an error there is one
+    return in_time(deadline.left, act)
 
 
 def failure(method: str, url: str, error: Exception) -> RegistryError:
@@ -92,6 +84,8 @@ def failure(method: str, url: str, error: Exception) -> RegistryError:
     if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
         hint = "check the name of the registry, and the proxy if there is one"
         return RegistryError(method, redacted(url), "no such host", hint=hint)
+    if isinstance(error, ValueError):
+        return RegistryError(method, redacted(url), "its address, or a header that was sent or came, does not hold")
     return Passing(method, redacted(url), words(error))
 
 
@@ -107,14 +101,18 @@ def words(error: BaseException) -> str:
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds (RFC 9110, 10.2.3); a date counts from the answer's own, not from this machine's clock."""
-    text = headers.get("Retry-After", "").strip()
-    if text.isdigit():
-        return float(text)
+    return seconds_of(headers.get("Retry-After", ""), headers.get("Date", ""))
+
+
+def content_length(answer: requests.Response) -> int | None:
+    """How many bytes an answer says it has, if it says so. Raises RegistryError for what is no such number."""
+    text = answer.headers.get("Content-Length")
     try:
-        until = email.utils.parsedate_to_datetime(text)
-        return max(0.0, (until - email.utils.parsedate_to_datetime(headers.get("Date", ""))).total_seconds())
-    except (TypeError, ValueError):
-        return None
+        return None if text is None else parse_decimal(text.strip())
+    except ValueError as error:
+        answer.close()
+        why = "its answer has a Content-Length that is no number"
+        raise RegistryError(answer.request.method or "", redacted(answer.url), why) from error
 
 
 def origin(url: str) -> str:
@@ -124,10 +122,19 @@ def origin(url: str) -> str:
 
 
 def redirected(url: str, answer: requests.Response) -> str:
-    """Where ``answer`` leads from ``url``. Raises RegistryError where that is no longer encrypted."""
-    target = urllib.parse.urljoin(url, answer.headers["Location"])
-    if url.startswith("https:") and not target.startswith("https:"):
-        raise RegistryError(answer.request.method or "", redacted(url), "it redirects to an unencrypted place")
+    """Where ``answer`` leads from ``url``. Raises RegistryError where that is no longer encrypted, or no address."""
+    method = answer.request.method or ""
+    try:
+        # As it is given: what it says behind the question mark is the registry's business.
+        target = urllib.parse.urljoin(url, answer.headers.get("Location", ""))
+        parts = urllib.parse.urlsplit(target)
+        known = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port)
+    except ValueError:
+        known = False
+    if not known:
+        raise RegistryError(method, redacted(url), "it redirects to what is no http or https address")
+    if url.startswith("https:") and parts.scheme != "https":
+        raise RegistryError(method, redacted(url), "it redirects to an unencrypted place")
     return target
 
 

@@ -8,7 +8,7 @@ import zlib
 
 from oci_builder.digest import CHUNK
 from oci_builder.errors import DigestMismatch
-from oci_builder.files import explained
+from oci_builder.files import explained, open_regular
 from oci_builder.layer import IndexEntry, Layer
 from oci_builder.store import Store
 from oci_builder.tree.entry import Kind, entry_path
@@ -31,7 +31,7 @@ def prove(layer: Layer, store: Store) -> None:
         raise DigestMismatch(what, expected="gzip", actual="nothing")
     with (
         explained(path),
-        path.open("rb") as file,
+        open_regular(path) as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as blob,
     ):
         plain = _Plain(blob, what, limit=layer.unpacked)

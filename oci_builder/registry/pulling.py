@@ -60,9 +60,9 @@ def head_manifest(
         return fetch_manifest_with(client, reference, scopes).descriptor
     if reference.digest not in (None, digest):
         raise DigestMismatch(str(reference), expected=str(reference.digest), actual=str(digest))
-    length = answer.headers.get("Content-Length", "")
+    length = client.length(answer)
     media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
-    return Descriptor(media_type=media_type, digest=digest, size=int(length) if length.isdigit() else 0)
+    return Descriptor(media_type=media_type, digest=digest, size=length or 0)
 
 
 def fetch_manifest(reference: Reference, registries: Registries) -> Manifest | Index:
@@ -192,17 +192,17 @@ def _pieces(
         # Whoever does not resume gives all of it again.
         skip = at if answer.status_code == 200 else 0
         left = descriptor.size - at + skip
-        promised = answer.headers.get("Content-Length", "")
-        if promised.isdigit() and int(promised) != left:
+        promised = client.length(answer)
+        if promised is not None and promised != left:
             what = f"blob {descriptor.digest} of {reference.registry}/{reference.repository}"
-            raise DigestMismatch(what, expected=f"{left} bytes", actual=promised)
+            raise DigestMismatch(what, expected=f"{left} bytes", actual=str(promised))
         while left and (piece := client.read_piece(answer, deadline)):
             if len(piece) > left:
                 raise DigestMismatch(str(descriptor.digest), expected=f"{descriptor.size} bytes", actual="more")
             left -= len(piece)
             yield piece[skip:]
             skip = max(skip - len(piece), 0)
-        if left and promised:
+        if left and promised is not None:
             raise client.broken(answer, f"the connection broke, {left} bytes before the end")
 
 

@@ -6,16 +6,18 @@ Distribution, "Token Authentication Specification" and "OAuth2 Token Authenticat
 from __future__ import annotations
 
 import base64
-import json
+import re
 import threading
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from oci_builder.bounded import load_json, parse_decimal
 from oci_builder.errors import RegistryError
 from oci_builder.registry.access import Access
 from oci_builder.registry.auth import Login
+from oci_builder.registry.challenges import Challenge
 from oci_builder.transport import redacted
 
 Scopes = frozenset[str]
@@ -26,15 +28,10 @@ Exchange = Callable[..., bytes]
 _LIFE = 60
 """Seconds a token lives that does not say how long."""
 
+_LONGEST_LIFE = 1 << 31
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Challenge:
-    """How a registry wants to be convinced: by Basic, or by a token of ``realm``."""
-
-    basic: bool
-    realm: str = ""
-    service: str = ""
-    scope: str = ""
+_TOKEN = re.compile(r"[\x21-\x7e]{1,65536}\Z")
+"""What can stand in a header (RFC 6750, 2.1, and what registries write instead)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +106,37 @@ class Tokens:
 
     def _read(self, answer: bytes) -> _Token:
         try:
-            document = json.loads(answer)
+            document = load_json(answer)
             text = document.get("token") or document["access_token"]
-            life = float(document.get("expires_in") or _LIFE)
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+            life = _life(document.get("expires_in"))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise RegistryError("GET", self._registry, "its login service gave an answer without a token") from error
+        if not isinstance(text, str) or not _TOKEN.match(text):
+            raise RegistryError("GET", self._registry, "its login service gave a token that no header can hold")
         # A little less: it has to be valid still when it arrives.
         return _Token(f"Bearer {text}", self._access.patience.clock() + max(life - 10, life / 2))
 
     def _realm(self, challenge: Challenge) -> str:
-        scheme = urllib.parse.urlsplit(challenge.realm).scheme
+        try:
+            scheme = urllib.parse.urlsplit(challenge.realm).scheme
+        except ValueError as error:
+            why = "it asks to log in at an address that does not read"
+            raise RegistryError("GET", self._registry, why) from error
         if scheme == "https" or (scheme == "http" and self._scheme == "http"):
             return challenge.realm
         why = f"it asks to log in at {redacted(challenge.realm) or 'no address'}, which is not encrypted"
         raise RegistryError("GET", self._registry, why)
 
 
+def _life(value: object) -> float:
+    """The seconds a token lives, by what its service says; nothing and less is nothing said. Raises ValueError."""
+    seconds = parse_decimal(value) if isinstance(value, str) and value else value or 0
+    if not isinstance(seconds, int | float):
+        raise ValueError("no number of seconds")
+    return min(seconds, _LONGEST_LIFE) if seconds > 0 else _LIFE
+
+
 def _basic(login: Login) -> str:
-    return f"Basic {base64.b64encode(f'{login.username}:{login.secret}'.encode()).decode()}"
+    # The environment may hold bytes that are no text.
+    secret = f"{login.username}:{login.secret}".encode(errors="surrogateescape")
+    return f"Basic {base64.b64encode(secret).decode()}"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import queue
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from oci_builder.errors import OcibuildError
 from oci_builder.listener import Listener
+from oci_builder.threads import in_threads
 
 _AT_ONCE = 8
 """Transfers at a time, whatever the number of CPUs: they mostly wait."""
-
-_FAREWELL = 5.0
-"""Seconds that threads have to put away what they began when the work is given up."""
 
 
 class Stopped(OcibuildError):
@@ -47,42 +46,14 @@ class Progress:
 def in_parallel(tasks: Sequence[Callable[[], None]], *, jobs: int, progress: Progress) -> None:
     """Run all tasks, several at once; the first failure stops the others and is raised.
 
-    The threads are daemons: a registry that says nothing keeps no process from ending.
+    A registry that says nothing keeps no process from ending.
     """
-    todo: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-    done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-    for task in tasks:
-        todo.put(task)
-    count = min(max(jobs, _AT_ONCE), len(tasks))
-    threads = [threading.Thread(target=_work, args=(todo, done, progress), daemon=True) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in tasks:
-            if (error := done.get()) is not None:
-                raise error
-    except BaseException:
-        progress.stop()
-        for thread in threads:
-            thread.join(_FAREWELL / count)
-        raise
-    # They have nothing left to do; and processes are forked, which should happen without threads.
-    for thread in threads:
-        thread.join()
+    work = [partial(_unless_stopped, task, progress) for task in tasks]
+    with contextlib.closing(in_threads(work, count=max(jobs, _AT_ONCE), give_up=progress.stop)) as done:
+        for _ in done:
+            pass
 
 
-def _work(
-    todo: queue.SimpleQueue[Callable[[], None]], done: queue.SimpleQueue[BaseException | None], progress: Progress
-) -> None:
-    while True:
-        try:
-            task = todo.get_nowait()
-        except queue.Empty:
-            return
-        try:
-            progress.check()
-            task()
-        except BaseException as error:
-            done.put(error)
-        else:
-            done.put(None)
+def _unless_stopped(task: Callable[[], None], progress: Progress) -> None:
+    progress.check()
+    task()

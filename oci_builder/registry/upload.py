@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from oci_builder.bounded import parse_decimal
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, RegistryError
 from oci_builder.oci.documents import Descriptor
@@ -28,6 +29,7 @@ _OCTETS = {"Content-Type": "application/octet-stream"}
 _CHUNK = 16 << 20
 """Bytes of a piece where a registry takes no blob whole and does not say what it would take."""
 
+_LARGEST_CHUNK = 256 << 20
 _TOO_LARGE = 413
 
 
@@ -72,9 +74,8 @@ class Upload:
             self.progress.add(self._label, self.descriptor.size)
             return "mounted" if mounted else "there"
         self.supply()
-        smallest = begun.headers.get("OCI-Chunk-Min-Length", "")
-        if smallest.isdigit() and int(smallest):
-            self._send_in_pieces(begun, max(_CHUNK, int(smallest)), deadline)
+        if smallest := _smallest_piece(begun):
+            self._send_in_pieces(begun, max(_CHUNK, smallest), deadline)
             return "sent"
         try:
             self._send_whole(begun, deadline)
@@ -211,9 +212,18 @@ class _Chunks:
             close()
 
 
+def _smallest_piece(begun: requests.Response) -> int:
+    """The bytes that a piece has at least; 0 where the registry does not say. A piece is held in memory."""
+    try:
+        return parse_decimal(begun.headers.get("OCI-Chunk-Min-Length", ""), most=_LARGEST_CHUNK)
+    except ValueError:
+        return 0
+
+
 def _location(answer: requests.Response) -> str:
-    # As it is given: what it says behind the question mark is the registry's business.
-    return urllib.parse.urljoin(answer.url, answer.headers.get("Location", ""))
+    from oci_builder.registry.network import redirected
+
+    return redirected(answer.url, answer)
 
 
 def _with_digest(location: str, digest: Digest) -> str:

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from oci_builder.bounded import parse_decimal
 from oci_builder.errors import InvalidValue
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import Entry, Inline, Kind, directory
 from oci_builder.tree.tree import Tree
 
 HOME_MODE = 0o750
+_LAST_ID = 4_294_967_294
+"""The last user or group ID: one more is -1, nobody's."""
+
 _ORIGIN = "ocibuild user"
 
 
@@ -54,28 +58,33 @@ def ids_of(base: Tree, user: str) -> tuple[int, int]:
     A user without a group has that of /etc/passwd. Raises InvalidValue for a name that is not there.
     """
     name, _, group = user.partition(":")
-    account = _line(base, "etc/passwd", name)
-    if not (name.isdigit() or account) or not (group.isdigit() or not group or _line(base, "etc/group", group)):
+    account = _account(base, "etc/passwd", name)
+    uid = next((number for number in (_id(name), *account[:1]) if number is not None), None)
+    others = (_id(group), *_account(base, "etc/group", group)) if group else (*account[1:], 0)
+    gid = next((number for number in others if number is not None), None)
+    if uid is None or gid is None:
         raise InvalidValue("user of the base image", user, "its /etc/passwd or /etc/group has no such name")
-    uid = name if name.isdigit() else account[2]
-    gid = (
-        group if group.isdigit() else _line(base, "etc/group", group)[2] if group else (account or ["", "", "", "0"])[3]
-    )
-    return int(uid), int(gid)
+    return uid, gid
 
 
-def _line(base: Tree, path: str, key: str) -> list[str]:
-    """The fields of the account with this name or number; none without one."""
+def _account(base: Tree, path: str, key: str) -> list[int]:
+    """The numbers of the account with this name or number, its own and (passwd) its group's; none without one."""
+    last = 4 if path.endswith("passwd") else 3
     for line in _lines(base, path):
         fields = line.split(":")
-        if (
-            len(fields) > 3
-            and key in (fields[0], fields[2])
-            and fields[2].isdigit()
-            and fields[3 if path.endswith("passwd") else 2].isdigit()
-        ):
-            return fields
+        if len(fields) > 3 and key in (fields[0], fields[2]):
+            ids = [number for text in fields[2:last] if (number := _id(text)) is not None]
+            if len(ids) == last - 2:
+                return ids
     return []
+
+
+def _id(text: str) -> int | None:
+    """The user or group ID that ``text`` is; None for a name, and for what does not fit 32 bits."""
+    try:
+        return parse_decimal(text, most=_LAST_ID)
+    except ValueError:
+        return None
 
 
 def _passwd_line(user: User) -> str:
@@ -101,7 +110,8 @@ def _lines(base: Tree, path: str) -> list[str]:
         return []
     with Sources() as sources:
         text = sources.read(entry.content, what=f"/{path} of the base")
-    return [line for line in text.decode(errors="surrogateescape").splitlines() if line]
+    # Not splitlines(): a person's name may hold what it takes for the end of a line.
+    return [line for line in text.decode(errors="surrogateescape").split("\n") if line]
 
 
 def _account_file(base: Tree, path: str, lines: list[str]) -> Entry:

@@ -5,19 +5,28 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import mmap
+import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import deflate
 
+from oci_builder.confined import Found
 from oci_builder.digest import CHUNK
 from oci_builder.errors import DigestMismatch
-from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member, Packed
+from oci_builder.files import open_regular
+from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member, Packed, Whole
 
-_Bytes = TypeVar("_Bytes", bytes, bytearray, memoryview)
+_Buffer = bytes | bytearray | memoryview
+
+_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+"""A gzip header (RFC 1952) that says nothing of the machine: no name, no time, unknown system."""
+
+_TRAILER = struct.Struct("<II")
+"""What ends a gzip member: CRC-32 and size."""
 
 _PAGE = 4096
 _GZIP = 16 + zlib.MAX_WBITS
@@ -78,12 +87,12 @@ class Sources:
         return mapped
 
     def _map(self, file: Path) -> mmap.mmap:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         self._open.append(mapped)
         return mapped
 
-    def chunks(self, content: Content, *, what: str) -> Iterator[bytes | bytearray | memoryview]:
+    def chunks(self, content: Content, *, what: str) -> Iterator[_Buffer]:
         """The content's bytes, in pieces; at the end its length, CRC and promised digest have been checked.
 
         Raises DigestMismatch, naming ``what``.
@@ -91,18 +100,19 @@ class Sources:
         match content:
             case FileSlice(file, offset, size):
                 yield from self.pieces(self.slice(file, offset, size))
-            case Checked(part, expected):
+            case Checked(part, expected, crc):
                 pieces = self.pieces(self.slice(part.file, part.offset, part.size))
-                yield from _promised(pieces, expected, what)
-            case DeflateSlice(raw=None, size=size) if size > LARGE:
-                stream = self.pieces(self.slice(content.file, content.offset, content.length))
-                yield from _promised(_inflated_in_pieces(stream, content, what), content.expected, what)
+                yield from _promised(_summed(pieces, crc, what), expected, what)
+            case DeflateSlice(raw=None) if not is_held(content):
+                yield from self.inflated(content, what=what, passed=lambda piece: None)
+            case Whole(found, size):
+                yield from _read(found, size)
             case Member(blob, offset, size):
                 yield from self._members(blob, offset, size, what)
             case _:
                 yield self.whole(content, what=what)
 
-    def whole(self, content: Content, *, what: str) -> bytes | bytearray | memoryview:
+    def whole(self, content: Content, *, what: str) -> _Buffer:
         """All of a content that is no larger than LARGE, checked as by ``chunks``. Raises DigestMismatch."""
         match content:
             case Inline(data):
@@ -111,12 +121,15 @@ class Sources:
                 return raw
             case Packed(member, size):
                 return deflate.gzip_decompress(member, size)
-            case DeflateSlice(size=size) if size <= LARGE:
-                return _checked(self._inflated(content, what), content.expected, what)
+            case DeflateSlice() if is_held(content):
+                return self.spliced(content, what=what)[1]
             case FileSlice(file, offset, size):
                 return self.slice(file, offset, size)
-            case Checked(part, expected):
-                return _checked(self.slice(part.file, part.offset, part.size), expected, what)
+            case Checked(part, expected, crc) if part.size <= LARGE:
+                stored = self.slice(part.file, part.offset, part.size)
+                if crc is not None and deflate.crc32(stored) != crc:
+                    raise _damaged(what)
+                return _checked(stored, expected, what)
             case _:
                 return b"".join(self.chunks(content, what=what))
 
@@ -124,21 +137,42 @@ class Sources:
         """All of a content that is known to be small. Raises DigestMismatch."""
         return bytes(self.whole(content, what=what))
 
-    def _inflated(self, content: DeflateSlice, what: str) -> bytearray:
-        stream = self.slice(content.file, content.offset, content.length)
-        try:
-            data = deflate.deflate_decompress(stream, content.size)
-        except (deflate.DeflateError, ValueError) as error:
-            raise _damaged(what) from error
-        if len(data) != content.size or deflate.crc32(data) != content.crc:
-            raise _damaged(what)
-        return data
+    def spliced(self, content: DeflateSlice, *, what: str) -> tuple[bytes, _Buffer]:
+        """A stream that ``is_held`` as the gzip member of a layer, and what inflating that very member gave, checked.
+
+        Raises DigestMismatch.
+        """
+        member = b"".join(self._member(content))
+        if content.raw is not None:
+            return member, content.raw
+        return member, _checked(_inflated(member, content, what), content.expected, what)
+
+    def inflated(
+        self, content: DeflateSlice, *, what: str, passed: Callable[[bytes | memoryview], None]
+    ) -> Iterator[_Buffer]:
+        """The same for any stream, in pieces; ``passed`` is given the member, as far as it has been read.
+
+        Believe neither before the end.
+        """
+
+        def fed() -> Iterator[bytes | memoryview]:
+            for piece in self._member(content):
+                passed(piece)
+                yield piece
+
+        return _promised(_inflated_in_pieces(fed(), content, what), content.expected, what)
+
+    def _member(self, content: DeflateSlice) -> Iterator[bytes | memoryview]:
+        """A gzip member made of a deflate stream, which stays as it is, and of what its zip entry says of it."""
+        yield _HEADER
+        yield from self.pieces(self.slice(content.file, content.offset, content.length))
+        yield _TRAILER.pack(content.crc, content.size & 0xFFFFFFFF)
 
     def _members(self, blob: Path, offset: int, size: int, what: str) -> Iterator[bytes]:
         # Only what ocibuild wrote is read this way: files of a layer in the store.
         found, packed, inflater = 0, b"", zlib.decompressobj(_GZIP)
         piece = min(CHUNK, size + _PAGE)
-        with blob.open("rb") as stream:
+        with open_regular(blob) as stream:
             stream.seek(offset)
             # To the end of the last member: its CRC comes behind its content.
             while size and (found < size or not inflater.eof) and (packed := packed or stream.read(piece)):
@@ -154,6 +188,59 @@ class Sources:
             raise _damaged_blob(blob, what)
 
 
+def _read(found: Found, size: int) -> Iterator[bytes]:
+    """The bytes of a file that is let go afterwards: a folder may hold more of them than can be mapped."""
+    with found.open() as stream:
+        while size and (data := stream.read(min(size, CHUNK))):
+            size -= len(data)
+            yield data
+        found.check(stream)
+
+
+def is_held(content: DeflateSlice) -> bool:
+    """Whether a stream and its content are small enough to be in memory together."""
+    # A stream of twice its content is no encoder's; who makes one gets it read in pieces.
+    return content.size <= LARGE and content.length <= 2 * LARGE
+
+
+def _inflated(member: bytes, content: DeflateSlice, what: str) -> _Buffer:
+    """The content of an assembled gzip member, of which nothing is left over."""
+    if not content.size:
+        return _inflated_exactly(member, content, what)
+    try:
+        data = deflate.gzip_decompress(member, content.size)
+    except (deflate.DeflateError, ValueError) as error:
+        raise _damaged(what) from error
+    # libdeflate is content with the first 8 bytes behind the stream, and says nothing of more. They are the trailer's;
+    # if more came between, the same 8 bytes stand in two places.
+    if member.rfind(member[-_TRAILER.size :], len(_HEADER), len(member) - 1) >= 0:
+        return _inflated_exactly(member, content, what)
+    if len(data) != content.size:
+        raise _damaged(what)
+    return data
+
+
+def _inflated_exactly(member: bytes, content: DeflateSlice, what: str) -> bytes:
+    """The same, slowly, by a decoder that says where it ended."""
+    inflater = zlib.decompressobj(_GZIP)
+    try:
+        data = inflater.decompress(member, content.size + 1)
+    except zlib.error as error:
+        raise _damaged(what) from error
+    if not inflater.eof or inflater.unused_data or len(data) != content.size:
+        raise _damaged(what)
+    return data
+
+
+def _summed(pieces: Iterator[memoryview], crc: int | None, what: str) -> Iterator[memoryview]:
+    seen = 0
+    for piece in pieces:
+        seen = deflate.crc32(piece, seen) if crc is not None else 0
+        yield piece
+    if crc is not None and seen != crc:
+        raise _damaged(what)
+
+
 def _promised(
     pieces: Iterator[bytes] | Iterator[memoryview], expected: tuple[str, bytes] | None, what: str
 ) -> Iterator[bytes | memoryview]:
@@ -167,13 +254,13 @@ def _promised(
     _check(seen, expected, what)
 
 
-def _checked(data: _Bytes, expected: tuple[str, bytes] | None, what: str) -> _Bytes:
+def _checked(data: _Buffer, expected: tuple[str, bytes] | None, what: str) -> _Buffer:
     if expected is not None:
         _check(_hashing(expected[0], data), expected, what)
     return data
 
 
-def _hashing(algorithm: str, data: bytes | bytearray | memoryview = b"") -> hashlib._Hash:
+def _hashing(algorithm: str, data: _Buffer = b"") -> hashlib._Hash:
     # By name only for the rare ones: looking the name up costs more than hashing a small file.
     return hashlib.sha256(data) if algorithm == "sha256" else hashlib.new(algorithm, data)
 
@@ -189,21 +276,22 @@ def _check(seen: hashlib._Hash, expected: tuple[str, bytes], what: str) -> None:
         )
 
 
-def _inflated_in_pieces(stream: Iterator[memoryview], content: DeflateSlice, what: str) -> Iterator[bytes]:
-    inflater, crc, size = zlib.decompressobj(-15), 0, 0
+def _inflated_in_pieces(member: Iterator[bytes | memoryview], content: DeflateSlice, what: str) -> Iterator[bytes]:
+    inflater, size = zlib.decompressobj(_GZIP), 0
     pending: bytes | memoryview | None = b""
     while not inflater.eof and size <= content.size:
-        pending = pending or next(stream, None)
+        pending = pending or next(member, None)
         if not pending:
             break
         try:
+            # It checks the trailer too, when it comes to it.
             data = inflater.decompress(pending, 4 * CHUNK)
         except zlib.error as error:
             raise _damaged(what) from error
         pending = inflater.unconsumed_tail
-        crc, size = zlib.crc32(data, crc), size + len(data)
+        size += len(data)
         yield data
-    if not inflater.eof or size != content.size or crc != content.crc:
+    if not inflater.eof or inflater.unused_data or size != content.size or next(member, None) is not None:
         raise _damaged(what)
 
 

@@ -10,21 +10,27 @@ from dataclasses import dataclass
 from fnmatch import translate
 from pathlib import Path
 
+from oci_builder.confined import Found, Within, find
 from oci_builder.errors import FileProblem, UnsafePath
-from oci_builder.tree.entry import Entry, FileSlice, Kind, entry_path
+from oci_builder.files import in_words, kind_of
+from oci_builder.tree.entry import Entry, Kind, Whole, entry_path
 
 _ORIGIN = "copy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """One thing to copy. ``source`` is a file or folder; ``dest`` is absolute, and ends in ``/`` to name a folder.
+    """One thing to copy, as ``source`` leads to it from ``folder``; ``within`` what root, if there is one.
+
+    ``dest`` is absolute, and ends in ``/`` to name a folder.
 
     Patterns are shell globs against the path below a source folder; ``*`` also matches slashes and ``**/`` any folders,
     none included. ``mode`` None keeps 0755 for what its owner may execute and 0644 for the rest: no umask gets in.
     """
 
-    source: Path
+    source: str
+    folder: Path
+    within: Within | None
     dest: str
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -36,24 +42,27 @@ class Copy:
 def copied(copy: Copy) -> Iterator[Entry]:
     """The entries of one copy, by name; a folder's content lands in ``dest``, as with docker.
 
-    Raises FileProblem for a source that is absent or is no file, folder or link, UnsafePath for a link that would
-    leave the folder it is copied from.
+    Raises OutsideProject for a source that is not within it, FileProblem for one that is absent or is no file,
+    folder or link, UnsafePath for a link that would leave the folder it is copied from.
     """
+    place = copy.folder / copy.source
     try:
-        info = copy.source.lstat()
+        source = find(copy.source, folder=copy.folder, within=copy.within)
+    except FileNotFoundError as error:
+        raise FileProblem(str(place), "there is nothing to copy here", hint="check [[copy]] src") from error
     except OSError as error:
-        raise FileProblem(str(copy.source), "there is nothing to copy here", hint="check [[copy]] src") from error
+        raise FileProblem(str(place), in_words(error), hint="check [[copy]] src") from error
     dest = copy.dest.strip("/")
-    if not stat.S_ISDIR(info.st_mode):
-        name = f"{dest}/{copy.source.name}".lstrip("/") if copy.dest.endswith("/") else dest
-        yield _entry(copy, copy.source, info, name)
+    if source.kind != stat.S_IFDIR:
+        name = f"{dest}/{place.name}".lstrip("/") if copy.dest.endswith("/") else dest
+        yield _entry(copy, source, name, root=place.parent)
         return
     if dest:
-        yield _entry(copy, copy.source, info, dest)
+        yield _entry(copy, source, dest, root=place)
     chosen = _Chosen(copy)
-    for path, below, found in _walk(copy.source, ""):
-        if chosen.takes(below, folder=stat.S_ISDIR(found.st_mode)):
-            yield _entry(copy, path, found, f"{dest}/{below}".lstrip("/"))
+    for found, below in _walk(source, ""):
+        if chosen.takes(below, folder=found.kind == stat.S_IFDIR):
+            yield _entry(copy, found, f"{dest}/{below}".lstrip("/"), root=place)
 
 
 class _Chosen:
@@ -81,31 +90,30 @@ def _pattern(globs: Sequence[str]) -> re.Pattern[str] | None:
     return re.compile("|".join(translate(each) for glob in plain for each in {glob, glob.removeprefix("**/")}))
 
 
-def _walk(folder: Path, below: str) -> Iterator[tuple[Path, str, os.stat_result]]:
-    for path in sorted(folder.iterdir()):
-        inner = f"{below}/{path.name}".lstrip("/")
-        info = path.lstat()
-        yield path, inner, info
-        if stat.S_ISDIR(info.st_mode):
-            yield from _walk(path, inner)
+def _walk(folder: Found, below: str) -> Iterator[tuple[Found, str]]:
+    for found in folder.children():
+        inner = f"{below}/{found.path.name}".lstrip("/")
+        yield found, inner
+        if found.kind == stat.S_IFDIR:
+            yield from _walk(found, inner)
 
 
-def _entry(copy: Copy, path: Path, info: os.stat_result, name: str) -> Entry:
-    place = entry_path(name, origin=str(path))
+def _entry(copy: Copy, found: Found, name: str, *, root: Path) -> Entry:
+    place, info = entry_path(name, origin=str(found.path)), found.info
     executable = bool(info.st_mode & stat.S_IXUSR)
     mode = copy.mode if copy.mode is not None else 0o755 if executable else 0o644
-    if stat.S_ISDIR(info.st_mode):
+    if found.kind == stat.S_IFDIR:
         return _owned(copy, place, Kind.DIRECTORY, mode=0o755)
-    if stat.S_ISLNK(info.st_mode):
-        return _owned(copy, place, Kind.SYMLINK, mode=0o777, target=_link(copy, path))
-    if not stat.S_ISREG(info.st_mode):
-        raise FileProblem(str(path), "is neither a file nor a folder nor a link", hint="leave it out with exclude")
-    content = FileSlice(path, 0, info.st_size)
-    return _owned(copy, place, Kind.FILE, mode=mode, size=info.st_size, content=content)
+    if found.kind == stat.S_IFLNK:
+        return _owned(copy, place, Kind.SYMLINK, mode=0o777, target=_link(found, root))
+    if found.kind != stat.S_IFREG:
+        why = f"{kind_of(info)}, and neither a file nor a folder nor a link"
+        raise FileProblem(str(found.path), why, hint="leave it out with exclude")
+    return _owned(copy, place, Kind.FILE, mode=mode, size=info.st_size, content=Whole(found, info.st_size))
 
 
 def _owned(
-    copy: Copy, path: str, kind: Kind, *, mode: int, size: int = 0, target: str = "", content: FileSlice | None = None
+    copy: Copy, path: str, kind: Kind, *, mode: int, size: int = 0, target: str = "", content: Whole | None = None
 ) -> Entry:
     return Entry(
         path=entry_path(path),
@@ -120,10 +128,9 @@ def _owned(
     )
 
 
-def _link(copy: Copy, path: Path) -> str:
-    target = str(path.readlink())
-    root = copy.source if copy.source.is_dir() and not copy.source.is_symlink() else copy.source.parent
-    landing = Path(os.path.normpath(path.parent / target))
-    if Path(target).is_absolute() or not landing.is_relative_to(root):
-        raise UnsafePath(target, f"the link {path} leaves the folder that is copied", origin=_ORIGIN)
+def _link(found: Found, root: Path) -> str:
+    target = found.target()
+    landing = Path(os.path.normpath(found.path.parent / target))
+    if Path(target).is_absolute() or not landing.is_relative_to(os.path.normpath(root)):
+        raise UnsafePath(target, f"the link {found.path} leaves the folder that is copied", origin=_ORIGIN)
     return target

@@ -21,7 +21,10 @@ _NEEDED, _STRTAB, _SONAME, _RPATH, _RUNPATH = 1, 5, 14, 15, 29
 _VERDEF, _VERDEFNUM, _VERNEED, _VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
 _WEAK = 2
 _LONGEST = 4096
-"""Bytes of one name, or tags of one dynamic section: more means damage."""
+"""Bytes of one name, tags of one dynamic section, or symbol versions of one file: more means damage."""
+
+_MOST_SEGMENTS = 512
+"""Program headers; each address is looked up in all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +102,8 @@ class _Reader:
     def _headers(self) -> Iterator[tuple[int, int, int, int]]:
         """Kind, offset, address and size in the file of every segment."""
         offset, size, count = (*self._numbers("Q", 32), *self._numbers("HH", 54)) if self._wide else self._narrow()
+        if count > _MOST_SEGMENTS:
+            raise ValueError(f"it has {count} program headers, more than {_MOST_SEGMENTS}")
         for at in range(offset, offset + size * count, size or 1):
             if self._wide:
                 kind, _, start, address, _, length = self._numbers("IIQQQQ", at)
@@ -126,10 +131,12 @@ class _Reader:
         return found
 
     def _wanted(self, values: dict[int, int]) -> Iterator[tuple[str, str]]:
-        at = self._offset(values[_VERNEED]) if _VERNEED in values else 0
+        at, left = self._offset(values[_VERNEED]) if _VERNEED in values else 0, _LONGEST
         for _ in range(min(values.get(_VERNEEDNUM, 0), _LONGEST) if at else 0):
             _, count, file, first, following = self._numbers("HHIII", at)
-            library, inner = self._name(values, file), at + first
+            library, inner, left = self._name(values, file), at + first, left - count
+            if left < 0:
+                raise ValueError(f"it wants more than {_LONGEST} versions of symbols")
             for _ in range(count):
                 _, flags, _, name, step = self._numbers("IHHII", inner)
                 if not flags & _WEAK:

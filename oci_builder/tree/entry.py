@@ -8,6 +8,7 @@ from typing import NewType
 
 import msgspec
 
+from oci_builder.confined import Found
 from oci_builder.errors import UnsafePath
 
 EntryPath = NewType("EntryPath", str)
@@ -49,6 +50,13 @@ class FileSlice(msgspec.Struct, frozen=True, gc=False):
     size: int
 
 
+class Whole(msgspec.Struct, frozen=True):
+    """All of a file of this machine, ``size`` bytes, which ``found`` opens as it was when it was found."""
+
+    found: Found
+    size: int
+
+
 class DeflateSlice(msgspec.Struct, frozen=True, gc=False):
     """Content that lies in a file as a raw deflate stream (RFC 1951), as a zip member does.
 
@@ -67,10 +75,11 @@ class DeflateSlice(msgspec.Struct, frozen=True, gc=False):
 
 
 class Checked(msgspec.Struct, frozen=True, gc=False):
-    """Content in a plain slice of a file, with the digest somebody promised for it."""
+    """Content in a plain slice of a file, with the digest, and where there is one the CRC-32, promised for it."""
 
     slice: FileSlice
     expected: tuple[str, bytes] | None
+    crc: int | None = None
 
 
 class Packed(msgspec.Struct, frozen=True, gc=False):
@@ -93,7 +102,7 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     size: int
 
 
-Content = Inline | FileSlice | DeflateSlice | Checked | Packed | Member
+Content = Inline | FileSlice | Whole | DeflateSlice | Checked | Packed | Member
 
 
 def promised_sha256(content: Content | None) -> str:

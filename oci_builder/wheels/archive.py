@@ -1,20 +1,18 @@
 """A wheel file as its members, each still compressed and each with the digest its RECORD promises.
 
 Follows the binary distribution format (PyPA specifications, "RECORD" and ".dist-info"). Nothing is read here but the
-zip's directory and the wheel's own metadata.
+wheel's own metadata.
 """
 
 from __future__ import annotations
 
 import binascii
-import mmap
 import stat
-import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, cast
 
 from installer.exceptions import InstallerError
 from installer.records import InvalidRecordEntry, parse_record_file
@@ -22,15 +20,23 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from oci_builder.errors import WheelError
 from oci_builder.tree.content import Sources
-from oci_builder.tree.entry import Checked, DeflateSlice, FileSlice, entry_path
-
-_LOCAL = struct.Struct("<4s22xHH")
-"""A zip's local header: signature, and how long the name and the extra field behind it are."""
+from oci_builder.tree.entry import Checked, DeflateSlice
+from oci_builder.wheels.zipped import Zipped, read_zip
 
 _UNLISTED = ("RECORD", "RECORD.jws", "RECORD.p7s")
 """Files of .dist-info that RECORD cannot hold a digest of."""
 
-_ENCRYPTED = 0x1
+MAX_METADATA = 16 << 20
+"""Bytes of a file that is read whole."""
+
+_HEAD = 64 << 10
+"""Bytes of a deflate stream that tell how its content begins."""
+
+_ROW = 400
+"""Bytes of a line of RECORD besides its path: the longest digest and a size take a third."""
+
+_MANY = 64 << 10
+"""Bytes that every RECORD may have."""
 
 _SIZES = {"sha256": 32, "sha384": 48, "sha512": 64}
 """Bytes of the digests that RECORD may use."""
@@ -73,12 +79,39 @@ class WheelArchive:
         """The folder whose subfolders go to schemes: ``numpy-2.4.6.data``."""
         return f"{self.dist_info.removesuffix('.dist-info')}.data"
 
-    def read(self, path: str) -> bytes:
-        """All of one small member, checked. Raises WheelError when there is none, DigestMismatch when it is damaged."""
+    @property
+    def unpacked(self) -> int:
+        """Bytes of all its files."""
+        return sum(member.size for member in self.members.values())
+
+    def read(self, path: str, *, most: int = MAX_METADATA) -> bytes:
+        """All of one small member, checked.
+
+        Raises WheelError when there is none or it has more than ``most`` bytes, DigestMismatch when it is damaged.
+        """
         member = self.members.get(path)
         if member is None:
             raise WheelError(self.filename, f"holds no {path}")
+        if member.size > most:
+            raise WheelError(self.filename, f"{path} has {member.size} bytes, and {most} are allowed")
         return self.sources.read(member.content, what=f"{self.filename}: {path}")
+
+    def begins(self, path: str, start: bytes) -> bool:
+        """Whether a member begins so; no more of it is read than tells, and nothing is checked."""
+        content = self.members[path].content
+        if isinstance(content, Checked):
+            part = content.slice
+            return bytes(self.sources.slice(part.file, part.offset, min(part.size, len(start)))) == start
+        stream = self.sources.slice(content.file, content.offset, min(content.length, _HEAD))
+        try:
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream, len(start)) == start
+        except zlib.error as error:
+            raise WheelError(self.filename, f"{path} is damaged ({error})") from error
+
+
+def is_bytecode(path: str) -> bool:
+    """Whether a member lies in a ``__pycache__``, which nobody installs."""
+    return "__pycache__" in path and "__pycache__" in path.split("/")[:-1]
 
 
 def open_wheel(path: Path, filename: str, *, sources: Sources | None = None) -> WheelArchive:
@@ -90,57 +123,14 @@ def open_wheel(path: Path, filename: str, *, sources: Sources | None = None) -> 
     would leave its folder.
     """
     sources = sources or Sources()
-    try:
-        mapped = sources.mapped(path)
-        with zipfile.ZipFile(cast("IO[bytes]", mapped)) as archive:
-            infos = _checked_infos(archive.infolist(), filename)
-        slices = dict(_slices(mapped, infos, path, filename))
-    # zipfile seeks where a damaged directory says, which a map may refuse with a ValueError.
-    except (zipfile.BadZipFile, EOFError, struct.error, NotImplementedError, ValueError) as error:
-        hint = "the download was cut off or changed; get it again"
-        raise WheelError(filename, f"not a readable zip archive ({error})", hint=hint) from error
-    return _assemble(filename, infos, slices, sources)
-
-
-def _checked_infos(infos: list[zipfile.ZipInfo], filename: str) -> list[zipfile.ZipInfo]:
-    seen: set[str] = set()
-    files = [info for info in infos if not info.is_dir()]
-    for info in files:
-        entry_path(info.filename, origin=filename)
-        if info.filename in seen:
-            raise WheelError(filename, f"holds {info.filename} twice")
-        if info.flag_bits & _ENCRYPTED or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise WheelError(filename, f"{info.filename} is encrypted or compressed in a way wheels do not use")
-        seen.add(info.filename)
-    return files
-
-
-def _slices(
-    mapped: mmap.mmap, infos: list[zipfile.ZipInfo], path: Path, filename: str
-) -> Iterator[tuple[str, FileSlice]]:
-    """Where each member's bytes lie. Members that overlap make a small file look endless; none may."""
-    end = 0
-    for info in sorted(infos, key=lambda info: info.header_offset):
-        if not 0 <= info.header_offset <= len(mapped) - _LOCAL.size:
-            raise WheelError(filename, f"the zip entry of {info.filename} lies outside the file")
-        signature, name, extra = _LOCAL.unpack_from(mapped, info.header_offset)
-        offset = info.header_offset + _LOCAL.size + name + extra
-        if signature != b"PK\x03\x04" or info.header_offset < end:
-            raise WheelError(filename, f"the zip entry of {info.filename} is damaged or overlaps another")
-        end = offset + info.compress_size
-        yield info.filename, FileSlice(path, offset, info.compress_size)
-
-
-def _assemble(
-    filename: str, infos: list[zipfile.ZipInfo], slices: Mapping[str, FileSlice], sources: Sources
-) -> WheelArchive:
-    dist_info, version = _dist_info(filename, infos)
-    by_name = {info.filename: info for info in infos}
+    files = read_zip(path, filename, sources)
+    dist_info, version = _dist_info(filename, files)
     record_path = f"{dist_info}/RECORD"
-    if record_path not in by_name:
+    record = next((each for each in files if each.info.filename == record_path), None)
+    if record is None:
         raise WheelError(filename, f"holds no {record_path}", hint="without RECORD nothing in it can be checked")
-    rows = _rows(_record_text(by_name[record_path], slices[record_path], sources, filename), filename)
-    members = {info.filename: _member(info, slices[info.filename], rows, dist_info, filename) for info in infos}
+    rows = _rows(_record_text(record, files, sources, filename), filename)
+    members = {each.info.filename: _member(each, rows, dist_info, filename) for each in files}
     absent = sorted(set(rows) - set(members))
     if absent:
         raise WheelError(filename, f"RECORD lists {absent[0]}, which is not in the wheel")
@@ -154,13 +144,13 @@ def _assemble(
     )
 
 
-def _dist_info(filename: str, infos: list[zipfile.ZipInfo]) -> tuple[str, str]:
+def _dist_info(filename: str, files: Sequence[Zipped]) -> tuple[str, str]:
     # The folder's spelling is free (Foo_Bar, foo.bar); the normalised name and version are not.
     try:
         name, version, _, _ = parse_wheel_filename(filename)
     except InvalidWheelFilename as error:
         raise WheelError(filename, "not a wheel's file name") from error
-    folders = {info.filename.partition("/")[0] for info in infos if "/" in info.filename}
+    folders = {each.info.filename.partition("/")[0] for each in files if "/" in each.info.filename}
     found = sorted(folder for folder in folders if folder.endswith(".dist-info"))
     if len(found) != 1:
         raise WheelError(filename, f"expected one .dist-info folder, found {', '.join(found) or 'none'}")
@@ -169,8 +159,12 @@ def _dist_info(filename: str, infos: list[zipfile.ZipInfo]) -> tuple[str, str]:
     return found[0], str(version)
 
 
-def _record_text(info: zipfile.ZipInfo, part: FileSlice, sources: Sources, filename: str) -> str:
-    data = sources.read(_content(info, part, None), what=f"{filename}: {info.filename}")
+def _record_text(record: Zipped, files: Sequence[Zipped], sources: Sources, filename: str) -> str:
+    # It has a line for each file, and each is kept: it may be as long as they make it. A quoted path doubles at most.
+    most = _MANY + sum(2 * len(each.info.filename.encode()) + _ROW for each in files)
+    if record.info.file_size > most:
+        raise WheelError(filename, f"RECORD has {record.info.file_size} bytes, for {len(files)} files")
+    data = sources.read(_content(record, None, filename), what=f"{filename}: {record.info.filename}")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -184,23 +178,17 @@ def _rows(text: str, filename: str) -> dict[str, tuple[str, str, str]]:
         raise WheelError(filename, f"RECORD does not read: {error}") from error
 
 
-def _member(
-    info: zipfile.ZipInfo,
-    part: FileSlice,
-    rows: Mapping[str, tuple[str, str, str]],
-    dist_info: str,
-    filename: str,
-) -> WheelMember:
-    name = info.filename
+def _member(zipped: Zipped, rows: Mapping[str, tuple[str, str, str]], dist_info: str, filename: str) -> WheelMember:
+    info, name = zipped.info, zipped.info.filename
     row = rows.get(name, (name, "", ""))
     expected = _promise(row, filename) if row[1] else None
-    if expected is None and name.removeprefix(f"{dist_info}/") not in _UNLISTED:
+    if expected is None and name not in [f"{dist_info}/{unlisted}" for unlisted in _UNLISTED]:
         raise WheelError(filename, f"{name} has no digest in RECORD", hint="the wheel was changed after it was built")
     if row[2] and row[2] != str(info.file_size):
         raise WheelError(filename, f"{name} is {info.file_size} bytes, RECORD says {row[2]}")
     mode = info.external_attr >> 16
     executable = bool(stat.S_ISREG(mode) and mode & 0o111)
-    return WheelMember(name, info.file_size, executable, row, _content(info, part, expected))
+    return WheelMember(name, info.file_size, executable, row, _content(zipped, expected, filename))
 
 
 def _promise(row: tuple[str, str, str], filename: str) -> tuple[str, bytes]:
@@ -218,7 +206,11 @@ def _promise(row: tuple[str, str, str], filename: str) -> tuple[str, bytes]:
     return algorithm, digest
 
 
-def _content(info: zipfile.ZipInfo, part: FileSlice, expected: tuple[str, bytes] | None) -> DeflateSlice | Checked:
-    if info.compress_type == zipfile.ZIP_STORED:
-        return Checked(part, expected)
-    return DeflateSlice(part.file, part.offset, part.size, info.file_size, info.CRC, expected)
+def _content(zipped: Zipped, expected: tuple[str, bytes] | None, filename: str) -> DeflateSlice | Checked:
+    info, part = zipped.info, zipped.part
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        return DeflateSlice(part.file, part.offset, part.size, info.file_size, info.CRC, expected)
+    if info.compress_size != info.file_size:
+        why = f"{info.filename} is stored as it is, in {info.compress_size} bytes for {info.file_size}"
+        raise WheelError(filename, why)
+    return Checked(part, expected, info.CRC)

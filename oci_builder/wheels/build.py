@@ -5,18 +5,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.tags import Tag
-from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
 
 from oci_builder.digest import Digest, digest_file
-from oci_builder.errors import DigestMismatch, ResolutionError, UnsafeArchive, WheelError
+from oci_builder.errors import DigestMismatch, ResolutionError, UnsafeArchive, UnsupportedRequirement, WheelError
+from oci_builder.files import fill
 from oci_builder.listener import Listener
 from oci_builder.store import Store
 from oci_builder.tree.tarread import check_archive
 from oci_builder.wheels.pins import Source, WheelPin
-from oci_builder.wheels.pip import WheelSources, for_target, run, run_plain
+from oci_builder.wheels.pip import Rules, WheelSources, build, for_target, run
 from oci_builder.wheels.requirements import RequirementLine
 from oci_builder.wheels.target import Target
 
@@ -41,9 +49,11 @@ def build_wheels(
 ) -> dict[str, WheelPin]:
     """A pin, by normalised name, of a wheel built from the newest sdist that ``lines`` allow; it is in the store.
 
-    A sdist is built once: the store remembers. Raises ResolutionError (no sdist), UnsafeArchive, and WheelError (the
+    A sdist is built once: the store remembers. Of what building takes, only ``names`` are built too. Raises
+    ResolutionError (no sdist), UnsafeArchive, UnsupportedRequirement (the build needs an sdist), and WheelError (the
     build failed, or its wheel is not pure).
     """
+    sources = replace(sources, build=frozenset(map(canonicalize_name, names)))
     built: dict[str, WheelPin] = {}
     for name in sorted(map(canonicalize_name, names)):
         ours = [line for line in lines if line.name == name]
@@ -58,9 +68,14 @@ def build_wheels(
 def rebuild(pin: WheelPin, target: Target, *, sources: WheelSources, store: Store, listener: Listener) -> None:
     """Put the wheel of a pin that was ``built_from`` an sdist into the store.
 
-    Raises what ``build_wheels`` does, and DigestMismatch when the build gives another wheel than it once did.
+    Raises what ``build_wheels`` does, DigestMismatch when the build gives another wheel than it once did, and
+    UnsupportedRequirement when ``sources.build`` does not name it: a lock alone lets nothing run.
     """
     assert pin.built_from is not None
+    if pin.name not in sources.build:
+        why = f"its lock says that it was built from {pin.built_from.filename}, and the recipe does not ask for that"
+        hint = f'name it in image.toml ([python] build = ["{pin.name}"]), put its wheel into wheels/, or lock again'
+        raise UnsupportedRequirement(str(pin), "what is locked", why, hint=hint)
     sha256 = f"sha256:{pin.built_from.sha256.hex}"
     with store.scratch() as scratch:
         sdist = _fetch_sdist(f"{pin.name}=={pin.version}", [sha256], pin.name, target, sources, scratch)
@@ -79,12 +94,11 @@ def _fetch_sdist(
 ) -> Path:
     asked, kept = scratch / "sdist.txt", scratch / "sdist"
     line = " ".join([requirement, *(f"--hash={text}" for text in hashes)])
-    asked.write_text("\n".join([*sources.options, line, ""]), encoding="utf-8")
+    fill(asked, "\n".join([*sources.options, line, ""]).encode())
     kept.mkdir()
     arguments = ["download", "--no-deps", f"--no-binary={name}", f"--dest={scratch}", f"--requirement={asked}"]
-    outcome = run(
-        [*arguments, *for_target(target), *sources.arguments()], sources=sources, markers=target.markers(), sdists=kept
-    )
+    rules = Rules(markers=target.markers(), keep=(name, kept))
+    outcome = run([*arguments, *for_target(target), *sources.arguments()], sources=sources, rules=rules)
     found = sorted(kept.iterdir())
     if not found:
         errors = [line.removeprefix("ERROR: ") for line in outcome.said.splitlines() if line.startswith("ERROR: ")]
@@ -97,7 +111,10 @@ def _pin(sdist: Path, name: str, *, sources: WheelSources, store: Store, listene
     source = Source(filename=sdist.name, sha256=digest_file(str(sdist))[0])
     known = _remembered(source, store)
     filename, digest, size = known or _build(sdist, source, sources=sources, store=store, listener=listener)
-    found, version, _, tags = parse_wheel_filename(filename)
+    try:
+        found, version, _, tags = parse_wheel_filename(filename)
+    except InvalidWheelFilename as error:
+        raise WheelError(filename, f"built from {sdist.name}, it has not the name of a wheel") from error
     if found != name or _PURE not in tags:
         raise WheelError(
             filename,
@@ -121,8 +138,7 @@ def _build(
     _check(sdist)
     listener.note(f"building {sdist.name}: its build code runs on this machine")
     folder = sdist.parent.with_name("wheel")
-    arguments = ["wheel", "--no-deps", f"--wheel-dir={folder}", *sources.arguments(), str(sdist)]
-    outcome = run_plain(arguments, sources=sources, epoch=ZIP_EPOCH)
+    outcome = build([f"--wheel-dir={folder}"], sdist, sources=sources, epoch=ZIP_EPOCH)
     wheels = sorted(folder.glob("*.whl"))
     if outcome.code != 0 or len(wheels) != 1:
         said = [line.strip() for line in outcome.said.splitlines() if line.strip()]
@@ -137,7 +153,10 @@ def _build(
 def _check(sdist: Path) -> None:
     if not sdist.name.endswith(".tar.gz"):
         raise UnsafeArchive(sdist.name, "a source archive is a .tar.gz (PEP 625)")
-    parse_sdist_filename(sdist.name)
+    try:
+        parse_sdist_filename(sdist.name)
+    except InvalidSdistFilename as error:
+        raise UnsafeArchive(sdist.name, "its name is not that of a source archive (PEP 625)") from error
     check_archive(sdist, max_members=MAX_MEMBERS, max_bytes=MAX_BYTES)
 
 

@@ -13,15 +13,14 @@ from packaging.utils import canonicalize_name
 
 from oci_builder.errors import PathConflict
 from oci_builder.layer import LayerKey
-from oci_builder.store import Store
 from oci_builder.wheels.archive import WheelArchive, open_wheel
 from oci_builder.wheels.layering import Wheel
+from oci_builder.wheels.listing import Listing
 from oci_builder.wheels.opened import Opened
 from oci_builder.wheels.target import Target
 
 Policy = Literal["error", "last"]
 
-_CLAIMS = "claims"
 _SETTLED = "settled"
 
 
@@ -34,31 +33,27 @@ class Loss:
     winner: str
 
 
-class _Claim(msgspec.Struct, frozen=True, array_like=True):
-    path: str
-    sha256: str
-
-
 class _Loss(msgspec.Struct, frozen=True, array_like=True):
     path: str
     loser: str
     winner: str
 
 
-def settle(wheels: Sequence[Wheel], opened: Opened, *, policy: Policy, store: Store) -> tuple[Loss, ...]:
+def settle(wheels: Sequence[Wheel], listing: Listing, *, policy: Policy) -> tuple[Loss, ...]:
     """Find the paths that two wheels fill with different bytes, and who gives them up.
 
     With ``policy`` "error" any such path raises PathConflict. With "last" the distribution that pip would install last
     keeps it: dependents after what they depend on. What was found for the same wheels before is remembered.
     """
-    key = _settled_key(wheels, opened.target, policy)
+    store = listing.store
+    key = _settled_key(wheels, listing.opened.target, policy)
     known = store.record(_SETTLED, key)
     if known is not None:
         try:
             return tuple(Loss(*msgspec.structs.astuple(each)) for each in msgspec.json.decode(known, type=list[_Loss]))
         except msgspec.MsgspecError:
             store.drop_record(_SETTLED, key)
-    losses = tuple(sorted(_losses(wheels, opened, policy, store)))
+    losses = tuple(sorted(_losses(wheels, listing, policy)))
     told = [_Loss(loss.path, loss.loser, loss.winner) for loss in losses]
     store.put_record(_SETTLED, key, msgspec.json.encode(told))
     return losses
@@ -74,11 +69,14 @@ def _settled_key(wheels: Sequence[Wheel], target: Target, policy: Policy) -> str
     ).hex
 
 
-def _losses(wheels: Sequence[Wheel], opened: Opened, policy: Policy, store: Store) -> Iterator[Loss]:
+def _losses(wheels: Sequence[Wheel], listing: Listing, policy: Policy) -> Iterator[Loss]:
+    listing.have(wheels)
+    twice = _claimed_twice(wheels, listing)
     owners: dict[str, tuple[Wheel, str]] = {}
-    _have_claims(wheels, opened, store)
-    for wheel in wheels if policy == "error" else _install_order(wheels, opened):
-        for claim in _claims(wheel, opened, store):
+    for wheel in wheels if policy == "error" else _install_order(wheels, listing.opened):
+        for claim in listing.claims(wheel) if twice else ():
+            if hash(claim.path) not in twice:
+                continue
             first, digest = owners.setdefault(claim.path, (wheel, claim.sha256))
             if first is wheel or (digest and digest == claim.sha256):
                 continue
@@ -88,34 +86,23 @@ def _losses(wheels: Sequence[Wheel], opened: Opened, policy: Policy, store: Stor
             owners[claim.path] = (wheel, claim.sha256)
 
 
+def _claimed_twice(wheels: Sequence[Wheel], listing: Listing) -> set[int]:
+    """The hashes of all paths that two wheels claim, and perhaps of some that one claims.
+
+    A number a path is all that is held of them, though there be a hundred thousand; which they are is looked up after.
+    """
+    seen: set[int] = set()
+    twice: set[int] = set()
+    for wheel in wheels:
+        own = {hash(claim.path) for claim in listing.claims(wheel)}
+        twice |= seen & own
+        seen |= own
+    return twice
+
+
 def _conflict(path: str, first: Wheel, second: Wheel) -> PathConflict:
     hint = 'drop one of the two, or set [python] conflicts = "last" in image.toml to let the later one win, as pip does'
     return PathConflict(f"/{path}", first.label, second.label, hint=hint)
-
-
-def _have_claims(wheels: Sequence[Wheel], opened: Opened, store: Store) -> None:
-    """Get together what would otherwise be got one by one: claims that others know, and wheels that nobody knows."""
-    keys = {wheel: _claims_key(wheel, opened.target) for wheel in wheels}
-    store.expect(_CLAIMS, keys.values())
-    opened.have(wheel for wheel, key in keys.items() if store.record(_CLAIMS, key) is None)
-
-
-def _claims_key(wheel: Wheel, target: Target) -> str:
-    schemes = dict(sorted(target.schemes(wheel.pin.name).items()))
-    return LayerKey.of(kind=_CLAIMS, wheel=str(wheel.pin.sha256), schemes=schemes).hex
-
-
-def _claims(wheel: Wheel, opened: Opened, store: Store) -> Iterable[_Claim]:
-    key = _claims_key(wheel, opened.target)
-    known = store.record(_CLAIMS, key)
-    if known is not None:
-        try:
-            return msgspec.json.decode(known, type=list[_Claim])
-        except msgspec.MsgspecError:
-            store.drop_record(_CLAIMS, key)
-    claims = [_Claim(entry.path, entry.sha256) for entry in opened.installed(wheel).entries]
-    store.put_record(_CLAIMS, key, msgspec.json.encode(claims))
-    return claims
 
 
 def _install_order(wheels: Sequence[Wheel], opened: Opened) -> list[Wheel]:

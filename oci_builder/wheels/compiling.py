@@ -43,12 +43,6 @@ def wanted(path: str, purelib: str, mode: Mode) -> bool:
     return mode == "all" or _TESTS.isdisjoint(path.removeprefix(prefix).split("/")[:-1])
 
 
-def weight(installed: Installed, mode: Mode) -> int:
-    """Bytes of source to compile: what making the layer costs, nearly."""
-    purelib = installed.schemes["purelib"]
-    return sum(entry.size for entry in installed.entries if wanted(entry.path, purelib, mode))
-
-
 def complete(
     installed: Installed,
     compiler: Compiler | None,

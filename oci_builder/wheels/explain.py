@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +12,15 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from oci_builder.errors import DigestMismatch, NoMatchingWheel, OcibuildError, ResolutionError, TransportError
+from oci_builder.errors import (
+    DigestMismatch,
+    FileProblem,
+    NoMatchingWheel,
+    OcibuildError,
+    ResolutionError,
+    TransportError,
+)
+from oci_builder.files import hint_of
 from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.rejected import Candidate, candidates, fitting, reasons
 from oci_builder.wheels.requirements import RequirementLine
@@ -21,18 +31,20 @@ _CONFLICT = re.compile(r"The conflict is caused by:\n(?P<lines>(?:[ \t]+\S.*\n)+
 _CANNOT = re.compile(r"Cannot install (?P<what>.+) because these package versions have conflicting dependencies")
 _BY_LINE = re.compile(r"-[rc] (\S+ \(line \d+\))")
 _DIFFERS = re.compile(
-    r"DO NOT MATCH THE HASHES.*?\n\s+(?P<what>\S+)[^\n]*\n"
-    r"\s+Expected sha256 (?P<expected>\w+)\s+Got\s+(?P<actual>\w+)",
-    re.DOTALL,
+    r"^\s+(?P<what>\S+).*\n\s+Expected sha256 (?P<expected>\w+)\s+Got\s+(?P<actual>\w+)", re.MULTILINE
 )
 _NETWORK = re.compile(
-    r"(?P<line>.*(?:connection broken by|Max retries exceeded|Connection (?:refused|reset)"
+    r"connection broken by|Max retries exceeded|Connection (?:refused|reset)"
     r"|Could not fetch URL(?!.* 404 )|(?:401|403|407|429|5\d\d) (?:Client|Server) Error|\b401 Error"
-    r"|timed out|CERTIFICATE_VERIFY_FAILED).*)"
+    r"|timed out|CERTIFICATE_VERIFY_FAILED"
 )
-_HASHES = re.compile(r"(?:Hashes are required|THESE PACKAGES DO NOT MATCH THE HASHES|==.*which --require-hashes)")
+_HASHES = ("Hashes are required", "THESE PACKAGES DO NOT MATCH THE HASHES", "which --require-hashes")
+_DISK = re.compile(r"OSError: \[Errno (?P<number>\d{1,3})\] [^\n:]+(?:: '(?P<place>[^'\n]+)')?")
+_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _PREFIX = re.compile(r"^(?:\d{4}-\S+\s+)?(?:(?:ERROR|WARNING|CRITICAL): )?")
 _SHOWN = 12
+_NEAR = 50
+"""Lines after the one that says hashes differ, in which the first of them is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +58,9 @@ class Failure:
     sources: WheelSources
 
     def error(self) -> OcibuildError:
-        """The error to raise: NoMatchingWheel, DigestMismatch, TransportError or ResolutionError."""
+        """The error to raise: FileProblem, NoMatchingWheel, DigestMismatch, TransportError or ResolutionError."""
+        if disk := disk_error(self.said):
+            return disk
         if mismatch := mismatch_error(self.said, hint="correct its --hash, or find out who changed the wheel"):
             return mismatch
         found = candidates(self.log)
@@ -128,9 +142,22 @@ class Failure:
         return ", ".join(sorted({str(line.file) for line in self.lines if not line.constraint}))
 
 
+def disk_error(said: str) -> FileProblem | None:
+    """The error for a failure in which a disk let pip down, None for others."""
+    found = _DISK.search(said)
+    if found is None or int(found["number"]) not in _DISKS:
+        return None
+    error = OSError(int(found["number"]), "")
+    return FileProblem(
+        found["place"] or "a file of pip's", os.strerror(int(found["number"])).lower(), hint=hint_of(error)
+    )
+
+
 def mismatch_error(said: str, *, hint: str) -> DigestMismatch | None:
     """The error for a wheel whose bytes are not those that were asked for, None for other failures."""
-    found = _DIFFERS.search(said)
+    _, mark, rest = said.partition("DO NOT MATCH THE HASHES")
+    # The lines that follow at once: blank ones without end would be walked again and again.
+    found = _DIFFERS.search("\n".join(line for line in rest.splitlines()[:_NEAR] if line.strip())) if mark else None
     if not found:
         return None
     expected, actual = f"sha256:{found['expected']}", f"sha256:{found['actual']}"
@@ -139,10 +166,10 @@ def mismatch_error(said: str, *, hint: str) -> DigestMismatch | None:
 
 def network_error(said: str) -> TransportError | None:
     """The error for a failure in which pip complains of the network, None for others."""
-    found = _NETWORK.search(said)
-    if not found:
+    told = next((line for line in said.splitlines() if _NETWORK.search(line)), None)
+    if told is None:
         return None
-    line = _PREFIX.sub("", found["line"].strip()).removesuffix(" - skipping")
+    line = _PREFIX.sub("", told.strip()).removesuffix(" - skipping")
     url = re.search(r"https?://[^\s'\"),]+", line)
     hint = "check pip's index, proxy and credentials (pip config list), or put the wheels into the image's wheels/"
     return TransportError(url[0].rstrip(".:") if url else "the package index", line, hint=hint)
@@ -152,7 +179,10 @@ def distilled(said: str) -> list[str]:
     """The two lines of pip's that say most: what it says of hashes, else its last errors."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [_PREFIX.sub("", line) for line in lines if line.startswith("ERROR: ")]
-    hashes = [_PREFIX.sub("", line) for line in lines if _HASHES.search(line)]
+    if errors[-1:] == ["Exception:"]:
+        # What pip did not foresee: its traceback follows, and what happened stands last.
+        errors[-1] = f"pip failed: {lines[-1]}"
+    hashes = [_PREFIX.sub("", line) for line in lines if any(mark in line for mark in _HASHES)]
     return (hashes or errors or lines or ["pip said nothing"])[-2:]
 
 

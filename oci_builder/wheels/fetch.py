@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from oci_builder.errors import DigestMismatch, OcibuildError, ResolutionError
+from oci_builder.errors import DigestMismatch, OcibuildError, ResolutionError, UnsupportedRequirement
+from oci_builder.files import fill
 from oci_builder.listener import Listener
 from oci_builder.store import Store
+from oci_builder.threads import in_threads
 from oci_builder.wheels.build import rebuild
-from oci_builder.wheels.explain import distilled, mismatch_error, network_error
+from oci_builder.wheels.explain import disk_error, distilled, mismatch_error, network_error
+from oci_builder.wheels.lock import direct_url
 from oci_builder.wheels.pins import WheelPin
-from oci_builder.wheels.pip import Pips, WheelSources, for_target, run
+from oci_builder.wheels.pip import Rules, WheelSources, for_target, run
+from oci_builder.wheels.process import Running
 from oci_builder.wheels.target import Target
+from oci_builder.wheels.wheelurl import WheelUrl, check_filename, parse_wheel_url
 
 _AT_ONCE = 4
 """pips downloading at a time: one fills most lines, and each costs a third of a second to start."""
@@ -41,8 +46,8 @@ def fetch_wheels(
     """Where each pin's verified bytes are in the store, by sha256 in hex.
 
     What the store does not have is copied from the find-links folders when name and digest match, then asked of pip
-    by name, version and digest. Progress counts wheels. Raises DigestMismatch, ResolutionError (nobody has it), and
-    what ``build.rebuild`` does.
+    by name, version and digest. Progress counts wheels. Raises DigestMismatch, ResolutionError (nobody has it),
+    UnsupportedRequirement for a pin that does not lead to a wheel, and what ``build.rebuild`` does.
     """
     missing = [pin for pin in pins if not store.has(pin.sha256, pin.size)]
     progress = _Progress(listener, total=len(missing))
@@ -97,21 +102,17 @@ def _download(
     if not pins:
         return
     workers = max(1, min(jobs, _AT_ONCE, len(pins)))
-    runs, pips = max(workers, -(-len(pins) // _PER_RUN)), Pips()
+    runs, running = max(workers, -(-len(pins) // _PER_RUN)), Running()
     parts = [pins[start::runs] for start in range(runs)]
-    with ThreadPoolExecutor(workers, thread_name_prefix="pip") as pool:
-        try:
-            for future in [pool.submit(_download_part, part, target, sources, store, progress, pips) for part in parts]:
-                future.result()
-        except BaseException:
-            # The pool waits for its threads, and they for their pips: a silent index would hold up even Ctrl-C.
-            pool.shutdown(wait=False, cancel_futures=True)
-            pips.stop()
-            raise
+    work = [partial(_download_part, part, target, sources, store, progress, running) for part in parts]
+    # A silent index would hold up even Ctrl-C: the threads wait for their pips, so those are stopped.
+    with contextlib.closing(in_threads(work, count=workers, give_up=running.stop)) as done:
+        for _ in done:
+            pass
 
 
 def _download_part(
-    pins: Sequence[WheelPin], target: Target, sources: WheelSources, store: Store, progress: _Progress, pips: Pips
+    pins: Sequence[WheelPin], target: Target, sources: WheelSources, store: Store, progress: _Progress, running: Running
 ) -> None:
     with store.scratch() as scratch:
         asked, folder = scratch / "pins.txt", scratch / "wheels"
@@ -119,18 +120,27 @@ def _download_part(
         arguments = [*fixed, f"--requirement={asked}", *for_target(target), *sources.arguments()]
         failures = []
         for lines in _attempts(pins, sources):
-            asked.write_text("\n".join([*sources.options, *lines, ""]), encoding="utf-8")
-            heard = _Heard(progress)
-            outcome = run(arguments, sources=sources, markers=target.markers(), folder=scratch, hear=heard, pips=pips)
+            fill(asked, "\n".join([*sources.options, *lines, ""]).encode())
+            heard, rules = _Heard(progress), Rules(markers=target.markers())
+            outcome = run(arguments, sources=sources, rules=rules, folder=scratch, hear=heard, running=running)
             if outcome.code == 0:
                 break
             failures.append(_failure(outcome.said, pins))
         else:
             raise failures[0]
         for pin in pins:
-            path = folder / pin.filename
+            path = _saved(pin, folder)
             store.put_file(path, digest=pin.sha256, size=pin.size or path.stat().st_size, what=pin.filename)
             progress.have(pin.filename)
+
+
+def _saved(pin: WheelPin, folder: Path) -> Path:
+    """What pip saved for ``pin``: by its name, or by that in the URL it came from."""
+    urls = [each for each in (_direct(pin), _elsewhere(pin)) if each is not None]
+    for filename in (pin.filename, *(url.filename for url in urls)):
+        if (folder / filename).is_file():
+            return folder / filename
+    raise ResolutionError(str(pin), f"pip fetched no {pin.filename}", hint="lock again")
 
 
 class _Heard:
@@ -149,26 +159,42 @@ class _Heard:
 def _attempts(pins: Sequence[WheelPin], sources: WheelSources) -> Iterator[list[str]]:
     """The lines to give pip, and those to give it where it failed with them."""
     if sources.offline:
-        yield [_line(pin, "") for pin in pins]
+        yield [_line(pin, None) for pin in pins]
         return
     yield [_line(pin, _direct(pin)) for pin in pins]
     # First the index, which may be a mirror: the address in a lock is that of whoever made it.
     if any(pin.url for pin in pins):
-        yield [_line(pin, _direct(pin) or pin.url or "") for pin in pins]
+        yield [_line(pin, _direct(pin) or _elsewhere(pin)) for pin in pins]
 
 
-def _direct(pin: WheelPin) -> str:
-    url: str = json.loads(pin.direct_url)["url"] if pin.direct_url else ""
-    return url if url.startswith("http") else ""
+def _direct(pin: WheelPin) -> WheelUrl | None:
+    return _wheel_url(pin, pin.direct_url, direct_url) if pin.direct_url else None
 
 
-def _line(pin: WheelPin, url: str) -> str:
-    what = f"{pin.name} @ {url}" if url else f"{pin.name}=={pin.version}"
+def _elsewhere(pin: WheelPin) -> WheelUrl | None:
+    return _wheel_url(pin, pin.url, str) if pin.url else None
+
+
+def _wheel_url(pin: WheelPin, text: str, read: Callable[[str], str]) -> WheelUrl | None:
+    """The URL, where it is one of a network. Raises UnsupportedRequirement: nothing else is handed to pip."""
+    try:
+        url = parse_wheel_url(read(text))
+        url.check_fits(pin.name, pin.version)
+    except ValueError as error:
+        raise UnsupportedRequirement(str(pin), "what is locked", str(error), hint="lock again") from error
+    return url if url.path is None else None
+
+
+def _line(pin: WheelPin, url: WheelUrl | None) -> str:
+    check_filename(pin.filename, pin.name, pin.version)
+    what = f"{pin.name} @ {url.url}" if url else f"{pin.name}=={pin.version}"
     return f"{what} --hash=sha256:{pin.sha256.hex}"
 
 
 def _failure(said: str, pins: Sequence[WheelPin]) -> OcibuildError:
     changed = "the index, or something on the way, gives other bytes than were locked; lock again if it may"
+    if disk := disk_error(said):
+        return disk
     if mismatch := mismatch_error(said, hint=changed):
         return mismatch
     if network := network_error(said):

@@ -24,13 +24,21 @@ from installer.utils import Scheme, construct_record_file, fix_shebang
 
 from oci_builder.errors import WheelError
 from oci_builder.tree.entry import Content, Entry, EntryPath, Inline, Kind, entry_path, promised_sha256
-from oci_builder.wheels.archive import WheelArchive, WheelMember
+from oci_builder.wheels.archive import MAX_METADATA, WheelArchive, WheelMember, is_bytecode
 from oci_builder.wheels.target import Target
+from oci_builder.wheels.zipped import check_length
 
 if TYPE_CHECKING:
     import os
 
     from installer.scripts import ScriptSection
+
+_MAX_SCRIPTS = 32 << 20
+"""Bytes of a wheel's scripts that are written anew for the target's interpreter, and held until then."""
+
+_MAX_ENTRY_POINTS = 1 << 20
+
+_SHEBANG = b"#!python"
 
 _Made = tuple[Scheme, RecordEntry, Entry]
 """A file's scheme, its line in RECORD and its entry."""
@@ -124,8 +132,10 @@ class _Source(WheelSource):
 
     def read_dist_info(self, filename: str) -> str:
         path = f"{self._archive.dist_info}/{filename}"
+        # Each entry point becomes a script.
+        most = _MAX_ENTRY_POINTS if filename == "entry_points.txt" else MAX_METADATA
         try:
-            return self._archive.read(path).decode()
+            return self._archive.read(path, most=most).decode()
         except UnicodeDecodeError as error:
             raise WheelError(self._archive.filename, f"{path} is not UTF-8") from error
 
@@ -133,12 +143,12 @@ class _Source(WheelSource):
         """Nothing: every member is checked against RECORD when it is read."""
 
     def get_contents(self) -> Iterator[tuple[tuple[str, str, str], BinaryIO, bool]]:
-        record, data_folder = f"{self._archive.dist_info}/RECORD", self._archive.data_folder
+        record, data = f"{self._archive.dist_info}/RECORD", f"{self._archive.data_folder}/"
         for member in self._archive.members.values():
             # Bytecode that came from elsewhere could hide anything behind an innocent source.
-            if "__pycache__/" in member.path or member.path == record:
+            if is_bytecode(member.path) or member.path == record:
                 continue
-            if member.path.startswith(data_folder):
+            if member.path.startswith(data):
                 yield member.row, cast("BinaryIO", _Slice(member)), member.executable
             else:
                 self._plain(member)
@@ -153,6 +163,7 @@ class _Entries(WheelDestination):
         self._schemes = target.schemes(archive.distribution)
         self._origin = archive.origin
         self._made: list[WheelMember | _Made] = []
+        self._scripts = 0
         self._final: tuple[Scheme, str, RecordEntry] | None = None
 
     def add_plain(self, member: WheelMember) -> None:
@@ -200,14 +211,18 @@ class _Entries(WheelDestination):
     def _plain(self, member: WheelMember, root: Scheme, folder: str) -> _Made:
         # The archive has checked the path already; below a folder it stays good.
         path = EntryPath(f"{folder}/{member.path}")
+        check_length(path, self._archive.filename)
         mode = 0o755 if member.executable else 0o644
         entry = _file(path, member.content, size=member.size, mode=mode, origin=self._origin)
         return root, _row(member.path, member), entry
 
     def _script(self, name: str, member: WheelMember) -> RecordEntry:
-        data = self._archive.read(member.path)
-        if not data.startswith(b"#!python"):
+        if not self._archive.begins(member.path, _SHEBANG):
             return self._add_member(Scheme("scripts"), name, member, mode=0o755)
+        self._scripts += member.size
+        if self._scripts > _MAX_SCRIPTS:
+            raise WheelError(self._archive.filename, f"its scripts for Python have more than {_MAX_SCRIPTS} bytes")
+        data = self._archive.read(member.path, most=_MAX_SCRIPTS)
         with fix_shebang(io.BytesIO(data), self._interpreter) as fixed:
             return self._generated(Scheme("scripts"), name, fixed.read(), mode=0o755)
 
@@ -226,8 +241,11 @@ class _Entries(WheelDestination):
 
     def _path(self, scheme: Scheme, name: str) -> EntryPath:
         # Checked before joining: "../x" below a scheme must fail, not vanish in a join.
-        entry_path(name, origin=self._archive.filename)
-        return entry_path(f"{self._schemes[scheme]}/{name}".lstrip("/"), origin=self._archive.filename)
+        filename = self._archive.filename
+        entry_path(name, origin=filename)
+        path = entry_path(f"{self._schemes[scheme]}/{name}".lstrip("/"), origin=filename)
+        check_length(path, filename)
+        return path
 
 
 def _row(path: str, member: WheelMember) -> RecordEntry:

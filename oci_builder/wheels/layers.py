@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import math
-import multiprocessing
-import multiprocessing.connection
-import multiprocessing.util
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import FrameType
+from functools import partial
 from typing import Protocol
 
 from oci_builder.bytecode import Compiler, pyc_path
@@ -26,11 +18,13 @@ from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import Entry, Kind
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree, parents
-from oci_builder.wheels.compiling import Compiled, Mode, Room, complete, completed, weight
+from oci_builder.wheels.compiling import Compiled, Mode, Room, complete, completed, wanted
 from oci_builder.wheels.layering import Group, Wheel
+from oci_builder.wheels.listing import Listing
 from oci_builder.wheels.opened import Opened
 from oci_builder.wheels.remembered import Remembered
 from oci_builder.wheels.target import Target
+from oci_builder.workers import in_workers
 
 
 class Interpreter(Protocol):
@@ -78,7 +72,7 @@ class _Work:
     mode: Mode
     compiler: str
     interpreter: Interpreter | None
-    examine: Callable[[], Examiner]
+    examine: Callable[[Store], Examiner]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +87,20 @@ class _Task:
 
 def wheel_layers(
     groups: Sequence[Group],
-    opened: Opened,
+    listing: Listing,
     base: Tree,
     *,
     bytecode: Bytecode,
     lost: Mapping[str, frozenset[str]],
-    store: Store,
-    jobs: int,
     listener: Listener,
-    examine: Callable[[], Examiner],
+    examine: Callable[[Store], Examiner],
 ) -> tuple[Layer, ...]:
     """One layer for each group, in their order; ``lost`` are the paths that distributions give up to others.
 
     Every layer that is made has an examiner of its own. Raises WheelError, DigestMismatch, PathConflict, ToolFailed,
     FileProblem.
     """
-    target = opened.target
+    opened, store, target = listing.opened, listing.store, listing.opened.target
     anchors = _anchors(target, base)
     keys = [_key(group, target, anchors, bytecode, lost) for group in groups]
     store.expect(RECORDS, [key.hex for key in keys])
@@ -118,21 +110,30 @@ def wheel_layers(
     total = sum(group.size for group in groups)
     finished = total - sum(group.size for group, _ in todo)
     listener.advance("", finished, total)
-    with _interpreter(bytecode, needed=bool(todo)) as interpreter:
+    with _interpreter(bytecode, needed=bool(todo)) as interpreter, store.scratch() as begun:
         work = _Work(
             opened=opened,
             base=base,
-            store=store,
+            # Here, whatever becomes of the workers, what they had begun goes with the folder.
+            store=store.beginning_in(begun),
             lost=lost,
             mode=bytecode.mode,
             compiler=bytecode.compiler,
             interpreter=interpreter,
             examine=examine,
         )
-        for group, key, layer in _made(todo, work, jobs):
-            done[key] = layer
-            finished += group.size
-            listener.advance(group.label, finished, total)
+        tasks = _tasks(todo, work, listing)
+        # Forked: the base's tree is there without being sent. Threads would share one interpreter lock.
+        made = in_workers(tasks, partial(_worker, work), count=listing.jobs, label=_doing)
+        with contextlib.closing(made):
+            for task, _ in made:
+                finished += task.group.size
+                listener.advance(task.group.label, finished, total)
+    for _, key in todo:
+        # Only now: while there are workers, memory is theirs.
+        layer = find(key, store)
+        assert layer is not None, "a worker keeps what it has made"
+        done[key] = layer
     return tuple(done[key] for key in keys)
 
 
@@ -193,7 +194,7 @@ def _make(task: _Task, work: _Work, compiler: Compiler | None, examiner: Examine
 def _complete(
     wheel: Wheel, task: _Task, work: _Work, compiler: Compiler | None, sources: Sources, room: Room
 ) -> Compiled:
-    installed = work.opened.taken(wheel)
+    installed = work.opened.installed(wheel, sources)
     # A wheel that is alone in its layer is compiled when its layer is made, and then never again.
     shares = len(task.group.wheels) > 1 and compiler is not None
     remembered = Remembered(
@@ -219,7 +220,7 @@ def _with_bytecode(paths: frozenset[str], tag: str) -> frozenset[str]:
     return paths | {pyc_path(path, tag) for path in paths if path.endswith(".py")}
 
 
-def _tasks(todo: Sequence[tuple[Group, LayerKey]], work: _Work, jobs: int) -> list[_Task]:
+def _tasks(todo: Sequence[tuple[Group, LayerKey]], work: _Work, listing: Listing) -> list[_Task]:
     """The largest first: one that starts last would be waited for alone.
 
     One that is more than a process's share of all has several to compile it.
@@ -227,88 +228,40 @@ def _tasks(todo: Sequence[tuple[Group, LayerKey]], work: _Work, jobs: int) -> li
     if work.interpreter is None:
         tasks = [_Task(group, key, group.size, 1) for group, key in todo]
     else:
-        weights = [sum(weight(work.opened.installed(wheel), work.mode) for wheel in group.wheels) for group, _ in todo]
-        whole = max(sum(weights), 1)
+        wheels = [wheel for group, _ in todo for wheel in group.wheels]
+        listing.have(wheels)
+        weights = {wheel: _weight(wheel, work.mode, listing) for wheel in wheels}
+        sums = [sum(weights[wheel] for wheel in group.wheels) for group, _ in todo]
+        whole = max(sum(sums), 1)
         tasks = [
-            _Task(group, key, each, max(1, math.ceil(jobs * each / whole)))
-            for (group, key), each in zip(todo, weights, strict=True)
+            _Task(group, key, each, max(1, math.ceil(listing.jobs * each / whole)))
+            for (group, key), each in zip(todo, sums, strict=True)
         ]
     return sorted(tasks, key=lambda task: (-task.weight, task.key.hex))
 
 
-def _made(todo: Sequence[tuple[Group, LayerKey]], work: _Work, jobs: int) -> Iterator[tuple[Group, LayerKey, Layer]]:
-    if not todo:
-        return
-    # Before the workers begin: what is opened here, they have.
-    tasks = _tasks(todo, work, jobs)
-    with _workers(work, min(jobs, len(todo))) as pool:
-        running: dict[Future[None], _Task] = {pool.submit(_make_and_keep, task): task for task in tasks}
-        while running:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                task = running.pop(future)
-                future.result()
-                for wheel in task.group.wheels:
-                    work.opened.forget(wheel)
-                layer = find(task.key, work.store)
-                assert layer is not None, "a worker keeps what it has made"
-                yield task.group, task.key, layer
+def _weight(wheel: Wheel, mode: Mode, listing: Listing) -> int:
+    """Bytes of source to compile: what making the layer costs, nearly."""
+    purelib = listing.opened.target.schemes(wheel.pin.name)["purelib"]
+    return sum(claim.size for claim in listing.claims(wheel) if wanted(claim.path, purelib, mode))
+
+
+def _doing(task: _Task) -> str:
+    return f"the layer of {task.group.label}"
 
 
 @contextlib.contextmanager
-def _workers(work: _Work, count: int) -> Iterator[ProcessPoolExecutor]:
-    # Forked: the base's tree is there without being sent. Threads would share one interpreter lock (facts: 1.6 times).
-    context = multiprocessing.get_context("fork")
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(work,))
-    try:
-        yield pool
-        pool.shutdown()
-    except BaseException:
-        workers = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in workers:
-            process.terminate()
-        for process in workers:
-            process.join()
-        raise
+def _worker(work: _Work) -> Iterator[Callable[[_Task], None]]:
+    """A worker that makes layers; one interpreter compiles for it until it leaves."""
+    if work.interpreter is None:
+        yield partial(_make_and_keep, work, None)
+        return
+    with Compiler(work.interpreter.argv, work.interpreter.env) as compiler:
+        yield partial(_make_and_keep, work, compiler)
 
 
-_worker: tuple[_Work, Compiler | None] | None = None
-"""What this worker process works with; set once when it begins, never in the parent."""
-
-
-def _begin(work: _Work) -> None:
-    global _worker
-    # A collection would write to all that the parent had, and so make it this process's own as well.
-    gc.freeze()
-    # Ctrl-C reaches the whole group; the parent alone decides, and ends its workers by SIGTERM.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    compiler = None
-    if work.interpreter is not None:
-        compiler = Compiler(work.interpreter.argv, work.interpreter.env)
-        # A worker leaves without unwinding; whoever waits for it shall find its children gone.
-        multiprocessing.util.Finalize(compiler, compiler.close, exitpriority=1)
-    _worker = (work, compiler)
-
-
-def _end_with_parent() -> None:
-    # A parent that was killed outright ends nobody: its workers would wait for work for ever.
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "a worker has been forked"
-    multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    # As an exception, so that half-written files are removed on the way out.
-    raise SystemExit(128 + number)
-
-
-def _make_and_keep(task: _Task) -> None:
-    assert _worker is not None, "the pool's initializer has run"
-    work, compiler = _worker
-    examiner = work.examine()
+def _make_and_keep(work: _Work, compiler: Compiler | None, task: _Task) -> None:
+    examiner = work.examine(work.store)
     layer = _make(task, work, compiler, examiner)
     keep(layer, task.key, work.store)
     examiner.finish(layer)

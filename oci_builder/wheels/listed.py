@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +11,19 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from oci_builder.bounded import load_toml
 from oci_builder.errors import NotFound, RecipeError
+from oci_builder.files import open_regular
 from oci_builder.wheels.pins import WheelPin
 
 PYPROJECT = "pyproject.toml"
 LIMIT = 4 << 20
 """Bytes of a pyproject.toml that are read."""
 
+MOST, DEPTH = 20_000, 40
+"""Requirements and includes that are followed, each counted as often as it is met, and how deep they may lie."""
+
+_QUOTED = re.compile(r""" "([^"]*)" | '([^']*)' """, re.VERBOSE)
 _DYNAMIC = 'let ocibuild build it and read its metadata: [python] project = "…" in image.toml'
 
 
@@ -69,9 +75,9 @@ def build_requires(file: Path) -> tuple[str, ...]:
 
 def _read(file: Path) -> str:
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             data = stream.read(LIMIT + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise NotFound("requirements file", file.name, searched=[str(file.parent)]) from error
     if len(data) > LIMIT:
         raise RecipeError(str(file), "", f"longer than {LIMIT} bytes")
@@ -83,8 +89,8 @@ def _read(file: Path) -> str:
 
 def _parsed(text: str, file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+        return load_toml(text)
+    except ValueError as error:
         raise RecipeError(str(file), "", f"not TOML: {error}") from error
 
 
@@ -92,12 +98,16 @@ class _Document:
     """A pyproject.toml and its text, which tells lines."""
 
     def __init__(self, file: Path, text: str, document: Mapping[str, Any]) -> None:
-        self._file, self._lines, self._document = file, text.splitlines(), document
+        self._file, self._document = file, document
+        self._met = 0
+        self._lines: dict[str, int] = {}
+        for number, line in enumerate(text.splitlines(), 1):
+            for found in _QUOTED.finditer(line):
+                self._lines.setdefault(found[1] or found[2] or "", number)
 
     def line(self, requirement: str) -> int:
         """Where ``requirement`` stands; 1 if it is written in another way there."""
-        quoted = (f'"{requirement}"', f"'{requirement}'")
-        return next((n for n, line in enumerate(self._lines, 1) if any(text in line for text in quoted)), 1)
+        return self._lines.get(requirement, 1)
 
     def dependencies(self, extras: Collection[str], *, required: bool) -> Iterator[str]:
         """Those of ``[project]``; a file without the table has none, if that is not ``required``."""
@@ -146,6 +156,9 @@ class _Document:
     def _of(self, name: str, known: Mapping[str, Sequence[Any]], key: str, above: tuple[str, ...]) -> Sequence[Any]:
         if name in above:
             raise self._wrong(key, f"includes itself: {' → '.join((*above, name))}")
+        if len(above) >= DEPTH:
+            raise self._wrong(key, f"includes each other more than {DEPTH} deep")
+        self._count(key)
         if name not in known:
             there = f"there are {', '.join(sorted(known))}" if known else "there is none"
             raise self._wrong(key, f"no such name; {there}")
@@ -160,11 +173,22 @@ class _Document:
         if not isinstance(items, list):
             raise self._wrong(key, "expected a list")
         for number, item in enumerate(items):
+            self._count(key)
             try:
                 Requirement(item if isinstance(item, str) else "")
-            except InvalidRequirement as error:
-                raise self._wrong(f"{key}[{number}]", f"{item!r} is not a requirement") from error
+            except (InvalidRequirement, RecursionError) as error:
+                raise self._wrong(f"{key}[{number}]", f"{_short(item)} is not a requirement") from error
             yield str(item)
+
+    def _count(self, key: str) -> None:
+        self._met += 1
+        if self._met > MOST:
+            raise self._wrong(key, f"with what it includes there are more than {MOST} requirements")
 
     def _wrong(self, key: str, why: str, *, hint: str | None = None) -> RecipeError:
         return RecipeError(str(self._file), key, why, hint=hint)
+
+
+def _short(item: object) -> str:
+    text = repr(item)
+    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -8,7 +8,6 @@ in ``tool.ocibuild`` tables.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +23,19 @@ from packaging.pylock import (
     PylockUnsupportedVersionError,
     PylockValidationError,
 )
+from packaging.utils import InvalidSdistFilename, parse_sdist_filename, parse_wheel_filename
+from packaging.version import Version
 
+from oci_builder.bounded import load_json, load_toml
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, NotFound, RecipeError, StaleLock, UnsupportedRequirement
+from oci_builder.files import open_regular
 from oci_builder.wheels.pins import Source, WheelPin
 from oci_builder.wheels.target import Target
+from oci_builder.wheels.wheelurl import check_filename, parse_wheel_url
 
-LIMIT = 64 << 20
-"""Bytes of a lock file that are read."""
+LIMIT = 16 << 20
+"""Bytes of a lock file that are read; one of 1,000 projects with 20 wheels each has a third of that."""
 
 _AGAIN = "make it anew with 'ocibuild lock'"
 
@@ -60,8 +64,8 @@ class _PackageTool(msgspec.Struct, frozen=True, rename="kebab"):
     built_from: _BuiltFrom | None = None
 
     def __post_init__(self) -> None:
-        if self.direct_url is not None and not isinstance(_json(self.direct_url).get("url"), str):
-            raise ValueError("direct-url is not the JSON of a direct_url.json")
+        if self.direct_url is not None:
+            direct_url(self.direct_url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +86,8 @@ class WheelLock:
         environment = cast("Environment", dict(target.markers()))
         try:
             chosen = list(self.document.select(environment=environment, tags=target.tags()))
-        except PylockSelectError as error:
+        except (PylockSelectError, ValueError, RecursionError) as error:
+            # The latter: markers that compare what cannot be compared, or are too deep.
             made = f" (it was made for {'; '.join(self.targets)})" if self.targets else ""
             why = f"nothing for {target}: {_lowered(str(error))}{made}"
             raise StaleLock(str(self.path), why, hint=_AGAIN) from error
@@ -102,14 +107,14 @@ class WheelLock:
             raise RecipeError(str(self.path), f"packages.{package.name}", f"a size of {file.size} bytes", hint=_AGAIN)
         return WheelPin(
             name=package.name,
-            version=str(package.version or file.filename.split("-")[1]),
+            version=_version(package, file),
             filename=file.filename,
             sha256=self._digest(package, file),
             size=file.size,
             requested=tool.requested,
             direct_url=tool.direct_url,
             built_from=_source(tool.built_from),
-            url=file.url if (file.url or "").startswith(("http://", "https://")) else None,
+            url=parse_wheel_url(file.url).url if file.url and file.url.startswith("http") else None,
         )
 
     def _digest(self, package: Package, file: PackageWheel) -> Digest:
@@ -123,9 +128,9 @@ class WheelLock:
 def read(path: Path) -> WheelLock:
     """The lock at ``path``, by whichever tool it was written. Raises NotFound, and RecipeError for what is no lock."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             data = stream.read(LIMIT + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise NotFound("wheel lock", path.name, searched=[str(path.parent)], hint=_AGAIN) from error
     if len(data) > LIMIT:
         raise RecipeError(str(path), "", f"longer than {LIMIT} bytes")
@@ -135,7 +140,7 @@ def read(path: Path) -> WheelLock:
 def parse(data: bytes, *, path: Path) -> WheelLock:
     """The lock in ``data``; ``path`` is what errors name and where its ``wheels/`` would lie. Raises RecipeError."""
     try:
-        document = Pylock.from_dict(tomllib.loads(data.decode()))
+        document = Pylock.from_dict(load_toml(data.decode()))
     except PylockUnsupportedVersionError as error:
         raise RecipeError(str(path), "lock-version", str(error), hint="use a newer ocibuild") from error
     except PylockValidationError as error:
@@ -143,8 +148,7 @@ def parse(data: bytes, *, path: Path) -> WheelLock:
     except (ValueError, RecursionError) as error:
         raise RecipeError(str(path), "", f"not TOML: {error}", hint=_AGAIN) from error
     for package in document.packages:
-        for wheel in package.wheels or ():
-            _check_filename(wheel.filename, path)
+        _check_places(package, path)
     tool = _checked(_Tool, document.tool, path, "tool.ocibuild")
     return WheelLock(path=path, fingerprint=tool.fingerprint, targets=tool.targets, base=tool.base, document=document)
 
@@ -262,9 +266,37 @@ def _requires_python(targets: Sequence[Target]) -> str:
     return f">={'.'.join(map(str, oldest))},<{major}.{minor + 1}"
 
 
-def _check_filename(filename: str, path: Path) -> None:
-    if "/" in filename or "\\" in filename or not filename.isprintable():
-        raise RecipeError(str(path), "packages.wheels.name", f"{filename!r} is not a file name", hint=_AGAIN)
+def _check_places(package: Package, path: Path) -> None:
+    """Every name and place of the package's wheels is that of a wheel of it: only such are handed to pip."""
+    key = f"packages.{package.name}"
+    version = "" if package.version is None else str(package.version)
+    tool = _checked(_PackageTool, package.tool, path, f"{key}.tool.ocibuild")
+    try:
+        for wheel in package.wheels or ():
+            check_filename(wheel.filename, package.name, version)
+            if wheel.path is not None:
+                check_filename(wheel.path.replace("\\", "/").rpartition("/")[2], package.name, version)
+            if wheel.url is not None:
+                parse_wheel_url(wheel.url).check_fits(package.name, version)
+        if tool.direct_url is not None:
+            parse_wheel_url(direct_url(tool.direct_url)).check_fits(package.name, version)
+        if tool.built_from is not None:
+            _check_sdist(tool.built_from.name, package.name, version)
+    except (ValueError, PylockValidationError) as error:
+        raise RecipeError(str(path), key, str(error), hint=_AGAIN) from error
+
+
+def _check_sdist(filename: str, name: str, version: str) -> None:
+    try:
+        found, its = parse_sdist_filename(filename)
+    except InvalidSdistFilename as error:
+        raise ValueError(f"{filename[:200]!r} is not the name of a source archive") from error
+    if found != name or (version and its != Version(version)):
+        raise ValueError(f"{filename[:200]} is not the name of a source archive of {name} {version}")
+
+
+def _version(package: Package, file: PackageWheel) -> str:
+    return str(package.version or parse_wheel_filename(file.filename)[1])
 
 
 def _pairs(table: Mapping[str, Any]) -> str:
@@ -285,12 +317,17 @@ def _value(value: Any) -> str:
     return "[" + ", ".join(map(_value, value)) + "]"
 
 
-def _json(text: str) -> Mapping[str, Any]:
+def direct_url(text: str) -> str:
+    """The URL in the JSON of a ``direct_url.json`` of an archive. Raises ValueError, with a clause."""
     try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        document = load_json(text)
+    except ValueError as error:
+        raise ValueError(f"direct-url is not JSON: {error}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("url"), str):
+        raise ValueError("direct-url is not the JSON of a direct_url.json")
+    if {"vcs_info", "dir_info"} & document.keys():
+        raise ValueError("direct-url is of a checkout or a folder, not of a wheel")
+    return str(document["url"])
 
 
 def _lowered(text: str) -> str:

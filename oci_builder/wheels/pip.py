@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from oci_builder.errors import ToolFailed
+from oci_builder.errors import InvalidValue, ToolFailed
+from oci_builder.files import expect_files
+from oci_builder.wheels import process
+from oci_builder.wheels.process import Running
+from oci_builder.wheels.refusals import refusal
 from oci_builder.wheels.target import Target
 
 _HOOK = Path(__file__).with_name("pip_hook.py")
 _CHANGED = 97
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"]+@")
-_QUERY = re.compile(r"(https?://[^\s'\"?#]+)\?[^\s'\"#)]+")
-# What a person may have set for installing on this machine; a target is not this machine.
-_HERE_ONLY = re.compile(
-    r"PIP_(?:ABI|BREAK_SYSTEM_PACKAGES|DRY_RUN|EDITABLE|FORCE_REINSTALL|IGNORE_INSTALLED|IGNORE_REQUIRES_PYTHON"
-    r"|IMPLEMENTATION|LOG|NO_BINARY|NO_DEPS|ONLY_BINARY|PLATFORM|PREFIX|PYTHON|PYTHON_VERSION|QUIET|REPORT"
-    r"|REQUIRE_HASHES|REQUIRE_VIRTUALENV|REQUIREMENT|ROOT|TARGET|UPGRADE|USER|VERBOSE)\Z"
+_URL = re.compile(r"(https?://[^\s'\"]+)")
+_QUERY = re.compile(r"\?[^#)]+")
+
+SETTINGS = frozenset(
+    {
+        *("index-url", "pypi-url", "extra-index-url", "no-index", "find-links", "trusted-host"),
+        *("proxy", "no-proxy-env", "cert", "client-cert", "keyring-provider", "use-deprecated"),
+        *("timeout", "default-timeout", "retries", "resume-retries", "cache-dir", "no-cache-dir"),
+        *("pre", "all-releases", "only-final", "prefer-binary", "uploaded-prior-to", "constraint", "build-constraint"),
+        *("disable-pip-version-check", "no-color", "no-input", "progress-bar"),
+    }
 )
+"""What is heard of pip's configuration and of ``PIP_`` variables: where wheels are, how to get there, which versions
+may be chosen. All else is about installing on this machine, or about building."""
+
+_NO_SETTINGS = frozenset({"PIP_CONFIG_FILE"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,17 +44,18 @@ class WheelSources:
 
     ``find_links`` are folders (or pages) of wheels; with ``offline`` they are all there is, and pip's configuration
     is not read. ``environ`` is the environment pip runs in: it carries index, proxy and credentials. ``options`` are
-    lines of requirements files that say where to look (``requirements.index_options``); resolving reads them in the
-    files themselves, fetching knows them only from here.
+    lines of requirements files that say where to look (``requirements.read``); resolving reads them in the files
+    themselves, fetching knows them only from here. ``build`` are the projects whose build code may run here.
     """
 
     find_links: tuple[Path | str, ...] = ()
     offline: bool = False
     options: tuple[str, ...] = ()
+    build: frozenset[str] = frozenset()
     environ: Mapping[str, str] = field(repr=False)
 
     def arguments(self) -> list[str]:
-        """The options that tell pip so."""
+        """The options that tell pip so. Raises InvalidValue for what leads nowhere, or to what is no file."""
         links = [f"--find-links={_absolute(place)}" for place in self.find_links]
         return [*(["--isolated", "--no-index"] if self.offline else []), *links]
 
@@ -61,33 +72,32 @@ class Outcome:
     said: str
 
 
-class Pips:
-    """The pips that run at a time, in several threads; one thread may stop them all."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a run of pip may do; by default it takes wheels, and nothing else.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[str]] = set()
-        self._stopped = False
+    ``markers`` is the environment that markers are evaluated in; None is this host's. ``keep`` is a project whose
+    sdist is wanted as it is, and the folder to keep it in: pip stops when it has it. ``names`` are projects that may
+    be built from the sdists of an index, ``paths`` archives and folders that may be built.
+    """
 
-    def stop(self) -> None:
-        """Kill those that run, and each that is started later: their threads see them fail."""
-        with self._lock:
-            self._stopped = True
-            for process in self._running:
-                process.kill()
+    markers: Mapping[str, str] | None
+    keep: tuple[str, Path] | None = None
+    names: Collection[str] = ()
+    paths: Collection[Path] = ()
 
-    @contextlib.contextmanager
-    def counted(self, process: subprocess.Popen[str]) -> Iterator[None]:
-        """Count ``process`` as running, until the block is left."""
-        with self._lock:
-            self._running.add(process)
-            if self._stopped:
-                process.kill()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._running.discard(process)
+    def encoded(self, tell: int) -> str:
+        """The words for ``pip_hook.py``."""
+        keep = [self.keep[0], str(self.keep[1])] if self.keep else None
+        document = {
+            "markers": dict(self.markers) if self.markers is not None else None,
+            "keep": keep,
+            "names": sorted(self.names),
+            "paths": sorted(map(str, self.paths)),
+            "settings": sorted(SETTINGS),
+            "tell": tell,
+        }
+        return json.dumps(document)
 
 
 def for_target(target: Target) -> list[str]:
@@ -104,77 +114,64 @@ def run(
     arguments: Sequence[str],
     *,
     sources: WheelSources,
-    markers: Mapping[str, str],
-    sdists: Path | None = None,
+    rules: Rules,
     folder: Path | None = None,
+    places: Mapping[str, str] | None = None,
     hear: Callable[[str], None] | None = None,
-    pips: Pips | None = None,
+    running: Running | None = None,
 ) -> Outcome:
     """Run pip behind the hook to its end, in ``folder``; ``hear`` is told each line it says, from this thread.
 
-    It is one of ``pips`` for as long as it runs.
-    With ``sdists`` pip stops at the first source archive it would unpack, which is then in that folder.
-    Raises ToolFailed when pip cannot be started or is not the pip that the hook knows.
+    ``places`` tells where that stands which pip knows by a line of a file made for it ("file (line 3)").
+    It is one of ``running`` for as long as it runs.
+    Raises UnsupportedRequirement for what ``rules`` do not allow, before any of it is fetched; ToolFailed when pip
+    cannot be started, is killed, or is not the pip that the hook knows; FileProblem for a folder of wheels with a pipe
+    in it.
     """
-    hook = [str(_HOOK), json.dumps(dict(markers)), str(sdists or "")]
-    outcome = _run([*hook, *arguments], sources, folder, hear, pips or Pips())
-    if outcome.code == _CHANGED:
-        hint = "install the version of pip that ocibuild asks for (pip install 'pip>=26.0,<27')"
-        raise ToolFailed("pip", outcome.said.strip() or "its inside has changed", hint=hint)
-    return outcome
+    for links in sources.folders():
+        expect_files(links)
+    running = running or Running()
+    ended = process.run(
+        # -P: neither the hook's folder, which has a pip.py, nor the caller's may shadow pip.
+        lambda tell: [sys.executable, "-P", str(_HOOK), rules.encoded(tell), *arguments],
+        environ=_environment(sources),
+        folder=folder,
+        clean=redact,
+        hear=hear,
+        running=running,
+    )
+    if error := refusal(ended.told, failed=ended.code != 0, places=places or {}, clean=redact):
+        raise error
+    if ended.code == _CHANGED:
+        hint = "install the version of pip that ocibuild asks for (pip install 'pip>=26.3,<27')"
+        raise ToolFailed("pip", ended.said.strip() or "its inside has changed", hint=hint)
+    if ended.code < 0:
+        raise process.died(ended.code, "pip")
+    return Outcome(ended.code, ended.said)
 
 
-def run_plain(arguments: Sequence[str], *, sources: WheelSources, epoch: int) -> Outcome:
-    """Run pip as it is, for work that is done for this host: building a wheel. Raises ToolFailed."""
+def build(arguments: Sequence[str], what: Path, *, sources: WheelSources, epoch: int) -> Outcome:
+    """Run ``pip wheel`` for ``what``, an archive or a folder, on this host; what that takes to be built are wheels.
+
+    Of those, only the projects of ``sources.build`` may be built too. Raises as ``run``.
+    """
     environ = {**sources.environ, "SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0"}
-    return _run(["-m", "pip", *arguments], replace(sources, environ=environ), None, None, Pips())
+    # In process, so that the refusals hold for what the build needs as well.
+    words = ["wheel", "--no-deps", "--use-feature=inprocess-build-deps", *wheels_but(sources.build)]
+    rules = Rules(markers=None, names=sources.build, paths=[what])
+    return run(
+        [*words, *arguments, *sources.arguments(), str(what)], sources=replace(sources, environ=environ), rules=rules
+    )
+
+
+def wheels_but(names: Collection[str]) -> list[str]:
+    """The options that make pip choose wheels, but sdists for ``names``."""
+    return ["--only-binary=:all:", *([f"--no-binary={','.join(sorted(names))}"] if names else [])]
 
 
 def redact(text: str) -> str:
     """``text`` without credentials and query strings in its URLs."""
-    return _QUERY.sub(r"\1", _CREDENTIALS.sub("****@", text))
-
-
-def _run(
-    arguments: Sequence[str],
-    sources: WheelSources,
-    folder: Path | None,
-    hear: Callable[[str], None] | None,
-    pips: Pips,
-) -> Outcome:
-    # -P: neither this folder, which has a pip.py, nor the caller's may shadow pip.
-    command = [sys.executable, "-P", *arguments]
-    said: list[str] = []
-    try:
-        with _started(command, _environment(sources), folder) as process, pips.counted(process):
-            assert process.stdout is not None
-            for line in process.stdout:
-                said.append(clean := redact(line))
-                if hear is not None:
-                    hear(clean.rstrip())
-    except OSError as error:
-        raise ToolFailed("pip", f"cannot be started: {error.strerror or error}") from error
-    return Outcome(process.returncode, "".join(said))
-
-
-@contextlib.contextmanager
-def _started(command: list[str], environ: Mapping[str, str], folder: Path | None) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        command,
-        env=environ,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-    ) as process:
-        try:
-            yield process
-        except BaseException:
-            process.kill()
-            raise
+    return _URL.sub(lambda found: _QUERY.sub("", found[1], count=1), _CREDENTIALS.sub("****@", text))
 
 
 def _environment(sources: WheelSources) -> dict[str, str]:
@@ -186,13 +183,30 @@ def _environment(sources: WheelSources) -> dict[str, str]:
         "PYTHONIOENCODING": "utf-8",
         "PYTHONWARNINGS": "ignore",
     }
+    kept = {name: value for name, value in sources.environ.items() if _is_heard(name, offline=sources.offline)}
+    if path := kept.pop("PYTHONPATH", ""):
+        # An empty or relative entry is the folder pip runs in: the recipe's, whose files are data.
+        kept["PYTHONPATH"] = os.pathsep.join(filter(os.path.isabs, path.split(os.pathsep)))
     if sources.offline:
-        kept = {name: value for name, value in sources.environ.items() if not name.startswith("PIP_")}
         # --isolated leaves the machine's and the environment's configuration files in place; this does not.
-        return {**kept, **fixed, "PIP_CONFIG_FILE": os.devnull}
-    return {name: value for name, value in sources.environ.items() if not _HERE_ONLY.match(name)} | fixed
+        fixed["PIP_CONFIG_FILE"] = os.devnull
+    return kept | fixed
+
+
+def _is_heard(name: str, *, offline: bool) -> bool:
+    if not name.upper().startswith(("PIP_", "_PIP_")):
+        return True
+    setting = name.removeprefix("PIP_").lower().replace("_", "-")
+    return not offline and (name in _NO_SETTINGS or setting in SETTINGS)
 
 
 def _absolute(place: Path | str) -> str:
     text = str(place)
-    return text if "://" in text else str(Path(text).absolute())
+    if not text.isprintable() or not text:
+        raise InvalidValue("folder of wheels", text, "it has characters that no path here has")
+    if "://" in text:
+        return text
+    path = Path(text).absolute()
+    if path.exists() and not (path.is_dir() or path.is_file()):
+        raise InvalidValue("folder of wheels", text, "it is a pipe or a device")
+    return str(path)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.metadata import RawMetadata, parse_email
-from packaging.utils import parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from oci_builder.digest import digest_file
 from oci_builder.errors import WheelError
@@ -20,7 +20,7 @@ from oci_builder.wheels.archive import open_wheel
 from oci_builder.wheels.build import ZIP_EPOCH
 from oci_builder.wheels.listed import PYPROJECT, Listed, build_requires
 from oci_builder.wheels.pins import WheelPin
-from oci_builder.wheels.pip import WheelSources, run_plain
+from oci_builder.wheels.pip import Rules, WheelSources, build, run, wheels_but
 from oci_builder.wheels.target import Target
 
 BACKENDS = "build-system"
@@ -50,8 +50,9 @@ class Project:
 def build_project(folder: Path, target: Target, *, sources: WheelSources, store: Store, listener: Listener) -> Project:
     """Build the project in ``folder`` with pip, in isolation, from a copy: nothing is written beside the sources.
 
-    Built anew each time, because nothing but its backend knows what decides the wheel. Raises WheelError (the build
-    failed, or its wheel does not run on ``target``), FileProblem.
+    Built anew each time, because nothing but its backend knows what decides the wheel. What building takes are wheels,
+    but for the projects of ``sources.build``. Raises WheelError (the build failed, or its wheel does not run on
+    ``target``), UnsupportedRequirement (the build needs an sdist), FileProblem.
     """
     listener.note(f"building {folder.resolve().name}: its build code runs on this machine")
     with store.scratch() as scratch:
@@ -60,7 +61,10 @@ def build_project(folder: Path, target: Target, *, sources: WheelSources, store:
         wheel = _built(copy, folder, scratch / "wheel", sources)
         digest, size = digest_file(str(wheel))
         store.put_file(wheel, digest=digest, size=size, what=wheel.name)
-    name, version, _, tags = parse_wheel_filename(wheel.name)
+    try:
+        name, version, _, tags = parse_wheel_filename(wheel.name)
+    except InvalidWheelFilename as error:
+        raise WheelError(str(folder), f"its build gave {wheel.name!r}, which is not the name of a wheel") from error
     if tags.isdisjoint(target.tags()):
         why = f"this machine built {wheel.name}, which does not run on {target}"
         hint = "build the wheel where it will run, put it into the image's wheels/, and require it instead"
@@ -72,16 +76,17 @@ def build_project(folder: Path, target: Target, *, sources: WheelSources, store:
 
 
 def download_backend(folder: Path, dest: Path, *, sources: WheelSources) -> None:
-    """Fill ``dest`` with what building the project in ``folder`` takes on this machine. Raises WheelError."""
+    """Fill ``dest`` with what building the project in ``folder`` takes on this machine: wheels, and the sdists of
+    ``sources.build``. Raises WheelError, UnsupportedRequirement."""
     with explained(dest):
         dest.mkdir(parents=True, exist_ok=True)
     wanted = build_requires(folder / PYPROJECT)
     if not wanted:
         return
     links = replace(sources, find_links=(dest, *sources.find_links))
-    outcome = run_plain(
-        ["download", "--prefer-binary", f"--dest={dest}", *links.arguments(), *wanted], sources=links, epoch=ZIP_EPOCH
-    )
+    words = ["download", "--use-feature=inprocess-build-deps", f"--dest={dest}", *wheels_but(sources.build)]
+    rules = Rules(markers=None, names=sources.build)
+    outcome = run([*words, *links.arguments(), *wanted], sources=links, rules=rules)
     if outcome.code != 0:
         raise WheelError(str(folder), f"what builds it cannot be had:\n  {_last(outcome.said)}")
 
@@ -90,8 +95,7 @@ def _built(copy: Path, folder: Path, dest: Path, sources: WheelSources) -> Path:
     # git describe, which some backends ask for a version, must not touch the user's index.
     environ = {**sources.environ, "GIT_OPTIONAL_LOCKS": "0"}
     quiet = replace(sources, environ=environ)
-    arguments = ["wheel", "--no-deps", f"--wheel-dir={dest}", *quiet.arguments(), str(copy)]
-    outcome = run_plain(arguments, sources=quiet, epoch=ZIP_EPOCH)
+    outcome = build([f"--wheel-dir={dest}"], copy, sources=quiet, epoch=ZIP_EPOCH)
     wheels = sorted(dest.glob("*.whl"))
     if outcome.code == 0 and len(wheels) == 1:
         return wheels[0]

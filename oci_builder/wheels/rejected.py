@@ -20,8 +20,11 @@ from packaging.version import Version
 
 from oci_builder.wheels.target import Target
 
-_SKIPPED = re.compile(r"Skipping link: (?P<why>.*?): (?P<link>(?:https?|file)://\S+)")
-_FOUND = re.compile(r"Found link (?P<link>(?:https?|file)://\S+?)(?:,| \(|$)")
+# Each is tried once in a line, where its words first stand: a file's name may hold them a thousand times.
+_LINKS = {
+    "Skipping link: ": re.compile(r"(?P<why>.*?): (?P<link>(?:https?|file)://\S+)"),
+    "Found link ": re.compile(r"(?P<why>)(?P<link>(?:https?|file)://\S+?)(?:,| \(|$)"),
+}
 _NEEDS_PYTHON = re.compile(r"Requires-Python (?P<what>\S+)$")
 _INTERPRETER = re.compile(r"(cp|py)(\d)(\d+)?\Z")
 _GLIBC = re.compile(r"manylinux_(\d+)_(\d+)_(\w+)")
@@ -46,12 +49,17 @@ class Candidate:
 
 def candidates(log: str) -> tuple[Candidate, ...]:
     """The files a log of pip (``--log``) tells of, each once, in no telling order."""
-    found: dict[str, Candidate] = {}
-    for match in [*_SKIPPED.finditer(log), *_FOUND.finditer(log)]:
-        filename = unquote(urlsplit(match["link"]).path).rpartition("/")[2]
-        said = match.groupdict().get("why") or ""
-        if (name := _name(filename)) is not None:
-            found[filename] = Candidate(filename=filename, name=name[0], version=name[1], said=said)
+    told: dict[str, dict[str, Candidate]] = {words: {} for words in _LINKS}
+    for line in log.splitlines():
+        for words, pattern in _LINKS.items():
+            at = line.find(words)
+            match = pattern.match(line, at + len(words)) if at >= 0 else None
+            filename = _filename(match["link"]) if match else ""
+            if match and (name := _name(filename)) is not None:
+                each = Candidate(filename=filename, name=name[0], version=name[1], said=match["why"])
+                told[words][filename] = each
+    # What was skipped in one place and found in another is found.
+    found = {filename: each for words in _LINKS for filename, each in told[words].items()}
     return tuple(found[filename] for filename in sorted(found))
 
 
@@ -122,6 +130,13 @@ def _glibc(platform: str) -> tuple[int, int] | None:
     if found := _GLIBC.match(platform):
         return int(found[1]), int(found[2])
     return _LEGACY.get(platform.partition("_")[0])
+
+
+def _filename(link: str) -> str:
+    try:
+        return unquote(urlsplit(link).path).rpartition("/")[2]
+    except ValueError:
+        return ""
 
 
 def _name(filename: str) -> tuple[str, Version] | None:

@@ -1,49 +1,56 @@
-"""Requirements files, read as far as ocibuild has something to say: what it refuses, and what a lock depends on.
+"""Requirements, read as far as ocibuild has something to say: what it refuses, and what a lock depends on.
 
-pip reads the same files again to resolve them; its rules for lines, comments and continuations hold here too.
+pip is given the same lines again to resolve them, in a file made for it: what it reads is what was read here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from oci_builder.digest import digest_file
-from oci_builder.errors import NotFound, RecipeError, UnsupportedRequirement
+from oci_builder.wheels import options
+from oci_builder.wheels.lines import Line, Reader
 from oci_builder.wheels.listed import Listed
+from oci_builder.wheels.options import NotOptions, Option
 from oci_builder.wheels.pip import redact
+from oci_builder.wheels.wheelurl import parse_wheel_url
 
-LIMIT = 4 << 20
-"""Bytes of a requirements file; the longest known ones, with hashes, have a tenth of that."""
+LONGEST = 4096
+"""Characters of a requirement without its options."""
 
-_COMMENT = re.compile(r"(^|\s+)#.*$")
-_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
-_VCS = re.compile(r"(?:^|@\s*)(git|hg|svn|bzr)\+", re.IGNORECASE)
-_URL = re.compile(r"(?:^|@\s*)((?:https?|file|ftp)://\S+)", re.IGNORECASE)
-_EXTRAS = re.compile(r"\[[^\[\]]*\]$")
-_FOLDERS = ("-f", "--find-links")
-_WHERE = ("-i", "--index-url", "--pypi-url", "--extra-index-url", "--no-index", "--trusted-host", *_FOLDERS)
-_NESTED = {"-r": "requirement", "-c": "constraint"}
+_GAP = re.compile(r"\s{100}")
+_VCS = re.compile(r"(git|hg|svn|bzr)\+", re.IGNORECASE)
+_SCHEME = re.compile(r"(https?|ftp|file):|(git|hg|svn|bzr)\+", re.IGNORECASE)
+_EXTRAS = re.compile(r"(\[[^\[\]]*\])$")
+# Those that pip takes for archives, wherever they stand.
+_ARCHIVES = (
+    *(".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz"),
+    *(".tar.xz", ".txz", ".tlz", ".tar.lz", ".tar.lzma"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementLine:
     """One line that asks for, or limits, a project.
 
-    ``name`` is normalised; ``wheel`` is the local wheel it names; ``text`` is the line without its hashes.
+    ``name`` is normalised; ``wheel`` is the local wheel it names; ``text`` is the line without its hashes. ``raw`` is
+    what pip is given, "" where it finds that in the wheel of a project built here.
     """
 
     file: Path
     line: int
     text: str
+    raw: str
     name: str
     constraint: bool
     wheel: Path | None = None
@@ -56,65 +63,55 @@ class RequirementLine:
         return f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    file: Path
-    number: int
-    text: str
-    constraint: bool
-    folder: Path
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirements:
+    """All that is asked for: requirements and constraints, and the options beside them, as lines for pip."""
 
-    @property
-    def place(self) -> str:
-        return f"{self.file}:{self.number}"
+    lines: tuple[RequirementLine, ...]
+    options: tuple[str, ...]
+    where: tuple[str, ...]
+    """Those of ``options`` that say where wheels are; they may hold credentials."""
 
-    def refused(self, why: str, hint: str) -> UnsupportedRequirement:
-        return UnsupportedRequirement(redact(self.text), self.place, why, hint=hint)
 
-    def wrong(self, why: str, hint: str | None = None) -> RecipeError:
-        return RecipeError(str(self.file), "", f"{redact(self.text)}: {why}", line=self.number, hint=hint)
+def read(
+    files: Sequence[Path | Listed], *, constraints: Sequence[Path] = (), environ: Mapping[str, str] | None = None
+) -> Requirements:
+    """Every requirement, constraint and option of ``files`` and of what they include, in order of reading.
+
+    Relative paths of local wheels are taken from the folder of the first file, where pip is run too; relative folders
+    of options are made absolute. ``environ`` fills ``${NAME}``. Raises UnsupportedRequirement (VCS, editable, local
+    project, source archive, an option that would build), RecipeError (a line that does not parse, or too much),
+    NotFound (a missing file).
+    """
+    tasks = [*((file, False) for file in files), *((file, True) for file in constraints)]
+    reader = Reader(_place(tasks[0][0]) if tasks else Path(), environ or {})
+    found: list[RequirementLine] = []
+    every: list[Option] = []
+    for file, constraint in tasks:
+        for line in _read(reader, file, constraint):
+            if not line.text:
+                every += _options(line)
+                continue
+            asked = _requirement(line)
+            found.append(replace(asked, raw="") if isinstance(file, Listed) and file.project else asked)
+    written = [(each.name, options.written(each)) for each in every]
+    return Requirements(
+        lines=tuple(found),
+        options=tuple(text for _, text in written),
+        where=tuple(text for name, text in written if name in options.WHERE),
+    )
 
 
 def scan(
     files: Sequence[Path | Listed], *, constraints: Sequence[Path] = (), environ: Mapping[str, str] | None = None
 ) -> tuple[RequirementLine, ...]:
-    """Every requirement and constraint of ``files`` and of what they include, in order of reading.
-
-    Relative paths of local wheels are taken from the folder of the first file, where pip is run too. ``environ``
-    fills ``${NAME}`` in the paths of included files. Raises UnsupportedRequirement (VCS, editable, local project,
-    source archive), RecipeError (a line that does not parse), NotFound (a missing file).
-    """
-    found: list[RequirementLine] = []
-    tasks = [*((file, False) for file in files), *((file, True) for file in constraints)]
-    folder = _place(tasks[0][0]) if tasks else Path()
-    for file, constraint in tasks:
-        if isinstance(file, Listed):
-            found += [_requirement(_Line(file.file, number, text, False, folder)) for number, text in file.lines]
-            continue
-        for line in _lines(file, constraint, folder, environ or {}, ()):
-            if not line.text.startswith("-"):
-                found.append(_requirement(line))
-    return tuple(found)
-
-
-def _place(first: Path | Listed) -> Path:
-    return (first.file if isinstance(first, Listed) else first).absolute().parent
+    """The lines of ``read``."""
+    return read(files, constraints=constraints, environ=environ).lines
 
 
 def index_options(files: Sequence[Path | Listed], *, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """The option lines of ``files``, and of what they include, that say where wheels are (``--index-url`` …).
-
-    They may hold credentials. Relative folders are made absolute. Raises what ``scan`` does.
-    """
-    paths = [file for file in files if isinstance(file, Path)]
-    lines = [line for file in paths for line in _lines(file, False, file.absolute().parent, environ or {}, ())]
-    options = [_option(line.text) for line in lines if line.text.startswith("-")]
-    places = [line.file.absolute().parent for line in lines if line.text.startswith("-")]
-    return tuple(
-        " ".join([name, _beside(place, value) if name in _FOLDERS else value]).strip()
-        for (name, value), place in zip(options, places, strict=True)
-        if name in _WHERE
-    )
+    """The options of ``read`` that say where wheels are (``--index-url`` …). They may hold credentials."""
+    return read(files, environ=environ).where
 
 
 def fingerprint(
@@ -143,184 +140,156 @@ def wheel_folders(lines: Iterable[RequirementLine]) -> tuple[Path, ...]:
     return tuple(sorted({line.wheel.parent for line in lines if line.wheel}))
 
 
-def _lines(
-    file: Path, constraint: bool, folder: Path, environ: Mapping[str, str], above: tuple[Path, ...]
-) -> Iterator[_Line]:
-    for number, text in _logical_lines(_read(file, above)):
-        line = _Line(file, number, text, constraint, folder)
-        if not text.startswith("-"):
-            yield line
+def _place(first: Path | Listed) -> Path:
+    return (first.file if isinstance(first, Listed) else first).absolute().parent
+
+
+def _read(reader: Reader, file: Path | Listed, constraint: bool) -> Iterator[Line]:
+    if isinstance(file, Listed):
+        yield from (reader.line(file.file, number, text) for number, text in file.lines)
+    else:
+        yield from reader.read(file, constraint=constraint)
+
+
+def _options(line: Line) -> Iterator[Option]:
+    """The options of a line of options, as they are given to pip: with variables as they stand there."""
+    for option, plain in zip(line.options, line.plain[1], strict=True):
+        if option.name == "--only-binary" and ":none:" not in option.value:
+            continue  # nothing else is chosen anyway
+        if option.name in options.REFUSED:
+            raise line.refused(option.name, *options.REFUSED[option.name])
+        if option.name not in options.WHERE | options.WHICH:
+            raise line.wrong(f"{option.name} without a requirement on its line")
+        if option.name != "--find-links":
+            yield plain
             continue
-        option, value = _option(text)
-        if option in _NESTED:
-            nested = _included(line, value, environ)
-            if nested.resolve() in [path.resolve() for path in (*above, file)]:
-                raise line.wrong("a file cannot include itself")
-            yield from _lines(nested, constraint or option == "-c", folder, environ, (*above, file))
-        else:
-            _check_option(line, option)
-            yield line
+        beside = line.file.absolute().parent / option.value
+        mode = _mode(beside)
+        if "://" in option.value or not mode:
+            yield plain
+            continue
+        if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+            raise line.wrong("--find-links leads to a pipe or a device")
+        # As in pip: a folder beside the file goes before one where pip is run.
+        yield Option(option.name, str(beside))
 
 
-def _included(line: _Line, value: str, environ: Mapping[str, str]) -> Path:
-    if "://" in value:
-        raise line.refused(
-            "an included file must lie on this machine, where a lock can watch it",
-            f"download it beside {line.file.name} and name the copy",
-        )
-    path = _VARIABLE.sub(lambda found: environ.get(found[1], found[0]), value)
-    return line.file.parent / path
-
-
-def _option(text: str) -> tuple[str, str]:
-    """``-r x``, ``-rx``, ``--requirement=x`` and ``--requirement x`` as ("-r", "x")."""
-    name, _, value = text.partition(" ")
-    if name.startswith("--"):
-        name, equals, inline = name.partition("=")
-        value = inline if equals else value
-        name = {"--requirement": "-r", "--constraint": "-c", "--editable": "-e"}.get(name, name)
-    elif len(name) > 2:
-        name, value = name[:2], name[2:].lstrip("=") or value
-    return name, value.strip().strip("\"'")
-
-
-def _check_option(line: _Line, option: str) -> None:
-    if option == "-e":
-        raise line.refused(
-            "an editable install points at this machine's files, which the image does not have",
-            "build a wheel of it (pip wheel --no-deps -w wheels DIR) and require that wheel",
-        )
-    if option == "--no-binary":
-        raise line.refused(
-            "ocibuild installs wheels; building is asked for in the recipe",
-            'name the projects in image.toml: [python] build = ["…"]',
-        )
-
-
-def _requirement(line: _Line) -> RequirementLine:
-    text, hashes = _without_options(line.text)
-    if _VCS.search(text):
-        raise line.refused(
-            "a version control checkout is not a wheel",
-            "build a wheel of that commit (pip wheel --no-deps -w wheels URL) and require NAME==VERSION",
-        )
-    if (url := _URL.search(text)) and "://" in text.split(";")[0]:
-        return _direct(line, text, url[1], hashes)
-    if _is_path(text):
-        return _local(line, text, line.folder / _EXTRAS.sub("", _unmarked(text)), hashes)
-    parsed = _parsed(line, text)
+def _requirement(line: Line) -> RequirementLine:
+    """The requirement of a line. Nothing of the line is shown before it has turned out to be one."""
+    if len(line.text) > LONGEST:
+        raise line.wrong(f"a requirement of more than {LONGEST} characters")
+    if _GAP.search(line.text):
+        # pip's pattern for comments takes quadratic time for it.
+        raise line.wrong("a gap of a hundred blanks")
+    hashes = tuple(_hash(line, option) for option in line.options)
+    text = " ".join(line.text.split())
+    if _SCHEME.match(line.text):
+        url, _, _ = line.text.partition("; ")
+        return _direct(line, text, url.strip(), hashes)
+    if (path := _path(line, line.text)) is not None:
+        return _local(line, text, path, hashes)
+    try:
+        parsed = Requirement(line.text)
+    except (InvalidRequirement, RecursionError, ValueError) as error:
+        # What packaging says of it shows the line from the second line on.
+        why = f"not a requirement: {str(error).splitlines()[0]}" if isinstance(error, InvalidRequirement) else ""
+        hint = "a version is set with ==" if re.match(r"[\w.\[\]-]+\s*=[^=]", text) else None
+        raise line.wrong(why or "not a requirement", hint) from error
+    if parsed.url is not None:
+        return _direct(line, text, parsed.url, hashes, name=canonicalize_name(parsed.name))
     return _line(line, text, canonicalize_name(parsed.name), hashes, specifier=str(parsed.specifier))
 
 
-def _direct(line: _Line, text: str, url: str, hashes: tuple[str, ...]) -> RequirementLine:
-    parts = urlsplit(url.rstrip(";"))
-    path = unquote(parts.path)
-    if parts.scheme.lower() == "file":
-        return _local(line, text, Path(path), hashes)
-    if not path.endswith(".whl"):
+def _hash(line: Line, option: Option) -> str:
+    if option.name in options.REFUSED:
+        raise line.refused(option.name, *options.REFUSED[option.name])
+    if option.name != "--hash":
+        raise line.wrong(f"{option.name} beside a requirement", "give it a line of its own")
+    try:
+        return options.check_hash(option)
+    except NotOptions as error:
+        raise line.wrong(str(error)) from error
+
+
+def _direct(line: Line, text: str, url: str, hashes: tuple[str, ...], *, name: str = "") -> RequirementLine:
+    shown = redact(text)
+    if _VCS.match(url):
         raise line.refused(
-            "a URL must lead to a wheel",
+            shown,
+            "a version control checkout is not a wheel",
+            "build a wheel of that commit (pip wheel --no-deps -w wheels URL) and require NAME==VERSION",
+        )
+    try:
+        found = parse_wheel_url(url)
+    except ValueError as error:
+        if "name of a wheel" in str(error):
+            raise line.wrong(str(error)) from error
+        raise line.refused(
+            shown if _SCHEME.match(url) else "a URL",
+            f"a URL must lead to a wheel: {error}",
             "build a wheel of it (pip wheel --no-deps -w wheels URL) and require NAME==VERSION, or name the .whl",
-        )
-    return _line(line, redact(text), _wheel_name(line, path.rpartition("/")[2]), hashes)
+        ) from error
+    if name and found.name != name:
+        raise line.wrong(f"the URL of {name} leads to a wheel of {found.name}")
+    if found.path is not None:
+        return _local(line, shown, line.folder / found.path, hashes)
+    return _line(line, shown, found.name, hashes)
 
 
-def _local(line: _Line, text: str, path: Path, hashes: tuple[str, ...]) -> RequirementLine:
-    if path.is_dir() or path.suffix != ".whl":
+def _path(line: Line, text: str) -> Path | None:
+    """The file or folder that pip takes the requirement for, or None where it is none."""
+    name = text.partition(";")[0].strip()
+    path = Path(_EXTRAS.sub("", os.path.normpath(line.folder / name)))
+    mode = _mode(path)
+    if ("/" in name or name.startswith(".")) and stat.S_ISDIR(mode):
+        return path
+    if path.name.lower().endswith(_ARCHIVES):
+        before, at, _ = name.partition("@")
+        if stat.S_ISREG(mode) or not at or "/" in before or before.startswith("."):
+            return path
+    # Not for pip, which would say that it is no requirement; what a person means is a path.
+    return path if name.startswith((".", "/", "~")) else None
+
+
+def _local(line: Line, text: str, path: Path, hashes: tuple[str, ...]) -> RequirementLine:
+    mode = _mode(path)
+    exists = mode != 0
+    if stat.S_ISDIR(mode) or path.suffix != ".whl":
         raise line.refused(
+            text if exists else "a path",
             "a local project or archive is not a wheel",
-            f"build a wheel of it (pip wheel --no-deps -w wheels {path.name or '.'}) and require that wheel",
+            "build a wheel of it (pip wheel --no-deps -w wheels PATH) and require that wheel",
         )
-    if not path.is_file():
-        raise line.wrong(f"there is no {path}", f"paths are taken from {line.folder}")
-    return _line(line, text, _wheel_name(line, path.name), hashes, wheel=path)
+    try:
+        name = parse_wheel_filename(path.name)[0]
+    except InvalidWheelFilename as error:
+        shown = f"{path.name!r} is" if exists else "this is"
+        raise line.wrong(f"{shown} not the name of a wheel") from error
+    if not stat.S_ISREG(mode):
+        why = f"{path} is not a file" if exists else f"there is no {path}"
+        raise line.wrong(why, f"paths are taken from {line.folder}")
+    return _line(line, text, name, hashes, wheel=path)
+
+
+def _mode(path: Path) -> int:
+    """What is at ``path``; 0 where there is nothing, or nothing could be."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def _line(
-    line: _Line, text: str, name: str, hashes: tuple[str, ...], *, wheel: Path | None = None, specifier: str = ""
+    line: Line, text: str, name: str, hashes: tuple[str, ...], *, wheel: Path | None = None, specifier: str = ""
 ) -> RequirementLine:
     return RequirementLine(
         file=line.file,
         line=line.number,
         text=text,
+        raw=" ".join([line.plain[0], *(f"--hash={text}" for text in hashes)]),
         name=name,
         constraint=line.constraint,
         wheel=wheel,
         specifier=specifier,
         hashes=hashes,
     )
-
-
-def _parsed(line: _Line, text: str) -> Requirement:
-    try:
-        return Requirement(text)
-    except InvalidRequirement as error:
-        raise line.wrong(f"not a requirement: {str(error).splitlines()[0]}") from error
-
-
-def _wheel_name(line: _Line, filename: str) -> str:
-    try:
-        return parse_wheel_filename(filename)[0]
-    except InvalidWheelFilename as error:
-        raise line.wrong(f"{filename!r} is not the name of a wheel") from error
-
-
-def _without_options(text: str) -> tuple[str, tuple[str, ...]]:
-    # As in pip: the first word with a dash in front begins the options.
-    words = text.split()
-    end = next((at for at, word in enumerate(words) if word.startswith("-")), len(words))
-    return " ".join(words[:end]), tuple(re.findall(r"--hash[= ](\S+)", " ".join(words[end:])))
-
-
-def _beside(folder: Path, value: str) -> str:
-    # As in pip: a folder beside the file goes before one where pip is run.
-    return str(folder / value) if "://" not in value and (folder / value).exists() else value
-
-
-def _is_path(text: str) -> bool:
-    first = _EXTRAS.sub("", _unmarked(text))
-    return (
-        first.startswith((".", "/", "~")) or ("/" in first and "@" not in first) or first.endswith((".whl", ".tar.gz"))
-    )
-
-
-def _unmarked(text: str) -> str:
-    return text.partition(";")[0].strip()
-
-
-def _read(file: Path, above: tuple[Path, ...]) -> str:
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(LIMIT + 1)
-    except OSError as error:
-        asked = f"included by {above[-1]}" if above else "named by the recipe"
-        raise NotFound("requirements file", file.name, searched=[str(file.parent)], hint=f"it is {asked}") from error
-    if len(data) > LIMIT:
-        raise RecipeError(str(file), "", f"longer than {LIMIT} bytes")
-    # What PowerShell's > writes; pip reads it as well.
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise RecipeError(str(file), "", f"not {encoding} text: {error.reason} at byte {error.start}") from error
-
-
-def _logical_lines(content: str) -> Iterator[tuple[int, str]]:
-    """Lines with continuations joined and comments dropped, by the number of their first line (as pip does it)."""
-    start, parts = 0, list[str]()
-    for number, line in enumerate(content.splitlines(), start=1):
-        start = start if parts else number
-        is_comment = re.match(r"\s*#", line) is not None
-        if line.endswith("\\") and not is_comment:
-            parts.append(line.rstrip("\\"))
-            continue
-        # A comment ends a continued line, and is none of it.
-        parts.append("" if is_comment and parts else line)
-        yield from _cleaned(start, "".join(parts))
-        parts = []
-    yield from _cleaned(start, "".join(parts))
-
-
-def _cleaned(number: int, line: str) -> Iterator[tuple[int, str]]:
-    if text := _COMMENT.sub("", line).strip():
-        yield number, text

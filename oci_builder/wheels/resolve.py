@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,33 +16,44 @@ from packaging.version import Version
 
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import NoMatchingWheel, ResolutionError, ToolFailed
-from oci_builder.files import explained
+from oci_builder.files import explained, fill
 from oci_builder.listener import Listener
 from oci_builder.store import Store
 from oci_builder.wheels.build import build_wheels
 from oci_builder.wheels.explain import Failure, network_error
 from oci_builder.wheels.listed import Listed
 from oci_builder.wheels.pins import WheelPin
-from oci_builder.wheels.pip import WheelSources, for_target, run
-from oci_builder.wheels.requirements import RequirementLine, scan
+from oci_builder.wheels.pip import Rules, WheelSources, for_target, redact, run
+from oci_builder.wheels.process import LINE
+from oci_builder.wheels.requirements import RequirementLine, Requirements, read
 from oci_builder.wheels.target import Target
+from oci_builder.wheels.wheelurl import parse_wheel_url
 
 __all__ = ["WheelSources", "resolve"]
+
+_LOG = 64 << 20
+"""Bytes of pip's log that are read."""
+
+_REPORT = 256 << 20
+"""Bytes of its report: what packages say of themselves is in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
-    requirements: tuple[Path, ...]
+    """``files`` and ``limits`` are made for pip; ``origins`` tells which line of the user's stands in their lines."""
+
+    files: tuple[Path, ...]
     folder: Path
-    constraints: tuple[Path, ...]
+    limits: tuple[Path, ...]
+    origins: Mapping[str, RequirementLine]
     lines: tuple[RequirementLine, ...]
     target: Target
     sources: WheelSources
     scratch: Path
 
     def arguments(self, report: Path) -> list[str]:
-        files = [f"--requirement={path.absolute()}" for path in self.requirements]
-        limits = [f"--constraint={path.absolute()}" for path in self.constraints]
+        files = [f"--requirement={path.absolute()}" for path in self.files]
+        limits = [f"--constraint={path.absolute()}" for path in self.limits]
         # --no-user: a user = true in pip's configuration is about this machine.
         fixed = ["--dry-run", "--ignore-installed", "--no-user", "--only-binary=:all:", f"--report={report}"]
         return ["install", *fixed, *for_target(self.target), *self.sources.arguments(), *files, *limits]
@@ -68,20 +80,19 @@ def resolve(
     Raises UnsupportedRequirement, RecipeError, NotFound (from ``scan``); NoMatchingWheel; ResolutionError;
     TransportError; UnsafeArchive and WheelError for what is built; ToolFailed.
     """
-    lines = scan(requirements, constraints=constraints, environ=sources.environ)
+    asked = read(requirements, constraints=constraints, environ=sources.environ)
     project = next((each.project for each in requirements if isinstance(each, Listed) and each.project), None)
-    if all(line.constraint for line in lines) and project is None:
+    if all(line.constraint for line in asked.lines) and project is None:
         return ()
+    # In the file that pip is given to resolve they stand anyway; a sdist is asked for in another.
+    building = replace(sources, options=asked.where)
     with store.scratch() as scratch:
-        built = build_wheels(build, target, lines=lines, sources=sources, store=store, listener=listener)
-        request = _Request(
-            requirements=tuple(_files(requirements, lines, scratch, store)),
-            folder=_folder(requirements),
-            constraints=(*constraints, *_constraints_file(scratch / "built.txt", _as_urls(built, scratch, store))),
-            lines=lines,
-            target=target,
-            sources=sources,
-            scratch=scratch,
+        built = build_wheels(build, target, lines=asked.lines, sources=building, store=store, listener=listener)
+        request = _request(requirements, asked, target, sources, scratch, store)
+        request = replace(
+            request,
+            limits=(*request.limits, *_file(scratch / "built.txt", _as_urls(built, scratch, store))),
+            sources=replace(sources, build=frozenset(map(canonicalize_name, build))),
         )
         items = _ask_with_preference(request, preferred, set(built), listener)
         pins = [_pin(item, target, built, store) for item in items]
@@ -92,21 +103,46 @@ def resolve(
     return tuple(sorted((replace(pin, size=sizes.get(pin.sha256, pin.size)) for pin in pins), key=lambda pin: pin.name))
 
 
-def _files(
-    requirements: Sequence[Path | Listed], lines: Sequence[RequirementLine], scratch: Path, store: Store
-) -> Iterator[Path]:
-    """The requirements as files for pip."""
-    for number, each in enumerate(requirements):
-        if isinstance(each, Path):
-            yield each
-            continue
-        asked = [text for _, text in each.lines]
-        if each.project is not None:
-            extras = f"[{','.join(each.extras)}]" if each.extras else ""
-            # One hash in a file makes pip ask for all the others.
-            proof = f" --hash=sha256:{each.project.sha256.hex}" if any(line.hashes for line in lines) else ""
-            asked = [f"{each.project.name}{extras} @ {_as_url(each.project, scratch, store)}{proof}"]
-        yield from _constraints_file(scratch / f"{number}-{each.file.name}.txt", asked)
+def _request(
+    requirements: Sequence[Path | Listed],
+    asked: Requirements,
+    target: Target,
+    sources: WheelSources,
+    scratch: Path,
+    store: Store,
+) -> _Request:
+    """What pip is asked: in files made for it, so that it reads what was read here and nothing else."""
+    built = [each for each in requirements if isinstance(each, Listed) and each.project is not None]
+    # What is said twice pip need not read twice.
+    once: dict[tuple[str, bool], RequirementLine] = {}
+    for line in asked.lines:
+        once.setdefault((line.raw, line.constraint), line)
+    given = [line for line in once.values() if line.raw]
+    wanted, limits = [line for line in given if not line.constraint], [line for line in given if line.constraint]
+    projects = [_project(each, asked, scratch, store) for each in built]
+    files = _file(scratch / "requirements.txt", [*asked.options, *(line.raw for line in wanted), *projects])
+    constraints = _file(scratch / "constraints.txt", [line.raw for line in limits])
+    first = len(asked.options) + 1
+    origins = {f"{path.absolute()} (line {first + at})": line for path in files for at, line in enumerate(wanted)}
+    origins |= {f"{path.absolute()} (line {1 + at})": line for path in constraints for at, line in enumerate(limits)}
+    return _Request(
+        files=files,
+        folder=_folder(requirements),
+        limits=constraints,
+        origins=origins,
+        lines=asked.lines,
+        target=target,
+        sources=sources,
+        scratch=scratch,
+    )
+
+
+def _project(each: Listed, asked: Requirements, scratch: Path, store: Store) -> str:
+    assert each.project is not None
+    extras = f"[{','.join(each.extras)}]" if each.extras else ""
+    # One hash in a file makes pip ask for all the others.
+    proof = f" --hash=sha256:{each.project.sha256.hex}" if any(line.hashes for line in asked.lines) else ""
+    return f"{each.project.name}{extras} @ {_as_url(each.project, scratch, store)}{proof}"
 
 
 def _folder(requirements: Sequence[Path | Listed]) -> Path:
@@ -120,9 +156,9 @@ def _ask_with_preference(
     kept = [pin for pin in preferred if pin.name not in built and _still_allowed(pin, request.lines)]
     if kept:
         text = [f"{pin.name}=={pin.version}" for pin in kept]
-        limits = (*request.constraints, *_constraints_file(request.scratch / "preferred.txt", text))
+        limits = (*request.limits, *_file(request.scratch / "preferred.txt", text))
         try:
-            return _ask(replace(request, constraints=limits))
+            return _ask(replace(request, limits=limits))
         except (NoMatchingWheel, ResolutionError):
             listener.note("the locked versions no longer fit together; choosing all of them anew")
     return _ask(request)
@@ -132,26 +168,60 @@ def _ask(request: _Request) -> list[dict[str, Any]]:
     """pip's report. Its log is only written when it has failed: there, it is what tells why."""
     report, log = request.scratch / "report.json", request.scratch / "pip.log"
     arguments = request.arguments(report)
-    markers, folder = request.target.markers(), request.folder
-    outcome = run([*arguments, "--quiet"], sources=request.sources, markers=markers, folder=folder)
+    rules = Rules(markers=request.target.markers())
+    places = {made: line.place for made, line in request.origins.items()}
+    sources, folder = request.sources, request.folder
+    outcome = run([*arguments, "--quiet"], sources=sources, rules=rules, folder=folder, places=places)
     if outcome.code == 0:
         return _installs(report)
     if "(from versions: none)" in outcome.said and (network := network_error(outcome.said)):
         # Nothing more would be learnt, and pip's retries take their time.
         raise network
-    again = run([*arguments, f"--log={log}"], sources=request.sources, markers=markers, folder=folder)
+    again = run([*arguments, f"--log={log}"], sources=sources, rules=rules, folder=folder, places=places)
     if again.code == 0:
         return _installs(report)
-    told = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     raise Failure(
-        said=again.said, log=told, target=request.target, lines=request.lines, sources=request.sources
+        said=_as_asked(again.said, request),
+        log=_logged(log),
+        target=request.target,
+        lines=request.lines,
+        sources=request.sources,
     ).error()
+
+
+def _as_asked(said: str, request: _Request) -> str:
+    """pip's words, with the lines of the user's files in place of those made for it."""
+
+    def place(found: re.Match[str]) -> str:
+        line = request.origins.get(found[0])
+        return found[0] if line is None else f"{line.file.absolute()} (line {line.line})"
+
+    made = "|".join(re.escape(str(path.absolute())) for path in (*request.files, *request.limits))
+    return re.sub(rf"(?:{made}) \(line \d+\)", place, said)
+
+
+def _logged(log: Path) -> str:
+    """The log, as far as it is read, with lines that no pattern stumbles over."""
+    lines, size = [], 0
+    try:
+        with log.open("rb") as stream:
+            while size < _LOG and (line := stream.readline(_LOG)):
+                size += len(line)
+                lines.append(line[:LINE].decode("utf-8", "replace").rstrip("\r\n"))
+    except OSError:
+        return ""
+    return redact("\n".join(lines))
 
 
 def _installs(report: Path) -> list[dict[str, Any]]:
     try:
-        found: list[dict[str, Any]] = json.loads(report.read_bytes())["install"]
-    except (OSError, ValueError, KeyError) as error:
+        with report.open("rb") as stream:
+            data = stream.read(_REPORT + 1)
+        if len(data) > _REPORT:
+            raise ValueError(f"longer than {_REPORT} bytes")
+        # Not bounded.load_json: what packages say may be in no encoding at all.
+        found: list[dict[str, Any]] = json.loads(data)["install"]
+    except (OSError, ValueError, KeyError, RecursionError) as error:
         raise ToolFailed("pip", f"its report cannot be read: {error}") from error
     return found
 
@@ -163,6 +233,8 @@ def _pin(item: Mapping[str, Any], target: Target, built: Mapping[str, WheelPin],
         return replace(built[name], requested=item["requested"])
     digest = _digest(info, name)
     _check_fits(filename, name, target)
+    if item["is_direct"]:
+        _check_url(_placeless(info)["url"], name)
     direct = json.dumps(_placeless(info), sort_keys=True) if item["is_direct"] else None
     size = None
     if item["is_direct"] and (path := _local(info["url"])):
@@ -202,6 +274,13 @@ def _check_fits(filename: str, name: str, target: Target) -> None:
         raise ResolutionError(name, f"pip chose {filename}, which does not run on {target}")
 
 
+def _check_url(url: str, name: str) -> None:
+    try:
+        parse_wheel_url(url)
+    except ValueError as error:
+        raise ResolutionError(name, f"no lock can hold where its wheel is: {error}") from error
+
+
 def _placeless(info: Mapping[str, Any]) -> dict[str, Any]:
     # Where a file lay on the machine that resolved would make the image depend on it.
     return {**info, "url": f"file:///{_filename(info['url'])}"} if _local(info["url"]) else dict(info)
@@ -232,10 +311,10 @@ def _as_url(pin: WheelPin, scratch: Path, store: Store) -> str:
     return (scratch / pin.filename).as_uri()
 
 
-def _constraints_file(path: Path, lines: Sequence[str]) -> tuple[Path, ...]:
+def _file(path: Path, lines: Sequence[str]) -> tuple[Path, ...]:
     if not lines:
         return ()
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    fill(path, "".join(f"{line}\n" for line in lines).encode())
     return (path,)
 
 

@@ -46,7 +46,8 @@ def test_another_value_at_any_key_is_taken_or_explained_at_its_line(number: int,
     result = read("\n".join(lines))
     if isinstance(result, RecipeError):
         assert result.line is not None
-        assert key.split(".")[0] in result.key
+        # What is no number at all is refused before anybody looks at keys.
+        assert key.split(".")[0] in result.key or value == "nan"
 
 
 @settings(deadline=None)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from oci_builder.check.verify import verify_file
+from oci_builder.cli import main
 from tests.support.installs import checkout_wheel, install, pythons
 from tests.support.real import need, skip
-from tests.support.tiny import Tiny, build, built, make_tiny, run_ocibuild, unsound
+from tests.support.tiny import CHECKOUT, NAME, Tiny, build, built, make_tiny, run_ocibuild, unsound
 from tests.support.wheels import make_wheel
 
 pytestmark = pytest.mark.real
@@ -70,6 +74,89 @@ def test_an_output_without_room(tiny: Tiny, tmp_path: Path) -> None:
     assert unsound(tiny.cache) == []
 
 
+def read_only(folder: Path, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """``ocibuild`` while nothing may be written to ``folder``, by anybody."""
+    need("mount", "unshare")
+    if subprocess.run(["unshare", "-m", "true"], check=False).returncode:
+        skip("needs the right to mount")
+    script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", script, str(folder), sys.executable, "-m", "oci_builder", *words]
+    environ = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environ, cwd=cwd, check=False, timeout=120)
+
+
+def test_a_checkout_that_nothing_may_be_written_to(tmp_path: Path) -> None:
+    tiny = make_tiny(tmp_path / "project")
+    tiny.require("many")
+    out, cache, lock = tmp_path / "app.tar", tmp_path / "cache", tiny.image / "pylock.toml"
+    places = ("--project-dir", str(tiny.root), "--cache-dir", str(cache), "--progress", "none")
+    done = read_only(tiny.root, "build", NAME, *places, "--out", str(out), cwd=tmp_path)
+    assert (done.returncode, "could not be written" in done.stderr) == (0, False), done.stderr
+    assert main(["lock", NAME, *places]) == 0
+    before = lock.read_bytes()
+    (tiny.image / "requirements.txt").write_text("many\ntool\n")
+    done = read_only(tiny.root, "build", NAME, *places, "--out", str(out), "--locked", cwd=tmp_path)
+    assert (done.returncode, "have changed since" in done.stderr) == (1, True)
+    for _ in range(2):  # nothing is remembered of a build that depends on an index
+        done = read_only(tiny.root, "build", NAME, *places, "--out", str(out), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert f"{lock} could not be written, read-only file system; the image holds what it would say" in done.stderr
+    assert (lock.read_bytes(), verify_file(out).findings) == (before, ())
+    writable = tmp_path / "other.tar"
+    assert main(["build", NAME, *places, "--out", str(writable)]) == 0
+    assert out.read_bytes() == writable.read_bytes()
+    assert lock.read_bytes() != before
+
+
+NO_HOME = {
+    "nothing at all": ({}, 0o077),
+    "a HOME that is not there": ({"HOME": "/nonexistent"}, 0),
+    "a HOME of somebody else": ({"HOME": "/root"}, 0o077),
+    "a HOME that is none": ({"HOME": ""}, 0),
+}
+
+
+@pytest.mark.parametrize(("environ", "umask"), NO_HOME.values(), ids=NO_HOME)
+def test_a_user_without_a_home(open_folder: Path, everybodys: Path, environ: dict[str, str], umask: int) -> None:
+    place = Path(tempfile.mkdtemp(dir=open_folder))
+    place.chmod(0o1777)
+    tiny = make_tiny(place / "project")
+    tiny.require("many")  # pip is asked, and wants a home too
+    words = ["build", NAME, "--project-dir", str(tiny.root), "--out", str(place / "app.tar"), "--progress", "none"]
+    who = {"user": 12345, "group": 0, "extra_groups": []}
+    done = run_ocibuild(
+        *words,
+        python=everybodys,
+        environ={"PATH": "/usr/bin:/bin", "TMPDIR": str(place), **environ},
+        cwd=place,
+        umask=umask,
+        **who,
+    )
+    assert done.returncode == 0, done.stderr
+    cache = place / "ocibuild-12345"
+    assert f"there is no home folder to write to: the cache is {cache}" in done.stderr
+    assert verify_file(place / "app.tar").findings == ()
+    made = [cache, *cache.rglob("*")]
+    assert all(path.stat().st_uid == 12345 and not path.stat().st_mode & 0o022 for path in made)
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+    assert not list(place.glob("~*")) and not list(tiny.image.glob("~*"))
+
+
+def test_a_temporary_cache_that_somebody_else_made_first_is_not_used(open_folder: Path, everybodys: Path) -> None:
+    place = Path(tempfile.mkdtemp(dir=open_folder))
+    place.chmod(0o1777)
+    tiny = make_tiny(place / "project")
+    (place / "elsewhere").mkdir()
+    os.chown(place / "elsewhere", 12345, 12345)
+    (place / "ocibuild-12345").symlink_to("elsewhere")
+    words = ["build", NAME, "--project-dir", str(tiny.root), "--out", str(place / "app.tar"), "--progress", "none"]
+    environ = {"PATH": "/usr/bin:/bin", "TMPDIR": str(place), "HOME": "/nonexistent"}
+    done = run_ocibuild(*words, python=everybodys, environ=environ, cwd=place, user=12345, group=12345, extra_groups=[])
+    assert done.returncode == 1
+    assert "it is not a folder of this user alone" in done.stderr and "--cache-dir" in done.stderr
+    assert list((place / "elsewhere").iterdir()) == []
+
+
 @pytest.fixture(scope="module")
 def open_folder() -> Iterator[Path]:
     """A folder that everybody may write to."""
@@ -92,9 +179,10 @@ def everybodys(open_folder: Path, shared: Path) -> Path:
 def test_a_folder_of_somebody_else(open_folder: Path, everybodys: Path, closed: str) -> None:
     tiny = make_tiny(open_folder / closed)
     tiny.cache.mkdir()
-    for folder in (tiny.root, tiny.cache):
-        folder.chmod(0o777)
-    (tiny.root if closed == "out" else tiny.cache).chmod(0o755)
+    if closed == "out":
+        os.chown(tiny.cache, NOBODY, NOBODY)
+    else:
+        tiny.root.chmod(0o777)
     environ = {"PATH": os.environ["PATH"], "HOME": str(open_folder)}
     who = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
     done = run_ocibuild(*tiny.words(), python=everybodys, environ=environ, cwd=open_folder, **who)

@@ -18,6 +18,7 @@ from oci_builder.debian.apt import Apt
 from oci_builder.debian.lock import Pin, RootfsLock, lock_path, read_lock, write_lock
 from oci_builder.debian.recipe import key_files, load_layer
 from oci_builder.debian.sources import Mirror, fetch_packages
+from oci_builder.debian.trust import Trust
 from oci_builder.debian.update import update
 from oci_builder.errors import OcibuildError, PackageUnavailable
 from oci_builder.listener import Silent
@@ -238,19 +239,18 @@ def index_addresses(folder: Path) -> list[str]:
 
 def test_a_mirror_gives_the_lock_and_the_packages_that_apt_gives(mirror: Path, tmp_path: Path) -> None:
     folder = LAYERS / "python-3.11-slim"
-    recipe, now = load_layer(folder), int(time.time())
+    recipe, trust = load_layer(folder), Trust(keys=key_files(folder), now=int(time.time()))
     (tmp_path / "apt").mkdir()
     by_apt = update(
         recipe,
         HOST,
         [Apt(recipe.source.suite_list(), HOST.architecture, tmp_path / "apt")],
-        keys=key_files(folder),
-        now=now,
+        trust=trust,
         listener=Silent(),
     )
     with serving(mirror) as server:
         source = Mirror(server.url, ("debian", "debian-security"))
-        by_mirror = update(recipe, HOST, [source], keys=key_files(folder), now=now, listener=Silent())
+        by_mirror = update(recipe, HOST, [source], trust=trust, listener=Silent())
         fresh = Store(tmp_path / "fresh")
         shipped = read_lock(lock_path(folder, HOST))
         fetch_packages(shipped.packages, [source], store=fresh, listener=Silent())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,6 +40,13 @@ class WebServer:
         file = self.folder / path.lstrip("/") if self.folder else None
         return (200, {}, file.read_bytes()) if file and file.is_file() else (404, {}, b"no such file")
 
+    def encrypt(self, certificate: Path, key: Path | None) -> None:
+        """Speak https from now on."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"https://{self.host}"
+
     def run(self) -> None:
         """Serve until stopped."""
         self._server.serve_forever(poll_interval=0.02)
@@ -50,9 +58,13 @@ class WebServer:
 
 
 @contextlib.contextmanager
-def serving(folder: Path | None = None) -> Iterator[WebServer]:
-    """A server for the length of a test."""
+def serving(
+    folder: Path | None = None, *, certificate: Path | None = None, key: Path | None = None
+) -> Iterator[WebServer]:
+    """A server for the length of a test; over https with a ``certificate`` and its ``key``."""
     server = WebServer(folder)
+    if certificate is not None:
+        server.encrypt(certificate, key)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder import bytecode_child
+from oci_builder import bytecode, bytecode_child
 from oci_builder.bytecode import WINDOW, Compiler, pyc_path
-from oci_builder.errors import ToolFailed
+from oci_builder.errors import ProcessKilled, ToolFailed
 
 ARGV = (sys.executable, "-I", "-S")
 SLICING = b"""
@@ -94,6 +94,38 @@ def test_a_child_that_dies_is_an_error_and_not_a_wait() -> None:
         list(compiler.compile([("/a.py", b"x")] * 3))
     with pytest.raises(ToolFailed, match="does not start"):
         Compiler(["/nonexistent/python"], {})
+
+
+def test_a_child_that_is_killed_is_said_to_be() -> None:
+    with (
+        pytest.raises(ProcessKilled, match=r"killed, probably for memory: it was at the bytecode of /a\.py") as caught,
+        Compiler(["/bin/sh", "-c", "kill -9 $$"], {}) as compiler,
+    ):
+        list(compiler.compile([("/a.py", b"x")]))
+    assert "--jobs 1" in str(caught.value.hint)
+
+
+def test_a_child_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bytecode, "PATIENCE", 0.3)
+    with (
+        pytest.raises(ToolFailed, match=r"has compiled /a\.py for 0 s and does not end"),
+        Compiler(["/bin/sh", "-c", "exec sed d"], {}) as compiler,
+    ):
+        list(compiler.compile([("/a.py", b"x")]))
+    monkeypatch.setattr(bytecode, "_HUNG_UP", 0.3)
+    with (
+        pytest.raises(ToolFailed, match=r"has hung up while compiling /a\.py"),
+        Compiler(["/bin/sh", "-c", "exec cat >/dev/null"], {}) as compiler,
+    ):
+        list(compiler.compile([("/a.py", b"x")]))
+
+
+def test_a_child_that_does_not_leave_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bytecode, "_FAREWELL", 0.3)
+    # It closes its end of the pipes and sleeps on.
+    with Compiler(["/bin/sh", "-c", "exec sleep 600 <&- >&-"], {}) as compiler:
+        process = compiler._children[0]._process
+    assert process.returncode == -9
 
 
 def test_bytecode_lies_where_python_looks() -> None:

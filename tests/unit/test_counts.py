@@ -11,7 +11,6 @@ import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from oci_builder.store import Store
 from oci_builder.wheels.claims import settle
 from oci_builder.wheels.layering import Group, Wheel
 from oci_builder.wheels.layers import Bytecode, wheel_layers
+from oci_builder.wheels.listing import Listing
 from oci_builder.wheels.opened import Opened
 from tests.support.elves import ElfSpec, make_elf
 from tests.support.targets import BYTECODE, NO_BYTECODE, TARGET, base_tree, wheel_of
@@ -143,21 +143,19 @@ def built(wheels: Sequence[Wheel], store: Store, bytecode: Bytecode) -> tuple[Co
     layers: list[Layer] = []
 
     def build() -> None:
-        opened = Opened(TARGET)
-        settle(wheels, opened, policy="error", store=store)
+        listing = Listing(opened=Opened(TARGET), store=store, jobs=JOBS)
+        settle(wheels, listing, policy="error")
         groups = [Group(wheels=(wheel,)) for wheel in wheels]
         silent = Silent()
         layers.extend(
             wheel_layers(
                 groups,
-                opened,
+                listing,
                 base_tree(),
                 bytecode=bytecode,
                 lost={},
-                store=store,
-                jobs=JOBS,
                 listener=silent,
-                examine=partial(Gathering, store),
+                examine=Gathering,
             )
         )
 

@@ -12,6 +12,7 @@ import pytest
 
 from oci_builder.digest import CHUNK
 from oci_builder.tree.content import LARGE
+from tests.support.wheels import make_wheel
 
 ROOT = Path(__file__).parents[2]
 SIZE = 5 * LARGE
@@ -66,11 +67,47 @@ def test_a_large_member_of_a_wheel_is_copied_and_read_in_pieces(tmp_path: Path) 
     assert peak(path, size=SIZE, crc=crc) < MOST
 
 
+MANY = """
+import sys
+from pathlib import Path
+from oci_builder.store import Store
+from oci_builder.wheels.claims import settle
+from oci_builder.wheels.listing import Listing
+from oci_builder.wheels.opened import Opened
+from tests.support.targets import TARGET, wheel_of
+
+def peak():
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+folder = Path(sys.argv[1])
+wheels = [wheel_of(path) for path in sorted(folder.glob("*.whl"))]
+listing = Listing(opened=Opened(TARGET), store=Store(folder / "cache"), jobs=2)
+settle(wheels[:1], listing, policy="error")
+before = peak()
+settle(wheels, listing, policy="error")
+assert sum(len(listing.claims(wheel)) for wheel in wheels) > 8 * 2500
+print(peak() - before)
+"""
+
+
+def test_what_many_wheels_claim_is_held_a_number_a_file(tmp_path: Path) -> None:
+    for number in range(8):
+        files = {f"made{number}/folder/with/a/name/module_{each}.py": b"" for each in range(2500)}
+        make_wheel(tmp_path, f"made{number}", "1.0", files=files)
+    # Opened here, they would be two kilobytes a file.
+    assert grown(MANY, str(tmp_path)) < 300 * 8 * 2500
+
+
 def peak(path: Path, *, size: int, crc: int = 0) -> int:
     """By how many bytes a process grows that makes a layer of a file, and looks into it."""
     numbers = (0, path.stat().st_size, size, crc)
+    return grown(PROGRAM, str(path), *map(str, numbers))
+
+
+def grown(program: str, *words: str) -> int:
+    """What a program prints."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", PROGRAM, str(path), *map(str, numbers)]
+    command = [sys.executable, "-c", program, *words]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.fail(done.stderr)

@@ -200,6 +200,65 @@ def test_requirements_that_a_recipe_names_have_to_be_there(tmp_path: Path) -> No
         load_image(folder)
 
 
+OUTSIDE = {
+    "python.requirements[0]": ("[python]\nrequirements = ['{}/r.txt']\n", "[python]\noutside = true\n"),
+    "python.project": ("[python]\nproject = '{}/src'\n", "[python]\noutside = true\n"),
+    "copy[0].src": ("[[copy]]\ndest = '/a'\nsrc = '{}/src'\n", "[[copy]]\noutside = true\n"),
+}
+
+
+@pytest.mark.parametrize("way", ["../../../outside", "link", "./link/.", "{absolute}"])
+@pytest.mark.parametrize("key", OUTSIDE)
+def test_what_leads_out_of_the_project_is_refused_unless_the_recipe_says_it_may(
+    tmp_path: Path, key: str, way: str
+) -> None:
+    outside = tmp_path / "outside"
+    (outside / "src").mkdir(parents=True)
+    (outside / "r.txt").write_text("six\n")
+    (outside / "src" / "pyproject.toml").write_text("")
+    folder = image_folder(tmp_path / "project", image="")
+    (folder / "link").symlink_to("../link")
+    (folder.parent / "link").symlink_to(outside)
+    text, word = OUTSIDE[key]
+    text = text.format(way.format(absolute=outside))
+    if key.startswith("copy") and way == "{absolute}":
+        return  # never a path
+    (folder / "image.toml").write_text(text)
+    with pytest.raises(RecipeError, match="leads out of the project") as caught:
+        load_image(folder)
+    assert (caught.value.key, caught.value.line is not None) == (key, True)
+    assert "outside = true" in str(caught.value.hint)
+    (folder / "image.toml").write_text(text.replace(*(word.splitlines()[0], word.rstrip())))
+    load_image(folder)
+
+
+def test_the_project_is_what_holds_build_or_what_was_named(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "r.txt").write_text("six\n")
+    text = "[python]\nrequirements = ['{}/shared/r.txt']\n"
+    folder = image_folder(tmp_path, image=text.format("../.."))
+    assert load_image(folder).within.root == tmp_path.resolve()
+    assert load_image(folder, project=Path("/")).within.root == tmp_path.resolve()
+    other = tmp_path / "other" / "mypy"
+    other.mkdir(parents=True)
+    (other / "image.toml").write_text(text.format("../.."))
+    assert load_image(other, project=tmp_path).within.root == tmp_path.resolve()
+    with pytest.raises(RecipeError, match="leads out of the project"):
+        load_image(other)
+
+
+def test_a_recipe_that_is_a_link_out_of_its_project_is_refused(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "project", requirements="")
+    (tmp_path / "secret").write_text("root = 1\n")
+    (folder / "image.toml").symlink_to(tmp_path / "secret")
+    with pytest.raises(RecipeError, match=r"image\.toml: a link that leads out of the project"):
+        load_image(folder)
+    (folder / "image.toml").unlink()
+    (tmp_path / "project" / "shared.toml").write_text("")
+    (folder / "image.toml").symlink_to("../../shared.toml")
+    assert load_image(folder).recipe.name == "mypy"
+
+
 def test_a_folder_with_neither_is_no_image(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no recipe 'mypy'"):
         load_image(image_folder(tmp_path))

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import tempfile
 import threading
 from collections.abc import Collection, Iterator
@@ -15,6 +16,7 @@ import pytest
 from oci_builder.digest import Digest
 from oci_builder.errors import CorruptBlob, DigestMismatch, FileProblem
 from oci_builder.files import atomic, clone, spooled
+from oci_builder.pruning import prune
 from oci_builder.store import Store
 
 HELLO = Digest.of(b"hello")
@@ -161,6 +163,127 @@ def nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
+FOLDERS = [".", "v1", "v1/blobs", "v1/blobs/sha256", "v1/records", "v1/records/layer", "v1/tmp"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("bits", [0o020, 0o002])
+def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path, folder: str, bits: int) -> None:
+    Store(tmp_path / "c").put_record("layer", "key", b"1")
+    place = tmp_path / "c" / folder
+    place.chmod(0o755 | bits)
+    with pytest.raises(FileProblem, match=r"others may write to it \(mode 07") as caught:
+        Store(tmp_path / "c").record("layer", "key")
+    hint = str(caught.value.hint)
+    assert f"chmod -R go-w {place}" in hint and "--cache-dir" in hint
+    subprocess.run(["chmod", "-R", "go-w", str(place)], check=True)
+    assert Store(tmp_path / "c").record("layer", "key") == b"1"
+
+
+def test_a_cache_may_be_in_a_folder_like_tmp_and_its_own_folders_may_not_be_open(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c").chmod(0o1777)
+    Store(tmp_path / "c").put_bytes(b"hello")
+    (tmp_path / "c" / "v1").chmod(0o1777)
+    with pytest.raises(FileProblem, match="v1: others may write to it"):
+        Store(tmp_path / "c")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_of_another_user_is_refused_but_not_roots(folder: str) -> None:
+    place = Path(tempfile.mkdtemp())
+    try:
+        place.chmod(0o755)
+        Store(place).put_record("layer", "key", b"1")
+        with nobody():
+            assert Store(place).record("layer", "key") == b"1"
+        os.chown(place / folder, 12345, 12345)
+        for who in (nobody(), contextlib.nullcontext()):
+            with who, pytest.raises(FileProblem, match=r"it belongs to another user \(uid 12345\)"):
+                Store(place).record("layer", "key")
+    finally:
+        shutil.rmtree(place)
+
+
+def test_a_cache_may_be_a_link_and_nothing_in_it_may(tmp_path: Path) -> None:
+    (tmp_path / "c").symlink_to("elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    Store(tmp_path / "c").put_record("layer", "key", b"1")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "canary").write_bytes(b"x")
+    for folder in reversed(FOLDERS[1:]):
+        inner = tmp_path / "c" / folder
+        if inner.is_symlink() or not inner.exists():
+            continue
+        shutil.rmtree(inner)
+        inner.symlink_to(outside)
+        with pytest.raises(FileProblem, match="a symbolic link, and what is in a cache"):
+            Store(tmp_path / "c").put_record("layer", "key", b"1")
+        inner.unlink()
+    assert list(outside.iterdir()) == [outside / "canary"]
+
+
+@pytest.mark.parametrize("umask", [0, 0o077])
+def test_no_umask_opens_a_cache_to_others(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        store = Store(tmp_path / "new" / "c")
+        store.put_record("layer", "key", b"1")
+        with store.writer() as sink:
+            (half,) = (tmp_path / "new" / "c" / "v1" / "tmp").iterdir()
+            assert stat.S_IMODE(half.stat().st_mode) == 0o600
+            sink.write(b"hello")
+    finally:
+        os.umask(before)
+    made = [tmp_path / "new", *(tmp_path / "new").rglob("*")]
+    modes = {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in made}
+    assert modes == {(True, 0o755 & ~umask), (False, 0o644)}
+
+
+def test_folders_that_are_swapped_for_links_lose_and_gain_nothing(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    canaries = {HELLO.hex: b"canary", "key.json": b"canary", "1-0123456789abcdef": b"canary"}
+    for name, data in canaries.items():
+        (outside / name).write_bytes(data)
+    for folder in FOLDERS[1:]:
+        cache = tmp_path / folder.replace("/", "-")
+        store = Store(cache)
+        store.put_bytes(b"hello")
+        store.put_record("layer", "key", b"1")
+        (cache / folder).rename(tmp_path / "moved")
+        (cache / folder).symlink_to(outside)
+        for act in (
+            lambda store=store: store.put_bytes(b"new"),
+            lambda store=store: store.put_record("layer", "key", b"2"),
+            lambda store=store: store.drop(HELLO),
+            lambda store=store: store.drop_record("layer", "key"),
+            lambda store=store: prune(store, now=1 << 40, max_size=0),
+            lambda store=store: list(store.unsound()),
+        ):
+            with contextlib.suppress(FileProblem):
+                act()
+        assert {path.name: path.read_bytes() for path in outside.iterdir()} == canaries
+        shutil.rmtree(tmp_path / "moved")
+
+
+def test_a_pipe_or_folder_in_place_of_a_blob_or_record_is_as_good_as_none(store: Store) -> None:
+    for make in (os.mkfifo, os.mkdir):
+        store.put_bytes(b"hello")
+        store.put_record("layer", "key", b"1")
+        for path in (store.path(HELLO), store.root / "v1" / "records" / "layer" / "key.json"):
+            path.unlink()
+            make(path)
+        assert not store.has(HELLO) and store.record("layer", "key") is None
+        with pytest.raises(CorruptBlob):
+            store.read(HELLO, 5)
+        store.put_bytes(b"hello")
+        store.put_record("layer", "key", b"2")
+        assert (store.read(HELLO, 5), store.record("layer", "key")) == (b"hello", b"2")
+
+
 def test_one_store_shared_with_others_is_still_alone(store: Store) -> None:
     class Nobody:
         def fetch(self, kind: str, keys: Collection[str], store: Store) -> None:
@@ -248,3 +371,40 @@ def test_a_clone_is_the_same_file_or_none(tmp_path: Path) -> None:
     assert (tmp_path / "copy").read_bytes() == (b"blob" if cloned else b"")
     with atomic(tmp_path / "none") as sink:
         assert not clone(tmp_path / "nowhere", sink)
+
+
+def test_what_is_kept_of_a_file_that_changes_is_what_was_asked_for_or_nothing(tmp_path: Path) -> None:
+    # Where the file system shares blocks, the clone is what is hashed: its source may be another by then.
+    source, kept, done = tmp_path / "source", Store(tmp_path / "kept"), threading.Event()
+    wanted, other = b"a" * (1 << 20), b"b" * (1 << 20)
+    source.write_bytes(wanted)
+
+    def change() -> None:
+        while not done.is_set():
+            for data in (other, wanted):
+                (tmp_path / "next").write_bytes(data)
+                (tmp_path / "next").replace(source)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    outcomes = set()
+    try:
+        for _ in range(100):
+            kept.drop(Digest.of(wanted))
+            with contextlib.suppress(DigestMismatch):
+                kept.put_file(source, digest=Digest.of(wanted), size=len(wanted), what="it")
+            there = kept.path(Digest.of(wanted))
+            outcomes.add(there.read_bytes() == wanted if there.exists() else None)
+    finally:
+        done.set()
+        changing.join(30)
+    assert False not in outcomes
+
+
+def test_a_copy_of_a_damaged_blob_is_refused_and_the_blob_is_gone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    digest = store.put_bytes(b"right")
+    store.path(digest).write_bytes(b"wrong")
+    with pytest.raises(CorruptBlob), atomic(tmp_path / "copy") as sink:
+        store.copy(digest, 5, sink)
+    assert not (tmp_path / "copy").exists() and not store.has(digest)

@@ -53,12 +53,23 @@ def _filled(template: str, parts: dict[str, str]) -> str:
 
 def _embedded(document: JSON) -> str:
     """JSON that can stand in a script element: ASCII, and nothing in it ends the element or begins a comment."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_plain(document), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+def _plain(value: object) -> object:
+    """``value`` without letters that would turn those after them round, or that nobody sees."""
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return _readable(value) if isinstance(value, str) else value
+
+
 def _readable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 
 def _hash(text: str) -> str:

@@ -18,6 +18,7 @@ from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.foreign.documents import as_object
 from oci_builder.foreign.names import readable
+from oci_builder.oci.documents import parse_rfc3339
 from oci_builder.oci.jsonio import decode
 from oci_builder.reference import Reference
 
@@ -182,9 +183,4 @@ def _purl(value: object) -> str:
 
 
 def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return moment.astimezone(UTC).replace(microsecond=0)
-    except (ValueError, OverflowError):
-        return datetime.fromtimestamp(0, UTC)
+    return datetime.fromtimestamp(max(parse_rfc3339(text) or 0, 0), UTC)

@@ -195,3 +195,15 @@ def test_a_damaged_lock_is_stale(world: World) -> None:
         world.lock.write_text(text)
         with pytest.raises(StaleLock):
             world.add("libgl1")
+
+
+@pytest.mark.parametrize("machine", ["the same", "another"])
+def test_an_index_older_than_one_used_before_adds_no_package(world: World, tmp_path: Path, machine: str) -> None:
+    write_suite(tmp_path / "mirror", "debian", "bookworm", [*small_base(), *DEBS], date=int(time.time()) + 60)
+    world.add("libmagic1")
+    write_suite(tmp_path / "mirror", "debian", "bookworm", [*small_base(), *DEBS])
+    if machine == "another":
+        # Only the lock beside the recipe came along.
+        world.store = Store(tmp_path / "another")
+    with pytest.raises(PackageUnavailable, match=r"before (?:one seen before|the lock's own index)"):
+        world.add("libgl1")

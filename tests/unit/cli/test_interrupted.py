@@ -90,7 +90,8 @@ def at_the_layers(tiny: Tiny) -> Callable[[], bool]:
 
 def at_a_half_written_layer(tiny: Tiny) -> Callable[[], bool]:
     """A worker writes."""
-    return lambda: any(path.is_file() for path in (tiny.cache / "v1" / "tmp").glob("*"))
+    # Not by glob, which fails where a folder goes while it looks.
+    return lambda: any(names for _, _, names in os.walk(tiny.cache / "v1" / "tmp"))
 
 
 def at_a_half_written_image(tiny: Tiny) -> Callable[[], bool]:

@@ -56,6 +56,26 @@ def test_a_build_killed_at_any_instant_is_in_nobodys_way(tiny: Tiny) -> None:
         assert [path.name for path in tiny.root.glob(".app.tar*")] + unsound(tiny.cache) == []
 
 
+def test_a_build_beside_one_that_is_killed_is_right(tiny: Tiny) -> None:
+    expected = built(tiny)
+    dice = random.Random(7)
+    for _ in range(4):
+        tiny.forget()
+        outs = [tiny.root / "killed.tar", tiny.root / "right.tar"]
+        first, second = (start_ocibuild(*tiny.words("--out", str(out))) for out in outs)
+        while not (tiny.cache / "v1" / "tmp").exists() and first.poll() is None:
+            time.sleep(0.001)
+        time.sleep(dice.random() / 2)
+        with contextlib.suppress(ProcessLookupError):  # it was quicker than we
+            os.killpg(first.pid, signal.SIGKILL)
+        first.communicate(timeout=60)
+        assert second.communicate(timeout=60)[1] and second.returncode == 0
+        assert outs[1].read_bytes() == expected
+        assert not outs[0].exists() or outs[0].read_bytes() == expected
+        assert built(tiny, "--out", str(tiny.out)) == expected
+        assert unsound(tiny.cache) == []
+
+
 def test_many_builds_at_once_on_an_empty_cache_that_others_prune_and_clear(tiny: Tiny) -> None:
     expected = built(tiny)
     shutil.rmtree(tiny.cache)

@@ -117,7 +117,9 @@ def test_sbom_goes_to_stdout_or_to_a_file_whose_name_says_the_format(
     assert json.loads(out(capsys, "sbom", "new"))["bomFormat"] == "CycloneDX"
     printed = out(capsys, "sbom", "new", "--format", "spdx")
     assert out(capsys, "sbom", "new", "--out", "x.spdx.json") == ""
-    assert (images / "x.spdx.json").read_text() == printed
+    # A terminal gets no letter that turns those after it round, and a program the same document.
+    assert json.loads((images / "x.spdx.json").read_text()) == json.loads(printed)
+    assert "\u202e" in (images / "x.spdx.json").read_text() and "\u202e" not in printed
     assert main(["sbom", "new", "--out", "x.json"]) == 2
     assert main(["sbom", "new", "--out", "x.cdx.json", "--format", "spdx"]) == 2
 

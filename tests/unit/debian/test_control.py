@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oci_builder.debian.control import Dependency, dependencies, stanza, stanzas
+from oci_builder.debian.control import Dependency, dependencies, provides, stanza, stanzas
 from oci_builder.errors import PackageError
 
 INDEX = b"Package: a\nVersion: 1\n\nPackage: ab\nVersion: 2\nDescription: x\n y\n\nPackage: a\nVersion: 3"
@@ -34,3 +34,9 @@ def test_alternatives_and_versions_of_a_dependency() -> None:
 def test_a_dependency_that_cannot_be_read_names_its_package() -> None:
     with pytest.raises(PackageError, match=r"^a: .*'libc6 \(2.36\)'"):
         list(dependencies({"package": "a", "depends": "libc6 (2.36)"}, "depends"))
+
+
+def test_a_package_stands_in_for_names_and_never_for_one_of_two() -> None:
+    assert [str(one) for one in provides({"provides": "mailer (= 3), plain"})] == ["mailer (= 3)", "plain"]
+    with pytest.raises(PackageError, match="demo: it provides a or b"):
+        list(provides({"package": "demo", "provides": "a | b"}))

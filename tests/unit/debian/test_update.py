@@ -11,6 +11,7 @@ import pytest
 from oci_builder.debian.lock import RootfsLock
 from oci_builder.debian.recipe import key_files, load_layer
 from oci_builder.debian.sources import ArchiveSource, DebFolder, Mirror, fetch_packages
+from oci_builder.debian.trust import Trust
 from oci_builder.debian.update import check_lock, update
 from oci_builder.errors import ArchiveIndexError, PackageError, PackageUnavailable, StaleLock, TransportError
 from oci_builder.listener import Silent
@@ -35,7 +36,8 @@ def mirror(server: WebServer, path: str = "") -> Mirror:
 
 def resolved(tmp_path: Path, debs: list[Deb], *sources: Mirror | DebFolder) -> RootfsLock:
     folder = write_layer_folder(tmp_path / "tiny", debs)
-    return update(load_layer(folder), AMD64, sources, keys=key_files(folder), now=int(time.time()), listener=Silent())
+    trust = Trust(keys=key_files(folder), now=int(time.time()))
+    return update(load_layer(folder), AMD64, sources, trust=trust, listener=Silent())
 
 
 def test_the_newest_version_of_any_suite_is_locked(tmp_path: Path, server: WebServer) -> None:
@@ -120,9 +122,9 @@ def test_an_index_older_than_the_locks_own_is_refused(tmp_path: Path, server: We
     lock = resolved(tmp_path, debs, mirror(server))
     write_suite(tmp_path / "mirror", "debian", "bookworm", debs, date=int(time.time()) - 86400)
     folder = tmp_path / "tiny"
-    recipe, keys = load_layer(folder), key_files(folder)
+    trust = Trust(keys=key_files(folder), now=int(time.time()), suites=lock.suites)
     with pytest.raises(ArchiveIndexError, match="before the lock's own index"):
-        update(recipe, AMD64, [mirror(server)], keys=keys, now=int(time.time()), after=lock, listener=Silent())
+        update(load_layer(folder), AMD64, [mirror(server)], trust=trust, listener=Silent())
 
 
 def test_all_that_was_tried_is_said(tmp_path: Path, server: WebServer) -> None:

@@ -73,7 +73,9 @@ def test_a_locked_build_is_built_again_where_it_is_missing(store: Store, tmp_pat
     make_sdist(tmp_path / "wheels", "old", "1.0")
     pins = ask(store, tmp_path / "wheels", "old\n", "old")
     elsewhere = Store(tmp_path / "elsewhere")
-    sources = WheelSources(find_links=(tmp_path / "wheels",), offline=True, environ=os.environ)
+    sources = WheelSources(
+        find_links=(tmp_path / "wheels",), offline=True, build=frozenset({"old"}), environ=os.environ
+    )
     fetch_wheels(pins, TARGET, sources=sources, store=elsewhere, jobs=1, listener=Silent())
     assert elsewhere.has(pins[0].sha256, pins[0].size)
 
@@ -82,7 +84,9 @@ def test_a_build_that_gives_another_wheel_than_it_once_did_is_noticed(store: Sto
     make_sdist(tmp_path / "wheels", "old", "1.0", random=True)
     pins = ask(store, tmp_path / "wheels", "old\n", "old")
     assert ask(store, tmp_path / "wheels", "old\n", "old") == pins
-    sources = WheelSources(find_links=(tmp_path / "wheels",), offline=True, environ=os.environ)
+    sources = WheelSources(
+        find_links=(tmp_path / "wheels",), offline=True, build=frozenset({"old"}), environ=os.environ
+    )
     with pytest.raises(DigestMismatch, match="built from"):
         fetch_wheels(pins, TARGET, sources=sources, store=Store(tmp_path / "new"), jobs=1, listener=Silent())
 

@@ -8,7 +8,6 @@ import io
 import marshal
 import sys
 import tarfile
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from oci_builder.tree.tree import Tree
 from oci_builder.wheels.claims import Policy, lost_by, settle
 from oci_builder.wheels.layering import Group, Wheel
 from oci_builder.wheels.layers import Bytecode, wheel_layers
+from oci_builder.wheels.listing import Listing
 from oci_builder.wheels.opened import Opened
 from tests.support.targets import BYTECODE, NO_BYTECODE, SITE, TARGET, base_tree, folder, wheel_of
 from tests.support.wheels import make_wheel, record_line
@@ -38,18 +38,16 @@ def layers_of(
     policy: Policy = "error",
 ) -> tuple[Layer, ...]:
     wheels = [wheel for group in groups for wheel in group]
-    opened = Opened(TARGET)
-    lost = lost_by(settle(wheels, opened, policy=policy, store=store))
+    listing = Listing(opened=Opened(TARGET), store=store, jobs=jobs)
+    lost = lost_by(settle(wheels, listing, policy=policy))
     return wheel_layers(
         [Group(wheels=group) for group in groups],
-        opened,
+        listing,
         base or base_tree(),
         bytecode=bytecode,
         lost=lost,
-        store=store,
-        jobs=jobs,
         listener=Silent(),
-        examine=partial(Gathering, store),
+        examine=Gathering,
     )
 
 
@@ -140,13 +138,13 @@ def test_two_distributions_with_other_bytes_at_one_path_are_named(tmp_path: Path
     first = wheel_of(make_wheel(tmp_path, "one", files={"shared.py": b"1", "one.py": b""}))
     second = wheel_of(make_wheel(tmp_path, "two", files={"shared.py": b"2", "two.py": b""}))
     with pytest.raises(PathConflict, match=r"/shared\.py comes from both one 1\.0 and two 1\.0") as caught:
-        settle([first, second], Opened(TARGET), policy="error", store=store)
+        settle([first, second], Listing(opened=Opened(TARGET), store=store), policy="error")
     assert caught.value.hint and 'conflicts = "last"' in caught.value.hint
 
 
 def test_the_same_bytes_at_one_path_are_fine(tmp_path: Path, store: Store) -> None:
     wheels = [wheel_of(make_wheel(tmp_path, name, files={"shared.py": b"1"})) for name in ("one", "two")]
-    assert settle(wheels, Opened(TARGET), policy="error", store=store) == ()
+    assert settle(wheels, Listing(opened=Opened(TARGET), store=store), policy="error") == ()
     (layer,) = layers_of(tuple(wheels), store=store, bytecode=BYTECODE)
     assert f"{SITE}/shared.py" in members(layer, store)
 

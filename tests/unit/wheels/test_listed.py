@@ -131,3 +131,13 @@ def test_a_build_system_that_is_no_list_of_requirements_is_refused(tmp_path: Pat
     (tmp_path / "pyproject.toml").write_text(text)
     with pytest.raises(RecipeError, match=r"build-system\.requires"):
         build_requires(tmp_path / "pyproject.toml")
+
+
+def test_groups_that_double_or_lie_deep_end(tmp_path: Path) -> None:
+    doubling = [f'g{n} = [{{include-group = "g{n + 1}"}}, {{include-group = "g{n + 1}"}}]' for n in range(30)]
+    deep = [f'g{n} = [{{include-group = "g{n + 1}"}}]' for n in range(2000)]
+    for lines, last, why in ((doubling, 30, "more than 20000 requirements"), (deep, 2000, "more than 40 deep")):
+        file = tmp_path / "pyproject.toml"
+        file.write_text("\n".join(["[dependency-groups]", *lines, f'g{last} = ["a"]', ""]))
+        with pytest.raises(RecipeError, match=why):
+            read_groups(file, ["g0"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +39,8 @@ def lock_of(*pins: WheelPin, **fields: str) -> WheelLock:
 
 
 def test_what_is_written_is_read_back_for_every_target() -> None:
-    odd = pin("odd-one", direct_url='{"url": "https://files.example/\\"é\\u0001\x7f"}', size=None)
+    url = "https://files.example/é/odd_one-1.0-py3-none-any.whl"
+    odd = pin("odd-one", direct_url=f'{{"said": "\\"\\u0001\x7f", "url": "{url}"}}', size=None)
     built = pin("old", built_from=Source(filename="old-1.0.tar.gz", sha256=Digest.of(b"old")))
     only_arm = pin("only-arm", requested=True)
     pins = {TARGET: (INTEL, odd, built, PURE), ON_ARM: (ARM, only_arm, PURE)}
@@ -162,7 +164,10 @@ def test_what_is_no_lock_is_refused(text: str, why: str) -> None:
 
 @pytest.mark.parametrize("hashes", ['{md5 = "00"}', '{sha256 = "short"}'])
 def test_a_wheel_without_a_sha256_is_refused(hashes: str) -> None:
-    text = FOREIGN + f'wheels = [{{name = "a-1-py3-none-any.whl", path = "b", hashes = {hashes}}}]\n'
+    text = (
+        FOREIGN
+        + f'wheels = [{{name = "a-1-py3-none-any.whl", path = "wheels/a-1-py3-none-any.whl", hashes = {hashes}}}]\n'
+    )
     with pytest.raises(RecipeError, match="no sha256"):
         parse(text.encode(), path=PATH).select(TARGET)
 
@@ -178,3 +183,50 @@ def test_changes_are_told_a_line_for_each_project() -> None:
     assert changes(old, new) == ["- gone 1.0", "moved 1.0 → 1.1", "+ new 1.0", "rebuilt 1.0: other files"]
     assert changes(None, lock_of(PURE)) == ["+ pure 1.0"]
     assert changes(new, new) == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        'name = "b-1-py3-none-any.whl", path = "wheels/a-1-py3-none-any.whl"',
+        'name = "a-2-py3-none-any.whl", path = "wheels/a-1-py3-none-any.whl"',
+        'name = "a-1.tar.gz", path = "wheels/a-1.tar.gz"',
+        'name = "a-1-py3-none-any.whl", path = "wheels/a-1.tar.gz"',
+        'name = "a-1-py3-none-any.whl", path = "wheels"',
+        'path = "../a-1.zip"',
+        'name = "a-1-py3-none-any.whl", url = "https://h.example/a-1.tar.gz"',
+        'name = "a-1-py3-none-any.whl", url = "git+https://h.example/a-1-py3-none-any.whl"',
+        'name = "a-1-py3-none-any.whl", url = "https://h.example/x\\n-e ./a\\n/a-1-py3-none-any.whl"',
+        'name = "a-1-py3-none-any.whl", url = "https://h.example/${TOKEN}/a-1-py3-none-any.whl"',
+        'name = "a-1-py3-none-any.whl", url = "https://h.example/b-1-py3-none-any.whl"',
+        'url = "https://h.example"',
+    ],
+)
+def test_every_place_in_a_lock_is_that_of_a_wheel_of_its_package(fields: str) -> None:
+    text = FOREIGN + f'wheels = [{{{fields}, hashes = {{sha256 = "{"0" * 64}"}}}}]\n'
+    with pytest.raises(RecipeError, match=r"pylock\.toml: packages"):
+        parse(text.encode(), path=PATH)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{"url": "https://h.example/pure-1.0.tar.gz"}',
+        '{"url": "https://h.example/other-1.0-py3-none-any.whl"}',
+        '{"url": "https://h.example/pure-1.0-py3-none-any.whl", "vcs_info": {}}',
+        '{"url": "https://h.example/pure-1.0-py3-none-any.whl", "dir_info": {}}',
+        '{"url": 5}',
+        '{"url": ' + "[" * 3000 + "]" * 3000 + "}",
+        '{"url": NaN}',
+        "[]",
+    ],
+)
+def test_a_direct_url_in_a_lock_is_that_of_a_wheel(document: str) -> None:
+    with pytest.raises(RecipeError, match=r"packages\.pure"):
+        lock_of(pin("pure", direct_url=document))
+
+
+def test_a_pipe_is_no_lock(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pylock.toml")
+    with pytest.raises(NotFound):
+        read(tmp_path / "pylock.toml")

@@ -63,7 +63,7 @@ def test_the_lock_that_is_damaged_below_is_sound() -> None:
         ('base = "b45e"', "base = []", "tool.ocibuild: expected `str`, got `array` in `base`"),
         ("\n[tool.ocibuild]\n", "\n[tool]\nocibuild = 5\n[x]\n", "tool.ocibuild: expected `object`, got `int`"),
         ("requested = true", 'requested = "yes"', "packages.odd.tool.ocibuild: expected `bool`, got `str`"),
-        ('direct-url = "{', 'direct-url = "{{', "direct-url is not the JSON of a direct_url.json"),
+        ('direct-url = "{', 'direct-url = "{{', "direct-url is not JSON: Expecting property name"),
         ("direct-url = ", "direct-url = 5 #", "expected `str | null`, got `int` in `direct-url`"),
         ('{name = "odd-1.0.tar.gz", ', "{", "object missing required field `name` in `built-from`"),
         ("built-from = ", "built-from = 5 #", "expected `object | null`, got `int` in `built-from`"),

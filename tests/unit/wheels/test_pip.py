@@ -8,39 +8,40 @@ import pytest
 
 from oci_builder.errors import ToolFailed
 from oci_builder.wheels import pip
-from oci_builder.wheels.pip import WheelSources, for_target, redact, run
+from oci_builder.wheels.pip import Rules, WheelSources, for_target, redact, run
 from tests.support.targets import TARGET
 
 OFFLINE = WheelSources(offline=True, environ=os.environ)
+RULES = Rules(markers=TARGET.markers())
 
 
 def test_this_pip_has_the_inside_that_the_hook_was_written_for() -> None:
     # When this fails after an upgrade of pip, read pip_hook.py against the new pip before touching the pin.
-    outcome = run(["--version"], sources=OFFLINE, markers=TARGET.markers())
+    outcome = run(["--version"], sources=OFFLINE, rules=RULES)
     assert (outcome.code, outcome.said.split()[0]) == (0, "pip")
 
 
 def test_a_pip_with_another_inside_is_an_error_that_says_so() -> None:
     with pytest.raises(ToolFailed, match="marker environment has other names") as caught:
-        run(["--version"], sources=OFFLINE, markers={**TARGET.markers(), "platform_colour": "blue"})
+        run(["--version"], sources=OFFLINE, rules=Rules(markers={**TARGET.markers(), "platform_colour": "blue"}))
     assert "pip>=26" in (caught.value.hint or "")
 
 
 def test_lines_are_heard_as_pip_says_them() -> None:
     heard: list[str] = []
-    run(["help"], sources=OFFLINE, markers=TARGET.markers(), hear=heard.append)
+    run(["help"], sources=OFFLINE, rules=RULES, hear=heard.append)
     assert any("Usage" in line for line in heard)
 
 
 def test_an_interpreter_that_is_not_there_is_a_tool_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
     with pytest.raises(ToolFailed, match="cannot be started"):
-        run(["--version"], sources=OFFLINE, markers=TARGET.markers())
+        run(["--version"], sources=OFFLINE, rules=RULES)
 
 
 def test_a_module_named_pip_where_the_user_stands_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "pip.py").write_text("raise SystemExit(5)\n")
-    assert run(["--version"], sources=OFFLINE, markers=TARGET.markers(), folder=tmp_path).code == 0
+    assert run(["--version"], sources=OFFLINE, rules=RULES, folder=tmp_path).code == 0
 
 
 def test_a_target_is_told_to_pip_with_every_tag_down_to_the_oldest() -> None:

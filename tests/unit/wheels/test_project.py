@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from oci_builder.errors import WheelError
+from oci_builder.errors import UnsupportedRequirement, WheelError
 from oci_builder.listener import Silent
 from oci_builder.store import Store
 from oci_builder.wheels.pip import WheelSources
-from oci_builder.wheels.project import Project, build_project
+from oci_builder.wheels.project import Project, build_project, download_backend
 from tests.support.projects import make_project
+from tests.support.sdists import make_sdist
 from tests.support.targets import TARGET
 
 OFFLINE = WheelSources(offline=True, environ=os.environ)
@@ -125,3 +127,25 @@ def test_a_build_that_fails_says_what_was_said(tmp_path: Path, store: Store, bac
     with pytest.raises(WheelError, match=said):
         build(src, store)
     assert list((store.root / "v1" / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("need", ["tool", "tool @ URL", "tool @ FOLDER"])
+def test_what_builds_a_project_is_wheels_unless_the_recipe_names_it(tmp_path: Path, store: Store, need: str) -> None:
+    src, wheels = make_project(tmp_path / "src"), tmp_path / "wheels"
+    witness = tmp_path / "witness"
+    sdist = make_sdist(wheels, "tool", "1.0", witness=str(witness))
+    (tmp_path / "tool").mkdir()
+    (tmp_path / "tool" / "setup.py").write_text(f"open({str(witness)!r}, 'w')")
+    need = need.replace("URL", sdist.as_uri()).replace("FOLDER", (tmp_path / "tool").as_uri())
+    text = (src / "pyproject.toml").read_text().replace("requires = []", f'requires = ["{need}"]')
+    (src / "pyproject.toml").write_text(text)
+    sources = WheelSources(find_links=(wheels,), offline=True, environ=os.environ)
+    with pytest.raises((UnsupportedRequirement, WheelError), match="tool"):
+        build_project(src, TARGET, sources=sources, store=store, listener=Silent())
+    with pytest.raises((UnsupportedRequirement, WheelError), match="tool"):
+        download_backend(src, tmp_path / "dest", sources=sources)
+    assert not witness.exists()
+    named = replace(sources, build=frozenset({"tool"}))
+    if "@" not in need:
+        assert build_project(src, TARGET, sources=named, store=store, listener=Silent()).pin.name == "app"
+        assert witness.exists()

@@ -43,11 +43,13 @@ def test_included_files_are_read_from_beside_the_file_that_names_them(tmp_path: 
     assert [line.place for line in scan([file])] == [f"{tmp_path}/sub/more.txt:1"]
 
 
-def test_constraints_and_all_they_include_only_limit(tmp_path: Path) -> None:
-    write(tmp_path, "-r limits2.txt\na<2\n", "limits.txt")
+def test_constraints_only_limit_and_what_they_require_is_required_as_in_pip(tmp_path: Path) -> None:
+    write(tmp_path, "-c limits2.txt\na<2\n-r more.txt\n", "limits.txt")
     write(tmp_path, "b<3\n", "limits2.txt")
+    write(tmp_path, "c\n", "more.txt")
     found = scan([write(tmp_path, "a\n-c limits.txt\n")])
-    assert [(line.name, line.constraint) for line in found] == [("a", False), ("b", True), ("a", True)]
+    told = [(line.name, line.constraint) for line in found]
+    assert told == [("a", False), ("b", True), ("a", True), ("c", False)]
 
 
 def test_an_included_path_may_hold_a_variable(tmp_path: Path) -> None:
@@ -157,8 +159,8 @@ def test_options_that_say_where_to_look_are_found_for_fetching(tmp_path: Path) -
     write(tmp_path, "--extra-index-url=https://two.example/simple\nb\n--pre\n", "more.txt")
     file = write(tmp_path, "-i https://one.example/simple\na\n-r more.txt\n-f vendor\n--no-index\n")
     assert index_options([file]) == (
-        "-i https://one.example/simple",
+        "--index-url https://one.example/simple",
         "--extra-index-url https://two.example/simple",
-        f"-f {tmp_path}/vendor",
+        f"--find-links {tmp_path}/vendor",
         "--no-index",
     )
