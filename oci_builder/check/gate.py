@@ -116,7 +116,8 @@ def _findings(image: Image, ground: Ground, rules: Rules, store: Store) -> Itera
         yield from PythonClosure(distributions, modules, ground.target, rules.extras).findings()
         if rules.imports:
             yield from import_findings(image.layers, modules, distributions, store)
-    ours = [*_above(upper, tree), *(entry for entry in ground.tree if entry.origin in ground.judged)]
+    judged = (entry for entry in ground.tree if entry.origin in ground.judged) if ground.judged else ()
+    ours = [*_above(upper, tree), *judged]
     yield from mode_findings(ours)
     yield from secret_findings(ours)
     yield from same_bytes_findings(ours)

@@ -11,6 +11,7 @@ from oci_builder.errors import InvalidValue
 from oci_builder.foreign.documents import (
     Findings,
     Named,
+    as_list,
     as_object,
     as_strings,
     only_known,
@@ -118,7 +119,7 @@ def _read_index(files: Files, findings: Findings) -> list[Named]:
     if index.get("schemaVersion") != 2 or index.get("mediaType", INDEX) != INDEX:
         findings.add("index.json: it is not an OCI index of schemaVersion 2")
     values = index.get("manifests")
-    for value in values if isinstance(values, list) else ():
+    for value in as_list(values, "index.json", findings):
         only_known(as_object(value), _DESCRIPTOR_KEYS, "index.json: a descriptor", findings)
     return list(read_descriptors(values, "index.json", findings))
 

@@ -10,6 +10,7 @@ from oci_builder.digest import Digest
 from oci_builder.foreign.documents import (
     Findings,
     Named,
+    as_list,
     as_object,
     read_descriptor,
     read_descriptors,
@@ -216,7 +217,7 @@ def _with_values(values: object, what: str, findings: Findings) -> Iterator[tupl
     if not isinstance(values, list):
         findings.add(f"{what}: expected an array of descriptors")
         return
-    for value in values:
+    for value in as_list(values, what, findings):
         if named := read_descriptor(value, what, findings):
             yield named, value
 

@@ -29,6 +29,9 @@ class Findings:
             self.lines[f"and more than these {_MOST} findings"] = None
 
 
+_MAX_ITEMS = 10_000
+"""Manifests of an index, layers of a manifest, images of a file."""
+
 MAX_DOCUMENTS = 64 << 20
 """Bytes of all documents that are read of one file or folder, those that are read twice twice."""
 
@@ -78,7 +81,15 @@ def read_list(data: bytes, what: str, findings: Findings) -> Sequence[object]:
     found = wrapped.get("") if wrapped else None
     if wrapped is not None and (not isinstance(found, list) or len(wrapped) > 1):
         findings.add(f"{what}: expected a JSON array")
-    return found if isinstance(found, list) else ()
+    return as_list(found, what, findings)
+
+
+def as_list(value: object, what: str, findings: Findings) -> Sequence[object]:
+    """``value`` if it is an array, as far as anybody reads it; else an empty one."""
+    found = value if isinstance(value, list) else []
+    if len(found) > _MAX_ITEMS:
+        findings.add(f"{what}: an array of {len(found)} items, more than {_MAX_ITEMS}")
+    return found[:_MAX_ITEMS]
 
 
 def read_descriptor(value: object, what: str, findings: Findings) -> Named | None:
@@ -102,7 +113,7 @@ def read_descriptors(values: object, what: str, findings: Findings) -> Iterator[
     if not isinstance(values, list):
         findings.add(f"{what}: expected an array of descriptors")
         return
-    for value in values:
+    for value in as_list(values, what, findings):
         if named := read_descriptor(value, what, findings):
             yield named
 

@@ -18,6 +18,7 @@ from oci_builder.foreign.archive import open_archive
 from oci_builder.foreign.documents import (
     Findings,
     Named,
+    as_list,
     as_object,
     as_strings,
     read_descriptor,
@@ -114,8 +115,7 @@ def _manifests(files: Files, findings: Findings) -> dict[Digest, _Found]:
     while todo:
         data, inherited, depth = todo.popleft()
         index = read_object(data, "index.json", findings)
-        values = index.get("manifests") if index else None
-        for value in values if isinstance(values, list) else ():
+        for value in as_list((index or {}).get("manifests"), "index.json", findings):
             named = read_descriptor(value, "index.json", findings)
             # docker keeps indexes whole and leaves out the platforms it does not have.
             if named is None or _is_attestation(named, value) or files.size(blob_path(named.digest)) is None:

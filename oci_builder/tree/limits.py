@@ -39,8 +39,8 @@ MAX_RATIO = 1000
 UNSUSPECTED = 1 << 30
 """Bytes that may stand for next to nothing: a file of zeros is no attack."""
 
-MAX_ENTRIES = 500_000
-"""Members of all layers together; all of them are in memory at once."""
+MAX_ENTRIES = 300_000
+"""Members of all layers together; all of them are in memory at once, in some 200 MB."""
 
 MAX_NAMES = 64 << 20
 """Bytes of all paths and link targets together."""

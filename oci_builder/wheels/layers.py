@@ -170,8 +170,8 @@ def _anchors(target: Target, base: Tree) -> list[list[object]]:
     above = {*parents(f"{prefix}/x")}
     return [
         [entry.path, entry.kind.value, entry.mode, entry.uid, entry.gid, entry.mtime, entry.target]
-        for path, entry in base.paths.items()
-        if entry.kind is not Kind.FILE and (path in above or path.startswith(f"{prefix}/"))
+        for path in base.paths
+        if (path in above or path.startswith(f"{prefix}/")) and (entry := base.paths[path]).kind is not Kind.FILE
     ]
 
 
