@@ -5,7 +5,7 @@ skopeo, umoci, crane and containerd read it; ``rsync`` of such a folder sends wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from oci_builder.digest import Digest, digest_file
@@ -15,8 +15,9 @@ from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode, encode
 from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME, blob_path
-from oci_builder.oci.manifest import Blobs, Documents, index_of, platform_json
+from oci_builder.oci.manifest import Blobs, Documents, platform_json
 from oci_builder.oci.mediatypes import INDEX
+from oci_builder.oci.parcel import Parcel, pack
 from oci_builder.reference import Reference
 from oci_builder.store import Store
 
@@ -34,9 +35,24 @@ def write_folder(
     who reads meanwhile sees the old images or the new one. Raises CorruptBlob, FileProblem, and UnsupportedImage where
     the folder holds something else.
     """
+    platform = platform_json(images[0].platform) if len(images) == 1 else {}
+    return write_parcel(pack(images), folder, references=references, platform=platform, blobs=blobs, listener=listener)
+
+
+def write_parcel(
+    parcel: Parcel,
+    folder: Path,
+    *,
+    references: Sequence[Reference],
+    platform: JSON,
+    blobs: Blobs,
+    listener: Listener,
+) -> int:
+    """The same with anything that travels together; ``platform`` is what the folder's index says of its top, if that
+    is one image."""
     listed = _listed(folder)
-    written = _write_blobs(images, folder, blobs, listener)
-    top = _top(images)
+    written = _write_blobs(parcel, folder, blobs, listener)
+    top = parcel.descriptor.to_json() | ({"platform": platform} if platform else {})
     _keep(folder / _LAYOUT, encode(_VERSION))
     entries = [top | {"annotations": _names(reference)} for reference in dict.fromkeys(references)] or [top]
     _keep(folder / _INDEX, encode(_merged(listed, entries)))
@@ -71,11 +87,12 @@ def _read(path: Path) -> JSON:
         return decode(stream.read(MAX_DOCUMENT + 1), what=str(path))
 
 
-def _write_blobs(images: Sequence[Documents], folder: Path, blobs: Blobs, listener: Listener) -> int:
+def _write_blobs(parcel: Parcel, folder: Path, blobs: Blobs, listener: Listener) -> int:
     with explained(folder):
         (folder / BLOBS).mkdir(parents=True, exist_ok=True)
-    documents = _documents(images)
-    layers = {layer.descriptor.digest: layer.descriptor for image in images for layer in image.layers}
+    documents = dict(parcel.documents)
+    layers = {blob.digest: blob for blob in parcel.blobs if blob.digest not in documents}
+    documents |= {Digest.of(raw): raw for _, raw in (*parcel.manifests, parcel.top)}
     total, done, written = sum(layer.size for layer in layers.values()), 0, 0
     for layer in layers.values():
         path = folder / blob_path(layer.digest)
@@ -90,14 +107,6 @@ def _write_blobs(images: Sequence[Documents], folder: Path, blobs: Blobs, listen
             _fill(folder / blob_path(digest), [data])
             written += len(data)
     return written
-
-
-def _documents(images: Sequence[Documents]) -> Mapping[Digest, bytes]:
-    found = {image.id: image.config for image in images} | {image.digest: image.manifest for image in images}
-    if len(images) > 1:
-        index = index_of(images)
-        found[Digest.of(index)] = index
-    return found
 
 
 def _holds(path: Path, named: Descriptor) -> bool:
@@ -127,13 +136,6 @@ def _fill(path: Path, chunks: Iterable[bytes]) -> None:
 def _keep(path: Path, data: bytes) -> None:
     if not path.is_file() or path.read_bytes() != data:
         _fill(path, [data])
-
-
-def _top(images: Sequence[Documents]) -> JSON:
-    if len(images) == 1:
-        return images[0].descriptor.to_json() | {"platform": platform_json(images[0].platform)}
-    index = index_of(images)
-    return Descriptor(media_type=INDEX, digest=Digest.of(index), size=len(index)).to_json()
 
 
 def _names(reference: Reference) -> JSON:
