@@ -11,7 +11,7 @@ import re
 import shutil
 import stat
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -29,9 +29,10 @@ _FICLONE = 0x40049409
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
+def atomic(path: Path, *, proof: Callable[[Path], None] | None = None) -> Iterator[BinaryIO]:
     """Yield a stream whose bytes appear at ``path`` whole on a clean exit, and nowhere otherwise.
 
+    ``proof`` is shown the finished file while it has another name; what it raises keeps it from appearing.
     The mode is what the umask says of a new file. What was begun for ``path`` by processes that were killed goes.
     Raises FileProblem.
     """
@@ -48,6 +49,9 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
                 yield file
                 with explained(path):
                     file.flush()
+                if proof is not None:
+                    proof(name)
+                with explained(path):
                     # Still held: nobody takes it for a dead man's meanwhile.
                     name.replace(path)
                 return

@@ -14,6 +14,7 @@ from oci_builder.assemble.inputs import Inputs, read_inputs
 from oci_builder.assemble.mending import mended
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import LockChange, Pinning, fetch_sources, wheel_sources
+from oci_builder.assemble.proof import file_proof
 from oci_builder.assemble.provenance import manifest_annotations, provenance
 from oci_builder.assemble.top import run_config, top_layer
 from oci_builder.bases import Base, without_replaced
@@ -151,7 +152,12 @@ def write(
     def act(built: tuple[Built, ...]) -> int:
         with listener.stage("write"):
             return docker_archive.write_file(
-                built[0].image, path, references=references, store=store, listener=listener
+                built[0].image,
+                path,
+                references=references,
+                store=store,
+                listener=listener,
+                proof=file_proof(path, options, listener),
             )
 
     (built,), size = made(source, (platform,), act, options=options, store=store, listener=listener)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -187,10 +187,13 @@ def write_folder(
     references: Sequence[Reference],
     store: Blobs,
     listener: Listener,
+    proof: Callable[[bytes], None] | None = None,
 ) -> int:
     """Write what was built into an OCI image layout; gives the bytes written. Raises what ``oci_layout`` raises."""
     with listener.stage("write"):
-        return oci_layout.write_folder(images, folder, references=references, blobs=store, listener=listener)
+        return oci_layout.write_folder(
+            images, folder, references=references, blobs=store, listener=listener, proof=proof
+        )
 
 
 def read_images(path: Path) -> tuple[GivenImage, ...]:

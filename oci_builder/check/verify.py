@@ -7,6 +7,8 @@ elsewhere.
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,8 @@ from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Registries
 from oci_builder.store import Store
+
+_INDEX = "index.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,13 @@ def verify_file(path: Path) -> Report:
         return _verified(archive, findings)
 
 
+def verify_layout(root: Path, index: bytes) -> Report:
+    """Check the layout in ``root`` as it will be once its index.json is ``index``. Raises FileProblem."""
+    findings = Findings()
+    with open_folder(root, findings) as folder:
+        return _verified(_Indexed(folder, index), findings)
+
+
 def verify_reference(
     reference: Reference, platform: Platform | None, registries: Registries, *, store: Store
 ) -> Report:
@@ -112,6 +123,27 @@ def verify_reference(
     if top is not None and not found.images:
         findings.add(f"{reference} names no image{f' for {platform}' if platform else ''}")
     return _Checker(holder, findings).report(Held(tuple(found.images.values()), tuple(found.others.values())))
+
+
+@dataclass(frozen=True)
+class _Indexed:
+    """The files of a folder, with another index."""
+
+    _files: Files
+    _index: bytes
+
+    @property
+    def names(self) -> Sequence[str]:
+        return sorted({*self._files.names, _INDEX})
+
+    def size(self, name: str) -> int | None:
+        return len(self._index) if name == _INDEX else self._files.size(name)
+
+    def open(self, name: str) -> Source | None:
+        return io.BytesIO(self._index) if name == _INDEX else self._files.open(name)
+
+    def document(self, name: str, findings: Findings) -> bytes | None:
+        return self._index if name == _INDEX else self._files.document(name, findings)
 
 
 def _verified(files: Files, findings: Findings) -> Report:

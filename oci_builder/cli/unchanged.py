@@ -34,6 +34,7 @@ _ELSEWHERE = frozenset(
     {
         "pushes",
         "sbom",
+        "verify",
         "base",
         "requirements",
         "find_links",

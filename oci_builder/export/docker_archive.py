@@ -10,7 +10,7 @@ import contextlib
 import queue
 import tarfile
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -48,9 +48,17 @@ class Part:
 
 
 def write_file(
-    image: Documents, path: Path, *, references: Sequence[Reference], store: Blobs, listener: Listener
+    image: Documents,
+    path: Path,
+    *,
+    references: Sequence[Reference],
+    store: Blobs,
+    listener: Listener,
+    proof: Callable[[Path], None] | None = None,
 ) -> int:
     """Write ``image`` to ``path``, whole or not at all, and return the file's size in bytes.
+
+    ``proof`` sees the file before it appears.
 
     ``.tar`` is plain; ``.tar.gz`` and ``.tgz`` are compressed outside too, which docker and podman load and older
     containerd and skopeo do not. Progress is told in bytes of the plain archive. Raises InvalidValue for another
@@ -58,7 +66,7 @@ def write_file(
     """
     packed = _is_packed(path)
     parts = plan(image, references)
-    with atomic(path) as file:
+    with atomic(path, proof=proof) as file:
         sink = _GzipSink(file) if packed else file
         done, total = 0, size_of(parts)
         with contextlib.closing(_ahead(_chunks(parts, store))) as chunks:

@@ -5,7 +5,9 @@ skopeo, umoci, crane and containerd read it; ``rsync`` of such a folder sends wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from oci_builder.digest import Digest, digest_file
@@ -27,16 +29,24 @@ _VERSION: JSON = {"imageLayoutVersion": "1.0.0"}
 
 
 def write_folder(
-    images: Sequence[Documents], folder: Path, *, references: Sequence[Reference], blobs: Blobs, listener: Listener
+    images: Sequence[Documents],
+    folder: Path,
+    *,
+    references: Sequence[Reference],
+    blobs: Blobs,
+    listener: Listener,
+    proof: Callable[[bytes], None] | None = None,
 ) -> int:
     """Have ``folder`` hold the image, or several as one index, under the references' tags; gives the bytes written.
 
     Other images in it stay, and so do blobs that hold what their names say. ``index.json`` changes last and at once:
-    who reads meanwhile sees the old images or the new one. Raises CorruptBlob, FileProblem, and UnsupportedImage where
-    the folder holds something else.
+    who reads meanwhile sees the old images or the new one; ``proof`` sees it before that. Raises CorruptBlob,
+    FileProblem, and UnsupportedImage where the folder holds something else.
     """
     platform = platform_json(images[0].platform) if len(images) == 1 else {}
-    return write_parcel(pack(images), folder, references=references, platform=platform, blobs=blobs, listener=listener)
+    return write_parcel(
+        pack(images), folder, references=references, platform=platform, blobs=blobs, listener=listener, proof=proof
+    )
 
 
 def write_parcel(
@@ -47,16 +57,32 @@ def write_parcel(
     platform: JSON,
     blobs: Blobs,
     listener: Listener,
+    proof: Callable[[bytes], None] | None = None,
 ) -> int:
     """The same with anything that travels together; ``platform`` is what the folder's index says of its top, if that
     is one image."""
     listed = _listed(folder)
+    is_new = not folder.exists()
     written = _write_blobs(parcel, folder, blobs, listener)
     top = parcel.descriptor.to_json() | ({"platform": platform} if platform else {})
     _keep(folder / _LAYOUT, encode(_VERSION))
     entries = [top | {"annotations": _names(reference)} for reference in dict.fromkeys(references)] or [top]
-    _keep(folder / _INDEX, encode(_merged(listed, entries)))
+    index = encode(_merged(listed, entries))
+    if proof is not None:
+        with _gone_on_error(folder) if is_new else contextlib.nullcontext():
+            proof(index)
+    _keep(folder / _INDEX, index)
     return written
+
+
+@contextlib.contextmanager
+def _gone_on_error(folder: Path) -> Iterator[None]:
+    # Blobs without an index are no layout, and nobody would write to them again.
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def check_folder(folder: Path) -> None:

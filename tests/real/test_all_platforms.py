@@ -1,4 +1,4 @@
-"""Layouts of images for machines that nobody builds for here go to registries and come back; skopeo says what is right."""
+"""Layouts of images for machines that nobody builds for here go to registries and back; skopeo says what is right."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Layout:
 
     def image(self, platform: dict[str, str]) -> dict[str, Any]:
         layer = make_tar(*files(("which", json.dumps(platform).encode())))
-        made, descriptor, _ = blobs_of([layer], config_of([layer], **platform))
+        made, descriptor, _ = blobs_of([layer], {**config_of([layer]), **platform})
         self.blobs |= made
         return descriptor
 

@@ -23,6 +23,7 @@ from oci_builder.wheels.claims import Policy, lost_by, settle
 from oci_builder.wheels.layering import Group, Wheel
 from oci_builder.wheels.layers import Bytecode, wheel_layers
 from oci_builder.wheels.opened import Opened
+from tests.support.readers import read_back
 from tests.support.targets import BYTECODE, NO_BYTECODE, SITE, TARGET, base_tree, folder, wheel_of
 from tests.support.wheels import make_wheel, record_line
 
@@ -40,7 +41,7 @@ def layers_of(
     wheels = [wheel for group in groups for wheel in group]
     opened = Opened(TARGET)
     lost = lost_by(settle(wheels, opened, policy=policy, store=store))
-    return wheel_layers(
+    layers = wheel_layers(
         [Group(wheels=group) for group in groups],
         opened,
         base or base_tree(),
@@ -51,6 +52,9 @@ def layers_of(
         listener=Silent(),
         examine=partial(Gathering, store),
     )
+    for layer in layers:
+        read_back(layer, store)
+    return layers
 
 
 def members(layer: Layer, store: Store) -> dict[str, tarfile.TarInfo]:
