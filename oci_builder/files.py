@@ -265,10 +265,19 @@ def nameless() -> BinaryIO:
     try:
         return cast("BinaryIO", tempfile.TemporaryFile())
     except OSError as error:
-        # Python tries several folders, and tells what it found wrong with none of them.
         hint = "free some space in /tmp, or name another folder in TMPDIR"
-        why = f"no file can be made there ({error.strerror or 'unknown'})"
+        why = f"no file can be made there ({in_words(_cause(error))})"
         raise FileProblem("this machine's folder of temporary files", why, hint=hint) from error
+
+
+def _cause(error: OSError) -> OSError:
+    """Python tries several folders, and tells what it found wrong with none of them; the usual one is asked again."""
+    if isinstance(error, FileNotFoundError):
+        try:
+            tempfile.TemporaryFile(dir="/tmp").close()
+        except OSError as cause:
+            return cause
+    return error
 
 
 class Lease:

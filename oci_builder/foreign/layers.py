@@ -268,7 +268,8 @@ def _made(member: TarMember, *, path: str, kind: str, size: int = 0, sha256: str
         # docker takes what is out of its range for 1970, too.
         mtime=member.mtime if 0 <= member.mtime <= _LATEST else 0,
         size=size,
-        target=member.target,
+        # A header may name a target whatever it is of.
+        target=member.target if kind in ("symlink", "hardlink") else "",
         sha256=sha256,
         origin=ORIGIN,
         offset=offset,

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue
 from oci_builder.layer.entries import IndexEntry
-from oci_builder.layer.value import Layer, LayerKey
+from oci_builder.layer.value import KINDS, Layer, LayerKey
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import name_of, text_of
 from oci_builder.oci.mediatypes import LAYER_GZIP
@@ -62,7 +62,8 @@ def parse_record(data: bytes) -> Layer | None:
     """The layer of a record as ``keep`` writes it; None for other bytes."""
     try:
         return _layer(msgspec.json.decode(data, type=_Record))
-    except (msgspec.MsgspecError, ValueError, InvalidValue):
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError, InvalidValue):
+        # Of another version, or from a cache that others fill: an unknown kind, fields that are thousands deep.
         return None
 
 
@@ -86,6 +87,8 @@ def _written(entry: IndexEntry) -> IndexEntry:
 
 
 def _read(entry: IndexEntry) -> IndexEntry:
+    if entry.kind not in KINDS:
+        raise ValueError(f"an entry of the kind {entry.kind!r}")
     if "\0" not in entry.path and "\0" not in entry.target:
         return entry
     return replace(entry, path=name_of(entry.path), target=name_of(entry.target))

@@ -33,6 +33,9 @@ DELETIONS = frozenset({Kind.WHITEOUT.value, "opaque"})
 """Kinds of index entries that put nothing into a tree."""
 
 _KINDS = {kind.value: kind for kind in Kind}
+KINDS = DELETIONS | _KINDS.keys()
+"""Kinds of index entries that there are."""
+
 _FILE, _HARDLINK, _SYMLINK = Kind.FILE.value, Kind.HARDLINK.value, Kind.SYMLINK.value
 
 

@@ -274,8 +274,9 @@ def _check_places(package: Package, path: Path) -> None:
     try:
         for wheel in package.wheels or ():
             check_filename(wheel.filename, package.name, version)
-            if wheel.path is not None:
-                check_filename(wheel.path.replace("\\", "/").rpartition("/")[2], package.name, version)
+            # A file is found by its name: its path may call it otherwise (PEP 751), but not be that of something else.
+            if wheel.path is not None and "." in (last := wheel.path.replace("\\", "/").rpartition("/")[2]):
+                check_filename(last, package.name, version)
             if wheel.url is not None:
                 parse_wheel_url(wheel.url).check_fits(package.name, version)
         if tool.direct_url is not None:

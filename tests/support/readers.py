@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -18,10 +20,13 @@ from typing import IO
 from oci_builder.layer import Layer
 from oci_builder.store import Store
 
+_GZIP = shutil.which("gzip", path=os.defpath) or "gzip"
+"""Where it is, also in tests that take PATH away."""
+
 
 def gunzipped(packed: bytes) -> bytes:
     """What ``gzip`` makes of it. Fails the test where it finds anything wrong, also behind the last member."""
-    done = subprocess.run(["gzip", "--decompress", "--stdout"], input=packed, capture_output=True, timeout=300)
+    done = subprocess.run([_GZIP, "--decompress", "--stdout"], input=packed, capture_output=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode()
     return done.stdout
 

@@ -44,13 +44,23 @@ def ready(act: Act) -> Iterator[Act]:
     yield act
 
 
+OTHERS: set[str] = set()
+"""Processes of this one that other tests have started, and go on needing: an engine, a registry."""
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    OTHERS.clear()
+    OTHERS.update(children())
+
+
 def children() -> list[str]:
-    """The processes this one has started and not yet buried."""
+    """The processes this one has started and not yet buried, since the test began."""
     found: list[str] = []
     for path in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):  # a thread that has just ended
             found += path.read_text().split()
-    return found
+    return [child for child in found if child not in OTHERS]
 
 
 def open_files() -> int:

@@ -192,7 +192,6 @@ def test_changes_are_told_a_line_for_each_project() -> None:
         'name = "a-2-py3-none-any.whl", path = "wheels/a-1-py3-none-any.whl"',
         'name = "a-1.tar.gz", path = "wheels/a-1.tar.gz"',
         'name = "a-1-py3-none-any.whl", path = "wheels/a-1.tar.gz"',
-        'name = "a-1-py3-none-any.whl", path = "wheels"',
         'path = "../a-1.zip"',
         'name = "a-1-py3-none-any.whl", url = "https://h.example/a-1.tar.gz"',
         'name = "a-1-py3-none-any.whl", url = "git+https://h.example/a-1-py3-none-any.whl"',
