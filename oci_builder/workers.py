@@ -38,6 +38,9 @@ Begin = Callable[[], AbstractContextManager[Callable[[Task], Result]]]
 _TICK = 0.5
 """Seconds after which a wait is begun anew: a signal that came just before the wait is then acted on."""
 
+_HEED = 0.1
+"""The same, of a worker: the others are waiting for it to leave."""
+
 _GRACE = 2.0
 """Seconds that workers have to put away what they began; then they are killed."""
 
@@ -207,6 +210,7 @@ class _Pool(Generic[Task, Result]):
         code, leaving = 1, _Leaving()
         try:
             try:
+                line.setblocking(False)
                 # While anybody else held this process's ends of the lines, workers would not see it die.
                 for other in others:
                     other.close()
@@ -232,10 +236,10 @@ class _Pool(Generic[Task, Result]):
                 threading.Thread(target=_end_with_parent, args=(line,), daemon=True).start()
                 act = stack.enter_context(self._begin())
             except Exception as error:
-                line.sendall(_packed(error, None))
+                _say(line, _packed(error, None))
                 return
             while (number := _asked(line)) != _END:
-                line.sendall(_outcome(act, self._tasks[number]))
+                _say(line, _outcome(act, self._tasks[number]))
 
 
 @dataclass(frozen=True)
@@ -332,8 +336,30 @@ def _end_with_parent(line: socket.socket) -> None:
 
 def _asked(line: socket.socket) -> int:
     """The number of the next task, or _END; also when nobody is there to ask any more."""
+    _until(line, select.POLLIN)
     data = line.recv(_NUMBER.size)
     return int(_NUMBER.unpack(data)[0]) if len(data) == _NUMBER.size else _END
+
+
+def _say(line: socket.socket, message: bytes) -> None:
+    """Send all of ``message``, however long the parent has other things to do."""
+    rest = memoryview(message)
+    while rest:
+        _until(line, select.POLLOUT)
+        with contextlib.suppress(BlockingIOError):
+            rest = rest[line.send(rest) :]
+
+
+def _until(line: socket.socket, event: int) -> None:
+    """Wait until the line can be read or written, in short waits.
+
+    Python acts on a signal between its own steps. One that comes after the last step before a call that blocks (while
+    a large message is being copied, say) does not interrupt that call, and SIGTERM would be heeded when it is over.
+    """
+    poll = select.poll()
+    poll.register(line, event)
+    while not poll.poll(_HEED * 1000):
+        pass
 
 
 def _outcome(act: Callable[[Task], Result], task: Task) -> bytes:

@@ -99,19 +99,32 @@ def test_an_error_comes_over_whole_and_of_several_that_of_the_earliest_task() ->
         assert "in a worker process" in caught.value.__notes__[0]
 
 
-def test_workers_that_fail_at_random_instants_end_the_pool() -> None:
+def test_workers_that_fail_at_random_instants_end_the_pool_and_put_away_what_they_began(tmp_path: Path) -> None:
+    @contextlib.contextmanager
+    def begin() -> Iterator[Act]:
+        begun = tmp_path / str(os.getpid())
+        begun.touch()
+        try:
+            yield fail
+        finally:
+            begun.unlink()
+
+    def fail(task: int) -> bytes:
+        time.sleep(pauses[task])
+        if task < 3:
+            raise DigestMismatch("x" * 200_000, expected="a", actual="b")
+        return bytes(500_000)
+
     dice = random.Random(1)
     for _ in range(ROUNDS):
         pauses = [dice.random() / 200 for _ in range(4)]
-
-        def fail(task: int, pauses: Sequence[float] = tuple(pauses)) -> bytes:
-            time.sleep(pauses[task])
-            if task < 3:
-                raise DigestMismatch("x" * dice.randrange(300_000), expected="a", actual="b")
-            return bytes(500_000)
-
-        with pytest.raises(DigestMismatch):
-            pool(fail, tasks=range(4), count=4)
+        with (
+            pytest.raises(DigestMismatch),
+            contextlib.closing(in_workers(range(4), begin, count=4, label=str)) as done,
+        ):
+            list(done)
+        # One that had to be killed, because it waited to be listened to, would have left its file.
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.filterwarnings("default:.*fork:DeprecationWarning")  # the killer is a thread
