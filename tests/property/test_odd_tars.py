@@ -121,7 +121,8 @@ def told(tar: bytes) -> dict[str, tuple[str, int, str]]:
                 continue
             if info.islnk():
                 target = "/".join(part for part in info.linkname.split("/") if part not in ("", "."))
-                found[name] = ("file", found.get(target, ("", 0, ""))[1], "")
+                if target in found:  # else a second name of a device
+                    found[name] = found[target]
             else:
                 kind = "directory" if info.isdir() else "symlink" if info.issym() else "file"
                 found[name] = (kind, info.size if kind == "file" else 0, info.linkname if info.issym() else "")
