@@ -96,21 +96,24 @@ class TarStream:
 
     def members(self) -> Iterator[TarMember]:
         """Every member; content that nobody took is passed over. Raises Damaged, also for bytes after the end."""
-        extended: dict[str, str] = {}
+        # As Go's reader has it, and with it docker: the last PAX header counts, and GNU's names count more.
+        pax: dict[str, str] = {}
+        long: dict[str, str] = {}
         while (block := self._block()) is not None:
             info = self._parse(block)
             if info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
-                extended |= self._pax(info)
+                pax = self._pax(info)
             elif info.type == tarfile.XGLTYPE:
                 self.has_global_header = True
                 self._pax(info)
+                pax, long = {}, {}
             elif info.type in _GNU_LONG:
-                extended[_GNU_LONG[info.type]] = _text(self._extension(info).rstrip(b"\0"))
+                long[_GNU_LONG[info.type]] = _text(self._extension(info).split(b"\0", 1)[0])
             else:
                 self._budget.count_header(self._what, records=self._records)
                 self._extensions = self._records = 0
-                yield self._member(info, extended)
-                extended = {}
+                yield self._member(info, pax | long if long else pax)
+                pax, long = {}, {}
                 self._pass_over()
 
     def content(self) -> Iterator[bytes]:

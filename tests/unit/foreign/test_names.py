@@ -26,9 +26,11 @@ from oci_builder.tree.content import Sources
 from oci_builder.tree.limits import Budget, Limits, Unfit
 from oci_builder.tree.tarstream import TarStream
 from tests.support.archives import folder, make_tar, member
+from tests.support.bombs import END, extended, header, record
 from tests.support.elves import ElfSpec, make_elf
 from tests.support.foreign import config_of, save_like_old_docker
 
+MARK = ".wh..wh.plnk"
 ODD = "etc/umlaut-\udce4.txt"
 LAYER = make_tar(
     folder("etc"),
@@ -211,11 +213,7 @@ def test_a_blob_that_is_named_twice_stands_for_twice_as_much() -> None:
         ([member("a", data=b"x"), member("b", tarfile.LNKTYPE, target="/a")], {"a": b"x", "b": b"x"}),
         ([member(".wh.a"), member("a", data=b"x")], {"a": b"x"}),
         ([folder("d"), member("l", tarfile.SYMTYPE, target="d"), member("l/f", data=b"x")], {"d/f": b"x"}),
-        (
-            [member(".wh..wh.aufs"), folder(".wh..wh.plnk"), member(".wh..wh.plnk/1.2", data=b"x")]
-            + [member("a", tarfile.LNKTYPE, target=".wh..wh.plnk/1.2")],
-            {"a": b"x"},
-        ),
+        ([folder(MARK), member(f"{MARK}/1", data=b"x"), member("a", tarfile.LNKTYPE, target=f"{MARK}/1")], {"a": b"x"}),
         ([member("f", tarfile.FIFOTYPE), member("b", tarfile.LNKTYPE, target="f")], {}),
         ([member("a", data=b"x"), member("b", tarfile.LNKTYPE, target="a"), member("c", b"1", target="./b")], None),
     ],
@@ -230,3 +228,12 @@ def test_what_docker_loads_is_read_as_its_container_sees_it(
         files = {str(each.path): sources.read(each.content, what="x") for each in tree if each.content is not None}
     assert files == (dict.fromkeys("abc", b"x") if seen is None else seen)
     assert verify_file(path).findings == ()
+
+
+def test_the_last_of_several_headers_counts_and_gnus_name_counts_most() -> None:
+    two = extended(tarfile.XHDTYPE, record("path", b"one")) + extended(tarfile.XHDTYPE, record("comment", b"two"))
+    gnu = extended(tarfile.GNUTYPE_LONGNAME, b"three\0") + extended(tarfile.XHDTYPE, record("path", b"four"))
+    lost = extended(tarfile.XHDTYPE, record("path", b"five")) + extended(tarfile.XGLTYPE, record("path", b"six"))
+    tar = two + header("a") + gnu + header("b") + lost + header("c") + END
+    names = [member.name for member in TarStream(io.BytesIO(tar), what="x", budget=Budget()).members()]
+    assert names == ["a", "three", "c"]
