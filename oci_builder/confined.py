@@ -18,10 +18,12 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from oci_builder.errors import FileProblem, OutsideProject
-from oci_builder.files import explained
+from oci_builder.files import explained, trouble
 
 _LINKS = 40
 """Links that one path may lead through, as in Linux."""
+
+_OUTSIDE = "if that is meant, write outside = true beside it in image.toml"
 
 _PASS = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -152,19 +154,19 @@ class _Walk:
         """The steps from the root to what has a full path."""
         real = Path(os.path.realpath(path))
         if not real.is_relative_to(self._root):
-            raise OutsideProject(str(self._place), str(self._root))
+            raise OutsideProject(str(self._place), str(self._root), hint=_OUTSIDE)
         del self._open[1:]
         return real.relative_to(self._root).parts
 
     def _up(self) -> None:
         if len(self._open) == 1:
-            raise OutsideProject(str(self._place), str(self._root))
+            raise OutsideProject(str(self._place), str(self._root), hint=_OUTSIDE)
         self._open.pop()
 
     def _led(self, name: str) -> Sequence[str]:
         self._links += 1
         if self._links > _LINKS:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(self._place))
+            raise trouble(errno.ELOOP, self._place)
         target = os.readlink(name, dir_fd=self._open[-1].handle)
         return self.absolute(target) if target.startswith("/") else _steps(target)
 

@@ -94,9 +94,9 @@ class OutsideProject(OcibuildError):
 
     exit_code = 2
 
-    def __init__(self, path: str, root: str) -> None:
+    def __init__(self, path: str, root: str, *, hint: str | None = None) -> None:
         why = f"it leads out of the project, {root}"
-        super().__init__(f"{path}: {why}", hint="if that is meant, write outside = true beside it in image.toml")
+        super().__init__(f"{path}: {why}", hint=hint)
         self.path, self.root, self.why = path, root, why
 
 

@@ -11,7 +11,7 @@ import re
 import stat
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -33,13 +33,20 @@ _FICLONE = 0x40049409
 
 
 @contextlib.contextmanager
-def atomic(path: Path, *, follow: bool = False, within: Folder | None = None) -> Iterator[BinaryIO]:
+def atomic(
+    path: Path,
+    *,
+    follow: bool = False,
+    within: Folder | None = None,
+    proof: Callable[[Path], None] | None = None,
+) -> Iterator[BinaryIO]:
     """Yield a stream whose bytes appear at ``path`` whole on a clean exit, and nowhere otherwise.
 
     A file that is replaced gives its mode, and its owner where that is allowed; else the umask decides, as of any new
     file. A link is replaced, or, where it is to be ``follow``ed, what it leads to. What was begun for ``path`` by
     processes that were killed goes. ``within`` is the folder, where it is open already. Whole also after a power cut:
-    it is on the disk before it has its name. Raises FileProblem.
+    it is on the disk before it has its name. ``proof`` is shown the finished file while it has another name; what it
+    raises keeps it from appearing. Raises FileProblem.
     """
     with explained(path):
         place = _followed(path) if follow else path
@@ -63,6 +70,9 @@ def atomic(path: Path, *, follow: bool = False, within: Folder | None = None) ->
                     # Before it takes its name: else what stands there after a power cut may be empty (XFS, ext4), and
                     # what a disk far away could not take (NFS, quotas) is told to nobody.
                     _sync(handle)
+                if proof is not None:
+                    proof(folder.path / name)
+                with explained(path):
                     # Still held: nobody takes it for a dead man's meanwhile.
                     folder.rename(name, folder, place.name)
                 # The file is whole under its name or not there: whether a power cut takes it away again is no failure.
@@ -89,7 +99,7 @@ def _followed(path: Path) -> Path:
         with contextlib.suppress(FileNotFoundError):
             _expect_regular(path.stat(), path)
         path = path.parent / path.readlink()
-    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    raise trouble(errno.ELOOP, path)
 
 
 def _replaced(path: Path) -> os.stat_result | None:
@@ -148,25 +158,26 @@ def open_regular(path: Path | str) -> BinaryIO:
     """
     # Asked before as well: a device may act when it is opened (a tape winds back).
     _expect_regular(Path(path).stat(), path)
-    return open(path, "rb", opener=_opened_regular)
-
-
-def _opened_regular(path: str, flags: int) -> int:
     # What is there by now may be another: without O_NONBLOCK a pipe would hold us here.
-    handle = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         _expect_regular(os.fstat(handle), path)
     except OSError:
         os.close(handle)
         raise
-    return handle
+    return os.fdopen(handle, "rb")
+
+
+def trouble(number: int, path: Path | str, why: str = "") -> OSError:
+    """The error of the system with this number, as whoever reads files understands it, perhaps in our words."""
+    return OSError(number, why or os.strerror(number), str(path))
 
 
 def _expect_regular(info: os.stat_result, path: Path | str) -> None:
     if not stat.S_ISREG(info.st_mode):
         if stat.S_ISDIR(info.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        raise OSError(errno.EINVAL, f"{kind_of(info)}, not a file", str(path))
+            raise trouble(errno.EISDIR, path)
+        raise trouble(errno.EINVAL, path, f"{kind_of(info)}, not a file")
 
 
 def expect_files(folder: Path) -> None:

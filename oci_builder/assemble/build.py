@@ -14,9 +14,10 @@ from oci_builder.assemble.inputs import Inputs, read_inputs
 from oci_builder.assemble.mending import mended
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import LockChange, Pinning, fetch_sources, wheel_sources
+from oci_builder.assemble.proof import file_proof
 from oci_builder.assemble.provenance import manifest_annotations, provenance
 from oci_builder.assemble.top import run_config, top_layer
-from oci_builder.bases import Base, without_replaced
+from oci_builder.bases import Base, keep_interpreter, without_replaced
 from oci_builder.check.facts import Gathering
 from oci_builder.check.finding import Gated
 from oci_builder.digest import Digest
@@ -152,7 +153,12 @@ def write(
     def act(built: tuple[Built, ...]) -> int:
         with listener.stage("write"):
             return docker_archive.write_file(
-                built[0].image, path, references=references, store=store, listener=listener
+                built[0].image,
+                path,
+                references=references,
+                store=store,
+                listener=listener,
+                proof=file_proof(path, options, listener),
             )
 
     (built,), size = made(source, (platform,), act, options=options, store=store, listener=listener)
@@ -268,7 +274,7 @@ def _wheel_layers(
     budget = max(recipe.layering.budget - len(base.layers) - len(project) - 1, 1)
     several = len(recipe.targets) > 1
     groups = plan(wheels, strategy=recipe.layering.strategy, budget=budget, apart=several)
-    return wheel_layers(
+    layers = wheel_layers(
         (*groups, *([Group(wheels=project)] if project else [])),
         listing,
         base.tree,
@@ -278,6 +284,8 @@ def _wheel_layers(
         # The gate asks for these facts: here, all processors gather them, from contents that are at hand.
         examine=Gathering,
     )
+    keep_interpreter(base, layers)
+    return layers
 
 
 def _entries(trees: Iterable[Tree]) -> Iterator[Entry]:

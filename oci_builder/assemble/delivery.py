@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from oci_builder.export import docker_archive, oci_layout
 from oci_builder.files import explained
 from oci_builder.foreign.parts import ImageParts, LayerBlob, open_parts
 from oci_builder.foreign.repacked import in_gzip
+from oci_builder.foreign.travel import LayoutBlobs, read_parcel
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
-from oci_builder.oci.jsonio import decode
+from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode
 from oci_builder.oci.manifest import (
     Blobs,
     Documents,
@@ -26,21 +27,34 @@ from oci_builder.oci.manifest import (
     platform_of,
 )
 from oci_builder.oci.mediatypes import CONFIG, LAYER_GZIP, LAYER_TAR
+from oci_builder.oci.parcel import pack
 from oci_builder.platforms import AMD64, ARM64, Platform
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Registries
-from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest
-from oci_builder.registry.pushing import Pushed, push
+from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest, fetch_parcel
+from oci_builder.registry.pushing import Pushed, push, push_parcel
 from oci_builder.store import Store
 
+_PLATFORM = ("architecture", "os", "os.version", "variant")
+"""Keys of a configuration that are keys of a platform as well (image-index.md)."""
+
 _GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrived:
+    """An image, or what lies beside one: the digests of its configuration and manifest, and what it says it is for."""
+
+    id: Digest
+    digest: Digest
+    platform: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pulled:
     """What was pulled: its images, the bytes that came over the network, and those written."""
 
-    images: tuple[GivenImage, ...]
+    images: tuple[Arrived, ...]
     received: int
     written: int
 
@@ -48,18 +62,24 @@ class Pulled:
 def push_file(
     path: Path, references: Sequence[Reference], registries: Registries, *, store: Store, jobs: int, listener: Listener
 ) -> tuple[Pushed, ...]:
-    """Push the image in the file or folder at ``path``, or the several of a layout as one index.
+    """Push the image in the file or folder at ``path``, or the several of a layout as one index, whatever they run on.
 
     What its documents say is what arrives, byte for byte, and every blob is verified on the way. Raises
     UnsupportedImage for what is no image, and what ``push`` raises.
     """
-    images = read_images(path)
+    blobs: Blobs
+    parcel = read_parcel(path)
+    if parcel is None:
+        images = (_read_image(path, None),)
+        parcel, blobs = pack(images), FileBlobs(path, images)
+    else:
+        blobs = LayoutBlobs(path, parcel)
     with listener.stage("push"):
-        return push(
-            images,
+        return push_parcel(
+            parcel,
             references,
             registries,
-            blobs=FileBlobs(path, images),
+            blobs=blobs,
             store=store,
             sources={},
             jobs=jobs,
@@ -80,10 +100,12 @@ def pull_file(
 ) -> Pulled:
     """Write what ``reference`` names to ``path``: a file that engines load, or with ``folder`` an OCI image layout.
 
-    A folder gets all ``platforms`` asked for, or all that there are; a file the one asked for. Docker's media types
-    become OCI's, and in a file layers in zstd become gzip. Raises UnsupportedImage, RegistryError, DigestMismatch,
-    FileProblem.
+    A folder gets all ``platforms`` asked for, or else everything, an index as it is; a file the one asked for. Of one
+    image Docker's media types become OCI's, and in a file layers in zstd become gzip. Raises UnsupportedImage,
+    RegistryError, DigestMismatch, FileProblem.
     """
+    if folder and not platforms:
+        return _pull_all(reference, path, registries, store=store, jobs=jobs, listener=listener)
     with listener.stage("pull"):
         wanted = platforms or _platforms(reference, registries)
         images = [fetch_image(reference, platform, registries) for platform in (wanted if folder else wanted[:1])]
@@ -97,7 +119,48 @@ def pull_file(
         else:
             given = (in_gzip(given[0], store, what=str(reference)),)
             written = docker_archive.write_file(given[0], path, references=named, store=store, listener=listener)
-    return Pulled(images=given, received=received, written=written)
+    arrived = tuple(Arrived(id=each.id, digest=each.digest, platform=str(each.platform)) for each in given)
+    return Pulled(images=arrived, received=received, written=written)
+
+
+def _pull_all(
+    reference: Reference, folder: Path, registries: Registries, *, store: Store, jobs: int, listener: Listener
+) -> Pulled:
+    """Write all that ``reference`` leads to into a layout."""
+    with listener.stage("pull"):
+        parcel = fetch_parcel(reference, registries)
+        received = fetch_blobs(reference, parcel.blobs, registries, store=store, jobs=jobs, listener=listener)
+        parcel = parcel.in_oci()
+    arrived = {each.descriptor.digest: _platform_in(each.config, store) for each in parcel.images}
+    images = tuple(
+        Arrived(id=each.config.digest, digest=each.descriptor.digest, platform=_text(arrived[each.descriptor.digest]))
+        for each in parcel.images
+    )
+    with listener.stage("write"):
+        written = oci_layout.write_parcel(
+            parcel,
+            folder,
+            references=[reference] if reference.tag else [],
+            platform=arrived.get(parcel.digest, {}),
+            blobs=store,
+            listener=listener,
+        )
+    return Pulled(images=images, received=received, written=written)
+
+
+def _platform_in(config: Descriptor, store: Store) -> JSON:
+    """What a configuration in the store says it is for: nothing, where it is no image's."""
+    if config.size > MAX_DOCUMENT:
+        return {}
+    try:
+        document = decode(store.read(config.digest, config.size), what=f"configuration {config.digest}")
+    except UnsupportedImage:
+        return {}
+    return {key: document[key] for key in _PLATFORM if isinstance(document.get(key), str) and document[key]}
+
+
+def _text(platform: JSON) -> str:
+    return "/".join(str(platform[key]) for key in ("os", "architecture", "variant") if key in platform) or "no platform"
 
 
 def deliver(
@@ -124,22 +187,28 @@ def write_folder(
     references: Sequence[Reference],
     store: Blobs,
     listener: Listener,
+    proof: Callable[[bytes], None] | None = None,
 ) -> int:
     """Write what was built into an OCI image layout; gives the bytes written. Raises what ``oci_layout`` raises."""
     with listener.stage("write"):
-        return oci_layout.write_folder(images, folder, references=references, blobs=store, listener=listener)
+        return oci_layout.write_folder(
+            images, folder, references=references, blobs=store, listener=listener, proof=proof
+        )
 
 
 def read_images(path: Path) -> tuple[GivenImage, ...]:
-    """The documents of the images in a file or folder, one for each platform. Raises UnsupportedImage, FileProblem."""
+    """The documents of the images in a file or folder, one for each platform that we build for.
+
+    Raises UnsupportedImage, FileProblem.
+    """
     try:
         return (_read_image(path, None),)
     except UnsupportedImage as error:
         # Several: then each of the platforms that could be meant.
         found = [image for platform in (AMD64, ARM64) for image in _read_image_for(path, platform)]
-        if len({image.digest for image in found}) < 2:
+        if not found:
             raise error
-        return tuple(found)
+        return tuple({image.digest: image for image in found}.values())
 
 
 class FileBlobs:

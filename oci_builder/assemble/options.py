@@ -18,7 +18,8 @@ class Options:
     recipe leave the recipe's lock alone. ``epoch`` (seconds since 1970) dates the image instead of its base's lock;
     ``now`` judges signatures, and enters no output. ``registries`` is how bases are pulled, None as ``environ`` says;
     ``lazily`` leaves a base's layers there once their content is known: for an image that is pushed and not written.
-    ``stands_on`` is what an image to be made again says of its base (``NAME:TAG@DIGEST``), whose tag may have moved.
+    ``verify`` has what was written read again before it appears. ``stands_on`` is what an image to be made again says
+    of its base (``NAME:TAG@DIGEST``), whose tag may have moved.
     """
 
     project: Path
@@ -35,4 +36,5 @@ class Options:
     epoch: int | None = None
     registries: Registries | None = None
     lazily: bool = False
+    verify: bool = False
     stands_on: str = ""

@@ -7,6 +7,7 @@ elsewhere.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ from oci_builder.tree.tarstream import TarStream
 
 _MOST_LAYERS = 1000
 """Layers of an image that are read, although no engine mounts so many."""
+
+_INDEX = "index.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,13 @@ def verify_file(path: Path) -> Report:
         return _verified(archive, findings)
 
 
+def verify_layout(root: Path, index: bytes) -> Report:
+    """Check the layout in ``root`` as it will be once its index.json is ``index``. Raises FileProblem."""
+    findings = Findings()
+    with open_folder(root, findings) as folder:
+        return _verified(_Indexed(folder, index), findings)
+
+
 def verify_reference(
     reference: Reference, platform: Platform | None, registries: Registries, *, store: Store
 ) -> Report:
@@ -117,6 +127,27 @@ def verify_reference(
     if top is not None and not found.images:
         findings.add(f"{reference} names no image{f' for {platform}' if platform else ''}")
     return _Checker(holder, findings).report(Held(tuple(found.images.values()), tuple(found.others.values())))
+
+
+@dataclass(frozen=True)
+class _Indexed:
+    """The files of a folder, with another index."""
+
+    _files: Files
+    _index: bytes
+
+    @property
+    def names(self) -> Sequence[str]:
+        return sorted({*self._files.names, _INDEX})
+
+    def size(self, name: str) -> int | None:
+        return len(self._index) if name == _INDEX else self._files.size(name)
+
+    def open(self, name: str) -> Source | None:
+        return io.BytesIO(self._index) if name == _INDEX else self._files.open(name)
+
+    def document(self, name: str, findings: Findings) -> bytes | None:
+        return self._index if name == _INDEX else self._files.document(name, findings)
 
 
 def _verified(files: Files, findings: Findings) -> Report:

@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     help="Write the bill of materials there as well: .cdx.json is CycloneDX, .spdx.json SPDX; {version} and {arch} are "
     "filled in. With --push it is also attached to the image in the registry; cyclonedx or spdx alone writes no file.",
 )
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Read what was written from its first byte to its last, as `ocibuild verify` does, before it appears under "
+    "its name; and what was pushed, as the registry serves it.",
+)
 @options.image_config
 @options.recipe
 @options.sources
@@ -202,6 +208,7 @@ def make_options(settings: Settings, *, keep_lock: bool = True, **flags: Any) ->
         environ=settings.environ,
         registries=flags.get("registries"),
         lazily=flags.get("lazily", False),
+        verify=flags.get("verify", False),
         stands_on=flags.get("stands_on", ""),
     )
 

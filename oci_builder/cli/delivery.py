@@ -166,12 +166,18 @@ class _Work:
         """Write first, then push: what others see comes last."""
         from oci_builder.assemble.bill import write_bill
         from oci_builder.assemble.delivery import deliver, write_folder
+        from oci_builder.assemble.proof import layout_proof, prove_served
 
         images = [each.image for each in built]
         written = 0
         if self.wanted.folder is not None:
             written = write_folder(
-                images, self.wanted.folder, references=self.references, store=self.store, listener=self.listener
+                images,
+                self.wanted.folder,
+                references=self.references,
+                store=self.store,
+                listener=self.listener,
+                proof=layout_proof(self.wanted.folder, self.how, self.listener),
             )
         sizes = {each.image.platform: self._file(each) for each in built if each.image.platform in self.wanted.files}
         for each in built:
@@ -189,6 +195,7 @@ class _Work:
                 jobs=self.how.jobs,
                 listener=self.listener,
             )
+            prove_served(self.wanted.pushes, self.registries, self.how, store=self.store, listener=self.listener)
         return _Done(sizes=sizes, written=written, pushed=pushed, attached=self._attach(built))
 
     def _attach(self, built: tuple[Built, ...]) -> Sequence[Attached]:
@@ -201,10 +208,16 @@ class _Work:
         return attach_bills(bills, form, self.wanted.pushes, self.registries, listener=self.listener)
 
     def _file(self, built: Built) -> int:
+        from oci_builder.assemble.proof import file_proof
         from oci_builder.export import docker_archive
 
         path = self.wanted.files[built.image.platform]
         with self.listener.stage("write"):
             return docker_archive.write_file(
-                built.image, path, references=self.references, store=self.store, listener=self.listener
+                built.image,
+                path,
+                references=self.references,
+                store=self.store,
+                listener=self.listener,
+                proof=file_proof(path, self.how, self.listener),
             )

@@ -24,7 +24,8 @@ from oci_builder.cli import options
     "--platform",
     "platforms",
     multiple=True,
-    help="linux/amd64 or linux/arm64; repeatable. [a file: the first that is there; a folder: all]",
+    help="linux/amd64 or linux/arm64; repeatable. [a file: the first of them that is there; a folder: everything, "
+    "whatever it runs on, the index as it is]",
 )
 @options.registry
 @options.cache

@@ -35,10 +35,12 @@ if TYPE_CHECKING:
 def command(file: Path, references: tuple[str, ...], sbom: str | None, as_json: bool, **flags: Any) -> None:
     """Push an image file to a registry.
 
-    FILE is what `ocibuild build`, `docker save` or skopeo wrote: an archive, or an OCI image layout's folder. A layout
-    of images for several platforms becomes one index. What the registry has is not sent. A bill of materials is an
+    FILE is what `ocibuild build`, `docker save` or skopeo wrote: an archive, or an OCI image layout's folder. All of a
+    layout goes, whatever its images run on, and an index as it is; images side by side become one index. What the
+    registry has is not sent. A bill of materials is an
     artifact that has the image as its subject: `oras discover` and `regctl artifact list` show it.
     """
+
     from oci_builder.assemble.bill import attach_bills
     from oci_builder.assemble.delivery import push_file
     from oci_builder.cli.bills import as_document_of, told_of
@@ -58,6 +60,8 @@ def command(file: Path, references: tuple[str, ...], sbom: str | None, as_json: 
     with shown(settings) as listener:
         pushed = push_file(file, names, registries, store=store, jobs=settings.jobs, listener=listener)
         if bills is not None:
+            from oci_builder.assemble.bill import attach_bills
+
             attached = attach_bills(*bills, names, registries, listener=listener)
     if not settings.quiet:
         for line in (*map(told, pushed), *map(told_of, attached)):

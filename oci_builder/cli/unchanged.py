@@ -40,6 +40,7 @@ _ELSEWHERE = frozenset(
     {
         "pushes",
         "sbom",
+        "verify",
         "base",
         "requirements",
         "find_links",

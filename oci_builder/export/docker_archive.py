@@ -11,7 +11,7 @@ import queue
 import tarfile
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -52,9 +52,17 @@ class Part:
 
 
 def write_file(
-    image: Documents, path: Path, *, references: Sequence[Reference], store: Blobs, listener: Listener
+    image: Documents,
+    path: Path,
+    *,
+    references: Sequence[Reference],
+    store: Blobs,
+    listener: Listener,
+    proof: Callable[[Path], None] | None = None,
 ) -> int:
     """Write ``image`` to ``path``, whole or not at all, and return the file's size in bytes.
+
+    ``proof`` sees the file before it appears.
 
     ``.tar`` is plain; ``.tar.gz`` and ``.tgz`` are compressed outside too, which docker and podman load and older
     containerd and skopeo do not. Progress is told in bytes of the plain archive. Raises InvalidValue for another
@@ -62,7 +70,7 @@ def write_file(
     """
     packed = _is_packed(path)
     parts = plan(image, references)
-    with atomic(path, follow=True) as file:
+    with atomic(path, follow=True, proof=proof) as file:
         sink = _GzipSink(file) if packed else file
         done, total = 0, size_of(parts)
         with contextlib.closing(_ahead(_chunks(parts, store))) as chunks:

@@ -5,7 +5,9 @@ skopeo, umoci, crane and containerd read it; ``rsync`` of such a folder sends wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from oci_builder.digest import Digest, digest_file
@@ -16,8 +18,9 @@ from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode, encode
 from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME
-from oci_builder.oci.manifest import Blobs, Documents, index_of, platform_json
+from oci_builder.oci.manifest import Blobs, Documents, platform_json
 from oci_builder.oci.mediatypes import INDEX
+from oci_builder.oci.parcel import Parcel, pack
 from oci_builder.reference import Reference
 from oci_builder.store import Store
 
@@ -27,24 +30,63 @@ _VERSION: JSON = {"imageLayoutVersion": "1.0.0"}
 
 
 def write_folder(
-    images: Sequence[Documents], folder: Path, *, references: Sequence[Reference], blobs: Blobs, listener: Listener
+    images: Sequence[Documents],
+    folder: Path,
+    *,
+    references: Sequence[Reference],
+    blobs: Blobs,
+    listener: Listener,
+    proof: Callable[[bytes], None] | None = None,
 ) -> int:
     """Have ``folder`` hold the image, or several as one index, under the references' tags; gives the bytes written.
 
     Other images in it stay, and so do blobs that hold what their names say. ``index.json`` changes last and at once:
-    who reads meanwhile sees the old images or the new one. Raises CorruptBlob, FileProblem, and UnsupportedImage where
-    the folder holds something else.
+    who reads meanwhile sees the old images or the new one; ``proof`` sees it before that. Raises CorruptBlob,
+    FileProblem, and UnsupportedImage where the folder holds something else.
     """
+    platform = platform_json(images[0].platform) if len(images) == 1 else {}
+    return write_parcel(
+        pack(images), folder, references=references, platform=platform, blobs=blobs, listener=listener, proof=proof
+    )
+
+
+def write_parcel(
+    parcel: Parcel,
+    folder: Path,
+    *,
+    references: Sequence[Reference],
+    platform: JSON,
+    blobs: Blobs,
+    listener: Listener,
+    proof: Callable[[bytes], None] | None = None,
+) -> int:
+    """The same with anything that travels together; ``platform`` is what the folder's index says of its top, if that
+    is one image."""
     listed = _listed(folder)
+    is_new = not folder.exists()
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         opened = Folder(folder)
-    written = _write_blobs(images, opened, blobs, listener)
-    top = _top(images)
+    written = _write_blobs(parcel, opened, blobs, listener)
+    top = parcel.descriptor.to_json() | ({"platform": platform} if platform else {})
     _keep(opened, _LAYOUT, encode(_VERSION))
     entries = [top | {"annotations": _names(reference)} for reference in dict.fromkeys(references)] or [top]
-    _keep(opened, _INDEX, encode(_merged(listed, entries)))
+    index = encode(_merged(listed, entries))
+    if proof is not None:
+        with _gone_on_error(folder) if is_new else contextlib.nullcontext():
+            proof(index)
+    _keep(opened, _INDEX, index)
     return written
+
+
+@contextlib.contextmanager
+def _gone_on_error(folder: Path) -> Iterator[None]:
+    # Blobs without an index are no layout, and nobody would write to them again.
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def check_folder(folder: Path) -> None:
@@ -75,14 +117,15 @@ def _read(path: Path) -> JSON:
         return decode(stream.read(MAX_DOCUMENT + 1), what=str(path))
 
 
-def _write_blobs(images: Sequence[Documents], folder: Folder, blobs: Blobs, listener: Listener) -> int:
+def _write_blobs(parcel: Parcel, folder: Folder, blobs: Blobs, listener: Listener) -> int:
     place = folder
     for name in PurePosixPath(BLOBS).parts:
         with explained(place.path / name):
             # No link: what is written into a layout stays in it.
             place = place.inner(name)
-    documents = _documents(images)
-    layers = {layer.descriptor.digest: layer.descriptor for image in images for layer in image.layers}
+    documents = dict(parcel.documents)
+    layers = {blob.digest: blob for blob in parcel.blobs if blob.digest not in documents}
+    documents |= {Digest.of(raw): raw for _, raw in (*parcel.manifests, parcel.top)}
     total, done, written = sum(layer.size for layer in layers.values()), 0, 0
     for layer in layers.values():
         if not _holds(place.path / layer.digest.hex, layer):
@@ -96,14 +139,6 @@ def _write_blobs(images: Sequence[Documents], folder: Folder, blobs: Blobs, list
             _fill(place, digest.hex, [data])
             written += len(data)
     return written
-
-
-def _documents(images: Sequence[Documents]) -> Mapping[Digest, bytes]:
-    found = {image.id: image.config for image in images} | {image.digest: image.manifest for image in images}
-    if len(images) > 1:
-        index = index_of(images)
-        found[Digest.of(index)] = index
-    return found
 
 
 def _holds(path: Path, named: Descriptor) -> bool:
@@ -134,13 +169,6 @@ def _keep(place: Folder, name: str, data: bytes) -> None:
     path = place.path / name
     if not path.is_file() or path.read_bytes() != data:
         _fill(place, name, [data])
-
-
-def _top(images: Sequence[Documents]) -> JSON:
-    if len(images) == 1:
-        return images[0].descriptor.to_json() | {"platform": platform_json(images[0].platform)}
-    index = index_of(images)
-    return Descriptor(media_type=INDEX, digest=Digest.of(index), size=len(index)).to_json()
 
 
 def _names(reference: Reference) -> JSON:

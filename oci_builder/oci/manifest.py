@@ -165,11 +165,7 @@ class GivenImage:
         """
         if not self.parsed.is_docker:
             return self
-        layers = [_in_oci(descriptor, _LAYERS, descriptor.media_type) for descriptor in self.parsed.layers]
-        raw = manifest_of(_in_oci(self.parsed.config, {}, CONFIG), layers)
-        parsed = parse_manifest(raw, media_type=MANIFEST, what="the manifest")
-        assert isinstance(parsed, Manifest), "it was written as one"
-        return GivenImage(platform=self.platform, parsed=parsed, config=self.config)
+        return GivenImage(platform=self.platform, parsed=as_oci(self.parsed), config=self.config)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,6 +251,15 @@ def manifest_of(config: Descriptor, layers: Sequence[Descriptor]) -> bytes:
     """A manifest of OCI's kind, as bytes."""
     parts = {"config": config.to_json(), "layers": [layer.to_json() for layer in layers]}
     return encode({"schemaVersion": 2, "mediaType": MANIFEST, **parts})
+
+
+def as_oci(manifest: Manifest) -> Manifest:
+    """The manifest of the same image in OCI's media types."""
+    layers = [_in_oci(descriptor, _LAYERS, descriptor.media_type) for descriptor in manifest.layers]
+    raw = manifest_of(_in_oci(manifest.config, {}, CONFIG), layers)
+    parsed = parse_manifest(raw, media_type=MANIFEST, what="the manifest")
+    assert isinstance(parsed, Manifest), "it was written as one"
+    return parsed
 
 
 def platform_of(config: bytes, *, what: str) -> Platform:

@@ -20,11 +20,12 @@ from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import encode
 from oci_builder.oci.manifest import Manifest
 from oci_builder.oci.mediatypes import LAYER_GZIP, MANIFEST
+from oci_builder.oci.parcel import Parcel
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Registries
 from oci_builder.registry.proof import prove
 from oci_builder.registry.pulling import blob_chunks, fetch_blobs, fetch_manifest
-from oci_builder.registry.pushing import Parcel, send
+from oci_builder.registry.pushing import send
 from oci_builder.registry.transfer import Progress, in_parallel
 from oci_builder.store import Store
 

@@ -16,6 +16,7 @@ from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
 from oci_builder.oci.manifest import GivenImage, Index, Manifest, parse_manifest, platform_of
 from oci_builder.oci.mediatypes import INDEXES, MANIFESTS
+from oci_builder.oci.parcel import Parcel, gather
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Deadline, Registries
@@ -118,6 +119,19 @@ def fetch_image(reference: Reference, platform: Platform | None, registries: Reg
     if platform not in (None, own):
         raise UnsupportedImage(what, f"an image for {own}, not for {platform}")
     return PulledImage(reference=exact, platform=own, parsed=found, config=config)
+
+
+def fetch_parcel(reference: Reference, registries: Registries) -> Parcel:
+    """All that ``reference`` leads to, whatever it runs on: documents, no blobs.
+
+    Raises RegistryError, DigestMismatch, UnsupportedImage.
+    """
+    found = fetch_manifest(reference, registries)
+
+    def read(descriptor: Descriptor) -> bytes:
+        return fetch_manifest(replace(reference, tag="", digest=descriptor.digest), registries).raw
+
+    return gather(found.media_type, found.raw, read, what=str(reference))
 
 
 def blob_chunks(reference: Reference, descriptor: Descriptor, registries: Registries) -> Generator[bytes, None, None]:

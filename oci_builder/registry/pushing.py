@@ -8,12 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from oci_builder.digest import Digest
-from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
+from oci_builder.errors import DigestMismatch, InvalidValue
 from oci_builder.listener import Listener, Silent
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
-from oci_builder.oci.manifest import Blobs, Documents, index_of
-from oci_builder.oci.mediatypes import INDEX
+from oci_builder.oci.manifest import Blobs, Documents
+from oci_builder.oci.parcel import Parcel, pack
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Registries
 from oci_builder.registry.asking import Ask
@@ -41,38 +41,6 @@ class Pushed:
         return self.blobs is None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parcel:
-    """What goes to every repository: blobs, then manifests by digest, then the one that gets the names."""
-
-    blobs: tuple[Descriptor, ...]
-    documents: Mapping[Digest, bytes]
-    manifests: tuple[tuple[str, bytes], ...]
-    top: tuple[str, bytes]
-
-    @property
-    def digest(self) -> Digest:
-        """What the names will lead to."""
-        return Digest.of(self.top[1])
-
-
-def pack(images: Sequence[Documents]) -> Parcel:
-    """One image as itself, several as an index of them in this order. Raises UnsupportedImage past 4 MiB."""
-    manifests = tuple((image.descriptor.media_type, image.manifest) for image in images)
-    top = (INDEX, index_of(images)) if len(images) > 1 else manifests[0]
-    for _, raw in (*manifests, top):
-        if len(raw) > MAX_DOCUMENT:
-            raise UnsupportedImage("the image", f"a manifest of {len(raw)} bytes; registries take {MAX_DOCUMENT}")
-    blobs = [layer.descriptor for image in images for layer in image.layers]
-    blobs += [image.config_descriptor for image in images]
-    return Parcel(
-        blobs=tuple({blob.digest: blob for blob in blobs}.values()),
-        documents={image.id: image.config for image in images},
-        manifests=manifests if len(images) > 1 else (),
-        top=top,
-    )
-
-
 def push(
     images: Sequence[Documents],
     references: Sequence[Reference],
@@ -91,7 +59,23 @@ def push(
     a second one sends what the first did not. Raises RegistryError, DigestMismatch, CorruptBlob, UnsupportedImage, and
     InvalidValue for a reference with a digest.
     """
-    parcel = pack(images)
+    return push_parcel(
+        pack(images), references, registries, blobs=blobs, store=store, sources=sources, jobs=jobs, listener=listener
+    )
+
+
+def push_parcel(
+    parcel: Parcel,
+    references: Sequence[Reference],
+    registries: Registries,
+    *,
+    blobs: Blobs,
+    store: Store,
+    sources: Mapping[Digest, Reference],
+    jobs: int,
+    listener: Listener,
+) -> tuple[Pushed, ...]:
+    """The same with anything that travels together."""
     found = dict(sources)
     done: dict[Reference, Pushed] = {}
     for reference in dict.fromkeys(references):

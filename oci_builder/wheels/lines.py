@@ -14,7 +14,7 @@ from pathlib import Path
 from oci_builder.errors import NotFound, RecipeError, UnsupportedRequirement
 from oci_builder.files import open_regular
 from oci_builder.wheels import options
-from oci_builder.wheels.options import NotOptions, Option
+from oci_builder.wheels.options import Option
 
 LIMIT = 4 << 20
 """Bytes of a requirements file; the longest known ones, with hashes, have a tenth of that."""
@@ -124,7 +124,7 @@ class Reader:
         try:
             plain = options.split(raw)
             text, found = plain if "${" not in raw else options.split(self._filled(bare, raw))
-        except NotOptions as error:
+        except ValueError as error:
             raise bare.wrong(str(error)) from error
         if bool(text) != bool(plain[0]) or [each.name for each in found] != [each.name for each in plain[1]]:
             raise bare.wrong("a variable may stand for a value, not for options or a whole line")

@@ -66,10 +66,6 @@ _PLAIN = re.compile(r"[\w@%+=:,./~${}-]+\Z", re.ASCII)
 _HASH = re.compile(r"(?:sha256|sha384|sha512):[0-9A-Fa-f]+\Z")
 
 
-class NotOptions(Exception):
-    """A line that pip's parser would not take; its text is a clause and holds nothing of the line."""
-
-
 @dataclass(frozen=True, slots=True)
 class Option:
     """One option by its long name, with its value; "" for a flag."""
@@ -79,7 +75,10 @@ class Option:
 
 
 def split(text: str) -> tuple[str, tuple[Option, ...]]:
-    """The requirement and the options of a line. Raises NotOptions."""
+    """The requirement and the options of a line.
+
+    Raises ValueError for one that pip's parser would not take; its text is a clause and shows nothing of the line.
+    """
     words = text.split(" ")
     at = next((index for index, word in enumerate(words) if word.startswith("-")), len(words))
     if at == len(words):
@@ -87,17 +86,17 @@ def split(text: str) -> tuple[str, tuple[Option, ...]]:
     try:
         options = shlex.split(" ".join(words[at:]))
     except ValueError as error:
-        raise NotOptions("a quote is not closed") from error
+        raise ValueError("a quote is not closed") from error
     values, rest = _parser().parse_args(options, optparse.Values({"found": []}))
     if rest:
-        raise NotOptions("a word stands where an option was expected")
+        raise ValueError("a word stands where an option was expected")
     return " ".join(words[:at]).strip(), tuple(values.found)
 
 
 def check_hash(option: Option) -> str:
-    """The value of a ``--hash``. Raises NotOptions."""
+    """The value of a ``--hash``. Raises ValueError."""
     if not _HASH.match(option.value):
-        raise NotOptions("--hash takes sha256:, sha384: or sha512: and hex digits")
+        raise ValueError("--hash takes sha256:, sha384: or sha512: and hex digits")
     return option.value
 
 
@@ -113,7 +112,7 @@ def written(option: Option) -> str:
 class _Parser(optparse.OptionParser):
     def error(self, msg: str) -> NoReturn:
         # The message quotes the line, which may be of any file.
-        raise NotOptions("not options that pip takes in a requirements file")
+        raise ValueError("not options that pip takes in a requirements file")
 
 
 @cache
@@ -122,6 +121,8 @@ def _parser() -> _Parser:
 
     def keep(option: object, spelt: str, value: str | None, parser: _Parser, name: str) -> None:
         assert parser.values is not None
+        if value is not None and value.startswith("-"):
+            raise ValueError("an option stands where the value of another was expected")
         parser.values.found.append(Option(name, value or ""))
 
     for names in VALUES:

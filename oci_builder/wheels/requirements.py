@@ -21,7 +21,7 @@ from oci_builder.digest import digest_file
 from oci_builder.wheels import options
 from oci_builder.wheels.lines import Line, Reader
 from oci_builder.wheels.listed import Listed
-from oci_builder.wheels.options import NotOptions, Option
+from oci_builder.wheels.options import Option
 from oci_builder.wheels.pip import redact
 from oci_builder.wheels.wheelurl import parse_wheel_url
 
@@ -207,7 +207,7 @@ def _hash(line: Line, option: Option) -> str:
         raise line.wrong(f"{option.name} beside a requirement", "give it a line of its own")
     try:
         return options.check_hash(option)
-    except NotOptions as error:
+    except ValueError as error:
         raise line.wrong(str(error)) from error
 
 

@@ -20,6 +20,7 @@ from oci_builder.tree.entry import directory, file, symlink
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree
 from tests.support.images import base_tree, random_entries, random_image
+from tests.support.readers import read_back
 
 GOLDEN = Path(__file__).with_name("digests.json")
 
@@ -38,7 +39,12 @@ RUN = RunConfig(
 
 
 def diff_id(tree: Tree) -> Callable[[Store], str]:
-    return lambda store: str(write_layer(tree, store, created_by="golden", holds=()).diff_id)
+    def made(store: Store) -> str:
+        layer = write_layer(tree, store, created_by="golden", holds=())
+        read_back(layer, store)
+        return str(layer.diff_id)
+
+    return made
 
 
 CASES: dict[str, Callable[[Store], str]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import pickle
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from filelock import FileLock
 from oci_builder.check.contents import ImageContents
 from oci_builder.check.reading import read_image
 from oci_builder.cli import main
+from tests.support import readers
 from tests.support.engines import DockerLike
 
 ROOT = Path(__file__).parents[2]
@@ -44,8 +46,11 @@ def build(name: str, *flags: str, project: Path = ROOT) -> str:
     """Run ``ocibuild build`` in this process; what it says on stderr. Fails the test unless it exits 0."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
-        code = main(["build", name, "--project-dir", str(project), "--progress", "plain", *flags])
+        code = main(["build", name, "--project-dir", str(project), "--progress", "plain", "--verify", *flags])
     assert code == 0, said.getvalue()
+    for flag, place in itertools.pairwise(flags):
+        if flag == "--out":
+            readers.read_image(Path(place))
     return said.getvalue()
 
 

@@ -14,6 +14,7 @@ from oci_builder.store import Store
 from oci_builder.tree.entry import Entry, directory, file, symlink
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree
+from tests.support.readers import read_back
 
 CREATED = 1_700_000_000
 ORIGIN = "a test"
@@ -50,7 +51,9 @@ def random_image(
 
 def random_layer(store: Store, tree: Tree, number: int = 0) -> Layer:
     """``tree`` as a layer in ``store``."""
-    return write_layer(tree, store, created_by=f"test layer {number}", holds=(f"part {number}",))
+    layer = write_layer(tree, store, created_by=f"test layer {number}", holds=(f"part {number}",))
+    read_back(layer, store)
+    return layer
 
 
 def base_tree(nonce: str) -> Tree:

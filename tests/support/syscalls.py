@@ -153,7 +153,7 @@ def why_not() -> str:
 def watched(run: Callable[[], int], said: Path, act: Act, *, patience: float = 60) -> Ending:
     """Run ``run`` in a child, its output in the file ``said``, and have ``act`` decide on every call that counts.
 
-        What is written to pipes, sockets, memory and /dev/null does not count: no disk is there to fail. All children of
+    What is written to pipes, sockets, memory and /dev/null does not count: no disk is there to fail. All children of
     this process have ended when this returns: who has not after ``patience`` seconds is killed. So it is for a process
     that has no others. Raises OSError where the kernel cannot.
     """

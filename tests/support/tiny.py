@@ -21,6 +21,7 @@ from oci_builder.debian.lock import SCHEMA, Pin, RootfsLock, SuitePin, lock_path
 from oci_builder.platforms import AMD64, ARM64
 from oci_builder.wheels.lock import encode
 from tests.support.debian import MTIME, PYTHON, RECIPE, Deb, small_base
+from tests.support.readers import read_image
 from tests.support.targets import TARGET, wheel_of
 from tests.support.wheels import make_wheel, sha256
 
@@ -156,6 +157,8 @@ def build(tiny: Tiny, *flags: str) -> Ending:
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
         code = main(tiny.words(*flags))
+    if code == 0 and tiny.out.is_file():
+        read_image(tiny.out)
     return Ending(code, said.getvalue())
 
 

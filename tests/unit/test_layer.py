@@ -20,12 +20,15 @@ from oci_builder.tree.content import LARGE, Sources
 from oci_builder.tree.entry import DeflateSlice, Entry, Kind, directory, entry_path, file, symlink
 from oci_builder.tree.tree import Tree
 from tests.support.images import base_tree, random_entries
+from tests.support.readers import read_back
 
 KEY = LayerKey.of(inputs=["a"])
 
 
 def layer_of(store: Store, *entries: Entry) -> Layer:
-    return write_layer(Tree(entries), store, created_by="a test", holds=("x 1",), comment="why")
+    layer = write_layer(Tree(entries), store, created_by="a test", holds=("x 1",), comment="why")
+    read_back(layer, store)
+    return layer
 
 
 def packed(layer: Layer, store: Store) -> bytes:

@@ -46,7 +46,11 @@ def ready(act: Act) -> Iterator[Act]:
 
 def children() -> list[str]:
     """The processes this one has started and not yet buried."""
-    return [pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+    found: list[str] = []
+    for path in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            found += path.read_text().split()
+    return found
 
 
 def open_files() -> int:
@@ -196,7 +200,7 @@ def test_an_error_that_does_not_pickle_comes_as_its_words() -> None:
 
 
 def test_a_worker_that_leaves_without_a_word_is_missed() -> None:
-    with pytest.raises(ProcessKilled, match=r"a worker ended \(status 3\): it was at 0"):
+    with pytest.raises(ProcessKilled, match=r"a worker ended \(status 3\): it was at \d"):
         pool(lambda task: os._exit(3))
     with pytest.raises(ProcessKilled, match="was ended by SIGUSR1"):
         pool(lambda task: os.kill(os.getpid(), signal.SIGUSR1))

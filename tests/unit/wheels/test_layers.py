@@ -23,6 +23,7 @@ from oci_builder.wheels.layering import Group, Wheel
 from oci_builder.wheels.layers import Bytecode, wheel_layers
 from oci_builder.wheels.listing import Listing
 from oci_builder.wheels.opened import Opened
+from tests.support.readers import read_back
 from tests.support.targets import BYTECODE, NO_BYTECODE, SITE, TARGET, base_tree, folder, wheel_of
 from tests.support.wheels import make_wheel, record_line
 
@@ -40,7 +41,7 @@ def layers_of(
     wheels = [wheel for group in groups for wheel in group]
     listing = Listing(opened=Opened(TARGET), store=store, jobs=jobs)
     lost = lost_by(settle(wheels, listing, policy=policy))
-    return wheel_layers(
+    layers = wheel_layers(
         [Group(wheels=group) for group in groups],
         listing,
         base or base_tree(),
@@ -49,6 +50,9 @@ def layers_of(
         listener=Silent(),
         examine=Gathering,
     )
+    for layer in layers:
+        read_back(layer, store)
+    return layers
 
 
 def members(layer: Layer, store: Store) -> dict[str, tarfile.TarInfo]:

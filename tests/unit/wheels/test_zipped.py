@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import struct
 import subprocess
 import sys
-import tarfile
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +22,7 @@ from oci_builder.tree.tree import Tree, parents
 from oci_builder.wheels import zipped
 from oci_builder.wheels.archive import open_wheel
 from oci_builder.wheels.install import install
+from tests.support.readers import read_back
 from tests.support.targets import TARGET
 from tests.support.zips import STORED, Part, deflated, write_wheel, write_zip
 
@@ -38,18 +36,15 @@ HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 def layer_of(wheel: Path, store: Store) -> Layer:
     entries = install(open_wheel(wheel, wheel.name), TARGET, requested=True).entries
     above = {parent for entry in entries for parent in parents(entry.path)}
-    return write_layer(
-        Tree([*entries, *(directory(path, origin="t") for path in above)]), store, created_by="t", holds=()
-    )
+    tree = Tree([*entries, *(directory(path, origin="t") for path in above)])
+    layer = write_layer(tree, store, created_by="t", holds=())
+    read_back(layer, store)
+    return layer
 
 
 def content_of(layer: Layer, store: Store, name: str = "demo.py") -> bytes:
-    plain = gzip.decompress(store.read(layer.descriptor.digest, layer.descriptor.size))
-    with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
-        (member,) = [each for each in archive if each.isreg() and each.name.endswith(f"/{name}")]
-        stream = archive.extractfile(member)
-        assert stream is not None
-        return stream.read()
+    (found,) = [data for path, data in read_back(layer, store).items() if path.endswith(f"/{name}")]
+    return found
 
 
 def refused(tmp_path: Path, store: Store, part: Part, kind: type[OcibuildError] = OcibuildError) -> str:
