@@ -6,7 +6,7 @@ import posixpath
 import tarfile
 from collections.abc import Set
 
-from oci_builder.foreign.names import layer_path, refusal, shown
+from oci_builder.foreign.names import AUFS, layer_path, refusal, shown
 from oci_builder.tree.entry import OPAQUE, WHITEOUT
 from oci_builder.tree.limits import Damaged
 from oci_builder.tree.tarstream import TarMember
@@ -86,7 +86,9 @@ class LayerRules:
         self._check_kind(path, member)
         self._check_parents(path)
         self._check_link_below(path, member)
-        if posixpath.basename(path).startswith(WHITEOUT):
+        if path.startswith(AUFS) and path != OPAQUE:
+            self._remark(path, "is a mark of aufs, which engines pass over")
+        elif posixpath.basename(path).startswith(WHITEOUT):
             self._check_whiteout(path, member)
         elif path:
             self._folders_with_entries.add(posixpath.dirname(path))
@@ -127,6 +129,8 @@ class LayerRules:
         present = self._seen.get(parent)
         if present is None:
             self._remark(path, f"comes before its folder {parent}, or without it")
+        elif present[0] == tarfile.SYMTYPE:
+            self._remark(path, f"lies below {parent}, a symbolic link of its own layer")
         elif present[0] != tarfile.DIRTYPE:
             self._find(path, f"lies below {parent}, which is no folder")
 
@@ -159,16 +163,20 @@ class LayerRules:
     def _check_not_deleted(self, path: str) -> None:
         folder, name = posixpath.split(path)
         if posixpath.join(folder, WHITEOUT + name) in self._seen:
-            self._find(path, "is deleted by its own layer")
+            self._remark(path, "is deleted by its own layer, before it comes")
 
     def _check_hardlink(self, path: str, member: TarMember) -> None:
-        target = posixpath.normpath(member.target)
+        target = posixpath.normpath(member.target.lstrip("/") or ".")
         present = self._seen.get(target)
-        if member.target.startswith("/") or ".." in member.target.split("/"):
+        if ".." in member.target.split("/"):
             self._find(path, f"is a hard link to {member.target}, outside its layer")
         elif present is None:
             self._find(path, f"is a hard link to {target}, which does not come before it")
+        elif present[0] == tarfile.DIRTYPE:
+            self._find(path, f"is a hard link to {target}, which is a folder")
+        elif member.target.startswith("/"):
+            self._remark(path, f"is a hard link to {member.target}, an absolute path")
         elif present[0] not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.LNKTYPE):
-            self._find(path, f"is a hard link to {target}, which is no file")
+            self._remark(path, f"is a hard link to {target}, which is no file")
         elif present[1:] != (member.mode, member.uid, member.gid, member.mtime):
             self._remark(path, f"is a hard link to {target}, but with another mode, owner or time")

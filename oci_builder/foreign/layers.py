@@ -17,7 +17,7 @@ import msgspec
 
 from oci_builder.digest import CHUNK, Digest, HashingWriter
 from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
-from oci_builder.foreign.names import layer_path, refusal, shown
+from oci_builder.foreign.names import AUFS, layer_path, refusal, shown
 from oci_builder.foreign.parts import LayerBlob
 from oci_builder.foreign.unpacked import HEAD, Hashed, Packing, packing_of, unpacked
 from oci_builder.layer import LEVEL, Entries, IndexEntry, Layer, LayerKey
@@ -42,6 +42,7 @@ _BLOCK = 4 << 20
 """Bytes of a plain layer that become one gzip member: fixed, so that the same layer is packed into the same bytes."""
 
 _KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "hardlink"}
+_HOLDERS = (tarfile.DIRTYPE, tarfile.SYMTYPE)
 _EMPTY = hashlib.sha256().hexdigest()
 
 
@@ -179,7 +180,7 @@ class _Reading:
 
     def __init__(self, stream: TarStream, named: Named) -> None:
         self._stream, self._label = stream, named.label
-        # By path as it is listed, the number of its entry and whether it is a folder, in one whole number.
+        # By path as it is listed, the number of its entry and whether others may lie below, in one whole number.
         self._seen: dict[str, int] = {}
         self.entries = Entries()
 
@@ -192,7 +193,7 @@ class _Reading:
             self._check_place(path)
             entry = self._entry(member, path)
             number = self.entries.add(entry) if entry is not None else 0
-            self._seen[path] = number << 1 | (member.type == tarfile.DIRTYPE)
+            self._seen[path] = number << 1 | (member.type in _HOLDERS)
         return self.entries
 
     def _path(self, member: TarMember) -> str:
@@ -214,13 +215,15 @@ class _Reading:
         folder, _, name = path.rpartition("/")
         if name == OPAQUE:
             return _made(member, path=folder, kind="opaque")
+        if path.startswith(AUFS):
+            # No container sees it; what is linked to may lie there.
+            made = self._file(member, path) if member.is_file else _made(member, path=path, kind="whiteout")
+            return msgspec.structs.replace(made, kind="whiteout")
         if name.startswith(WHITEOUT):
             hidden = _joined(folder, name.removeprefix(WHITEOUT))
             if hidden in self._seen:
                 raise self._refused(path, "deletes an entry of its own layer")
             return _made(member, path=hidden, kind="whiteout")
-        if _joined(folder, WHITEOUT + name) in self._seen:
-            raise self._refused(path, "is deleted by its own layer")
         if not path:
             return None
         if member.is_file:
@@ -244,9 +247,14 @@ class _Reading:
         except Damaged as error:
             raise self._refused(path, f"is a hard link to {shown(member.target)}, which {error}") from error
         if found is None:
-            # What is linked to below this layer is still there, but not in this tar: only its content is out of reach.
-            return _made(member, path=path, kind="hardlink")
+            # docker unpacks a layer by itself, whatever lies below it.
+            raise self._refused(path, f"is a hard link to {shown(member.target)}, which does not come before it")
         target = self.entries[found >> 1]
+        if target.kind == "directory" or not layer_path(member.target):
+            raise self._refused(path, f"is a hard link to {shown(member.target)}, which is a folder")
+        if not target.sha256:
+            # A second name of a link, or of a device.
+            return msgspec.structs.replace(target, path=path)
         same = {"size": target.size, "sha256": target.sha256, "offset": target.offset}
         return msgspec.structs.replace(_made(member, path=path, kind="hardlink"), **same)
 

@@ -72,7 +72,7 @@ class _Merging:
     def lay(self, number: int) -> None:
         """Lay on the next layer."""
         layer = self._layers[number]
-        landing = _Landing(self._links(layer), self.read)
+        landing = _Landing(self._links(number, layer), self.read)
         landed = [landing.of(item.path) for item in layer.entries]
         self._hide(zip(layer.entries, landed, strict=True))
         for row, (item, path) in enumerate(zip(layer.entries, landed, strict=True)):
@@ -106,10 +106,16 @@ class _Merging:
         present = self.read(held >> 1) if isinstance(held, int) else held
         return present.kind is Kind.DIRECTORY
 
-    def _links(self, layer: Layer) -> _Held:
-        """The links below, but for those that the layer lists as folders: it goes through the others."""
-        listed = {item.path for item in layer.entries if item.kind == Kind.DIRECTORY.value}
-        return {path: held for path, held in self._all_links() if path not in listed}
+    def _links(self, number: int, layer: Layer) -> _Held:
+        """The links below, but for those that the layer lists as folders, and its own: it goes through all of them."""
+        listed: set[str] = set()
+        own: _Held = {}
+        for row, item in enumerate(layer.entries):
+            if item.kind == Kind.DIRECTORY.value:
+                listed.add(item.path)
+            elif item.kind == Kind.SYMLINK.value:
+                own[EntryPath(item.path)] = numbered(row * len(self._layers) + number, is_link=True)
+        return {**{path: held for path, held in self._all_links() if path not in listed}, **own}
 
     def _all_links(self) -> Iterator[tuple[EntryPath, Entry | int]]:
         for path, held in self.seen.items():

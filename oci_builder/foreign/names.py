@@ -6,6 +6,7 @@ import posixpath
 import re
 import tarfile
 
+from oci_builder.tree.entry import WHITEOUT
 from oci_builder.tree.limits import Unfit
 from oci_builder.tree.tarstream import TarMember
 
@@ -15,6 +16,9 @@ MAX_NAME = 255
 
 MAX_DEPTH = 256
 """Folders above each other; whatever walks up from a path takes so many steps."""
+
+AUFS = WHITEOUT + WHITEOUT
+"""How names at the root begin that were meant for aufs, which engines pass over; what is linked to may lie there."""
 
 _PLAIN = min(MAX_NAME, MAX_DEPTH)
 """Characters of a path that keeps every limit whatever it is."""

@@ -19,7 +19,7 @@ from oci_builder.oci.inherited import Inherited, inherit
 from oci_builder.oci.jsonio import JSON, decode
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
-from oci_builder.tree.limits import Budget
+from oci_builder.tree.limits import DEFAULT, Budget, Limits
 from oci_builder.tree.tree import Tree
 
 
@@ -42,13 +42,15 @@ class Described:
     layers: tuple[Named, ...]
 
 
-def open_file(path: Path, platform: Platform, *, store: Store, listener: Listener) -> ForeignImage:
+def open_file(
+    path: Path, platform: Platform, *, store: Store, listener: Listener, limits: Limits = DEFAULT
+) -> ForeignImage:
     """The image for ``platform`` in an archive or an OCI layout folder; its layers are in the store afterwards.
 
     Raises UnsupportedImage, DigestMismatch, FileProblem.
     """
     with open_parts(path, platform=platform) as parts:
-        return open_image(parts, platform, store=store, listener=listener)
+        return open_image(parts, platform, store=store, listener=listener, limits=limits)
 
 
 def open_image(
@@ -58,6 +60,7 @@ def open_image(
     known: Mapping[int, Layer] = MappingProxyType({}),
     store: Store,
     listener: Listener,
+    limits: Limits = DEFAULT,
 ) -> ForeignImage:
     """The image in ``parts``, wherever they come from; layers that are ``known``, by number, are not opened.
 
@@ -65,7 +68,7 @@ def open_image(
     """
     described = describe(parts.config, platform, layers=len(parts.layers), what=parts.name)
     opened = []
-    budget = Budget()
+    budget = Budget(limits)
     for blob, named in zip(parts.layers, described.layers, strict=True):
         opened.append(known.get(named.number) or open_layer(blob, named, store, budget))
         listener.advance(f"layer {named.number} of {parts.name}", named.number, len(described.layers))

@@ -39,7 +39,7 @@ MAX_RATIO = 1000
 UNSUSPECTED = 1 << 30
 """Bytes that may stand for next to nothing: a file of zeros is no attack."""
 
-MAX_ENTRIES = 300_000
+MAX_ENTRIES = 320_000
 """Members of all layers together; all of them are in memory at once, in some 200 MB."""
 
 MAX_NAMES = 64 << 20

@@ -96,21 +96,24 @@ class TarStream:
 
     def members(self) -> Iterator[TarMember]:
         """Every member; content that nobody took is passed over. Raises Damaged, also for bytes after the end."""
-        extended: dict[str, str] = {}
+        # As Go's reader has it, and with it docker: the last PAX header counts, and GNU's names count more.
+        pax: dict[str, str] = {}
+        long: dict[str, str] = {}
         while (block := self._block()) is not None:
             info = self._parse(block)
             if info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
-                extended |= self._pax(info)
+                pax = self._pax(info)
             elif info.type == tarfile.XGLTYPE:
                 self.has_global_header = True
                 self._pax(info)
+                pax, long = {}, {}
             elif info.type in _GNU_LONG:
-                extended[_GNU_LONG[info.type]] = _text(self._extension(info).rstrip(b"\0"))
+                long[_GNU_LONG[info.type]] = _text(self._extension(info).split(b"\0", 1)[0])
             else:
                 self._budget.count_header(self._what, records=self._records)
                 self._extensions = self._records = 0
-                yield self._member(info, extended)
-                extended = {}
+                yield self._member(info, pax | long if long else pax)
+                pax, long = {}, {}
                 self._pass_over()
 
     def content(self) -> Iterator[bytes]:
@@ -121,29 +124,29 @@ class TarStream:
             yield data
 
     def _member(self, info: tarfile.TarInfo, pax: dict[str, str]) -> TarMember:
-        size = self._number(pax.get("size"), info.size, most=_MAX_SIZE)
-        self._left = 0 if info.type in _WITHOUT_CONTENT else size
-        self._pad = -self._left % BLOCK
         # An empty record takes back what another said.
         name, target = pax.get("path") or info.name, pax.get("linkpath") or info.linkname
-        lengths = [len(text) if text.isascii() else len(_bytes(text)) for text in (name, target)]
-        if max(lengths) > _MAX_TEXT:
-            raise Unfit(f"{self._what}: a name of {max(lengths)} bytes before byte {self.offset} is no path of a layer")
-        self._budget.count_entry(self._what, names=sum(lengths))
-        for key in ("atime", "ctime"):
-            self._time(pax.get(key), 0)
-        return TarMember(
-            name=name,
-            type=info.type,
-            mode=info.mode,
-            uid=self._number(pax.get("uid"), info.uid, most=_MAX_ID),
-            gid=self._number(pax.get("gid"), info.gid, most=_MAX_ID),
-            mtime=self._time(pax.get("mtime"), int(info.mtime)),
-            size=size,
-            target=target,
-            offset=self.offset,
-            pax=pax,
-        )
+        self._count(name, target)
+        size, uid, gid, mtime = info.size, info.uid, info.gid, int(info.mtime)
+        if pax:
+            size = self._number(pax.get("size"), size, most=_MAX_SIZE)
+            uid, gid = (self._number(pax.get(key), was, most=_MAX_ID) for key, was in (("uid", uid), ("gid", gid)))
+            times = [self._time(pax.get(key), mtime) for key in ("mtime", "atime", "ctime")]
+            mtime = times[0]
+        if not (0 <= uid <= _MAX_ID and 0 <= gid <= _MAX_ID and abs(mtime) <= _MAX_SIZE):
+            raise Damaged(f"{self._what}: an owner or a time in the header before byte {self.offset} is out of range")
+        self._left = 0 if info.type in _WITHOUT_CONTENT else size
+        self._pad = -self._left % BLOCK
+        return TarMember(name, info.type, info.mode, uid, gid, mtime, size, target, self.offset, pax)
+
+    def _count(self, *names: str) -> None:
+        length = 0
+        for name in names:
+            size = len(name) if name.isascii() else len(_bytes(name))
+            if size > _MAX_TEXT:
+                raise Unfit(f"{self._what}: a name of {size} bytes before byte {self.offset} is no path of a layer")
+            length += size
+        self._budget.count_entry(self._what, names=length)
 
     def _block(self) -> bytes | None:
         at = self.offset
@@ -221,24 +224,19 @@ class TarStream:
 
     def _number(self, text: str | None, otherwise: int, *, most: int) -> int:
         try:
-            found = parse_decimal(text, most=most) if text else otherwise
+            return parse_decimal(text, most=most) if text else otherwise
         except ValueError as error:
-            raise Damaged(
-                f"{self._what}: the PAX number {text!r:.40} before byte {self.offset} does not hold"
-            ) from error
-        if not 0 <= found <= most:
-            raise Damaged(f"{self._what}: the number {found} in the header before byte {self.offset} is out of range")
-        return found
+            where = f"before byte {self.offset}"
+            raise Damaged(f"{self._what}: the PAX number {text!r:.40} {where} does not hold") from error
 
     def _time(self, text: str | None, otherwise: int) -> int:
-        """Whole seconds, rounded down. The header's own may be anything: 12 bytes hold 95 bits."""
-        match = _PAX_TIME.fullmatch(text) if text else None
-        if text and match is None:
+        """Whole seconds, rounded down."""
+        if not text:
+            return otherwise
+        match = _PAX_TIME.fullmatch(text)
+        if match is None or abs(int(match[1])) > _MAX_SIZE:
             raise Damaged(f"{self._what}: the PAX time {text!r:.40} before byte {self.offset} does not hold")
-        found = otherwise if match is None else int(match[1]) - (match[1].startswith("-") and bool(match[2]))
-        if abs(found) > _MAX_SIZE:
-            raise Damaged(f"{self._what}: the time {found} before byte {self.offset} is out of range")
-        return found
+        return int(match[1]) - (match[1].startswith("-") and bool(match[2]))
 
     def _pass_over(self) -> None:
         for _ in self.content():

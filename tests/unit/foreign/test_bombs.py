@@ -133,7 +133,7 @@ def test_an_index_that_holds_itself_is_followed_once(tmp_path: Path) -> None:
     assert not [text for text in said.values() if text == "read"], said
 
 
-@pytest.mark.parametrize("fill", [b"[],", b"0,"])
+@pytest.mark.parametrize("fill", [b"[],"])
 def test_a_document_of_very_many_things_is_read_or_refused(fill: bytes, tmp_path: Path) -> None:
     filling = fill * ((4 * MB - 100) // len(fill))
     documents = {"manifest.json": b"[" + filling + b"0]", "index.json": b'{"manifests":[' + filling + b"0]}"}

@@ -22,12 +22,15 @@ from oci_builder.listener import Silent
 from oci_builder.oci.jsonio import encode, name_of, text_of
 from oci_builder.platforms import AMD64
 from oci_builder.store import Store
+from oci_builder.tree.content import Sources
 from oci_builder.tree.limits import Budget, Limits, Unfit
 from oci_builder.tree.tarstream import TarStream
 from tests.support.archives import folder, make_tar, member
+from tests.support.bombs import END, extended, header, record
 from tests.support.elves import ElfSpec, make_elf
 from tests.support.foreign import config_of, save_like_old_docker
 
+MARK = ".wh..wh.plnk"
 ODD = "etc/umlaut-\udce4.txt"
 LAYER = make_tar(
     folder("etc"),
@@ -138,7 +141,7 @@ def test_a_path_may_be_deep() -> None:
         ([member("a", pax_headers={"mtime": "nan"})], "PAX time"),
         ([member("a", pax_headers={"atime": "1e9"})], "PAX time"),
         ([member("a", pax_headers={"mtime": "9" * 30})], "PAX time"),
-        ([member("a", pax_headers={"mtime": "9" * 19})], "out of range"),
+        ([member("a", pax_headers={"mtime": "9" * 19})], "PAX time"),
         ([member("a", pax_headers={"uid": "-1"})], "PAX number"),
         ([member("a", pax_headers={"uid": "²"})], "PAX number"),
         ([member("a", pax_headers={"gid": str(2**32 - 1)})], "PAX number"),
@@ -150,7 +153,8 @@ def test_a_path_may_be_deep() -> None:
         ([member("a"), member("./a")], "listed twice"),
         ([member("a"), member("a/b")], "lies below a"),
         ([member("a"), member(".wh.a")], "deletes an entry"),
-        ([member(".wh.a"), member("a")], "is deleted by its own layer"),
+        ([member("a", tarfile.LNKTYPE, target="a")], "does not come before it"),
+        ([folder("a"), member("b", tarfile.LNKTYPE, target="a")], "which is a folder"),
         ([member("a", tarfile.LNKTYPE, target="../b")], "hard link"),
     ],
 )
@@ -201,3 +205,35 @@ def test_a_blob_that_is_named_twice_stands_for_twice_as_much() -> None:
     assert first.read(1000)
     with pytest.raises(Unfit, match="15 times"):
         again.read(1000)
+
+
+@pytest.mark.parametrize(
+    ("members", "seen"),
+    [
+        ([member("a", data=b"x"), member("b", tarfile.LNKTYPE, target="/a")], {"a": b"x", "b": b"x"}),
+        ([member(".wh.a"), member("a", data=b"x")], {"a": b"x"}),
+        ([folder("d"), member("l", tarfile.SYMTYPE, target="d"), member("l/f", data=b"x")], {"d/f": b"x"}),
+        ([folder(MARK), member(f"{MARK}/1", data=b"x"), member("a", tarfile.LNKTYPE, target=f"{MARK}/1")], {"a": b"x"}),
+        ([member("f", tarfile.FIFOTYPE), member("b", tarfile.LNKTYPE, target="f")], {}),
+        ([member("a", data=b"x"), member("b", tarfile.LNKTYPE, target="a"), member("c", b"1", target="./b")], None),
+    ],
+)
+def test_what_docker_loads_is_read_as_its_container_sees_it(
+    members: list[tuple[tarfile.TarInfo, bytes]], seen: dict[str, bytes] | None, tmp_path: Path, store: Store
+) -> None:
+    tar = make_tar(*members)
+    path = save_like_old_docker(tmp_path / "x.tar", [tar], config_of([tar]))
+    tree = open_file(path, AMD64, store=store, listener=Silent()).tree
+    with Sources() as sources:
+        files = {str(each.path): sources.read(each.content, what="x") for each in tree if each.content is not None}
+    assert files == (dict.fromkeys("abc", b"x") if seen is None else seen)
+    assert verify_file(path).findings == ()
+
+
+def test_the_last_of_several_headers_counts_and_gnus_name_counts_most() -> None:
+    two = extended(tarfile.XHDTYPE, record("path", b"one")) + extended(tarfile.XHDTYPE, record("comment", b"two"))
+    gnu = extended(tarfile.GNUTYPE_LONGNAME, b"three\0") + extended(tarfile.XHDTYPE, record("path", b"four"))
+    lost = extended(tarfile.XHDTYPE, record("path", b"five")) + extended(tarfile.XGLTYPE, record("path", b"six"))
+    tar = two + header("a") + gnu + header("b") + lost + header("c") + END
+    names = [member.name for member in TarStream(io.BytesIO(tar), what="x", budget=Budget()).members()]
+    assert names == ["a", "three", "c"]
