@@ -17,7 +17,7 @@ from oci_builder.assemble.pins import LockChange, Pinning, fetch_sources, wheel_
 from oci_builder.assemble.proof import file_proof
 from oci_builder.assemble.provenance import manifest_annotations, provenance
 from oci_builder.assemble.top import run_config, top_layer
-from oci_builder.bases import Base, without_replaced
+from oci_builder.bases import Base, keep_interpreter, without_replaced
 from oci_builder.check.facts import Gathering
 from oci_builder.check.finding import Gated
 from oci_builder.digest import Digest
@@ -272,7 +272,7 @@ def _wheel_layers(
     budget = max(recipe.layering.budget - len(base.layers) - len(project) - 1, 1)
     several = len(recipe.targets) > 1
     groups = plan(wheels, strategy=recipe.layering.strategy, budget=budget, apart=several)
-    return wheel_layers(
+    layers = wheel_layers(
         (*groups, *([Group(wheels=project)] if project else [])),
         opened,
         base.tree,
@@ -284,6 +284,8 @@ def _wheel_layers(
         # The gate asks for these facts: here, all processors gather them, from contents that are at hand.
         examine=partial(Gathering, store),
     )
+    keep_interpreter(base, layers)
+    return layers
 
 
 def _entries(trees: Iterable[Tree]) -> Iterator[Entry]:

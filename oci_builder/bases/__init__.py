@@ -8,6 +8,7 @@ from oci_builder.bases.base import Base
 from oci_builder.bases.compiling import Compiling, compiling, near_layer
 from oci_builder.bases.copies import blobs_of, find_copy, find_named
 from oci_builder.bases.images import open_nothing, open_path, without_replaced
+from oci_builder.bases.interpreter import keep_interpreter
 from oci_builder.bases.layers import (
     Packages,
     base_files,
@@ -47,6 +48,7 @@ __all__ = [
     "find_named",
     "host_platform",
     "interpreter",
+    "keep_interpreter",
     "library_supplier",
     "near_layer",
     "open_base",

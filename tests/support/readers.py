@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -18,10 +19,13 @@ from typing import IO
 from oci_builder.layer import Layer
 from oci_builder.store import Store
 
+# Found once: tests take PATH away from what they test.
+_GZIP = shutil.which("gzip") or "/usr/bin/gzip"
+
 
 def gunzipped(packed: bytes) -> bytes:
     """What ``gzip`` makes of it. Fails the test where it finds anything wrong, also behind the last member."""
-    done = subprocess.run(["gzip", "--decompress", "--stdout"], input=packed, capture_output=True, timeout=300)
+    done = subprocess.run([_GZIP, "--decompress", "--stdout"], input=packed, capture_output=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode()
     return done.stdout
 
