@@ -21,6 +21,7 @@ from oci_builder.bases import Base, keep_interpreter, without_replaced
 from oci_builder.check.facts import Gathering
 from oci_builder.check.finding import Gated
 from oci_builder.digest import Digest
+from oci_builder.errors import UnsupportedImage
 from oci_builder.export import docker_archive
 from oci_builder.image import Image
 from oci_builder.layer import Layer
@@ -36,7 +37,7 @@ from oci_builder.wheels.fetch import fetch_wheels
 from oci_builder.wheels.layering import Group, Wheel, plan
 from oci_builder.wheels.layers import wheel_layers
 from oci_builder.wheels.listing import Listing
-from oci_builder.wheels.opened import Opened
+from oci_builder.wheels.opened import MOST_UNPACKED, Opened
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.target import Target
 
@@ -102,8 +103,17 @@ def _composed(
             inherited=base.inherited,
             annotations=manifest_annotations(source.recipe, known, created=created),
         ).append(*layers, *([top] if top else []))
+    _check_unpacked(source, image)
     wheels = tuple(wheel.pin for wheel in found.all)
     return Built(image=image, wheels=wheels, sources=_sources(base)), base
+
+
+def _check_unpacked(source: ImageSource, image: Image) -> None:
+    unpacked = sum(layer.unpacked for layer in image.layers)
+    most = source.recipe.max_unpacked_bytes or MOST_UNPACKED
+    if unpacked > most:
+        why = f"its layers unpack to {unpacked} bytes, and {most} are allowed"
+        raise UnsupportedImage(source.recipe.name, why, hint='if that is right, set max-unpacked = "..." in image.toml')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,7 +275,7 @@ def _wheel_layers(
     if not found.all:
         return ()
     recipe, wheels, project = source.recipe, found.wheels, found.project
-    opened = Opened(base.target, fetch=found.fetch)
+    opened = Opened(base.target, fetch=found.fetch, most=recipe.max_unpacked_bytes)
     listing = Listing(opened=opened, store=store, jobs=options.jobs)
     losses = settle((*wheels, *project), listing, policy=recipe.python.conflicts)
     for loss in losses:

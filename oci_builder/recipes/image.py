@@ -267,6 +267,7 @@ class ImageRecipe(Table, frozen=True, kw_only=True):
     layering: LayeringRecipe = LayeringRecipe()
     checks: ChecksRecipe = ChecksRecipe()
     max_size: Size | None = None
+    max_unpacked: Size | None = None
 
     def __post_init__(self) -> None:
         if self.name in VERBS:
@@ -299,6 +300,11 @@ class ImageRecipe(Table, frozen=True, kw_only=True):
     def max_bytes(self) -> int:
         """How many bytes the image's files may have; 0 for no limit."""
         return number_of_bytes(self.max_size)
+
+    @property
+    def max_unpacked_bytes(self) -> int:
+        """How many bytes a wheel, and all layers together, may unpack to; 0 for the limits that all recipes have."""
+        return number_of_bytes(self.max_unpacked)
 
     def run(self) -> RunConfig:
         """How the image runs; of the base's environment it knows nothing."""

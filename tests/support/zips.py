@@ -72,13 +72,14 @@ class Part:
 
 def write_zip(path: Path, parts: Sequence[Part], *, before: bytes = b"", comment: bytes = b"") -> Path:
     """Write a zip of ``parts`` behind the bytes ``before``."""
-    body, directory = b"", b""
+    body, directory = bytearray(), bytearray()
     for part in parts:
         directory += part.central(len(body))
         body += part.local()
-    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, len(parts), len(parts), len(directory), len(body), len(comment))
+    count = min(len(parts), 0xFFFF)
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, count, count, len(directory), len(body), len(comment))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(before + body + directory + end + comment)
+    path.write_bytes(before + bytes(body) + directory + end + comment)
     return path
 
 
