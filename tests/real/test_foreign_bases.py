@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.check.verify import verify_file
 from oci_builder.cli import main
 from oci_builder.cli.settings import make_settings
 from oci_builder.store import Store
+from oci_builder.verify.verify import verify_file
 from oci_builder.wheels import lock
 from tests.real.conftest import ROOT, build
 from tests.support.engines import DockerLike

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.check.verify import Report, verify_file
+from oci_builder.verify.verify import Report, verify_file
 from tests.support.archives import folder, make_tar, member
 from tests.support.engines import DockerLike, call, unmount_below
 from tests.support.foreign import config_of, save_layout

@@ -27,8 +27,8 @@ SECONDS = 20
 PROGRAM = """
 import json, sys, time
 from pathlib import Path
-from oci_builder.check.reading import read_image
-from oci_builder.check.verify import verify_file
+from oci_builder.inspect.reading import read_image
+from oci_builder.verify.verify import verify_file
 from oci_builder.debian.deb import read_deb
 from oci_builder.errors import OcibuildError
 from oci_builder.foreign.opening import open_file

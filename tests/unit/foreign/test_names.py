@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oci_builder.check.facts import layer_facts
-from oci_builder.check.verify import verify_file
 from oci_builder.cli import main
 from oci_builder.errors import UnsupportedImage
 from oci_builder.foreign.names import MAX_DEPTH, layer_path
 from oci_builder.foreign.opening import open_file
+from oci_builder.gate.facts import layer_facts
 from oci_builder.layer import LayerKey, find, keep
 from oci_builder.listener import Silent
 from oci_builder.oci.jsonio import encode, name_of, text_of
@@ -25,6 +24,7 @@ from oci_builder.store import Store
 from oci_builder.tree.content import Sources
 from oci_builder.tree.limits import Budget, Limits, Unfit
 from oci_builder.tree.tarstream import TarStream
+from oci_builder.verify.verify import verify_file
 from tests.support.archives import folder, make_tar, member
 from tests.support.bombs import END, extended, header, record
 from tests.support.elves import ElfSpec, make_elf
