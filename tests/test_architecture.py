@@ -23,7 +23,7 @@ RANKS = [
     {"reference", "oci", "tree", "store", "transport", "tomlfile", "workers"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image"},
-    {"wheels", "debian", "registry", "export", "foreign"},
+    {"wheels", "debian", "registry", "export", "imported"},
     {"bases", "inspect", "recipes", "catalog"},
     {"gate", "verify", "sbom"},
     {"report"},
@@ -58,7 +58,7 @@ ONLY_IMPORTED_IN = {
     "urllib3": ["registry/"],
     "cyclonedx": ["sbom/"],
     "packageurl": ["sbom/"],
-    "zstandard": ["foreign/unpacked.py"],
+    "zstandard": ["imported/unpacked.py"],
     # Their pools wait without limit, for processes that took a lock along and for threads that hang.
     "multiprocessing": [],
     "concurrent": [],

@@ -265,7 +265,7 @@ def _wheel(pin: WheelPin, files: Mapping[str, Path]) -> Wheel:
 def _sources(base: Base) -> Mapping[Digest, Reference]:
     if base.reference is None:
         return {}
-    return {layer.descriptor.digest: base.reference for layer in base.layers if layer.foreign}
+    return {layer.descriptor.digest: base.reference for layer in base.layers if layer.imported}
 
 
 def _wheel_layers(

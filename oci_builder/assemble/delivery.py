@@ -10,9 +10,9 @@ from oci_builder.digest import Digest, verified_chunks
 from oci_builder.errors import UnsupportedImage
 from oci_builder.export import docker_archive, oci_layout
 from oci_builder.files import explained
-from oci_builder.foreign.parts import ImageParts, LayerBlob, open_parts
-from oci_builder.foreign.repacked import in_gzip
-from oci_builder.foreign.travel import LayoutBlobs, read_parcel
+from oci_builder.imported.parts import ImageParts, LayerBlob, open_parts
+from oci_builder.imported.repacked import in_gzip
+from oci_builder.imported.travel import LayoutBlobs, read_parcel
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode

@@ -17,9 +17,9 @@ from oci_builder.bases.images import as_base
 from oci_builder.digest import Digest
 from oci_builder.errors import CorruptBlob, InvalidValue, NotFound, UnsupportedImage
 from oci_builder.files import open_regular
-from oci_builder.foreign.layers import remembered
-from oci_builder.foreign.opening import describe, open_image
-from oci_builder.foreign.parts import ImageParts, LayerBlob
+from oci_builder.imported.layers import remembered
+from oci_builder.imported.opening import describe, open_image
+from oci_builder.imported.parts import ImageParts, LayerBlob
 from oci_builder.layer import Layer
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor

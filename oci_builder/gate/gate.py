@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 import msgspec
 
 from oci_builder.digest import Digest
-from oci_builder.foreign.layers import ORIGIN as FOREIGN
-from oci_builder.foreign.names import readable
 from oci_builder.gate.dlopen import by_name_findings
 from oci_builder.gate.facts import Distribution, ElfFile, Facts, layer_facts
 from oci_builder.gate.finding import Allowance, Finding, Gated, judged
@@ -19,6 +17,8 @@ from oci_builder.gate.native import Native
 from oci_builder.gate.python import PythonClosure
 from oci_builder.gate.sanity import mode_findings, same_bytes_findings, secret_findings, size_findings
 from oci_builder.image import Image
+from oci_builder.imported.layers import ORIGIN as IMPORTED
+from oci_builder.imported.names import readable
 from oci_builder.layer import Layer
 from oci_builder.oci.jsonio import encode
 from oci_builder.store import Store
@@ -71,7 +71,7 @@ def gate(image: Image, ground: Ground, *, rules: Rules, supplier: Supplier, stor
             # What a base made elsewhere is like by itself was decided by who made it.
             _readable(finding)
             for finding in _findings(image, ground, rules, store)
-            if finding.origin != FOREIGN
+            if finding.origin != IMPORTED
         )
         store.put_record(RECORDS, key, msgspec.json.encode(findings))
     return judged((_with_supplier(finding, supplier) for finding in findings), rules.allow)

@@ -42,15 +42,15 @@ class Native:
         yield from self._closure()
 
     def _machines(self) -> Iterator[Finding]:
-        foreign: dict[str, list[ElfFile]] = {}
+        borrowed: dict[str, list[ElfFile]] = {}
         at_home: set[str] = set()
         for file in self.files.values():
             if file.elf is not None and file.elf.kind == "ET_DYN":
                 if file.elf.machine == self.machine:
                     at_home.add(file.origin)
                 else:
-                    foreign.setdefault(file.origin, []).append(file)
-        for origin, files in sorted(foreign.items()):
+                    borrowed.setdefault(file.origin, []).append(file)
+        for origin, files in sorted(borrowed.items()):
             # Debuggers and emulators bring files for other machines on purpose, beside those for this one.
             needed = [file for file in files if origin not in at_home or self._severity(file.path) == "error"]
             if needed:

@@ -12,8 +12,8 @@ from functools import cached_property
 
 from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
-from oci_builder.foreign.documents import as_object
-from oci_builder.foreign.merging import Hidden
+from oci_builder.imported.documents import as_object
+from oci_builder.imported.merging import Hidden
 
 MAX_KEPT_FILE = 16 << 20
 """Bytes of one file that describes packages; the RECORD of the largest wheels has three million."""

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from oci_builder.bounded import load_json
-from oci_builder.foreign.libc import version_in
+from oci_builder.imported.libc import version_in
 from oci_builder.inspect.contents import ImageContents
 from oci_builder.inspect.installed import Needed, Package
 from oci_builder.inspect.licences import licence_of

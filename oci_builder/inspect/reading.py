@@ -12,11 +12,11 @@ from typing import Protocol
 
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
-from oci_builder.foreign.documents import as_object, as_strings
-from oci_builder.foreign.names import layer_path, readable, shown
-from oci_builder.foreign.parts import ImageParts, LayerBlob, open_parts
-from oci_builder.foreign.unpacked import HEAD, Hashed, packing_of, unpacked
 from oci_builder.image import Image
+from oci_builder.imported.documents import as_object, as_strings
+from oci_builder.imported.names import layer_path, readable, shown
+from oci_builder.imported.parts import ImageParts, LayerBlob, open_parts
+from oci_builder.imported.unpacked import HEAD, Hashed, packing_of, unpacked
 from oci_builder.inspect.contents import (
     MAX_KEPT_FILE,
     FileRecord,

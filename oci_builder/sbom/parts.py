@@ -13,8 +13,8 @@ from packageurl import PackageURL
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
-from oci_builder.foreign.documents import as_object
-from oci_builder.foreign.names import readable
+from oci_builder.imported.documents import as_object
+from oci_builder.imported.names import readable
 from oci_builder.inspect.installed import Licence, Package
 from oci_builder.inspect.packages import Inventory
 from oci_builder.inspect.why import Graph

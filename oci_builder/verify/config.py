@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from oci_builder.digest import Digest
-from oci_builder.foreign.documents import Findings, as_object, as_strings, read_object
+from oci_builder.imported.documents import Findings, as_object, as_strings, read_object
 
 
 def check_config(

@@ -6,7 +6,7 @@ import posixpath
 import tarfile
 from collections.abc import Set
 
-from oci_builder.foreign.names import AUFS, layer_path, refusal, shown
+from oci_builder.imported.names import AUFS, layer_path, refusal, shown
 from oci_builder.tree.entry import OPAQUE, WHITEOUT
 from oci_builder.tree.limits import Damaged
 from oci_builder.tree.tarstream import TarMember

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue
-from oci_builder.foreign.documents import (
+from oci_builder.imported.documents import (
     Findings,
     Named,
     as_list,
@@ -18,7 +18,7 @@ from oci_builder.foreign.documents import (
     read_list,
     read_object,
 )
-from oci_builder.foreign.parts import Files
+from oci_builder.imported.parts import Files
 from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME, blob_path
 from oci_builder.oci.mediatypes import INDEX
 from oci_builder.reference import Reference

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from oci_builder.digest import Digest
-from oci_builder.foreign.documents import (
+from oci_builder.imported.documents import (
     Findings,
     Named,
     as_list,
@@ -16,7 +16,7 @@ from oci_builder.foreign.documents import (
     read_descriptors,
     read_object,
 )
-from oci_builder.foreign.unpacked import Packing
+from oci_builder.imported.unpacked import Packing
 from oci_builder.oci.layout import blob_path
 from oci_builder.oci.mediatypes import (
     CONFIG,

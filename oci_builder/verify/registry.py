@@ -11,8 +11,8 @@ from typing import BinaryIO
 from oci_builder.digest import Digest, HashingWriter
 from oci_builder.errors import DigestMismatch, InvalidValue, OcibuildError, RegistryError, UnsupportedImage
 from oci_builder.files import open_regular
-from oci_builder.foreign.documents import Findings, Named
-from oci_builder.foreign.parts import ImageParts, LayerBlob
+from oci_builder.imported.documents import Findings, Named
+from oci_builder.imported.parts import ImageParts, LayerBlob
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT

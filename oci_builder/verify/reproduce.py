@@ -12,9 +12,9 @@ from pathlib import Path
 from oci_builder.digest import CHUNK
 from oci_builder.errors import UnsupportedImage
 from oci_builder.files import explained, open_regular
-from oci_builder.foreign.archive import Archive, open_archive
-from oci_builder.foreign.documents import Findings, as_object, as_strings, read_list, read_object
-from oci_builder.foreign.unpacked import HEAD, packing_of, unpacked
+from oci_builder.imported.archive import Archive, open_archive
+from oci_builder.imported.documents import Findings, as_object, as_strings, read_list, read_object
+from oci_builder.imported.unpacked import HEAD, packing_of, unpacked
 from oci_builder.oci.documents import parse_rfc3339
 from oci_builder.tree.limits import Budget, Damaged, Source
 from oci_builder.tree.tarstream import TarMember, TarStream

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oci_builder.digest import Digest
-from oci_builder.foreign.archive import open_archive
-from oci_builder.foreign.documents import Findings, as_object, read_object
-from oci_builder.foreign.folder import open_folder
-from oci_builder.foreign.parts import Files
-from oci_builder.foreign.unpacked import HEAD, Hashed, packing_of, unpacked
 from oci_builder.image import MAX_LAYERS
+from oci_builder.imported.archive import open_archive
+from oci_builder.imported.documents import Findings, as_object, read_object
+from oci_builder.imported.folder import open_folder
+from oci_builder.imported.parts import Files
+from oci_builder.imported.unpacked import HEAD, Hashed, packing_of, unpacked
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Registries

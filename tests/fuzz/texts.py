@@ -11,7 +11,7 @@ import msgspec
 from oci_builder import bounded
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, OcibuildError
-from oci_builder.foreign.installed import find_installed, removal
+from oci_builder.imported.installed import find_installed, removal
 from oci_builder.inspect.contents import FileRecord, ImageContents
 from oci_builder.inspect.distributions import distributions
 from oci_builder.inspect.dpkg import debian_packages

@@ -20,7 +20,7 @@ from oci_builder.wheels.lock import encode, read
 from oci_builder.wheels.target import Promise, Target
 from tests.support.archives import make_tar
 from tests.support.fakeregistry import FakeRegistry, fake_registry
-from tests.support.foreign import (
+from tests.support.imported import (
     config_of,
     docker_python,
     files,

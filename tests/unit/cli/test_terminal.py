@@ -22,7 +22,7 @@ from oci_builder.cli import main, terminal
 from oci_builder.cli.progress import Bars
 from oci_builder.verify.verify import verify_file
 from tests.support.archives import make_tar
-from tests.support.foreign import config_of, docker_python, save_layout
+from tests.support.imported import config_of, docker_python, save_layout
 from tests.support.tiny import CHECKOUT, Tiny, built, make_tiny
 
 PACKAGE = Path(oci_builder.__file__).parent

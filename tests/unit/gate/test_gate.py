@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from oci_builder.foreign.layers import ORIGIN as FOREIGN
 from oci_builder.gate import facts, gate
 from oci_builder.gate import finding as finding_module
 from oci_builder.gate.finding import KINDS, Allowance, Finding, summary
 from oci_builder.gate.gate import Ground, Rules
+from oci_builder.imported.layers import ORIGIN as IMPORTED
 from oci_builder.store import Store
 from oci_builder.tree.entry import file
 from tests.support.elves import ElfSpec
@@ -74,7 +74,7 @@ def test_a_layer_is_read_once_whatever_image_it_is_in(store: Store) -> None:
 def test_whose_a_file_is_was_not_decided_by_who_read_the_layer_first(store: Store) -> None:
     image = made(store, *NEEDS_GL, *metadata("demo"))
     (layer,) = image.layers[1:]
-    nobodys = tuple(msgspec.structs.replace(entry, origin=FOREIGN) for entry in layer.entries)
+    nobodys = tuple(msgspec.structs.replace(entry, origin=IMPORTED) for entry in layer.entries)
     foreign = replace(image, layers=(image.layers[0], replace(layer, entries=nobodys)))
     assert kinds(gate_of(foreign, store, rules=Rules(max_size=1 << 30))) == []
     assert [finding.origin for finding in gate_of(image, store).errors] == ["demo 1.0"] * 2

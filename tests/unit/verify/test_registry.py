@@ -18,7 +18,7 @@ from oci_builder.verify.registry import open_served
 from oci_builder.verify.verify import Report, verify_reference
 from tests.support.archives import folder, make_tar, member
 from tests.support.fakeregistry import FakeRegistry, fake_registry, give, refuse
-from tests.support.foreign import config_of
+from tests.support.imported import config_of
 from tests.support.registries import close_opened, open_registries
 from tests.support.served import serve, serve_index
 

@@ -13,7 +13,7 @@ import pytest
 from oci_builder.oci.mediatypes import MANIFEST
 from oci_builder.verify.verify import verify_file
 from tests.support.archives import folder, make_tar, member
-from tests.support.foreign import config_of, save_layout, save_like_old_docker
+from tests.support.imported import config_of, save_layout, save_like_old_docker
 from tests.support.installed import unpacked
 from tests.support.layouts import save_several
 

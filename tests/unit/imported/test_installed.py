@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.foreign.installed import find_installed, removal
-from oci_builder.foreign.merging import merged
-from oci_builder.foreign.opening import ForeignImage, open_file
+from oci_builder.imported.installed import find_installed, removal
+from oci_builder.imported.merging import merged
+from oci_builder.imported.opening import ForeignImage, open_file
 from oci_builder.layer import Layer
 from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
 from oci_builder.store import Store
 from tests.support.archives import make_tar
-from tests.support.foreign import Member, config_of, files, save_like_old_docker
+from tests.support.imported import Member, config_of, files, save_like_old_docker
 
 SITE = "usr/local/lib/python3.11/site-packages"
 RECORD = b"""\

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from oci_builder.cli import main
 from oci_builder.errors import UnsupportedImage
-from oci_builder.foreign.names import MAX_DEPTH, layer_path
-from oci_builder.foreign.opening import open_file
 from oci_builder.gate.facts import layer_facts
+from oci_builder.imported.names import MAX_DEPTH, layer_path
+from oci_builder.imported.opening import open_file
 from oci_builder.layer import LayerKey, find, keep
 from oci_builder.listener import Silent
 from oci_builder.oci.jsonio import encode, name_of, text_of
@@ -28,7 +28,7 @@ from oci_builder.verify.verify import verify_file
 from tests.support.archives import folder, make_tar, member
 from tests.support.bombs import END, extended, header, record
 from tests.support.elves import ElfSpec, make_elf
-from tests.support.foreign import config_of, save_like_old_docker
+from tests.support.imported import config_of, save_like_old_docker
 
 MARK = ".wh..wh.plnk"
 ODD = "etc/umlaut-\udce4.txt"

@@ -17,9 +17,9 @@ import msgspec
 
 from oci_builder.digest import CHUNK, Digest, HashingWriter
 from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
-from oci_builder.foreign.names import AUFS, layer_path, refusal, shown
-from oci_builder.foreign.parts import LayerBlob
-from oci_builder.foreign.unpacked import HEAD, Hashed, Packing, packing_of, unpacked
+from oci_builder.imported.names import AUFS, layer_path, refusal, shown
+from oci_builder.imported.parts import LayerBlob
+from oci_builder.imported.unpacked import HEAD, Hashed, Packing, packing_of, unpacked
 from oci_builder.layer import LEVEL, Entries, IndexEntry, Layer, LayerKey
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import LAYER_GZIP
@@ -37,7 +37,7 @@ FORMAT = 2
 _LATEST = 8**11 - 1
 """The latest time that fits a header's octal field, in the year 2242."""
 
-_INDEXES, _PACKED = "foreign-layer", "foreign-packed"
+_INDEXES, _PACKED = "imported-layer", "imported-packed"
 _BLOCK = 4 << 20
 """Bytes of a plain layer that become one gzip member: fixed, so that the same layer is packed into the same bytes."""
 
@@ -103,7 +103,7 @@ def _layer(index: _Known, descriptor: Descriptor, named: Named) -> Layer:
         holds=(),
         unpacked=index.size,
         entries=index.entries,
-        foreign=True,
+        imported=True,
     )
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from oci_builder.files import explained, open_regular
-from oci_builder.foreign.documents import Documents, Findings
-from oci_builder.foreign.unpacked import Section
+from oci_builder.imported.documents import Documents, Findings
+from oci_builder.imported.unpacked import Section
 
 _MAX_FILES = 20_000
 _MAX_DEPTH = 16

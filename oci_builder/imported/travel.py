@@ -10,10 +10,10 @@ from pathlib import Path
 from oci_builder.digest import Digest, verified_chunks
 from oci_builder.errors import UnsupportedImage
 from oci_builder.files import explained
-from oci_builder.foreign.archive import open_archive
-from oci_builder.foreign.documents import Findings
-from oci_builder.foreign.folder import open_folder
-from oci_builder.foreign.parts import Files
+from oci_builder.imported.archive import open_archive
+from oci_builder.imported.documents import Findings
+from oci_builder.imported.folder import open_folder
+from oci_builder.imported.parts import Files
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, decode, encode
 from oci_builder.oci.layout import blob_path

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from oci_builder.debian.control import stanza
 from oci_builder.debian.versions import satisfies, version_key
 from oci_builder.errors import InvalidValue, OcibuildError, RecipeError, UnsupportedImage
-from oci_builder.foreign.documents import Findings, read_descriptor
 from oci_builder.image import Image
+from oci_builder.imported.documents import Findings, read_descriptor
 from oci_builder.oci.documents import parse_rfc3339, rfc3339
 from oci_builder.oci.inherited import inherit
 from oci_builder.oci.jsonio import decode

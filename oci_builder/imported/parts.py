@@ -14,8 +14,8 @@ from typing import Protocol
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
-from oci_builder.foreign.archive import open_archive
-from oci_builder.foreign.documents import (
+from oci_builder.imported.archive import open_archive
+from oci_builder.imported.documents import (
     Findings,
     Named,
     as_list,
@@ -26,7 +26,7 @@ from oci_builder.foreign.documents import (
     read_list,
     read_object,
 )
-from oci_builder.foreign.folder import open_folder
+from oci_builder.imported.folder import open_folder
 from oci_builder.oci.layout import CONTAINERD_NAME, REF_NAME, blob_path
 from oci_builder.oci.mediatypes import CONFIG, DOCKER_CONFIG, DOCKER_LIST, DOCKER_MANIFEST, INDEX, MANIFEST
 from oci_builder.platforms import Platform

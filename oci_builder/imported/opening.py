@@ -9,10 +9,10 @@ from types import MappingProxyType
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
-from oci_builder.foreign.documents import as_object, as_strings
-from oci_builder.foreign.layers import Named, open_layer
-from oci_builder.foreign.merging import merged
-from oci_builder.foreign.parts import MAX_LAYERS, ImageParts, open_parts
+from oci_builder.imported.documents import as_object, as_strings
+from oci_builder.imported.layers import Named, open_layer
+from oci_builder.imported.merging import merged
+from oci_builder.imported.parts import MAX_LAYERS, ImageParts, open_parts
 from oci_builder.layer import Layer
 from oci_builder.listener import Listener
 from oci_builder.oci.inherited import Inherited, inherit

@@ -9,9 +9,9 @@ from typing import BinaryIO
 from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
 from oci_builder.files import open_regular
-from oci_builder.foreign.layers import Named, open_layer
-from oci_builder.foreign.opening import describe
-from oci_builder.foreign.parts import LayerBlob
+from oci_builder.imported.layers import Named, open_layer
+from oci_builder.imported.opening import describe
+from oci_builder.imported.parts import LayerBlob
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.manifest import GivenImage, Manifest, manifest_of, parse_manifest
 from oci_builder.oci.mediatypes import LAYER_ZSTD, MANIFEST

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import NoPython
-from oci_builder.foreign.libc import Libc
-from oci_builder.foreign.opening import open_file
-from oci_builder.foreign.python import Python, find_python
+from oci_builder.imported.libc import Libc
+from oci_builder.imported.opening import open_file
+from oci_builder.imported.python import Python, find_python
 from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
 from oci_builder.store import Store
 from tests.support.archives import make_tar, member
-from tests.support.foreign import (
+from tests.support.imported import (
     GLIBC,
     MUSL,
     Member,

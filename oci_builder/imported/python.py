@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from oci_builder.errors import NoPython, UnsafePath
-from oci_builder.foreign.libc import MAX_TEXT, Libc, file_at, find_libc, loader_of, mapped_file, read_file, version_in
+from oci_builder.imported.libc import MAX_TEXT, Libc, file_at, find_libc, loader_of, mapped_file, read_file, version_in
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import EntryPath
 from oci_builder.tree.tree import Tree

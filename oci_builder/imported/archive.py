@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 from oci_builder.digest import CHUNK
 from oci_builder.files import explained, nameless, open_regular
-from oci_builder.foreign.documents import Documents, Findings
-from oci_builder.foreign.unpacked import GZIP_MAGIC, Inflated, Section
+from oci_builder.imported.documents import Documents, Findings
+from oci_builder.imported.unpacked import GZIP_MAGIC, Inflated, Section
 from oci_builder.tree.limits import Budget, Damaged, Limits, Source
 from oci_builder.tree.tarstream import TarMember, TarStream
 

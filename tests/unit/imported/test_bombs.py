@@ -31,7 +31,7 @@ from oci_builder.inspect.reading import read_image
 from oci_builder.verify.verify import verify_file
 from oci_builder.debian.deb import read_deb
 from oci_builder.errors import OcibuildError
-from oci_builder.foreign.opening import open_file
+from oci_builder.imported.opening import open_file
 from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
 from oci_builder.store import Store

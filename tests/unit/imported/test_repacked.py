@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from oci_builder.export.docker_archive import write_file
-from oci_builder.foreign.repacked import in_gzip
+from oci_builder.imported.repacked import in_gzip
 from oci_builder.listener import Silent
 from oci_builder.oci.manifest import GivenImage, Manifest, parse_manifest
 from oci_builder.oci.mediatypes import LAYER_GZIP, LAYER_ZSTD
@@ -13,7 +13,7 @@ from oci_builder.platforms import AMD64
 from oci_builder.store import Store
 from oci_builder.verify.verify import verify_file
 from tests.support.archives import make_tar
-from tests.support.foreign import blobs_of, config_of, files
+from tests.support.imported import blobs_of, config_of, files
 
 LAYERS = [make_tar(*files(("etc/a", b"a"))), make_tar(*files(("etc/b", b"b")))]
 

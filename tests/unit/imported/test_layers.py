@@ -15,8 +15,8 @@ import zstandard
 
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
-from oci_builder.foreign.opening import ForeignImage, open_file
-from oci_builder.foreign.unpacked import Unzstd
+from oci_builder.imported.opening import ForeignImage, open_file
+from oci_builder.imported.unpacked import Unzstd
 from oci_builder.listener import Silent
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.platforms import AMD64, ARM64
@@ -24,7 +24,7 @@ from oci_builder.store import Store
 from oci_builder.tree.content import Sources
 from oci_builder.tree.entry import Kind
 from tests.support.archives import folder, make_tar, member
-from tests.support.foreign import (
+from tests.support.imported import (
     config_of,
     files,
     save_layout,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
-from oci_builder.foreign.libc import read_file
-from oci_builder.foreign.merging import without
+from oci_builder.imported.libc import read_file
+from oci_builder.imported.merging import without
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.store import Store
 from oci_builder.tree.content import Sources
