@@ -17,8 +17,8 @@ from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import decode
 from oci_builder.oci.manifest import Documents
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
 from oci_builder.registry.referrers import Artifact, Attached, attach
+from oci_builder.registry.registries import Registries
 from oci_builder.sbom import MEDIA_TYPES, SUFFIXES, Format, bill_of_materials, format_of
 from oci_builder.store import Store
 

@@ -30,9 +30,9 @@ from oci_builder.oci.mediatypes import CONFIG, LAYER_GZIP, LAYER_TAR
 from oci_builder.oci.parcel import pack
 from oci_builder.platforms import AMD64, ARM64, Platform
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest, fetch_parcel
 from oci_builder.registry.pushing import Pushed, push, push_parcel
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 
 _PLATFORM = ("architecture", "os", "os.version", "variant")

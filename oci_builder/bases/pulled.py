@@ -28,8 +28,8 @@ from oci_builder.oci.manifest import Manifest, parse_manifest
 from oci_builder.oci.mediatypes import DOCKER_LAYER, DOCKER_LAYER_ZSTD, LAYER_GZIP, LAYER_TAR, LAYER_ZSTD
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import PulledImage, fetch_blobs, fetch_image, fetch_manifest
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 
 _GZIP = (LAYER_GZIP, DOCKER_LAYER)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from oci_builder.listener import Listener
     from oci_builder.platforms import Platform
     from oci_builder.reference import Reference
-    from oci_builder.registry.access import Registries
+    from oci_builder.registry.registries import Registries
     from oci_builder.verify.verify import Report
 
 _DOCUMENTS = ("index.json", "manifest.json")

@@ -19,8 +19,8 @@ from oci_builder.oci.jsonio import MAX_DOCUMENT
 from oci_builder.oci.manifest import Index, Manifest
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import PulledImage, blob_chunks, fetch_blobs, fetch_image, fetch_manifest
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 from oci_builder.tree.limits import Damaged, Source
 from oci_builder.verify.manifests import LayerFile

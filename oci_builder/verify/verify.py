@@ -21,7 +21,7 @@ from oci_builder.imported.parts import Files
 from oci_builder.imported.unpacked import HEAD, Hashed, packing_of, unpacked
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 from oci_builder.tree.limits import Budget, Damaged, Source
 from oci_builder.tree.tarstream import TarStream
