@@ -127,7 +127,7 @@ class Apt:
         self._fresh  # noqa: B018 - runs apt-get update, once
         found = sorted(lists.glob(f"*{ending}")) or sorted(lists.glob(f"*{loose}"))
         if not found:
-            raise ArchiveIndexError(str(suite), f"apt-get on this machine got no {path}")
+            raise ToolFailed("apt-get update", f"it got no {path} of {suite}")
         with open_regular(found[0]) as stream:
             return stream.read(limit + 1)
 
