@@ -12,13 +12,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from oci_builder.assemble.build import Built, build, lock, write
     from oci_builder.assemble.options import Options
-    from oci_builder.check.verify import verify_file
     from oci_builder.errors import OcibuildError
     from oci_builder.listener import Listener, Silent
     from oci_builder.platforms import Platform
     from oci_builder.recipes import ImageSource, load_image
     from oci_builder.reference import Reference
     from oci_builder.store import Store
+    from oci_builder.verify.verify import verify_file
 
 __version__ = "0.1.0"
 __all__ = [
@@ -40,7 +40,7 @@ __all__ = [
 
 _HOMES = {
     "oci_builder.assemble": ("Built", "Options", "build", "lock", "write"),
-    "oci_builder.check.verify": ("verify_file",),
+    "oci_builder.verify.verify": ("verify_file",),
     "oci_builder.errors": ("OcibuildError",),
     "oci_builder.listener": ("Listener", "Silent"),
     "oci_builder.platforms": ("Platform",),

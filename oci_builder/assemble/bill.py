@@ -8,18 +8,18 @@ from pathlib import Path
 
 from oci_builder import __version__
 from oci_builder.assemble.build import Built
-from oci_builder.check.packages import inventory
-from oci_builder.check.reading import contents_of, read_image
-from oci_builder.check.sbom import MEDIA_TYPES, SUFFIXES, Format, bill_of_materials, format_of
 from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.files import atomic, explained, open_regular
+from oci_builder.inspect.packages import inventory
+from oci_builder.inspect.reading import contents_of, read_image
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import decode
 from oci_builder.oci.manifest import Documents
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
 from oci_builder.registry.referrers import Artifact, Attached, attach
+from oci_builder.registry.registries import Registries
+from oci_builder.sbom import MEDIA_TYPES, SUFFIXES, Format, bill_of_materials, format_of
 from oci_builder.store import Store
 
 _MARKS: Mapping[Format, str] = {"cyclonedx": "bomFormat", "spdx": "spdxVersion"}

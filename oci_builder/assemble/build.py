@@ -18,11 +18,11 @@ from oci_builder.assemble.proof import file_proof
 from oci_builder.assemble.provenance import manifest_annotations, provenance
 from oci_builder.assemble.top import run_config, top_layer
 from oci_builder.bases import Base, keep_interpreter, without_replaced
-from oci_builder.check.facts import Gathering
-from oci_builder.check.finding import Gated
 from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
 from oci_builder.export import docker_archive
+from oci_builder.gate.facts import Gathering
+from oci_builder.gate.finding import Gated
 from oci_builder.image import Image
 from oci_builder.layer import Layer
 from oci_builder.listener import Listener
@@ -265,7 +265,7 @@ def _wheel(pin: WheelPin, files: Mapping[str, Path]) -> Wheel:
 def _sources(base: Base) -> Mapping[Digest, Reference]:
     if base.reference is None:
         return {}
-    return {layer.descriptor.digest: base.reference for layer in base.layers if layer.foreign}
+    return {layer.descriptor.digest: base.reference for layer in base.layers if layer.imported}
 
 
 def _wheel_layers(

@@ -10,9 +10,9 @@ from oci_builder.digest import Digest, verified_chunks
 from oci_builder.errors import UnsupportedImage
 from oci_builder.export import docker_archive, oci_layout
 from oci_builder.files import explained
-from oci_builder.foreign.parts import ImageParts, LayerBlob, open_parts
-from oci_builder.foreign.repacked import in_gzip
-from oci_builder.foreign.travel import LayoutBlobs, read_parcel
+from oci_builder.imported.parts import ImageParts, LayerBlob, open_parts
+from oci_builder.imported.repacked import in_gzip
+from oci_builder.imported.travel import LayoutBlobs, read_parcel
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode
@@ -30,9 +30,9 @@ from oci_builder.oci.mediatypes import CONFIG, LAYER_GZIP, LAYER_TAR
 from oci_builder.oci.parcel import pack
 from oci_builder.platforms import AMD64, ARM64, Platform
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest, fetch_parcel
 from oci_builder.registry.pushing import Pushed, push, push_parcel
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 
 _PLATFORM = ("architecture", "os", "os.version", "variant")

@@ -28,9 +28,10 @@ from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Access, Registries
+from oci_builder.registry.access import Access
 from oci_builder.registry.auth import Logins
 from oci_builder.registry.pulling import resolve
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 from oci_builder.wheels import lock as locks
 from oci_builder.wheels.layers import Bytecode, Interpreter

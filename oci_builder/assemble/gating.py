@@ -10,11 +10,11 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from oci_builder.assemble.options import Options
 from oci_builder.bases import Base, Pulling, library_supplier, open_base
-from oci_builder.check.finding import Allowance, Gated, summary
-from oci_builder.check.gate import Ground, Rules, gate
-from oci_builder.check.packages import Inventory
 from oci_builder.errors import CheckFailed, InvalidValue
+from oci_builder.gate.finding import Allowance, Gated, summary
+from oci_builder.gate.gate import Ground, Rules, gate
 from oci_builder.image import Image
+from oci_builder.inspect.packages import Inventory
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import RunConfig
 from oci_builder.platforms import Platform

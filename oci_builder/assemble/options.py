@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from oci_builder.registry.access import Registries
+from oci_builder.registry.registries import Registries
 
 
 @dataclass(frozen=True, kw_only=True)

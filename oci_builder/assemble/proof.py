@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from oci_builder.assemble.options import Options
-from oci_builder.check.verify import Report, verify_file, verify_layout, verify_reference
 from oci_builder.errors import CheckFailed
 from oci_builder.listener import Listener
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
+from oci_builder.verify.verify import Report, verify_file, verify_layout, verify_reference
 
 
 def file_proof(path: Path, options: Options, listener: Listener) -> Callable[[Path], None] | None:

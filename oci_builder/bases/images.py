@@ -8,9 +8,9 @@ from pathlib import Path
 
 from oci_builder.bases.base import Base
 from oci_builder.errors import NoPython, NotFound
-from oci_builder.foreign.installed import find_installed, removal
-from oci_builder.foreign.opening import ForeignImage, open_file
-from oci_builder.foreign.python import Python, find_python
+from oci_builder.imported.installed import find_installed, removal
+from oci_builder.imported.opening import ForeignImage, open_file
+from oci_builder.imported.python import Python, find_python
 from oci_builder.listener import Listener
 from oci_builder.oci.inherited import Inherited
 from oci_builder.platforms import Platform

@@ -17,9 +17,9 @@ from oci_builder.bases.images import as_base
 from oci_builder.digest import Digest
 from oci_builder.errors import CorruptBlob, InvalidValue, NotFound, UnsupportedImage
 from oci_builder.files import open_regular
-from oci_builder.foreign.layers import remembered
-from oci_builder.foreign.opening import describe, open_image
-from oci_builder.foreign.parts import ImageParts, LayerBlob
+from oci_builder.imported.layers import remembered
+from oci_builder.imported.opening import describe, open_image
+from oci_builder.imported.parts import ImageParts, LayerBlob
 from oci_builder.layer import Layer
 from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
@@ -28,8 +28,8 @@ from oci_builder.oci.manifest import Manifest, parse_manifest
 from oci_builder.oci.mediatypes import DOCKER_LAYER, DOCKER_LAYER_ZSTD, LAYER_GZIP, LAYER_TAR, LAYER_ZSTD
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import PulledImage, fetch_blobs, fetch_image, fetch_manifest
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 
 _GZIP = (LAYER_GZIP, DOCKER_LAYER)

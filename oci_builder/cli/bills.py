@@ -11,10 +11,10 @@ from oci_builder.cli.messages import misused
 from oci_builder.files import check_output
 
 if TYPE_CHECKING:
-    from oci_builder.check.sbom import Format
     from oci_builder.platforms import Platform
     from oci_builder.recipes import ImageRecipe
     from oci_builder.registry.referrers import Attached
+    from oci_builder.sbom import Format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ def wanted_bills(
     if text is None:
         return Bills()
     # Nobody who wants none waits for them to be loaded.
-    from oci_builder.check.sbom import SUFFIXES, format_of
+    from oci_builder.sbom import SUFFIXES, format_of
 
     for form in SUFFIXES:
         if text == form:

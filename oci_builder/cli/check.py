@@ -14,7 +14,7 @@ from oci_builder.cli.terminal import tell, tell_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from oci_builder.check.finding import Finding, Gated
+    from oci_builder.gate.finding import Finding, Gated
 
 _MANY, _SHOWN = 6, 4
 """Warnings of one kind about one package that are said in full, and how many are where there are more."""

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from oci_builder.cli.progress import Timed
     from oci_builder.cli.result import Result
     from oci_builder.recipes import ImageRecipe, ImageSource
-    from oci_builder.registry.access import Registries
     from oci_builder.registry.pushing import Pushed
     from oci_builder.registry.referrers import Attached
+    from oci_builder.registry.registries import Registries
     from oci_builder.store import Store
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")

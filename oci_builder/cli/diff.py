@@ -9,7 +9,7 @@ import click
 from oci_builder.cli import images, options
 
 if TYPE_CHECKING:
-    from oci_builder.check.diff import Difference
+    from oci_builder.inspect.diff import Difference
 
 _NO = 3
 _FILES = 40
@@ -30,8 +30,8 @@ def command(before: str, after: str, platform: str | None, exit_code: bool, as_j
     Packages, configuration and files, and how many bytes a machine that has A must fetch for B. The times of files are
     not compared.
     """
-    from oci_builder.check.diff import difference
     from oci_builder.cli.terminal import tell_json
+    from oci_builder.inspect.diff import difference
 
     one, two = images.look_at([before, after], platform, **flags).inventories()
     found = difference(one, two)

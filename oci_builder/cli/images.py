@@ -14,16 +14,16 @@ from oci_builder.cli import options
 from oci_builder.cli.options import together
 
 if TYPE_CHECKING:
-    from oci_builder.check.contents import ImageContents
-    from oci_builder.check.finding import Gated
-    from oci_builder.check.packages import Inventory
-    from oci_builder.check.reading import Watch
-    from oci_builder.check.verify import Report
     from oci_builder.cli.settings import Settings
+    from oci_builder.gate.finding import Gated
+    from oci_builder.inspect.contents import ImageContents
+    from oci_builder.inspect.packages import Inventory
+    from oci_builder.inspect.reading import Watch
     from oci_builder.listener import Listener
     from oci_builder.platforms import Platform
     from oci_builder.reference import Reference
-    from oci_builder.registry.access import Registries
+    from oci_builder.registry.registries import Registries
+    from oci_builder.verify.verify import Report
 
 _DOCUMENTS = ("index.json", "manifest.json")
 
@@ -77,8 +77,8 @@ class Looking:
 
         Raises UnsupportedImage, DigestMismatch, RegistryError, FileProblem.
         """
-        from oci_builder.check.reading import read_image
         from oci_builder.cli.progress import shown
+        from oci_builder.inspect.reading import read_image
 
         if all(isinstance(place, Path) for place in self.places):
             return [
@@ -96,14 +96,14 @@ class Looking:
 
     def inventories(self) -> list[Inventory]:
         """What is in each, and whose it is. Raises what ``contents`` raises."""
-        from oci_builder.check.packages import inventory
+        from oci_builder.inspect.packages import inventory
 
         return [inventory(each) for each in self.contents()]
 
     def verify(self, place: Path | Reference) -> Report:
         """All that is wrong with one. Raises RegistryError, FileProblem."""
-        from oci_builder.check.verify import verify_file, verify_reference
         from oci_builder.store import Store
+        from oci_builder.verify.verify import verify_file, verify_reference
 
         if isinstance(place, Path):
             return verify_file(place)
@@ -125,9 +125,9 @@ class Looking:
             return judge_made(place, found, pulling=pulling, store=used, listener=listener)
 
     def _served(self, reference: Reference, listener: Listener, watch: Watch | None) -> ImageContents:
-        from oci_builder.check.reading import read_parts
-        from oci_builder.check.served import open_served
+        from oci_builder.inspect.reading import read_parts
         from oci_builder.store import Store
+        from oci_builder.verify.registry import open_served
 
         store = Store(self.settings.cache)
         jobs = self.settings.jobs

@@ -9,8 +9,8 @@ import click
 from oci_builder.cli import images, options
 
 if TYPE_CHECKING:
-    from oci_builder.check.contents import ImageContents
-    from oci_builder.check.packages import Inventory
+    from oci_builder.inspect.contents import ImageContents
+    from oci_builder.inspect.packages import Inventory
 
 
 @click.command("inspect")
@@ -23,8 +23,8 @@ def command(image: str, platform: str | None, as_json: bool, **flags: Any) -> No
     IMAGE is a docker archive or an OCI layout, packed or a folder, or an image of a registry, whoever made it. Nothing
     in it is run.
     """
-    from oci_builder.check.inspect import describe
     from oci_builder.cli.terminal import tell_json
+    from oci_builder.inspect.inspect import describe
 
     found = images.read_inventory(image, platform, **flags)
     if as_json:

@@ -12,10 +12,10 @@ from oci_builder.cli import options
 from oci_builder.cli.messages import misused
 
 if TYPE_CHECKING:
-    from oci_builder.check.sbom import Format
     from oci_builder.oci.manifest import Documents
     from oci_builder.reference import Reference
     from oci_builder.registry.referrers import Attached
+    from oci_builder.sbom import Format
 
 
 @click.command("push")
@@ -80,7 +80,7 @@ def _bills(file: Path, sbom: str) -> tuple[Sequence[tuple[Documents, bytes]], Fo
     """The bill of each image in ``file``. Raises click.UsageError, InvalidValue, UnsupportedImage, FileProblem."""
     from oci_builder.assemble.bill import bill_of_file, load_bill
     from oci_builder.assemble.delivery import read_images
-    from oci_builder.check.sbom import SUFFIXES, format_of
+    from oci_builder.sbom import SUFFIXES, format_of
 
     images = read_images(file)
     for form in SUFFIXES:

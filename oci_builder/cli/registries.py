@@ -14,9 +14,9 @@ from oci_builder.cli.messages import misused
 if TYPE_CHECKING:
     from oci_builder.cli.settings import Settings
     from oci_builder.reference import Reference
-    from oci_builder.registry.access import Registries
     from oci_builder.registry.auth import Login
     from oci_builder.registry.pushing import Pushed
+    from oci_builder.registry.registries import Registries
 
 _LINE = 64 << 10
 """Letters of a line of stdin; tokens have some thousand."""
@@ -37,8 +37,9 @@ def make_registries(
 
     Raises click.UsageError where they are in several: it would be sent to one that it is not for.
     """
-    from oci_builder.registry.access import Access, Registries
+    from oci_builder.registry.access import Access
     from oci_builder.registry.auth import Logins
+    from oci_builder.registry.registries import Registries
 
     login = _login(settings, creds_stdin=creds_stdin)
     hosts = sorted({reference.registry for reference in references})

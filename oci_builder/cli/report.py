@@ -30,9 +30,9 @@ def command(image: str, before: str | None, platform: str | None, out: Path, **f
     The findings are those of `ocibuild verify`, and what of its Python distributions would not run. With BEFORE, an
     older image, also what changed from that one. The page is one file that loads nothing.
     """
-    from oci_builder.check.report import remarks_of, render
     from oci_builder.cli.terminal import say
     from oci_builder.files import atomic, check_output
+    from oci_builder.report import remarks_of, render
 
     check_output(out)
     looking = images.look_at([image, *([before] if before else [])], platform, **flags)

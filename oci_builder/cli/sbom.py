@@ -11,7 +11,7 @@ import click
 from oci_builder.cli import images, options
 
 if TYPE_CHECKING:
-    from oci_builder.check.packages import Inventory
+    from oci_builder.inspect.packages import Inventory
 
 
 @click.command("sbom")
@@ -35,9 +35,9 @@ def command(
     keep the digests of its wheels: `ocibuild build --sbom` knows them, and the lock does.
     """
     from oci_builder import __version__
-    from oci_builder.check.sbom import bill_of_materials, format_of
     from oci_builder.cli.terminal import tell_document
     from oci_builder.files import atomic, check_output
+    from oci_builder.sbom import bill_of_materials, format_of
 
     if out is not None and form is not None:
         raise click.UsageError("--out and --format exclude each other: the file's name says the format")
@@ -55,7 +55,7 @@ def command(
 
 
 def _digests(found: Inventory, lock: Path) -> Mapping[tuple[str, str], str]:
-    from oci_builder.check.sbom.digests import locked_digests
+    from oci_builder.sbom.digests import locked_digests
     from oci_builder.wheels.lock import read
 
     return locked_digests(read(lock), found.packages)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from oci_builder.cli.settings import Settings
     from oci_builder.image import Image
     from oci_builder.reference import Reference
-    from oci_builder.registry.access import Registries
     from oci_builder.registry.cache import RegistryCache
+    from oci_builder.registry.registries import Registries
     from oci_builder.store import Store
 
 

@@ -26,9 +26,9 @@ def command(image: str, platform: str | None, depth: int, at_least: float, as_js
 
     Bytes are unpacked ones. Files that a later layer deletes or replaces are counted where they are: they are shipped.
     """
-    from oci_builder.check.sizes import as_json as document
-    from oci_builder.check.sizes import size_tree, walk
     from oci_builder.cli.terminal import printable, tell, tell_json
+    from oci_builder.inspect.sizes import as_json as document
+    from oci_builder.inspect.sizes import size_tree, walk
 
     found = images.read_inventory(image, platform, **flags)
     root = size_tree(found)

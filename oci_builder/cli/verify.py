@@ -12,11 +12,11 @@ from oci_builder.cli import images, options
 from oci_builder.cli.messages import misused
 
 if TYPE_CHECKING:
-    from oci_builder.check.locked import LockReport
-    from oci_builder.check.rebuilt import Identity
-    from oci_builder.check.verify import CheckedImage, Report
     from oci_builder.cli.images import Looking
     from oci_builder.recipes import ImageSource
+    from oci_builder.verify.locked import LockReport
+    from oci_builder.verify.reproduce import Identity
+    from oci_builder.verify.verify import CheckedImage, Report
 
 _REMARKS = 10
 """Remarks that are said; --json has all."""
@@ -88,9 +88,9 @@ def _is_there(text: str) -> bool:
 
 
 def _compared(looking: Looking, lock: Path) -> LockReport:
-    from oci_builder.check.compiled import Bytecode
-    from oci_builder.check.locked import compare_with_lock, wheel_at_hand
     from oci_builder.store import Store
+    from oci_builder.verify.compiled import Bytecode
+    from oci_builder.verify.locked import compare_with_lock, wheel_at_hand
     from oci_builder.wheels.lock import read
 
     at_hand = wheel_at_hand(Store(looking.settings.cache), lock.parent / "wheels")
@@ -155,7 +155,6 @@ def _image(image: CheckedImage) -> dict[str, Any]:
 
 def _rebuild(file: Path, name: str | None, flags: dict[str, Any]) -> None:
     from oci_builder import assemble
-    from oci_builder.check.rebuilt import first_difference, identity
     from oci_builder.cli.build import make_options, open_source
     from oci_builder.cli.progress import shown
     from oci_builder.cli.registries import base_references, make_registries
@@ -165,6 +164,7 @@ def _rebuild(file: Path, name: str | None, flags: dict[str, Any]) -> None:
     from oci_builder.platforms import Platform
     from oci_builder.reference import Reference
     from oci_builder.store import Store
+    from oci_builder.verify.reproduce import first_difference, identity
 
     known = identity(file)
     references = [Reference.parse(text) for text in known.references]

@@ -9,7 +9,7 @@ import click
 from oci_builder.cli import images, options
 
 if TYPE_CHECKING:
-    from oci_builder.check.why import Reason
+    from oci_builder.inspect.why import Reason
 
 _LABEL = 100
 """Letters of a name."""
@@ -31,8 +31,8 @@ def command(image: str, package: str, platform: str | None, as_json: bool, **fla
     IMAGE is a file, a folder or an image of a registry; NAME also means NAME.tar. PACKAGE is a Python distribution or a
     Debian package.
     """
-    from oci_builder.check.why import reason
     from oci_builder.cli.terminal import tell_json
+    from oci_builder.inspect.why import reason
 
     found = reason(images.read_inventory(image, platform, **flags), package)
     if as_json:

@@ -22,11 +22,11 @@ from oci_builder.oci.manifest import Manifest
 from oci_builder.oci.mediatypes import LAYER_GZIP, MANIFEST
 from oci_builder.oci.parcel import Parcel
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
-from oci_builder.registry.proof import prove
 from oci_builder.registry.pulling import blob_chunks, fetch_blobs, fetch_manifest
 from oci_builder.registry.pushing import send
+from oci_builder.registry.registries import Registries
 from oci_builder.registry.transfer import Progress, in_parallel
+from oci_builder.registry.verify_layer import prove
 from oci_builder.store import Store
 
 ARTIFACT = "application/vnd.ocibuild.cache.v1"
@@ -71,8 +71,10 @@ class RegistryCache:
     ) -> None:
         access = registries.access
         # Less than for an image: what a cache does not give in time is made here.
-        patience = replace(access.patience, attempts=min(access.patience.attempts, 3), silence=15.0, total=60.0)
-        self._registries = Registries(replace(access, patience=patience))
+        retry_policy = replace(
+            access.retry_policy, attempts=min(access.retry_policy.attempts, 3), silence=15.0, total=60.0
+        )
+        self._registries = Registries(replace(access, retry_policy=retry_policy))
         self._sources, self._targets = tuple(sources), tuple(targets)
         self._jobs, self._listener = jobs, listener
         self._used: dict[_Entry, None] = {}

@@ -15,9 +15,9 @@ from oci_builder.oci.jsonio import MAX_DOCUMENT
 from oci_builder.oci.manifest import Blobs, Documents
 from oci_builder.oci.parcel import Parcel, pack
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
-from oci_builder.registry.asking import Ask
 from oci_builder.registry.pulling import fetch_blobs, head_manifest
+from oci_builder.registry.registries import Registries
+from oci_builder.registry.request import Request
 from oci_builder.registry.transfer import Progress, in_parallel
 from oci_builder.registry.upload import Outcome, Upload
 from oci_builder.store import Store
@@ -170,7 +170,7 @@ class _Delivery:
 
     def _names_it(self, reference: Reference) -> bool:
         client = self.registries.of(reference)
-        there = head_manifest(client, reference, self._scopes, client.access.patience.deadline())
+        there = head_manifest(client, reference, self._scopes, client.access.retry_policy.deadline())
         return there is not None and there.digest == self.parcel.digest
 
     def _deliver(self, blob: Descriptor, progress: Progress, outcomes: dict[Digest, Outcome]) -> None:
@@ -202,8 +202,8 @@ def put_manifest(
 
     Raises RegistryError, and DigestMismatch where another manifest arrived.
     """
-    deadline = client.access.patience.deadline(len(raw))
-    ask = Ask(
+    deadline = client.access.retry_policy.deadline(len(raw))
+    request = Request(
         method="PUT",
         url=client.address(reference, f"manifests/{name}"),
         scopes=scopes,
@@ -211,7 +211,7 @@ def put_manifest(
         body=raw,
         accept=(201,),
     )
-    answer = client.again(lambda: client.once(ask, deadline), deadline)
+    answer = client.retry(lambda: client.once(request, deadline), deadline)
     client.read(answer, MAX_DOCUMENT, deadline)
     actual = answer.headers.get("Docker-Content-Digest", "")
     if actual.startswith("sha256:") and actual != str(Digest.of(raw)):

@@ -19,10 +19,10 @@ from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode, encode
 from oci_builder.oci.manifest import Index
 from oci_builder.oci.mediatypes import INDEX, MANIFEST
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
-from oci_builder.registry.asking import Ask
 from oci_builder.registry.pulling import fetch_manifest_with, head_manifest
 from oci_builder.registry.pushing import put_manifest
+from oci_builder.registry.registries import Registries
+from oci_builder.registry.request import Request
 from oci_builder.registry.transfer import Progress, in_parallel
 from oci_builder.registry.upload import Upload
 
@@ -112,7 +112,7 @@ class _Attaching:
         raw = self.artifact.manifest(self.subject)
         digest = Digest.of(raw)
         exact = replace(self.reference, tag="", digest=digest)
-        there = head_manifest(self.client, exact, self._scopes, self.client.access.patience.deadline()) is not None
+        there = head_manifest(self.client, exact, self._scopes, self.client.access.retry_policy.deadline()) is not None
         sent, known = (0, False) if there else (self._send(listener), self._put(raw, digest))
         by_api = self._listed_by_api() if not known else frozenset({str(digest)})
         if by_api is not None and str(digest) not in by_api:
@@ -162,15 +162,15 @@ class _Attaching:
     def _listed_by_api(self) -> frozenset[str] | None:
         """What the registry lists of our kind; None where it lists nothing for anybody."""
         base = self.client.address(self.reference, f"manifests/{self.subject.digest}").rpartition("/manifests/")[0]
-        ask = Ask(method="GET", url=f"{base}/referrers/{self.subject.digest}", scopes=self._scopes)
-        deadline = self.client.access.patience.deadline(MAX_DOCUMENT)
+        request = Request(method="GET", url=f"{base}/referrers/{self.subject.digest}", scopes=self._scopes)
+        deadline = self.client.access.retry_policy.deadline(MAX_DOCUMENT)
 
         def act() -> tuple[bytes, str]:
-            answer = self.client.once(ask, deadline)
+            answer = self.client.once(request, deadline)
             return self.client.read(answer, MAX_DOCUMENT, deadline), answer.headers.get("Content-Type", "")
 
         try:
-            raw, media_type = self.client.again(act, deadline)
+            raw, media_type = self.client.retry(act, deadline)
         except RegistryError as error:
             if error.status not in _NO_API:
                 raise

@@ -9,13 +9,13 @@ import io
 import tarfile
 import zipfile
 
-from oci_builder.check.loader import Loader
 from oci_builder.debian.deb import read_deb
 from oci_builder.digest import Digest
-from oci_builder.foreign.layers import Named, open_layer
-from oci_builder.foreign.opening import open_file
-from oci_builder.foreign.parts import LayerBlob
-from oci_builder.foreign.unpacked import HEAD, Packing, packing_of
+from oci_builder.gate.loader import Loader
+from oci_builder.imported.layers import Named, open_layer
+from oci_builder.imported.opening import open_file
+from oci_builder.imported.parts import LayerBlob
+from oci_builder.imported.unpacked import HEAD, Packing, packing_of
 from oci_builder.layer import parse_record
 from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64

@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 
 from oci_builder import bounded
-from oci_builder.check.contents import FileRecord, ImageContents
-from oci_builder.check.distributions import distributions
-from oci_builder.check.dpkg import debian_packages
-from oci_builder.check.licences import debian_licences
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, OcibuildError
-from oci_builder.foreign.installed import find_installed, removal
+from oci_builder.imported.installed import find_installed, removal
+from oci_builder.inspect.contents import FileRecord, ImageContents
+from oci_builder.inspect.distributions import distributions
+from oci_builder.inspect.dpkg import debian_packages
+from oci_builder.inspect.licences import debian_licences
 from oci_builder.oci.documents import rfc3339
 from oci_builder.oci.inherited import inherit
 from oci_builder.oci.jsonio import decode, encode

@@ -11,18 +11,18 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from oci_builder.check.reading import read_image
-from oci_builder.check.verify import verify_file
 from oci_builder.errors import OcibuildError
-from oci_builder.foreign.names import readable
-from oci_builder.foreign.opening import ForeignImage, open_file
+from oci_builder.imported.names import readable
+from oci_builder.imported.opening import ForeignImage, open_file
+from oci_builder.inspect.reading import read_image
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
 from oci_builder.store import Store
 from oci_builder.tree.entry import Kind
+from oci_builder.verify.verify import verify_file
 from tests.support.bombs import record
-from tests.support.foreign import config_of, save_like_old_docker
+from tests.support.imported import config_of, save_like_old_docker
 
 PARTS = st.sampled_from(
     ["a", "b", "c", "ü", "\udce4", "a b", "a\nb", "\\xe4", ".", "..", "", ".wh.a", ".wh..wh..opq", "n" * 20]

@@ -14,7 +14,6 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from oci_builder.check.layer_rules import LayerRules
 from oci_builder.errors import OcibuildError, PathConflict, UnsafePath
 from oci_builder.layer import Layer, write_layer
 from oci_builder.store import Store
@@ -24,6 +23,7 @@ from oci_builder.tree.limits import Budget
 from oci_builder.tree.placing import place
 from oci_builder.tree.tarstream import TarStream
 from oci_builder.tree.tree import Tree
+from oci_builder.verify.layer_rules import LayerRules
 
 names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=40).filter(
     lambda name: name not in (".", "..") and not name.startswith(".wh.")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.check.verify import verify_file
 from oci_builder.export.docker_archive import write_file
 from oci_builder.image import Image
 from oci_builder.listener import Silent
@@ -17,6 +16,7 @@ from oci_builder.reference import Reference
 from oci_builder.store import Store
 from oci_builder.tree.entry import Entry, Kind
 from oci_builder.tree.tree import Tree
+from oci_builder.verify.verify import verify_file
 from tests.support.engines import Containerd, DockerLike, call
 from tests.support.images import fresh_nonce, random_image
 from tests.support.real import need, oracles

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.check.contents import ImageContents
-from oci_builder.check.diff import difference
-from oci_builder.check.inspect import describe
-from oci_builder.check.packages import Inventory, inventory
-from oci_builder.check.reading import read_image
-from oci_builder.check.why import reason
 from oci_builder.export.docker_archive import write_file
+from oci_builder.inspect.contents import ImageContents
+from oci_builder.inspect.diff import difference
+from oci_builder.inspect.inspect import describe
+from oci_builder.inspect.packages import Inventory, inventory
+from oci_builder.inspect.reading import read_image
+from oci_builder.inspect.why import reason
 from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
 from oci_builder.reference import Reference

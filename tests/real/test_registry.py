@@ -16,11 +16,11 @@ from oci_builder.listener import Silent
 from oci_builder.oci.manifest import Index
 from oci_builder.platforms import AMD64, ARM64
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
 from oci_builder.registry.auth import Login
 from oci_builder.registry.cache import RegistryCache
 from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest, resolve
 from oci_builder.registry.pushing import Pushed, push
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 from tests.support.engines import DockerLike, call
 from tests.support.images import base_tree, fresh_nonce, random_image, random_layer

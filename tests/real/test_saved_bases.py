@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from oci_builder.bases import open_base
-from oci_builder.check.verify import verify_file
 from oci_builder.export.docker_archive import write_file
 from oci_builder.listener import Silent
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.platforms import AMD64
 from oci_builder.reference import Reference
 from oci_builder.store import Store
+from oci_builder.verify.verify import verify_file
 from tests.real.conftest import build
 from tests.support.engines import DockerLike, call
 from tests.support.images import fresh_nonce, random_image

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from oci_builder.check.finding import Finding, Gated
-from oci_builder.check.gate import Ground, Rules, gate
+from oci_builder.gate.finding import Finding, Gated
+from oci_builder.gate.gate import Ground, Rules, gate
 from oci_builder.image import Image
 from oci_builder.layer import Layer, write_layer
 from oci_builder.oci.documents import RunConfig

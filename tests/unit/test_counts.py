@@ -18,7 +18,7 @@ import deflate
 import msgspec
 import pytest
 
-from oci_builder.check.facts import RECORDS, Gathering, layer_facts
+from oci_builder.gate.facts import RECORDS, Gathering, layer_facts
 from oci_builder.layer import Layer
 from oci_builder.listener import Silent
 from oci_builder.store import Store

@@ -25,7 +25,7 @@ HEAD = b"\x7fELF\x02\x01\x01" + bytes(100)
 PROGRAM = """
 import sys
 from pathlib import Path
-from oci_builder.check.facts import layer_facts
+from oci_builder.gate.facts import layer_facts
 from oci_builder.layer import write_layer
 from oci_builder.store import Store
 from oci_builder.tree.entry import DeflateSlice, Entry, EntryPath, FileSlice, Kind

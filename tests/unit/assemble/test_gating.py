@@ -13,7 +13,7 @@ import pytest
 from oci_builder.cli import main
 from tests.support.archives import make_tar, member
 from tests.support.elves import ElfSpec, make_elf
-from tests.support.foreign import Member, config_of, debian_python, docker_python, save_like_new_docker
+from tests.support.imported import Member, config_of, debian_python, docker_python, save_like_new_docker
 from tests.support.installed import distribution, layer, unpacked
 
 NEEDS_GL = make_elf(ElfSpec(needed=["libGL.so.1"]))

@@ -21,7 +21,7 @@ from oci_builder.platforms import AMD64, ARM64
 from oci_builder.store import Store
 from oci_builder.wheels.target import Promise, Target
 from tests.support.archives import make_tar
-from tests.support.foreign import (
+from tests.support.imported import (
     Member,
     alpine_python,
     config_of,

@@ -21,11 +21,11 @@ from typing import Self
 
 import pytest
 
-from oci_builder.check.verify import verify_file
 from oci_builder.errors import OcibuildError
 from oci_builder.recipes import load_image
 from oci_builder.tree.content import Sources
 from oci_builder.tree.copying import Copy, copied
+from oci_builder.verify.verify import verify_file
 from tests.support.tiny import NAME, Tiny, make_tiny, run_ocibuild
 
 SECONDS = float(os.environ.get("OCIBUILD_ADVERSARY_SECONDS", "3"))

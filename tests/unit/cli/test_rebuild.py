@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.check.rebuilt import first_difference, identity
 from oci_builder.cli import main
 from oci_builder.errors import UnsupportedImage
 from oci_builder.export.docker_archive import write_file
@@ -22,6 +21,7 @@ from oci_builder.reference import Reference
 from oci_builder.store import Store
 from oci_builder.tree.entry import Entry, file, symlink
 from oci_builder.tree.tree import Tree
+from oci_builder.verify.reproduce import first_difference, identity
 from tests.support.tiny import IMAGE, NAME, Tiny, built, make_tiny
 from tests.support.wheels import make_wheel
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from oci_builder.check.verify import verify_file
 from oci_builder.cli import build, main
 from oci_builder.recipes import ImageSource
+from oci_builder.verify.verify import verify_file
 from tests.support.tiny import CHECKOUT, NAME, Tiny, make_tiny, unsound
 
 NOTHING = "nothing to do"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.check.verify import verify_file
 from oci_builder.digest import Digest
 from oci_builder.errors import CorruptBlob, FileProblem, InvalidValue, UnsupportedImage
 from oci_builder.export.docker_archive import plan, size_of, write_file
@@ -17,6 +16,7 @@ from oci_builder.image import Image
 from oci_builder.listener import Silent
 from oci_builder.reference import Reference
 from oci_builder.store import Store
+from oci_builder.verify.verify import verify_file
 from tests.support.images import random_image
 
 NAMES = [Reference.parse("mypy:1"), Reference.parse("localhost:5000/team/mypy:2")]

@@ -7,9 +7,9 @@ from oci_builder.image import Image
 from oci_builder.listener import Silent
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import LAYER_GZIP
-from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import blob_chunks
 from oci_builder.registry.pushing import Pushed, push
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 from tests.support.fakeregistry import FakeRegistry
 

@@ -14,7 +14,7 @@ from oci_builder.errors import DigestMismatch, UnsafePath
 from oci_builder.layer import RECORDS, Layer, LayerKey, find, keep, parse_record
 from oci_builder.listener import Silent
 from oci_builder.registry.cache import KEY, RegistryCache
-from oci_builder.registry.proof import prove
+from oci_builder.registry.verify_layer import prove
 from oci_builder.store import Store
 from tests.support.fakeregistry import FakeRegistry, break_after, fake_registry, refuse
 from tests.support.images import base_tree, random_layer

@@ -14,8 +14,8 @@ from oci_builder.listener import Silent
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import INDEX, LAYER_GZIP, MANIFEST
 from oci_builder.platforms import AMD64, ARM64
-from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest, resolve
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 from tests.support.fakeregistry import (
     FakeRegistry,
@@ -78,7 +78,7 @@ def test_a_failure_stops_the_other_downloads_and_is_the_one_that_is_raised(
 
 
 def test_a_body_that_drips_is_given_up_in_time(registry: FakeRegistry) -> None:
-    registries = open_registries(registry.host, patience=quick(total=0.4, slowest=1e9))
+    registries = open_registries(registry.host, retry_policy=quick(total=0.4, slowest=1e9))
     blob = Descriptor(media_type=LAYER_GZIP, digest=Digest.of(b""), size=100_000)
     registry.does("GET .*/blobs/", drip_body)
     with pytest.raises(RegistryError, match="not finished within 0 s"):
@@ -143,7 +143,7 @@ def test_a_download_that_breaks_again_and_again_goes_on_while_it_gets_further(
     registry.does("GET .*/blobs/", a_little, lasting=True)
     # The last piece ends where the blob ends.
     assert read(registry, registries, blob) == DATA
-    assert len(registry.methods()) > registries.access.patience.attempts
+    assert len(registry.methods()) > registries.access.retry_policy.attempts
 
 
 def without_length(body: bytes) -> Callable[[Handler], None]:

@@ -11,9 +11,9 @@ from oci_builder.errors import DigestMismatch, OcibuildError, RegistryError
 from oci_builder.image import Image
 from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
-from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import fetch_image
 from oci_builder.registry.pushing import push
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 from tests.support.fakeregistry import (
     FakeRegistry,
@@ -111,7 +111,7 @@ def test_pieces_that_break_are_sent_again(
 def test_a_registry_that_stops_listening_is_given_up_in_time(registry: FakeRegistry, store: Store) -> None:
     # More than what the sockets between hold.
     image = random_image(store, layers=2, size=20_000_000)
-    registries = open_registries(registry.host, patience=quick(total=0.5, slowest=1e9))
+    registries = open_registries(registry.host, retry_policy=quick(total=0.5, slowest=1e9))
     over = threading.Event()
 
     def stop_reading(request: Handler) -> None:

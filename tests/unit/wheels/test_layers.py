@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.check.facts import Gathering
 from oci_builder.errors import DigestMismatch, PathConflict
+from oci_builder.gate.facts import Gathering
 from oci_builder.layer import Layer
 from oci_builder.listener import Silent
 from oci_builder.store import Store
