@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -19,6 +19,7 @@ from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.store import Store
 from oci_builder.wheels import lock as locks
+from oci_builder.wheels.closure import closure
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.requirements import fingerprint, read, scan, wheel_folders
@@ -30,18 +31,31 @@ from oci_builder.wheels.target import Target
 class LockChange:
     """What locking came to: the file, the text it should hold, and the moves from the old to the new in words.
 
-    ``current`` tells that the file holds that text already.
+    ``beside`` are files of constraints that are made with it, and their texts.
     """
 
     path: Path
     text: bytes
     changes: tuple[str, ...]
-    current: bool
+    beside: Mapping[Path, bytes] = field(default_factory=dict)
+
+    @property
+    def behind(self) -> tuple[Path, ...]:
+        """The files that do not hold what they should."""
+        files = {self.path: self.text, **self.beside}
+        return tuple(path for path, text in files.items() if not path.is_file() or path.read_bytes() != text)
+
+    @property
+    def current(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self.behind
 
     def keep(self) -> None:
-        """Make the file hold the text; it appears whole. Raises FileProblem."""
-        with atomic(self.path) as sink:
-            sink.write(self.text)
+        """Make each file hold its text; it appears whole. Raises FileProblem."""
+        files = {self.path: self.text, **self.beside}
+        for path in self.behind:
+            with atomic(path) as sink:
+                sink.write(files[path])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,8 +169,15 @@ class Pinning:
             path=source.lock,
             text=text,
             changes=tuple(locks.changes(old, new)),
-            current=source.lock.is_file() and source.lock.read_bytes() == text,
+            beside=self._constraints(pins),
         )
+
+    def _constraints(self, pins: Mapping[Target, Sequence[WheelPin]]) -> dict[Path, bytes]:
+        asked = read(self.inputs.requirements, environ=self.options.environ)
+        if not asked.made:
+            return {}
+        wanted = [(line.name, line.specifier) for line in asked.lines if not line.constraint]
+        return dict.fromkeys(asked.made, closure(pins, asked=wanted))
 
     def _current(self) -> locks.WheelLock | None:
         """The lock as far as it holds; None where it does not, or is not there."""
@@ -174,7 +195,8 @@ class Pinning:
             return lock
         if options.locked:
             why = "the requirements, the base or the platforms have changed since"
-            raise StaleLock(str(source.lock), why, hint=f"bring it up to date: {hint}")
+            online = f" ({hint} --online, where wheels/ does not have all)" if source.wheels.is_dir() else ""
+            raise StaleLock(str(source.lock), why, hint=f"bring it up to date: {hint}{online}")
         return None
 
     def _brought_up_to_date(self) -> bytes:

@@ -18,7 +18,7 @@ from oci_builder.debian.lock import Pin
 from oci_builder.debian.recipe import Suite
 from oci_builder.debian.signed import MAX_CONTENTS, MAX_RELEASE, Release, contents_path, index_path, verify_index
 from oci_builder.debian.sources import DebFolder, reason
-from oci_builder.errors import ArchiveIndexError, OcibuildError, ToolFailed
+from oci_builder.errors import OcibuildError, ToolFailed
 from oci_builder.files import fill, open_regular
 from oci_builder.store import Store
 
