@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 from oci_builder.assemble.options import Options
-from oci_builder.assemble.pins import wheel_sources
 from oci_builder.bases import (
     Base,
     Pulling,
@@ -105,7 +104,7 @@ def pulling_of(source: ImageSource, options: Options) -> Pulling:
         registries=_registries(options),
         jobs=options.jobs,
         lazily=options.lazily,
-        offline=wheel_sources(source, options).offline,
+        offline=bool(options.offline),
         beside=source.base_copy,
     )
 
@@ -138,7 +137,7 @@ def supply_of(source: ImageSource, options: Options) -> Supply:
         now=options.now,
         mirrors=options.mirrors,
         debs=source.debs if source.debs.is_dir() else None,
-        offline=wheel_sources(source, options).offline,
+        offline=bool(options.offline),
         locked=options.locked,
         jobs=options.jobs,
     )
@@ -183,12 +182,14 @@ def _pinned(reference: Reference, source: ImageSource, options: Options) -> Refe
     if reference.digest is not None:
         return reference
     locked = _locked(reference, source)
-    if options.frozen or wheel_sources(source, options).offline:
+    if options.frozen or _is_carried(source, options):
         known = locked or find_named(source.base_copy, reference)
         if known is not None:
             return replace(reference, digest=known)
+    if options.frozen or options.offline:
         why = f"it has no digest of the base {reference}, and a registry is not to be asked"
-        hint = f"with a network: ocibuild lock --online {source.recipe.name}"
+        name = source.recipe.name
+        hint = f"with a network: ocibuild download {name}, which brings the base too, or ocibuild lock --online {name}"
         raise StaleLock(str(source.lock), why, hint=hint)
     if options.stands_on.startswith(f"{reference}@"):
         return replace(reference, digest=locked or Reference.parse(options.stands_on).digest)
@@ -200,6 +201,13 @@ def _pinned(reference: Reference, source: ImageSource, options: Options) -> Refe
         hint = f"take the new one with: ocibuild lock {source.recipe.name}; or name the old one by its digest"
         raise StaleLock(str(source.lock), why, hint=hint)
     return replace(reference, digest=today.digest)
+
+
+def _is_carried(source: ImageSource, options: Options) -> bool:
+    """Whether what was brought beside the recipe says which base is meant, so that its tag is not looked up."""
+    return options.offline is not False and (
+        bool(options.offline) or source.wheels.is_dir() or source.base_copy.is_dir()
+    )
 
 
 def _locked(reference: Reference, source: ImageSource) -> Digest | None:

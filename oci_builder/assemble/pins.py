@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from oci_builder.assemble.inputs import Inputs
 from oci_builder.assemble.options import Options
+from oci_builder.assemble.shelf import Shelf
 from oci_builder.digest import Digest
 from oci_builder.errors import FileProblem, OcibuildError, RecipeError, StaleLock
 from oci_builder.files import atomic, is_closed
@@ -18,6 +19,7 @@ from oci_builder.recipes import ImageSource
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.wheels import lock as locks
+from oci_builder.wheels.closure import closure
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.requirements import fingerprint, read, scan, wheel_folders
@@ -29,18 +31,31 @@ from oci_builder.wheels.target import Target
 class LockChange:
     """What locking came to: the file, the text it should hold, and the moves from the old to the new in words.
 
-    ``current`` tells that the file holds that text already.
+    ``beside`` are files of constraints that are made with it, and their texts.
     """
 
     path: Path
     text: bytes
     changes: tuple[str, ...]
-    current: bool
+    beside: Mapping[Path, bytes] = field(default_factory=dict)
+
+    @property
+    def behind(self) -> tuple[Path, ...]:
+        """The files that do not hold what they should."""
+        files = {self.path: self.text, **self.beside}
+        return tuple(path for path, text in files.items() if not path.is_file() or path.read_bytes() != text)
+
+    @property
+    def current(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self.behind
 
     def keep(self) -> None:
-        """Make the file hold the text; it appears whole. Raises FileProblem."""
-        with atomic(self.path) as sink:
-            sink.write(self.text)
+        """Make each file hold its text; it appears whole. Raises FileProblem."""
+        files = {self.path: self.text, **self.beside}
+        for path in self.behind:
+            with atomic(path) as sink:
+                sink.write(files[path])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +75,8 @@ def wheel_sources(source: ImageSource, options: Options) -> WheelSources:
     return WheelSources(
         find_links=(*links, *options.find_links),
         offline=offline,
+        image=source.recipe.name,
+        files=source.requirements,
         build=frozenset(map(canonicalize_name, source.recipe.python.build)),
         environ=options.environ,
     )
@@ -107,10 +124,13 @@ class Pinning:
     def choose(self, target: Target) -> Chosen:
         """The wheels for ``target``. Without a lock pip resolves; one that fell behind is brought up to date, in file.
 
-        Raises StaleLock where ``locked`` or ``frozen`` ask for a lock that is not there or does not hold, and what
-        resolving raises.
+        Where there is a folder ``wheels/`` what it holds decides, for ``target`` alone: the lock as far as the folder
+        has it, and what differs is told. Raises StaleLock where ``locked`` or ``frozen`` ask for a lock that is not
+        there or does not hold, and what resolving raises.
         """
         lock = self._current()
+        if self._carries_wheels and (lock is None or not self._shelf(target).holds(lock, target)):
+            return self._carried(target, current=lock is not None)
         if lock is not None:
             return Chosen(pins=lock.select(target), lock=Digest.of(self.source.lock.read_bytes()))
         if not self.source.lock.is_file():
@@ -149,8 +169,15 @@ class Pinning:
             path=source.lock,
             text=text,
             changes=tuple(locks.changes(old, new)),
-            current=source.lock.is_file() and source.lock.read_bytes() == text,
+            beside=self._constraints(pins),
         )
+
+    def _constraints(self, pins: Mapping[Target, Sequence[WheelPin]]) -> dict[Path, bytes]:
+        asked = read(self.inputs.requirements, environ=self.options.environ)
+        if not asked.made:
+            return {}
+        wanted = [(line.name, line.specifier) for line in asked.lines if not line.constraint]
+        return dict.fromkeys(asked.made, closure(pins, asked=wanted))
 
     def _current(self) -> locks.WheelLock | None:
         """The lock as far as it holds; None where it does not, or is not there."""
@@ -168,7 +195,8 @@ class Pinning:
             return lock
         if options.locked:
             why = "the requirements, the base or the platforms have changed since"
-            raise StaleLock(str(source.lock), why, hint=f"bring it up to date: {hint}")
+            online = f" ({hint} --online, where wheels/ does not have all)" if source.wheels.is_dir() else ""
+            raise StaleLock(str(source.lock), why, hint=f"bring it up to date: {hint}{online}")
         return None
 
     def _brought_up_to_date(self) -> bytes:
@@ -186,11 +214,46 @@ class Pinning:
             self.reporter.note(f"{path.name} {was}: {', '.join(change.changes) or 'no version moved'}")
         return change.text
 
-    def _resolved(self, target: Target, *, preferred: Sequence[WheelPin]) -> tuple[WheelPin, ...]:
+    @property
+    def _carries_wheels(self) -> bool:
+        """Whether what lies in ``wheels/`` decides, and no lock that has to be held to or was made elsewhere."""
+        source, options = self.source, self.options
+        held = options.locked or options.frozen or source.borrowed_lock is not None
+        return source.wheels.is_dir() and options.offline is not False and not held
+
+    def _shelf(self, target: Target) -> Shelf:
+        sources = fetch_sources(self.source, self.inputs, self.options)
+        return Shelf(
+            folder=self.source.wheels,
+            folders=sources.folders(),
+            target=target,
+            store=self.store,
+            image=sources.image,
+            bring=sources.bring(),
+        )
+
+    def _carried(self, target: Target, *, current: bool) -> Chosen:
+        """What the folder has of what is asked for, as near to the lock as it can be; tells where it is not that."""
+        shelf = self._shelf(target)
+        lock = locks.read(self.source.lock) if self.source.lock.is_file() else None
+        known = _known(lock, target) if lock is not None else ()
+        with shelf.filled(known) as links:
+            sources = wheel_sources(self.source, self.options)
+            sources = replace(sources, find_links=(*sources.find_links, *links))
+            pins = self._resolved(target, preferred=shelf.near(known), sources=sources)
+        said = shelf.differences(pins, known, lock=lock.path, current=current) if lock is not None else ""
+        if said:
+            self.reporter.note(said)
+        same = lock is not None and current and not said
+        return Chosen(pins=known, lock=Digest.of(self.source.lock.read_bytes())) if same else Chosen(pins=pins)
+
+    def _resolved(
+        self, target: Target, *, preferred: Sequence[WheelPin], sources: WheelSources | None = None
+    ) -> tuple[WheelPin, ...]:
         return resolve(
             self.inputs.requirements,
             target,
-            sources=wheel_sources(self.source, self.options),
+            sources=sources or wheel_sources(self.source, self.options),
             build=self.source.recipe.python.build,
             preferred=preferred,
             store=self.store,
@@ -199,11 +262,10 @@ class Pinning:
 
     def _targets(self, lock: locks.WheelLock) -> list[str]:
         """The targets in words, those of platforms not built now as ``lock`` has them: its base has not moved since."""
-        said = {text.rpartition(", ")[2]: text for text in lock.targets} if self.base else {}
+        said = {text.rpartition(", ")[2]: text for text in lock.targets}
         return [
-            said[str(platform)]
-            if platform != self.target.platform and str(platform) in said
-            else str(self.on(platform))
+            # A platform that the lock does not have need not be asked for to know that.
+            said.get(str(platform), "") if self.base and platform != self.target.platform else str(self.on(platform))
             for platform in self.platforms
         ]
 

@@ -192,6 +192,9 @@ def make_options(settings: Settings, *, keep_lock: bool = True, **flags: Any) ->
     for first, second in (("offline", "online"), ("locked", "frozen")):
         if flags.get(first) and flags.get(second):
             raise misused(f"--{first} and --{second} exclude each other")
+    for name in ("push", "cache-from", "cache-to"):
+        if flags.get("offline") and (flags.get(name.replace("-", "_")) or flags.get(f"{name}es")):
+            raise misused(f"--offline and --{name} exclude each other: a registry is a network")
     offline = True if flags.get("offline") else False if flags.get("online") else None
     return Options(
         find_links=tuple(_from_here(place) for place in flags.get("find_links", ())),

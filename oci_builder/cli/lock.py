@@ -52,10 +52,12 @@ def command(check: bool, upgrade: bool, upgrade_packages: tuple[str, ...], **fla
             reporter=reporter,
         )
     if check and not change.current:
-        findings = change.changes or ["it is missing, or its inputs have changed"]
+        findings = change.changes or [f"{path}: missing, or made from other inputs" for path in change.behind]
         raise CheckFailed(str(change.path), findings, hint=f"run `ocibuild lock {flags['name']}`")
-    if not check and not change.current:
+    behind = change.behind
+    if not check:
         change.keep()
     if not settings.quiet:
-        for line in (*change.changes, f"{change.path}: {'unchanged' if change.current else 'written'}"):
+        written = [f"{path}: written" for path in behind] or [f"{change.path}: unchanged"]
+        for line in (*change.changes, *written):
             say(line)

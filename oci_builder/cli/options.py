@@ -124,9 +124,9 @@ find_links = click.option(
 sources = together(
     find_links,
     click.option(
-        "--no-index", "--offline", "offline", is_flag=True, help="Use no network. [when build/NAME/wheels/ exists]"
+        "--no-index", "--offline", "offline", is_flag=True, help="Use no network, for wheels, packages or bases."
     ),
-    click.option("--online", is_flag=True, help="Use the network although build/NAME/wheels/ exists."),
+    click.option("--online", is_flag=True, help="Ask indexes for wheels although build/NAME/wheels/ exists."),
     debian,
     layers,
 )

@@ -57,6 +57,7 @@ _ELSEWHERE = frozenset(
 _NOISE = frozenset({"_", "COLUMNS", "LINES", "OLDPWD", "SHLVL", "WINDOWID"})
 
 _COMMENT = re.compile(r"(?:^|\s)#.*")
+_CONSTRAINTS = re.compile(r"-c ([\w-][\w.-]*)\Z", re.ASCII)
 _ELSEWHERE_IN_A_LINE = re.compile(r"^-|[/:\\\0]")
 
 _TICK, _COARSE = 50_000_000, 2_000_000_000
@@ -209,14 +210,19 @@ def _lies_in(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
-def _stands_alone(path: Path) -> bool:
-    # A file that is included, or a wheel or project that is named, may lie anywhere.
+def _stands_alone(path: Path, *, deep: bool = False) -> bool:
+    # A file that is included, or a wheel or project that is named, may lie anywhere; constraints beside it do not.
     try:
         with open_regular(path) as stream:
             lines = stream.read().decode().splitlines()
     except (OSError, UnicodeDecodeError):
         return False
-    return not any(_ELSEWHERE_IN_A_LINE.search(_COMMENT.sub("", line).strip().lstrip("\ufeff")) for line in lines)
+    plain = [_COMMENT.sub("", line).strip().lstrip("\ufeff") for line in lines]
+    beside = [found for line in plain if (found := _CONSTRAINTS.match(line))]
+    rest = [line for line in plain if not _CONSTRAINTS.match(line)]
+    if any(_ELSEWHERE_IN_A_LINE.search(line) for line in rest) or (deep and beside):
+        return False
+    return all(_stands_alone(path.parent / found[1], deep=True) for found in beside)
 
 
 def _holds_its_own(folder: Path) -> bool:

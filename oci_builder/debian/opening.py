@@ -169,7 +169,8 @@ class Opening:
             except PackageUnavailable as error:
                 if self.supply.offline:
                     error.hint = (
-                        "not in the store; build once online, or put its .deb file into a folder debs beside image.toml"
+                        "where there is a network: ocibuild download, which puts its .deb file into debs/ beside "
+                        "image.toml; or build here once with a network"
                     )
                     raise
                 if self.supply.locked:
@@ -191,7 +192,10 @@ class Opening:
             # An index that does not hold says more than what is missing for it.
             raise
         except OcibuildError as error:
-            missing.hint = "name a mirror of Debian's archives with --mirror, or in OCIBUILD_DEBIAN_MIRROR"
+            missing.hint = (
+                "name a mirror of Debian's archives with --mirror, or in OCIBUILD_DEBIAN_MIRROR; for a machine without "
+                "network: ocibuild download, elsewhere, fills debs/ beside image.toml"
+            )
             raise missing from error
         if renewed.packages == lock.packages:
             # Nothing newer: the packages exist and cannot be had.

@@ -125,7 +125,7 @@ def _download_part(
             outcome = run(arguments, sources=sources, rules=rules, folder=scratch, hear=heard, running=running)
             if outcome.code == 0:
                 break
-            failures.append(_failure(outcome.said, pins))
+            failures.append(_failure(outcome.said, pins, sources))
         else:
             raise failures[0]
         for pin in pins:
@@ -191,8 +191,9 @@ def _line(pin: WheelPin, url: WheelUrl | None) -> str:
     return f"{what} --hash=sha256:{pin.sha256.hex}"
 
 
-def _failure(said: str, pins: Sequence[WheelPin]) -> OcibuildError:
-    changed = "the index, or something on the way, gives other bytes than were locked; lock again if it may"
+def _failure(said: str, pins: Sequence[WheelPin], sources: WheelSources) -> OcibuildError:
+    again = f"ocibuild lock {sources.image}".rstrip()
+    changed = f"the index, or something on the way, gives other bytes than were locked; if it may: {again}"
     if disk := disk_error(said):
         return disk
     if mismatch := mismatch_error(said, hint=changed):
@@ -201,5 +202,7 @@ def _failure(said: str, pins: Sequence[WheelPin]) -> OcibuildError:
         return network
     found = _NO_MATCH.search(said)
     what = found["what"].partition(" (from ")[0] if found else ", ".join(map(str, pins))
-    hint = "put the wheel into the image's wheels/, or lock again if its index no longer has it"
+    hint = f"put the wheel into the image's wheels/, or, if its index no longer has it: {again}"
+    if sources.offline:
+        hint = f"put the wheel into the image's wheels/; {sources.bring()}"
     return ResolutionError(what, " ".join(distilled(said)), hint=hint)

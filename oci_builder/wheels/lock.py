@@ -161,7 +161,7 @@ def encode(pins_by_target: Mapping[Target, Sequence[WheelPin]], *, fingerprint: 
     targets = sorted(pins_by_target, key=str)
     head = {
         "lock-version": "1.0",
-        "environments": sorted({_marker(target, targets) for target in targets}),
+        "environments": sorted({marker_of(target, targets) for target in targets}),
         "requires-python": _requires_python(targets),
         "created-by": "ocibuild",
     }
@@ -216,7 +216,7 @@ def _package(pins: Mapping[Target, WheelPin], targets: Sequence[Target]) -> str:
     pin = next(iter(pins.values()))
     head: dict[str, Any] = {"name": pin.name, "version": pin.version}
     if len(pins) < len(targets):
-        head["marker"] = " or ".join(sorted({_marker(target, targets) for target in pins}))
+        head["marker"] = " or ".join(sorted({marker_of(target, targets) for target in pins}))
     wheels = {wheel.filename: wheel for wheel in pins.values()}
     files = [f"[[packages.wheels]]\n{_pairs(_wheel(wheels[filename]))}" for filename in sorted(wheels)]
     tool = _tool(pin)
@@ -251,7 +251,7 @@ def _checked(kind: type[T], tool: Mapping[str, Any] | None, path: Path, key: str
         raise RecipeError(str(path), key, why, hint=_AGAIN) from error
 
 
-def _marker(target: Target, among: Sequence[Target]) -> str:
+def marker_of(target: Target, among: Sequence[Target]) -> str:
     """A marker that tells ``target`` from the other targets of the lock."""
     marker = f"sys_platform == 'linux' and platform_machine == '{target.platform.machine}'"
     if len({other.minor for other in among}) > 1:

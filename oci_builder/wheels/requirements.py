@@ -71,6 +71,8 @@ class Requirements:
     options: tuple[str, ...]
     where: tuple[str, ...]
     """Those of ``options`` that say where wheels are; they may hold credentials."""
+    made: tuple[Path, ...] = ()
+    """Files of constraints that locking makes (``closure``), and that say nothing here."""
 
 
 def read(
@@ -102,6 +104,7 @@ def read(
         lines=tuple(found),
         options=tuple(text for _, text in written),
         where=tuple(text for name, text in written if name in options.WHERE),
+        made=tuple(dict.fromkeys(reader.made)),
     )
 
 

@@ -162,7 +162,10 @@ def _ask_with_preference(
         try:
             return _ask(replace(request, limits=limits))
         except (NoMatchingWheel, ResolutionError):
-            reporter.note("the locked versions no longer fit together; choosing all of them anew")
+            # Only where that helps it was the versions.
+            items = _ask(request)
+        reporter.note("the locked versions no longer fit together; all of them were chosen anew")
+        return items
     return _ask(request)
 
 
@@ -237,7 +240,7 @@ def _pin(item: Mapping[str, Any], target: Target, built: Mapping[str, WheelPin],
     _check_fits(filename, name, target)
     if item["is_direct"]:
         _check_url(_placeless(info)["url"], name)
-    direct = json.dumps(_placeless(info), sort_keys=True) if item["is_direct"] else None
+    direct = json.dumps(_as_pip_says(_placeless(info)), sort_keys=True) if item["is_direct"] else None
     size = None
     if item["is_direct"] and (path := _local(info["url"])):
         # No index has it: what is in the store now is what will be installed.
@@ -286,6 +289,16 @@ def _check_url(url: str, name: str) -> None:
 def _placeless(info: Mapping[str, Any]) -> dict[str, Any]:
     # Where a file lay on the machine that resolved would make the image depend on it.
     return {**info, "url": f"file:///{_filename(info['url'])}"} if _local(info["url"]) else dict(info)
+
+
+def _as_pip_says(info: dict[str, Any]) -> dict[str, Any]:
+    """``info`` without the sha256 that was computed on arrival where the URL has another hash: pip knows that alone."""
+    archive = info.get("archive_info", {})
+    hashes = archive.get("hashes", {})
+    if len(hashes) < 2:
+        return info
+    kept = {name: text for name, text in hashes.items() if name != "sha256"}
+    return {**info, "archive_info": {**archive, "hashes": kept}}
 
 
 def _filename(url: str) -> str:
