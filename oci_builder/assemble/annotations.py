@@ -14,7 +14,7 @@ from oci_builder.version import __version__
 _DEFINED = "org.opencontainers.image."
 
 
-def provenance(recipe: ImageRecipe, base: Base, *, lock: Digest | None) -> Mapping[str, str]:
+def annotations_of(recipe: ImageRecipe, base: Base, *, lock: Digest | None) -> Mapping[str, str]:
     """What the image was made from; ``lock`` is the digest of pylock.toml.
 
     These are labels, which engines keep and show, and annotations of the manifest, where registries look. Nothing in

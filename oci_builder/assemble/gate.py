@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 from packaging.requirements import InvalidRequirement, Requirement
 
-from oci_builder.assemble.options import Options
+from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.bases import Base, Pulling, library_supplier, open_base
 from oci_builder.errors import CheckFailed, InvalidValue
 from oci_builder.gate.finding import Allowance, GateResult, summary
@@ -30,17 +30,23 @@ _LINES = 5
 
 
 def judge(
-    source: ImageSource, image: Image, base: Base, *, options: Options, store: Store, imports: bool = False
+    source: ImageSource,
+    image: Image,
+    base: Base,
+    *,
+    context: BuildContext,
+    policy: BuildPolicy,
+    imports: bool = False,
 ) -> GateResult:
     """What is wrong with ``image``, and what of it the recipe allows. Raises DigestMismatch for a damaged layer."""
     rules = GateRules(
         allow=tuple(map(_allowance, source.recipe.checks.allow)),
         max_size=source.recipe.max_bytes,
         imports=imports,
-        extras=_asked(source, base, options),
+        extras={} if policy.frozen else _asked(source, base, context.environ),
     )
     ground = BaseContents(layers=base.layers, tree=base.tree, target=base.target if base.promise else None)
-    return gate(image, ground, rules=rules, supplier=library_supplier(base), store=store)
+    return gate(image, ground, rules=rules, supplier=library_supplier(base), store=context.store)
 
 
 def judge_made(
@@ -87,15 +93,15 @@ def refusal(gated: GateResult, recipe: ImageRecipe) -> CheckFailed:
     return CheckFailed(f"{recipe.name} would not run as it is", lines, hint="; ".join([*hints, allow]))
 
 
-def _asked(source: ImageSource, base: Base, options: Options) -> Mapping[str, Collection[str]]:
-    """The extras that the recipe's requirements ask for; none where a lock is taken unseen."""
-    if options.frozen or base.promise is None:
+def _asked(source: ImageSource, base: Base, environ: Mapping[str, str]) -> Mapping[str, Collection[str]]:
+    """The extras that the recipe's requirements ask for. Where a lock is taken unseen nobody looks at them."""
+    if base.promise is None:
         return {}
     python = source.recipe.python
     files: list[Path | ProjectRequirements] = [*source.requirements]
     files += [read_pyproject(path, extras=python.extras, groups=python.groups) for path in source.pyprojects]
     found: dict[str, set[str]] = {}
-    for line in scan(files, environ=options.environ):
+    for line in scan(files, environ=environ):
         asked = _extras(line.text, base.target) if line.wheel is None and not line.constraint else ()
         if asked:
             found.setdefault(line.name, set()).update(asked)

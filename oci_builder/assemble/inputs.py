@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from oci_builder.assemble.context import BuildContext
 from oci_builder.recipes import ImageSource
-from oci_builder.reporter import Reporter
-from oci_builder.store import Store
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.project_requirements import PYPROJECT, ProjectRequirements, read_groups, read_pyproject
@@ -23,9 +22,7 @@ class Inputs:
     watched: tuple[str, ...] = ()
 
 
-def read_inputs(
-    source: ImageSource, target: Target, *, sources: WheelSources, store: Store, reporter: Reporter
-) -> Inputs:
+def read_inputs(source: ImageSource, target: Target, *, sources: WheelSources, context: BuildContext) -> Inputs:
     """What ``source`` asks for on ``target``; its project is built for that.
 
     Raises RecipeError and NotFound for a pyproject.toml that does not serve, WheelError for a project that cannot be
@@ -42,7 +39,7 @@ def read_inputs(
     backends = source.wheels / BACKENDS
     if backends.is_dir():
         sources = replace(sources, find_links=(backends, *sources.find_links))
-    project = build_project(source.project, target, sources=sources, store=store, reporter=reporter)
+    project = build_project(source.project, target, sources=sources, store=context.store, reporter=context.reporter)
     found.append(project.listed(python.extras))
     if python.groups and not source.pyprojects:
         found.append(read_groups(source.project / PYPROJECT, python.groups))

@@ -8,18 +8,17 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.inputs import Inputs
-from oci_builder.assemble.options import Options
 from oci_builder.assemble.shelf import Shelf
 from oci_builder.digest import Digest
 from oci_builder.errors import FileProblem, OcibuildError, RecipeError, StaleLock
 from oci_builder.files import atomic, is_closed
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
-from oci_builder.reporter import Reporter
-from oci_builder.store import Store
 from oci_builder.wheels import lock as locks
 from oci_builder.wheels.closure import closure
+from oci_builder.wheels.fetch import fetch_wheels
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.requirements import fingerprint, read, scan, wheel_folders
@@ -66,33 +65,20 @@ class Chosen:
     lock: Digest | None = None
 
 
-def wheel_sources(source: ImageSource, options: Options) -> WheelSources:
+def wheel_sources(source: ImageSource, context: BuildContext, policy: BuildPolicy) -> WheelSources:
     """Where wheels come from: a ``wheels/`` folder beside the recipe makes a build offline unless it is told not to."""
     folder = source.wheels.is_dir()
-    offline = folder if options.offline is None else options.offline
+    offline = folder if policy.offline is None else policy.offline
     links: list[Path | str] = [source.wheels] if folder else []
     links += [source.folder / link if "://" not in link else link for link in source.recipe.python.find_links]
     return WheelSources(
-        find_links=(*links, *options.find_links),
+        find_links=(*links, *policy.find_links),
         offline=offline,
         image=source.recipe.name,
         files=source.requirements,
         build=frozenset(map(canonicalize_name, source.recipe.python.build)),
-        environ=options.environ,
+        environ=context.environ,
     )
-
-
-def fetch_sources(source: ImageSource, inputs: Inputs, options: Options) -> WheelSources:
-    """The same for pins, which no longer say what the requirements say of indexes and of local wheels."""
-    sources = wheel_sources(source, options)
-    try:
-        asked = read(inputs.requirements, environ=options.environ)
-    except OcibuildError:
-        if options.frozen:
-            return sources  # a lock taken unseen holds whatever the requirements have become
-        raise
-    links = (*sources.find_links, *wheel_folders(asked.lines))
-    return replace(sources, find_links=links, options=asked.where)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +93,8 @@ class Pinning:
     inputs: Inputs
     target: Target
     elsewhere: Callable[[Platform], Target]
-    options: Options
-    store: Store
-    reporter: Reporter
+    context: BuildContext
+    policy: BuildPolicy
     base: str = ""
 
     @property
@@ -120,6 +105,35 @@ class Pinning:
     def on(self, platform: Platform) -> Target:
         """What the base promises on ``platform``. Raises what opening it there raises."""
         return self.target if platform == self.target.platform else self.elsewhere(platform)
+
+    @property
+    def sources(self) -> WheelSources:
+        """Where the resolver finds wheels."""
+        return wheel_sources(self.source, self.context, self.policy)
+
+    @property
+    def fetch_sources(self) -> WheelSources:
+        """The same for pins, which no longer say what the requirements say of indexes and of local wheels."""
+        sources = self.sources
+        try:
+            asked = read(self.inputs.requirements, environ=self.context.environ)
+        except OcibuildError:
+            if self.policy.frozen:
+                return sources  # a lock taken unseen holds whatever the requirements have become
+            raise
+        return replace(sources, find_links=(*sources.find_links, *wheel_folders(asked.lines)), options=asked.where)
+
+    def fetch(self, pins: Sequence[WheelPin], target: Target) -> Mapping[str, Path]:
+        """The files of ``pins`` by digest, verified and in the store. Raises what fetching raises."""
+        context = self.context
+        return fetch_wheels(
+            pins,
+            target,
+            sources=self.fetch_sources,
+            store=context.store,
+            jobs=context.jobs,
+            reporter=context.reporter,
+        )
 
     def choose(self, target: Target) -> Chosen:
         """The wheels for ``target``. Without a lock pip resolves; one that fell behind is brought up to date, in file.
@@ -135,7 +149,7 @@ class Pinning:
             return Chosen(pins=lock.select(target), lock=Digest.of(self.source.lock.read_bytes()))
         if not self.source.lock.is_file():
             return Chosen(pins=self._resolved(target, preferred=()))
-        if not self.options.keep_lock:
+        if not self.policy.update_lock:
             return Chosen(pins=self._resolved(target, preferred=_known(locks.read(self.source.lock), target)))
         text = self._brought_up_to_date()
         return Chosen(pins=locks.parse(text, path=self.source.lock).select(target), lock=Digest.of(text))
@@ -173,7 +187,7 @@ class Pinning:
         )
 
     def _constraints(self, pins: Mapping[Target, Sequence[WheelPin]]) -> dict[Path, bytes]:
-        asked = read(self.inputs.requirements, environ=self.options.environ)
+        asked = read(self.inputs.requirements, environ=self.context.environ)
         if not asked.made:
             return {}
         wanted = [(line.name, line.specifier) for line in asked.lines if not line.constraint]
@@ -181,19 +195,19 @@ class Pinning:
 
     def _current(self) -> locks.WheelLock | None:
         """The lock as far as it holds; None where it does not, or is not there."""
-        source, options = self.source, self.options
+        source, policy = self.source, self.policy
         hint = f"ocibuild lock {source.recipe.name}"
         if not source.lock.is_file():
-            if options.locked or options.frozen:
+            if policy.locked or policy.frozen:
                 raise StaleLock(str(source.lock), "there is no lock", hint=f"write it: {hint}")
             return None
         lock = locks.read(source.lock)
         # A lock of another tool says nothing of what it was made from; it is taken as it is.
-        if options.frozen or source.borrowed_lock or not lock.fingerprint:
+        if policy.frozen or source.borrowed_lock or not lock.fingerprint:
             return lock
         if lock.base == self.base and lock.fingerprint == self._fingerprint(self._targets(lock)):
             return lock
-        if options.locked:
+        if policy.locked:
             why = "the requirements, the base or the platforms have changed since"
             online = f" ({hint} --online, where wheels/ does not have all)" if source.wheels.is_dir() else ""
             raise StaleLock(str(source.lock), why, hint=f"bring it up to date: {hint}{online}")
@@ -209,25 +223,25 @@ class Pinning:
         except FileProblem as error:
             if not is_closed(error):
                 raise
-            self.reporter.note(f"{path} could not be written, {error.why}; the image holds what it would say")
+            self.context.reporter.note(f"{path} could not be written, {error.why}; the image holds what it would say")
         else:
-            self.reporter.note(f"{path.name} {was}: {', '.join(change.changes) or 'no version moved'}")
+            self.context.reporter.note(f"{path.name} {was}: {', '.join(change.changes) or 'no version moved'}")
         return change.text
 
     @property
     def _carries_wheels(self) -> bool:
         """Whether what lies in ``wheels/`` decides, and no lock that has to be held to or was made elsewhere."""
-        source, options = self.source, self.options
-        held = options.locked or options.frozen or source.borrowed_lock is not None
-        return source.wheels.is_dir() and options.offline is not False and not held
+        source, policy = self.source, self.policy
+        held = policy.locked or policy.frozen or source.borrowed_lock is not None
+        return source.wheels.is_dir() and policy.offline is not False and not held
 
     def _shelf(self, target: Target) -> Shelf:
-        sources = fetch_sources(self.source, self.inputs, self.options)
+        sources = self.fetch_sources
         return Shelf(
             folder=self.source.wheels,
             folders=sources.folders(),
             target=target,
-            store=self.store,
+            store=self.context.store,
             image=sources.image,
             bring=sources.bring(),
         )
@@ -238,12 +252,12 @@ class Pinning:
         lock = locks.read(self.source.lock) if self.source.lock.is_file() else None
         known = _known(lock, target) if lock is not None else ()
         with shelf.filled(known) as links:
-            sources = wheel_sources(self.source, self.options)
+            sources = self.sources
             sources = replace(sources, find_links=(*sources.find_links, *links))
             pins = self._resolved(target, preferred=shelf.near(known), sources=sources)
         said = shelf.differences(pins, known, lock=lock.path, current=current) if lock is not None else ""
         if said:
-            self.reporter.note(said)
+            self.context.reporter.note(said)
         same = lock is not None and current and not said
         return Chosen(pins=known, lock=Digest.of(self.source.lock.read_bytes())) if same else Chosen(pins=pins)
 
@@ -253,11 +267,11 @@ class Pinning:
         return resolve(
             self.inputs.requirements,
             target,
-            sources=sources or wheel_sources(self.source, self.options),
+            sources=sources or self.sources,
             build=self.source.recipe.python.build,
             preferred=preferred,
-            store=self.store,
-            reporter=self.reporter,
+            store=self.context.store,
+            reporter=self.context.reporter,
         )
 
     def _targets(self, lock: locks.WheelLock) -> list[str]:
@@ -270,7 +284,7 @@ class Pinning:
         ]
 
     def _fingerprint(self, targets: Sequence[str]) -> str:
-        lines = scan(self.inputs.requirements, environ=self.options.environ)
+        lines = scan(self.inputs.requirements, environ=self.context.environ)
         return fingerprint(lines, build=self.source.recipe.python.build, targets=targets, project=self.inputs.watched)
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
+from oci_builder.assemble.context import BuildContext
 from oci_builder.errors import (
     DamagedElf,
     DigestMismatch,
     MissingLibrary,
+    OcibuildError,
     PackageError,
     ToolFailed,
     UnsafePath,
     WheelError,
 )
-from oci_builder.reporter import Reporter
-from oci_builder.store import Store
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ _DAMAGE = (DamagedElf, DigestMismatch, MissingLibrary, PackageError, ToolFailed,
 """What a damaged blob of the store may look like to whoever reads it."""
 
 
-def retry_on_corruption(work: Callable[[], T], *, store: Store, reporter: Reporter) -> T:
+def retry_on_corruption(work: Callable[[], T], context: BuildContext) -> T:
     """What ``work`` gives; where something in the store is damaged, that is dropped, told, and all is done again once.
 
     Raises what ``work`` raises although the store is sound.
@@ -31,16 +31,32 @@ def retry_on_corruption(work: Callable[[], T], *, store: Store, reporter: Report
     try:
         result = work()
     except _DAMAGE:
-        store.drop_damaged()
-        found = store.told_damaged()
-        if not found:
+        if not _dropped(context):
             raise
-        _tell(found, reporter)
         result = work()
-    _tell(store.told_damaged(), reporter)
+    _tell(context)
     return result
 
 
-def _tell(found: Sequence[str], reporter: Reporter) -> None:
+def run_again_if_damaged(
+    work: Callable[[], tuple[T | OcibuildError, ...]], context: BuildContext
+) -> tuple[T | OcibuildError, ...]:
+    """The same for work that gives its errors instead of raising them."""
+    results = work()
+    if any(isinstance(each, _DAMAGE) for each in results) and _dropped(context):
+        results = work()
+    _tell(context)
+    return results
+
+
+def _dropped(context: BuildContext) -> bool:
+    """Whether anything in the store was damaged; it is gone then, and told."""
+    context.store.drop_damaged()
+    return _tell(context)
+
+
+def _tell(context: BuildContext) -> bool:
+    found = context.store.told_damaged()
     if found:
-        reporter.note(f"{', '.join(found)} damaged; made again")
+        context.reporter.note(f"{', '.join(found)} damaged; made again")
+    return bool(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from oci_builder.bases.base import Base
-from oci_builder.bases.compiling import Compiling, compiling, near_layer
+from oci_builder.bases.compiling import Compiling, compiling, lend_compiler, near_layer
 from oci_builder.bases.copies import blobs_of, find_copy, find_named
 from oci_builder.bases.images import open_nothing, open_path, without_replaced
 from oci_builder.bases.interpreter import keep_interpreter
@@ -49,6 +49,7 @@ __all__ = [
     "host_platform",
     "interpreter",
     "keep_interpreter",
+    "lend_compiler",
     "library_supplier",
     "near_layer",
     "open_base",

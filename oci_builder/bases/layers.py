@@ -165,6 +165,7 @@ def _base(opening: Opening) -> Base:
         digest=opened.lock.digest,
         env=opened.recipe.env,
         python=opened.python,
+        key=opened.key,
     )
 
 

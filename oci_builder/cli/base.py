@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from oci_builder.cli import options
+from oci_builder.cli.request import RecipeRequest, takes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,8 @@ def command() -> None:
 @options.project
 @options.cache
 @options.talk
-def update(name: str, platforms: tuple[str, ...], layers: tuple[Path, ...], **flags: Any) -> None:
+@takes(RecipeRequest)
+def update(request: RecipeRequest) -> None:
     """Lock the newest signed packages of a base.
 
     The locks of the base NAME are lock.*.json beside its layer.toml.
@@ -41,11 +43,13 @@ def update(name: str, platforms: tuple[str, ...], layers: tuple[Path, ...], **fl
     from oci_builder.cli.settings import make_settings
     from oci_builder.store import Store
 
-    settings = make_settings(**flags)
-    folder = find_layer(name, recipe_folder=settings.project, project_dir=settings.project, extra=layers)
-    supply, store = Supply(now=settings.now, mirrors=flags["mirrors"]), Store(settings.cache, now=settings.now)
+    settings = make_settings(request)
+    folder = find_layer(
+        request.name, recipe_folder=settings.project, project_dir=settings.project, extra=request.layers
+    )
+    supply, store = Supply(now=settings.now, mirrors=request.mirrors), Store(settings.cache, now=settings.now)
     with shown(settings) as reporter:
-        for platform in _platforms(folder, platforms):
+        for platform in _platforms(folder, request.platforms):
             _update(folder, platform, supply, store, reporter)
             _update_libraries(folder, platform, supply, store, reporter)
 

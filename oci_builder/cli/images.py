@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +14,7 @@ from oci_builder.cli import options
 from oci_builder.cli.options import together
 
 if TYPE_CHECKING:
+    from oci_builder.cli.request import LookRequest, Request
     from oci_builder.cli.settings import Settings
     from oci_builder.gate.finding import GateResult
     from oci_builder.inspect.contents import ImageContents
@@ -153,20 +154,20 @@ def _taken_for_a_reference(reference: Reference) -> Iterator[None]:
         raise
 
 
-def look_at(places: Sequence[str | Path], platform_text: str | None, **flags: Any) -> Looking:
+def look_at(places: Sequence[str | Path], request: Request, *, platform: str | None = None) -> Looking:
     """Find images by what the command line calls them. Raises NotFound, InvalidValue, click.UsageError."""
     from oci_builder.cli.registries import make_registries
     from oci_builder.cli.settings import make_settings
     from oci_builder.platforms import Platform
 
-    chosen = Platform.parse(platform_text) if platform_text else None
+    chosen = Platform.parse(platform) if platform else None
     found = tuple(find_image(place) if isinstance(place, str) else place for place in places)
-    settings = make_settings(**flags)
+    settings = make_settings(request)
     references = [place for place in found if not isinstance(place, Path)]
-    return Looking(found, chosen, settings, make_registries(settings, references, **flags))
+    return Looking(found, chosen, settings, make_registries(settings, references, request))
 
 
-def read_inventory(text: str, platform_text: str | None, **flags: Any) -> Inventory:
-    """What is in the image that ``text`` names. Raises NotFound, InvalidValue, UnsupportedImage and more."""
-    (found,) = look_at([text], platform_text, **flags).inventories()
+def read_inventory(request: LookRequest) -> Inventory:
+    """What is in the image that is asked for. Raises NotFound, InvalidValue, UnsupportedImage and more."""
+    (found,) = look_at([request.image], request, platform=request.platform).inventories()
     return found

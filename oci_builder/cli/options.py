@@ -47,6 +47,11 @@ def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 image_name = click.argument("name", shell_complete=_complete_image)
 
+image_names_or_all = together(
+    click.argument("names", metavar="NAME...", nargs=-1, shell_complete=_complete_image),
+    click.option("--all", "every", is_flag=True, help="Build every image of build/."),
+)
+
 recipe_inputs = together(
     click.option("--base", metavar="LAYER|IMAGE", help="What to stand on, instead of the recipe's base."),
     click.option(

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from oci_builder.cli import options
 from oci_builder.cli.messages import misused
+from oci_builder.cli.request import Request, takes
 
 if TYPE_CHECKING:
     from oci_builder.oci.manifest import ImageDocuments
     from oci_builder.reference import Reference
     from oci_builder.registry.referrers import Attached
     from oci_builder.sbom import Format
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushRequest(Request):
+    """What ``ocibuild push`` is told: a file or folder, the names it gets, and a bill to attach."""
+
+    file: Path
+    references: tuple[str, ...]
+    sbom: str | None = None
 
 
 @click.command("push")
@@ -32,7 +43,8 @@ if TYPE_CHECKING:
 @options.jobs
 @options.as_json
 @options.talk
-def command(file: Path, references: tuple[str, ...], sbom: str | None, as_json: bool, **flags: Any) -> None:
+@takes(PushRequest)
+def command(request: PushRequest) -> None:
     """Push an image file to a registry.
 
     FILE is what `ocibuild build`, `docker save` or skopeo wrote: an archive, or an OCI image layout's folder. All of a
@@ -40,25 +52,21 @@ def command(file: Path, references: tuple[str, ...], sbom: str | None, as_json: 
     registry has is not sent. A bill of materials is an
     artifact that has the image as its subject: `oras discover` and `regctl artifact list` show it.
     """
-
     from oci_builder.assemble.delivery import push_file
-    from oci_builder.assemble.sbom import attach_bills
     from oci_builder.cli.bills import as_document_of, told_of
     from oci_builder.cli.progress import shown
     from oci_builder.cli.registries import as_document, make_registries, told
     from oci_builder.cli.settings import make_settings
     from oci_builder.cli.terminal import say, tell_json
     from oci_builder.reference import Reference
-    from oci_builder.store import Store
 
-    settings = make_settings(**flags)
-    names = [Reference.parse(text) for text in references]
-    bills = _bills(file, sbom) if sbom is not None else None
-    registries = make_registries(settings, names, **flags)
-    store = Store(settings.cache)
+    settings = make_settings(request)
+    names = [Reference.parse(text) for text in request.references]
+    bills = _bills(request.file, request.sbom) if request.sbom is not None else None
+    registries = make_registries(settings, names, request)
     attached: tuple[Attached, ...] = ()
     with shown(settings) as reporter:
-        pushed = push_file(file, names, registries, store=store, jobs=settings.jobs, reporter=reporter)
+        pushed = push_file(request.file, names, settings.context(registries, reporter))
         if bills is not None:
             from oci_builder.assemble.sbom import attach_bills
 
@@ -66,7 +74,7 @@ def command(file: Path, references: tuple[str, ...], sbom: str | None, as_json: 
     if not settings.quiet:
         for line in (*map(told, pushed), *map(told_of, attached)):
             say(line)
-    if as_json:
+    if request.as_json:
         found = {name: [as_document_of(each) for each in attached if _is_beside(each, name)] for name in names}
         tell_json([{**as_document(each), "attached": found[each.reference]} for each in pushed])
 

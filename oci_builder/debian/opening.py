@@ -62,6 +62,7 @@ class OpenedRootfs:
     recipe: LayerRecipe
     lock: RootfsLock
     layer: Layer
+    key: LayerKey
 
     @property
     def python(self) -> str:
@@ -97,7 +98,8 @@ class Opening:
             layer = self._found(recipe, lock) or self._built(recipe, lock)
         if lock is not shipped:
             self._say(shipped, lock)
-        return OpenedRootfs(recipe=recipe, lock=lock, layer=layer)
+        key = self._key(recipe, lock, interpreter_version(recipe, lock))
+        return OpenedRootfs(recipe=recipe, lock=lock, layer=layer, key=key)
 
     def packages(self) -> tuple[RootfsLock, RootfsLock]:
         """The lock in the base's folder and the one ``opened`` follows, whose packages are all in the store afterwards.

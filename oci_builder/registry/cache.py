@@ -22,7 +22,7 @@ from oci_builder.oci.mediatypes import LAYER_GZIP, MANIFEST
 from oci_builder.oci.parcel import Parcel
 from oci_builder.reference import Reference
 from oci_builder.registry.pulling import blob_chunks, fetch_blobs, fetch_manifest
-from oci_builder.registry.pushing import send
+from oci_builder.registry.pushing import Pusher
 from oci_builder.registry.registries import Registries
 from oci_builder.registry.transfer import Progress, in_parallel
 from oci_builder.registry.verify_layer import prove
@@ -151,16 +151,10 @@ class RegistryCache:
         if parcel is None:
             return
         try:
-            send(
-                parcel,
-                replace(target, tag=entry.tag),
-                self._registries,
-                blobs=store,
-                store=store,
-                sources=sources,
-                jobs=1,
-                reporter=Quiet(),
+            pusher = Pusher(
+                registries=self._registries, blobs=store, store=store, jobs=1, reporter=Quiet(), sources=sources
             )
+            pusher.send(parcel, replace(target, tag=entry.tag))
         except RegistryError as error:
             self._give_up(target, error)
         except OcibuildError as error:

@@ -18,7 +18,7 @@ from oci_builder.reference import Reference
 from oci_builder.registry.auth import Login
 from oci_builder.registry.cache import RegistryCache
 from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest, resolve
-from oci_builder.registry.pushing import Pushed, push
+from oci_builder.registry.pushing import Pushed
 from oci_builder.registry.registries import Registries
 from oci_builder.reporter import Quiet
 from oci_builder.store import Store
@@ -35,6 +35,7 @@ from tests.support.registries import (
     docker_registry,
     one_of,
     open_registries,
+    push,
 )
 
 pytestmark = pytest.mark.real
@@ -69,9 +70,7 @@ def pushed(
 ) -> Pushed:
     """Push one image under one name; with ``source``, all its layers can be had from there."""
     sources = {layer.descriptor.digest: source for layer in image.layers} if source else {}
-    (done,) = push(
-        [image], [reference], registries, blobs=store, store=store, sources=sources, jobs=2, reporter=Quiet()
-    )
+    (done,) = push([image], [reference], registries, store, sources=sources)
     return done
 
 
@@ -139,9 +138,7 @@ def test_several_platforms_are_one_index_and_what_they_share_is_sent_once(plain:
     amd64 = random_image(store, layers=2)
     arm64 = replace(amd64, platform=ARM64)
     reference, registries = plain.reference("team/many:1"), plain.registries()
-    (done,) = push(
-        [amd64, arm64], [reference], registries, blobs=store, store=store, sources={}, jobs=2, reporter=Quiet()
-    )
+    (done,) = push([amd64, arm64], [reference], registries, store)
     index = fetch_manifest(reference, registries)
     assert isinstance(index, Index) and index.descriptor.digest == done.digest
     assert index.platforms == (AMD64, ARM64)

@@ -20,10 +20,15 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
+from oci_builder.digest import Digest
+from oci_builder.oci.manifest import ImageDocuments
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Access, RetryPolicy
 from oci_builder.registry.auth import Login, Logins
+from oci_builder.registry.pushing import Pushed, Pusher
 from oci_builder.registry.registries import Registries
+from oci_builder.reporter import Quiet
+from oci_builder.store import Store
 from tests.support.real import need, oracles
 
 USER, PASSWORD = "somebody", "correct horse"
@@ -295,3 +300,17 @@ def _await(address: str) -> None:
 def one_of(kind: str, folder: Path) -> AbstractContextManager[DockerRegistry]:
     """The registry that KINDS calls ``kind``, in ``folder``."""
     return referrers_registry(folder) if kind == "referrers" else docker_registry(folder, program=kind)
+
+
+def push(
+    images: Sequence[ImageDocuments],
+    references: Sequence[Reference],
+    registries: Registries,
+    store: Store,
+    *,
+    sources: Mapping[Digest, Reference] | None = None,
+    jobs: int = 2,
+) -> tuple[Pushed, ...]:
+    """Push what lies in ``store``, in silence."""
+    pusher = Pusher(registries=registries, blobs=store, store=store, jobs=jobs, reporter=Quiet(), sources=sources or {})
+    return pusher.push(images, references)

@@ -9,22 +9,20 @@ from pathlib import Path
 import pytest
 
 import oci_builder
+from tests.support.contexts import context_of
 from tests.support.tiny import make_tiny
 
 
 def test_an_image_is_built_and_verified_from_python(tmp_path: Path) -> None:
     tiny = make_tiny(tmp_path / "project")
     source = oci_builder.load_image(tiny.image)
-    options = oci_builder.Options(project=tiny.root, jobs=1, now=0)
-    store = oci_builder.Store(tmp_path / "store")
     built, size = oci_builder.write(
         source,
         source.recipe.targets[0],
         tmp_path / "app.tar",
         references=(oci_builder.Reference.parse("app:1"),),
-        options=options,
-        store=store,
-        reporter=oci_builder.Quiet(),
+        context=context_of(tmp_path / "store", project=tiny.root),
+        policy=oci_builder.BuildPolicy(),
     )
     report = oci_builder.verify_file(tmp_path / "app.tar")
     assert (report.findings, report.image_id) == ((), built.image.id)

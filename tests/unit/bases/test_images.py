@@ -153,7 +153,7 @@ def compiler(base: Base, notes: Notes, store: Store, path: str = "") -> str | No
     found = compiling(
         base, environ={"PATH": path}, layers=lambda name: None, supply=Supply(now=0), store=store, reporter=notes
     )
-    return found.name if found else None
+    return found.ref.name if found else None
 
 
 def test_a_python_of_exactly_its_version_compiles_for_it(tmp_path: Path, store: Store) -> None:

@@ -13,18 +13,16 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import DigestMismatch, PathConflict
-from oci_builder.gate.facts import FactsCollector
 from oci_builder.layer import Layer
-from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.conflicts import Policy, lost_by, resolve_conflicts
 from oci_builder.wheels.installed_wheels import InstalledWheels
 from oci_builder.wheels.layering import Group, Wheel
-from oci_builder.wheels.layers import BytecodePlan, wheel_layers
 from oci_builder.wheels.listing import Listing
+from oci_builder.wheels.steps import NO_BYTECODE, BytecodeChoice
 from tests.support.readers import read_back
-from tests.support.targets import BYTECODE, NO_BYTECODE, SITE, TARGET, base_tree, folder, wheel_of
+from tests.support.targets import BYTECODE, SITE, TARGET, base_tree, folder, make_layers, shelve, wheel_of
 from tests.support.wheels import make_wheel, record_line
 
 TAG = f"cpython-{sys.version_info[0]}{sys.version_info[1]}"
@@ -34,22 +32,16 @@ def layers_of(
     *groups: tuple[Wheel, ...],
     store: Store,
     base: Tree | None = None,
-    bytecode: BytecodePlan = NO_BYTECODE,
+    bytecode: BytecodeChoice = NO_BYTECODE,
     jobs: int = 2,
     policy: Policy = "error",
 ) -> tuple[Layer, ...]:
     wheels = [wheel for group in groups for wheel in group]
     listing = Listing(opened=InstalledWheels(TARGET), store=store, jobs=jobs)
+    shelve(wheels, store)
     lost = lost_by(resolve_conflicts(wheels, listing, policy=policy))
-    layers = wheel_layers(
-        [Group(wheels=group) for group in groups],
-        listing,
-        base or base_tree(),
-        bytecode=bytecode,
-        lost=lost,
-        reporter=Quiet(),
-        examine=FactsCollector,
-    )
+    made = [Group(wheels=group) for group in groups]
+    layers = make_layers(made, store, base or base_tree(), bytecode=bytecode, lost=lost, jobs=jobs)
     for layer in layers:
         read_back(layer, store)
     return layers
