@@ -140,6 +140,7 @@ def content_of(wheels: Sequence[Wheel]) -> int:
 
 def built(wheels: Sequence[Wheel], store: Store, bytecode: BytecodeChoice) -> tuple[Counts, tuple[Layer, ...]]:
     layers: list[Layer] = []
+    wheels = shelve(wheels, store)
 
     def build() -> None:
         listing = Listing(opened=InstalledWheels(TARGET), store=store, jobs=JOBS)
@@ -147,7 +148,6 @@ def built(wheels: Sequence[Wheel], store: Store, bytecode: BytecodeChoice) -> tu
         groups = [Group(wheels=(wheel,)) for wheel in wheels]
         layers.extend(make_layers(groups, store, base_tree(), bytecode=bytecode, jobs=JOBS))
 
-    shelve(wheels, store)
     return COUNTER.of(build), tuple(layers)
 
 
