@@ -195,6 +195,18 @@ def test_a_wheel_of_a_locked_name_with_other_bytes_is_refused(tiny: Tiny, index:
     assert index.paths
 
 
+@pytest.mark.usefixtures("index")
+def test_a_folder_of_wheels_does_not_keep_the_base_from_being_asked_for(tiny: Tiny) -> None:
+    tiny.require("whole==3.0")
+    pip_download(tiny)
+    shutil.rmtree(tiny.debs)
+    tiny.forget()
+    asked, offline = build(tiny), build(tiny, "--offline")
+    assert asked.returncode == offline.returncode == 1
+    assert "apt-get on this machine: " in asked.stderr and "ocibuild download" in asked.stderr
+    assert "no source to take it from" in offline.stderr and "ocibuild download" in offline.stderr
+
+
 def test_offline_and_a_registry_exclude_each_other(tiny: Tiny) -> None:
     assert main(tiny.words("--offline", "--push", "127.0.0.1:1/app")) == 2
     assert main(tiny.words("--offline", "--cache-from", "127.0.0.1:1/app")) == 2
