@@ -7,30 +7,32 @@ asked for.
 
 from __future__ import annotations
 
+from oci_builder.version import __version__
+
 # Not from typing, which takes longer to load than all that is here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from oci_builder.assemble.build import Built, build, lock, write
     from oci_builder.assemble.options import Options
     from oci_builder.errors import OcibuildError
-    from oci_builder.listener import Listener, Silent
     from oci_builder.platforms import Platform
     from oci_builder.recipes import ImageSource, load_image
     from oci_builder.reference import Reference
+    from oci_builder.reporter import Quiet, Reporter
     from oci_builder.store import Store
     from oci_builder.verify.verify import verify_file
 
-__version__ = "0.1.0"
 __all__ = [
     "Built",
     "ImageSource",
-    "Listener",
     "OcibuildError",
     "Options",
     "Platform",
+    "Quiet",
     "Reference",
-    "Silent",
+    "Reporter",
     "Store",
+    "__version__",
     "build",
     "load_image",
     "lock",
@@ -42,7 +44,7 @@ _HOMES = {
     "oci_builder.assemble": ("Built", "Options", "build", "lock", "write"),
     "oci_builder.verify.verify": ("verify_file",),
     "oci_builder.errors": ("OcibuildError",),
-    "oci_builder.listener": ("Listener", "Silent"),
+    "oci_builder.reporter": ("Reporter", "Quiet"),
     "oci_builder.platforms": ("Platform",),
     "oci_builder.recipes": ("ImageSource", "load_image"),
     "oci_builder.reference": ("Reference",),

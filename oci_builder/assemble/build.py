@@ -8,36 +8,36 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from oci_builder.assemble.foundation import Foundation, Place, bytecode_of, open_foundation, target_on
-from oci_builder.assemble.gating import judge, let_through
+from oci_builder.assemble.annotations import manifest_annotations, provenance
+from oci_builder.assemble.app_layer import run_config, top_layer
+from oci_builder.assemble.base import Foundation, Place, bytecode_of, open_foundation, target_on
+from oci_builder.assemble.gate import judge, let_through
 from oci_builder.assemble.inputs import Inputs, read_inputs
-from oci_builder.assemble.mending import mended
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import LockChange, Pinning, fetch_sources, wheel_sources
 from oci_builder.assemble.proof import file_proof
-from oci_builder.assemble.provenance import manifest_annotations, provenance
-from oci_builder.assemble.top import run_config, top_layer
+from oci_builder.assemble.retry import retry_on_corruption
 from oci_builder.bases import Base, keep_interpreter, without_replaced
 from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
 from oci_builder.export import docker_archive
-from oci_builder.gate.facts import Gathering
-from oci_builder.gate.finding import Gated
+from oci_builder.gate.facts import FactsCollector
+from oci_builder.gate.finding import GateResult
 from oci_builder.image import Image
 from oci_builder.layer import Layer
-from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.reference import Reference
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.tree.entry import Entry
 from oci_builder.tree.tree import Tree
-from oci_builder.wheels.claims import lost_by, settle
+from oci_builder.wheels.conflicts import lost_by, resolve_conflicts
 from oci_builder.wheels.fetch import fetch_wheels
+from oci_builder.wheels.installed_wheels import MOST_UNPACKED, InstalledWheels
 from oci_builder.wheels.layering import Group, Wheel, plan
 from oci_builder.wheels.layers import wheel_layers
 from oci_builder.wheels.listing import Listing
-from oci_builder.wheels.opened import MOST_UNPACKED, Opened
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.target import Target
 
@@ -53,44 +53,44 @@ class Built:
     sources: Mapping[Digest, Reference] = field(default_factory=dict)
 
 
-def build(source: ImageSource, platform: Platform, *, options: Options, store: Store, listener: Listener) -> Built:
+def build(source: ImageSource, platform: Platform, *, options: Options, store: Store, reporter: Reporter) -> Built:
     """Make the image of a recipe for one platform; its layers are in the store.
 
     Raises CheckFailed for one that would not run, and OcibuildError: every room's own kinds.
     """
-    built, base = _composed(source, platform, options=options, store=store, listener=listener)
-    with listener.stage("check"):
+    built, base = _composed(source, platform, options=options, store=store, reporter=reporter)
+    with reporter.stage("check"):
         gated = judge(source, built.image, base, options=options, store=store)
-        let_through(gated, source.recipe, listener)
+        let_through(gated, source.recipe, reporter)
     return built
 
 
-def check(source: ImageSource, platform: Platform, *, options: Options, store: Store, listener: Listener) -> Gated:
+def check(source: ImageSource, platform: Platform, *, options: Options, store: Store, reporter: Reporter) -> GateResult:
     """All that the gate finds in the image of a recipe, the imports of every module included; nothing is written.
 
     Raises OcibuildError: every room's own kinds.
     """
 
-    def work() -> Gated:
-        built, base = _composed(source, platform, options=options, store=store, listener=listener)
-        with listener.stage("check"):
+    def work() -> GateResult:
+        built, base = _composed(source, platform, options=options, store=store, reporter=reporter)
+        with reporter.stage("check"):
             return judge(source, built.image, base, options=options, store=store, imports=True)
 
-    return mended(work, store=store, listener=listener)
+    return retry_on_corruption(work, store=store, reporter=reporter)
 
 
 def _composed(
-    source: ImageSource, platform: Platform, *, options: Options, store: Store, listener: Listener
+    source: ImageSource, platform: Platform, *, options: Options, store: Store, reporter: Reporter
 ) -> tuple[Built, Base]:
-    with listener.stage("base"):
-        foundation = open_foundation(source, platform, options=options, store=store, listener=listener)
+    with reporter.stage("base"):
+        foundation = open_foundation(source, platform, options=options, store=store, reporter=reporter)
     base, found = foundation.base, _Wheels()
     if source.has_python:
-        found = _wheels(source, foundation, options=options, store=store, listener=listener)
-    with listener.stage("layers"):
+        found = _wheels(source, foundation, options=options, store=store, reporter=reporter)
+    with reporter.stage("layers"):
         base = without_replaced(base, [wheel.pin.name for wheel in found.all], store)
-        layers = _wheel_layers(source, found, base, options=options, store=store, listener=listener)
-    with listener.stage("image"):
+        layers = _wheel_layers(source, found, base, options=options, store=store, reporter=reporter)
+    with reporter.stage("image"):
         below = base.tree.overlaid(_entries(layer.tree(store) for layer in layers))
         top = top_layer(source, base, below, store)
         created = base.created if options.epoch is None else options.epoch
@@ -131,13 +131,13 @@ class _Wheels:
 
 
 def _wheels(
-    source: ImageSource, foundation: Foundation, *, options: Options, store: Store, listener: Listener
+    source: ImageSource, foundation: Foundation, *, options: Options, store: Store, reporter: Reporter
 ) -> _Wheels:
     target = foundation.base.target
-    with listener.stage("resolve"):
-        pinning = pinning_of(source, foundation.place, target, options=options, store=store, listener=listener)
+    with reporter.stage("resolve"):
+        pinning = pinning_of(source, foundation.place, target, options=options, store=store, reporter=reporter)
         chosen = pinning.choose(target)
-    with listener.stage("fetch"):
+    with reporter.stage("fetch"):
         wheels, fetch = _named(chosen.pins, store), partial(_fetch, pinning, target)
         # Where others may have made the layers, whoever misses one fetches its wheels.
         if store.shared is None or not wheels:
@@ -153,7 +153,7 @@ def write(
     references: Sequence[Reference],
     options: Options,
     store: Store,
-    listener: Listener,
+    reporter: Reporter,
 ) -> tuple[Built, int]:
     """Build, and write the image to ``path``; gives what was built and the file's size in bytes.
 
@@ -161,28 +161,28 @@ def write(
     """
 
     def act(built: tuple[Built, ...]) -> int:
-        with listener.stage("write"):
+        with reporter.stage("write"):
             return docker_archive.write_file(
                 built[0].image,
                 path,
                 references=references,
                 store=store,
-                listener=listener,
-                proof=file_proof(path, options, listener),
+                reporter=reporter,
+                proof=file_proof(path, options, reporter),
             )
 
-    (built,), size = made(source, (platform,), act, options=options, store=store, listener=listener)
+    (built,), size = build_and(source, (platform,), act, options=options, store=store, reporter=reporter)
     return built, size
 
 
-def made(
+def build_and(
     source: ImageSource,
     platforms: Sequence[Platform],
     act: Callable[[tuple[Built, ...]], T],
     *,
     options: Options,
     store: Store,
-    listener: Listener,
+    reporter: Reporter,
 ) -> tuple[tuple[Built, ...], T]:
     """Build for every platform, and do with the images what ``act`` does; gives both.
 
@@ -190,10 +190,10 @@ def made(
     """
 
     def work() -> tuple[tuple[Built, ...], T]:
-        built = tuple(build(source, each, options=options, store=store, listener=listener) for each in platforms)
+        built = tuple(build(source, each, options=options, store=store, reporter=reporter) for each in platforms)
         return built, act(built)
 
-    return mended(work, store=store, listener=listener)
+    return retry_on_corruption(work, store=store, reporter=reporter)
 
 
 def lock(
@@ -203,34 +203,34 @@ def lock(
     upgrade: bool,
     upgrade_packages: Sequence[str],
     store: Store,
-    listener: Listener,
+    reporter: Reporter,
 ) -> LockChange:
     """Resolve a recipe's requirements for all its platforms; gives the lock to write. Raises OcibuildError."""
-    with listener.stage("base"):
+    with reporter.stage("base"):
         first = source.recipe.targets[0]
-        foundation = open_foundation(source, first, options=options, store=store, listener=listener)
-    with listener.stage("resolve"):
+        foundation = open_foundation(source, first, options=options, store=store, reporter=reporter)
+    with reporter.stage("resolve"):
         target = foundation.base.target
-        pinning = pinning_of(source, foundation.place, target, options=options, store=store, listener=listener)
+        pinning = pinning_of(source, foundation.place, target, options=options, store=store, reporter=reporter)
         return pinning.relock(upgrade=upgrade, upgrade_packages=upgrade_packages)
 
 
 def pinning_of(
-    source: ImageSource, place: Place, target: Target, *, options: Options, store: Store, listener: Listener
+    source: ImageSource, place: Place, target: Target, *, options: Options, store: Store, reporter: Reporter
 ) -> Pinning:
     """What chooses wheels for a recipe on its base, which promises ``target``; its project, if any, has been built.
 
     Raises RecipeError and NotFound for what its inputs are, WheelError for the project.
     """
-    inputs = read_inputs(source, target, sources=wheel_sources(source, options), store=store, listener=listener)
+    inputs = read_inputs(source, target, sources=wheel_sources(source, options), store=store, reporter=reporter)
     return Pinning(
         source=source,
         inputs=inputs,
         target=target,
-        elsewhere=partial(target_on, place, source, options=options, store=store, listener=listener),
+        elsewhere=partial(target_on, place, source, options=options, store=store, reporter=reporter),
         options=options,
         store=store,
-        listener=listener,
+        reporter=reporter,
         base=str(place) if isinstance(place, Reference) else "",
     )
 
@@ -238,7 +238,7 @@ def pinning_of(
 def _fetched(pinning: Pinning, pins: Sequence[WheelPin], target: Target) -> tuple[Wheel, ...]:
     options, store = pinning.options, pinning.store
     sources = fetch_sources(pinning.source, pinning.inputs, options)
-    files = fetch_wheels(pins, target, sources=sources, store=store, jobs=options.jobs, listener=pinning.listener)
+    files = fetch_wheels(pins, target, sources=sources, store=store, jobs=options.jobs, reporter=pinning.reporter)
     return tuple(_wheel(pin, files) for pin in pins)
 
 
@@ -269,17 +269,17 @@ def _sources(base: Base) -> Mapping[Digest, Reference]:
 
 
 def _wheel_layers(
-    source: ImageSource, found: _Wheels, base: Base, *, options: Options, store: Store, listener: Listener
+    source: ImageSource, found: _Wheels, base: Base, *, options: Options, store: Store, reporter: Reporter
 ) -> tuple[Layer, ...]:
     """The layers of the wheels, and above them that of the project: the one that changes every day."""
     if not found.all:
         return ()
     recipe, wheels, project = source.recipe, found.wheels, found.project
-    opened = Opened(base.target, fetch=found.fetch, most=recipe.max_unpacked_bytes)
+    opened = InstalledWheels(base.target, fetch=found.fetch, most=recipe.max_unpacked_bytes)
     listing = Listing(opened=opened, store=store, jobs=options.jobs)
-    losses = settle((*wheels, *project), listing, policy=recipe.python.conflicts)
+    losses = resolve_conflicts((*wheels, *project), listing, policy=recipe.python.conflicts)
     for loss in losses:
-        listener.note(f"/{loss.path} is {loss.winner}'s; {loss.loser} has other bytes there")
+        reporter.note(f"/{loss.path} is {loss.winner}'s; {loss.loser} has other bytes there")
     # The base's layers, the project's and the top one count as well.
     budget = max(recipe.layering.budget - len(base.layers) - len(project) - 1, 1)
     several = len(recipe.targets) > 1
@@ -288,11 +288,11 @@ def _wheel_layers(
         (*groups, *([Group(wheels=project)] if project else [])),
         listing,
         base.tree,
-        bytecode=bytecode_of(source, base, options=options, store=store, listener=listener),
+        bytecode=bytecode_of(source, base, options=options, store=store, reporter=reporter),
         lost=lost_by(losses),
-        listener=listener,
+        reporter=reporter,
         # The gate asks for these facts: here, all processors gather them, from contents that are at hand.
-        examine=Gathering,
+        examine=FactsCollector,
     )
     keep_interpreter(base, layers)
     return layers

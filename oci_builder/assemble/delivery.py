@@ -13,13 +13,12 @@ from oci_builder.files import explained
 from oci_builder.imported.parts import ImageParts, LayerBlob, open_parts
 from oci_builder.imported.repacked import in_gzip
 from oci_builder.imported.travel import LayoutBlobs, read_parcel
-from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode
 from oci_builder.oci.manifest import (
     Blobs,
-    Documents,
     GivenImage,
+    ImageDocuments,
     Index,
     Manifest,
     manifest_of,
@@ -33,6 +32,7 @@ from oci_builder.reference import Reference
 from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest, fetch_parcel
 from oci_builder.registry.pushing import Pushed, push, push_parcel
 from oci_builder.registry.registries import Registries
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 
 _PLATFORM = ("architecture", "os", "os.version", "variant")
@@ -60,7 +60,7 @@ class Pulled:
 
 
 def push_file(
-    path: Path, references: Sequence[Reference], registries: Registries, *, store: Store, jobs: int, listener: Listener
+    path: Path, references: Sequence[Reference], registries: Registries, *, store: Store, jobs: int, reporter: Reporter
 ) -> tuple[Pushed, ...]:
     """Push the image in the file or folder at ``path``, or the several of a layout as one index, whatever they run on.
 
@@ -74,7 +74,7 @@ def push_file(
         parcel, blobs = pack(images), FileBlobs(path, images)
     else:
         blobs = LayoutBlobs(path, parcel)
-    with listener.stage("push"):
+    with reporter.stage("push"):
         return push_parcel(
             parcel,
             references,
@@ -83,7 +83,7 @@ def push_file(
             store=store,
             sources={},
             jobs=jobs,
-            listener=listener,
+            reporter=reporter,
         )
 
 
@@ -96,7 +96,7 @@ def pull_file(
     registries: Registries,
     store: Store,
     jobs: int,
-    listener: Listener,
+    reporter: Reporter,
 ) -> Pulled:
     """Write what ``reference`` names to ``path``: a file that engines load, or with ``folder`` an OCI image layout.
 
@@ -105,45 +105,45 @@ def pull_file(
     RegistryError, DigestMismatch, FileProblem.
     """
     if folder and not platforms:
-        return _pull_all(reference, path, registries, store=store, jobs=jobs, listener=listener)
-    with listener.stage("pull"):
+        return _pull_all(reference, path, registries, store=store, jobs=jobs, reporter=reporter)
+    with reporter.stage("pull"):
         wanted = platforms or _platforms(reference, registries)
         images = [fetch_image(reference, platform, registries) for platform in (wanted if folder else wanted[:1])]
         layers = [layer.descriptor for image in images for layer in image.layers]
-        received = fetch_blobs(reference, layers, registries, store=store, jobs=jobs, listener=listener)
+        received = fetch_blobs(reference, layers, registries, store=store, jobs=jobs, reporter=reporter)
     given = tuple(image.as_oci() for image in images)
-    with listener.stage("write"):
+    with reporter.stage("write"):
         named = [reference] if reference.tag else []
         if folder:
-            written = oci_layout.write_folder(given, path, references=named, blobs=store, listener=listener)
+            written = oci_layout.write_folder(given, path, references=named, blobs=store, reporter=reporter)
         else:
             given = (in_gzip(given[0], store, what=str(reference)),)
-            written = docker_archive.write_file(given[0], path, references=named, store=store, listener=listener)
+            written = docker_archive.write_file(given[0], path, references=named, store=store, reporter=reporter)
     arrived = tuple(Arrived(id=each.id, digest=each.digest, platform=str(each.platform)) for each in given)
     return Pulled(images=arrived, received=received, written=written)
 
 
 def _pull_all(
-    reference: Reference, folder: Path, registries: Registries, *, store: Store, jobs: int, listener: Listener
+    reference: Reference, folder: Path, registries: Registries, *, store: Store, jobs: int, reporter: Reporter
 ) -> Pulled:
     """Write all that ``reference`` leads to into a layout."""
-    with listener.stage("pull"):
+    with reporter.stage("pull"):
         parcel = fetch_parcel(reference, registries)
-        received = fetch_blobs(reference, parcel.blobs, registries, store=store, jobs=jobs, listener=listener)
+        received = fetch_blobs(reference, parcel.blobs, registries, store=store, jobs=jobs, reporter=reporter)
         parcel = parcel.in_oci()
     arrived = {each.descriptor.digest: _platform_in(each.config, store) for each in parcel.images}
     images = tuple(
         Arrived(id=each.config.digest, digest=each.descriptor.digest, platform=_text(arrived[each.descriptor.digest]))
         for each in parcel.images
     )
-    with listener.stage("write"):
+    with reporter.stage("write"):
         written = oci_layout.write_parcel(
             parcel,
             folder,
             references=[reference] if reference.tag else [],
             platform=arrived.get(parcel.digest, {}),
             blobs=store,
-            listener=listener,
+            reporter=reporter,
         )
     return Pulled(images=images, received=received, written=written)
 
@@ -164,35 +164,35 @@ def _text(platform: JSON) -> str:
 
 
 def deliver(
-    images: Sequence[Documents],
+    images: Sequence[ImageDocuments],
     references: Sequence[Reference],
     registries: Registries,
     *,
     sources: Mapping[Digest, Reference],
     store: Store,
     jobs: int,
-    listener: Listener,
+    reporter: Reporter,
 ) -> tuple[Pushed, ...]:
     """Push what was built; ``sources`` says where its base's blobs are. Raises what ``push`` raises."""
-    with listener.stage("push"):
+    with reporter.stage("push"):
         return push(
-            images, references, registries, blobs=store, store=store, sources=sources, jobs=jobs, listener=listener
+            images, references, registries, blobs=store, store=store, sources=sources, jobs=jobs, reporter=reporter
         )
 
 
 def write_folder(
-    images: Sequence[Documents],
+    images: Sequence[ImageDocuments],
     folder: Path,
     *,
     references: Sequence[Reference],
     store: Blobs,
-    listener: Listener,
+    reporter: Reporter,
     proof: Callable[[bytes], None] | None = None,
 ) -> int:
     """Write what was built into an OCI image layout; gives the bytes written. Raises what ``oci_layout`` raises."""
-    with listener.stage("write"):
+    with reporter.stage("write"):
         return oci_layout.write_folder(
-            images, folder, references=references, blobs=store, listener=listener, proof=proof
+            images, folder, references=references, blobs=store, reporter=reporter, proof=proof
         )
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeGuard
 
-from oci_builder.assemble.build import pinning_of
-from oci_builder.assemble.foundation import (
+from oci_builder.assemble.base import (
     Place,
     compiler_layer,
     find_place,
@@ -19,6 +18,7 @@ from oci_builder.assemble.foundation import (
     supply_of,
     target_on,
 )
+from oci_builder.assemble.build import pinning_of
 from oci_builder.assemble.options import Options
 from oci_builder.assemble.pins import Pinning, fetch_sources, wheel_sources
 from oci_builder.bases import (
@@ -38,11 +38,11 @@ from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import CorruptBlob, InvalidValue, PackageUnavailable
 from oci_builder.files import atomic, explained, open_regular
 from oci_builder.folders import Folder
-from oci_builder.listener import Listener
 from oci_builder.oci.layout import BLOBS
 from oci_builder.platforms import Platform
 from oci_builder.recipes import BASE, DEBS, WHEELS, ImageSource
 from oci_builder.reference import Reference
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.wheels.fetch import fetch_wheels
 from oci_builder.wheels.pins import WheelPin
@@ -65,7 +65,7 @@ def download(
     platforms: Sequence[Platform] = (),
     options: Options,
     store: Store,
-    listener: Listener,
+    reporter: Reporter,
 ) -> Downloaded:
     """Fill ``wheels/``, and ``debs/`` or ``base/``, of ``dest`` with what the locks name for ``platforms``.
 
@@ -84,14 +84,14 @@ def download(
             raise InvalidValue("platform of the image", str(platform), why, hint="add it to platforms in image.toml")
     # wheels/ would make it offline, and it is half full when a download goes on where another was interrupted.
     options = replace(options, offline=bool(options.offline))
-    work = _Work(source, dest, options, store, listener)
+    work = _Work(source, dest, options, store, reporter)
     for last in (False, True):
         try:
             return work.done(wanted)
         except CorruptBlob as error:
             if last:
                 raise
-            listener.note(f"{error.what} damaged; fetched again")
+            reporter.note(f"{error.what} damaged; fetched again")
     raise AssertionError("the second round returns or raises")
 
 
@@ -101,7 +101,7 @@ class _Work:
     dest: Path
     options: Options
     store: Store
-    listener: Listener
+    reporter: Reporter
     kept: list[Path] = field(default_factory=list)
     added: list[Path] = field(default_factory=list)
 
@@ -111,7 +111,7 @@ class _Work:
         known: dict[Path, set[str]] = {self.dest / name: set() for name in (WHEELS, DEBS)}
         for folder in known:
             _make(folder)
-        with self.listener.stage("base"):
+        with self.reporter.stage("base"):
             place = find_place(self.source, self.options)
             if place is not None and not _is_layer(place):
                 known |= self._image(place, platforms)
@@ -133,7 +133,7 @@ class _Work:
         if isinstance(place, Path):
             return self._files(place, folder)
         pulling = replace(pulling_of(self.source, self.options), beside=folder, lazily=False)
-        copy = fetch_copy(place, platforms, pulling=pulling, store=self.store, listener=self.listener)
+        copy = fetch_copy(place, platforms, pulling=pulling, store=self.store, reporter=self.reporter)
         for name, digest in copy.blobs.items():
             _make((folder / name).parent)
             self._place_blob(folder / name, digest)
@@ -163,12 +163,12 @@ class _Work:
 
     def _all_wheels(self, place: Place, platforms: Sequence[Platform]) -> set[str]:
         """Fetch the wheels; the names of all that the lock has."""
-        source, options, store, listener = self.source, self.options, self.store, self.listener
-        with listener.stage("resolve"):
-            target = target_on(place, source, platforms[0], options=options, store=store, listener=listener)
-            pinning = pinning_of(source, place, target, options=options, store=store, listener=listener)
+        source, options, store, reporter = self.source, self.options, self.store, self.reporter
+        with reporter.stage("resolve"):
+            target = target_on(place, source, platforms[0], options=options, store=store, reporter=reporter)
+            pinning = pinning_of(source, place, target, options=options, store=store, reporter=reporter)
             lock = pinning.locked()
-        with listener.stage("fetch"):
+        with reporter.stage("fetch"):
             for each in map(pinning.on, platforms):
                 self._wheels(lock.select(each), each, pinning)
             self._backend()
@@ -176,22 +176,22 @@ class _Work:
 
     def _compiler(self, place: Place, platform: Platform) -> set[str]:
         """Fetch the packages of the base of ``layers/`` whose Python may have to compile here; their names."""
-        source, options, store, listener = self.source, self.options, self.store, self.listener
-        target = target_on(place, source, platform, options=options, store=store, listener=listener)
+        source, options, store, reporter = self.source, self.options, self.store, self.reporter
+        target = target_on(place, source, platform, options=options, store=store, reporter=reporter)
         layer = compiler_layer(source, target, options)
         if layer is None:
             return set()
-        with listener.stage("packages"):
+        with reporter.stage("packages"):
             try:
                 return {*base_files(layer, host_platform()), *self._packages(layer, host_platform())}
             except PackageUnavailable as error:
-                listener.note(f"{error}; so where this machine compiles with {layer.name}, others may not")
+                reporter.note(f"{error}; so where this machine compiles with {layer.name}, others may not")
                 return set(base_files(layer, host_platform()))
 
     def _all_packages(self, layer: Path, platforms: Sequence[Platform]) -> set[str]:
         """Fetch the packages; the names of all that the base's locks have, also for platforms not asked for now."""
         known = {name for platform in self.source.recipe.targets for name in base_files(layer, platform)}
-        with self.listener.stage("packages"):
+        with self.reporter.stage("packages"):
             for platform in _with_host(platforms):
                 known |= self._packages(layer, platform)
         if self.source.recipe.base_packages:
@@ -204,7 +204,7 @@ class _Work:
         folder = self.dest / WHEELS
         missing = [pin for pin in pins if not self._has(folder / pin.filename, pin.sha256)]
         sources = fetch_sources(self.source, pinning.inputs, self.options)
-        fetch_wheels(missing, target, sources=sources, store=self.store, jobs=self.options.jobs, listener=self.listener)
+        fetch_wheels(missing, target, sources=sources, store=self.store, jobs=self.options.jobs, reporter=self.reporter)
         for pin in missing:
             self._put(folder / pin.filename, pin.sha256)
 
@@ -219,17 +219,17 @@ class _Work:
 
     def _packages(self, layer: Path, platform: Platform) -> set[str]:
         supply = replace(self._supply(), offline=bool(self.options.offline))
-        return self._place(fetch_base(layer, platform, store=self.store, supply=supply, listener=self.listener))
+        return self._place(fetch_base(layer, platform, store=self.store, supply=supply, reporter=self.reporter))
 
     def _extras(self, layer: Path, platform: Platform) -> set[str]:
         """Those of ``base-packages``: opening the base with them writes the lock that names them."""
-        with self.listener.stage("base"):
-            open_foundation(self.source, platform, options=self.options, store=self.store, listener=self.listener)
+        with self.reporter.stage("base"):
+            open_foundation(self.source, platform, options=self.options, store=self.store, reporter=self.reporter)
         supply = self._supply()
-        with self.listener.stage("packages"):
+        with self.reporter.stage("packages"):
             lock = self.source.base_lock(platform)
             return self._place(
-                fetch_extras(layer, platform, lock=lock, supply=supply, store=self.store, listener=self.listener)
+                fetch_extras(layer, platform, lock=lock, supply=supply, store=self.store, reporter=self.reporter)
             )
 
     def _supply(self) -> Supply:

@@ -14,9 +14,9 @@ from oci_builder.assemble.shelf import Shelf
 from oci_builder.digest import Digest
 from oci_builder.errors import FileProblem, OcibuildError, RecipeError, StaleLock
 from oci_builder.files import atomic, is_closed
-from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.wheels import lock as locks
 from oci_builder.wheels.closure import closure
@@ -109,7 +109,7 @@ class Pinning:
     elsewhere: Callable[[Platform], Target]
     options: Options
     store: Store
-    listener: Listener
+    reporter: Reporter
     base: str = ""
 
     @property
@@ -209,9 +209,9 @@ class Pinning:
         except FileProblem as error:
             if not is_closed(error):
                 raise
-            self.listener.note(f"{path} could not be written, {error.why}; the image holds what it would say")
+            self.reporter.note(f"{path} could not be written, {error.why}; the image holds what it would say")
         else:
-            self.listener.note(f"{path.name} {was}: {', '.join(change.changes) or 'no version moved'}")
+            self.reporter.note(f"{path.name} {was}: {', '.join(change.changes) or 'no version moved'}")
         return change.text
 
     @property
@@ -243,7 +243,7 @@ class Pinning:
             pins = self._resolved(target, preferred=shelf.near(known), sources=sources)
         said = shelf.differences(pins, known, lock=lock.path, current=current) if lock is not None else ""
         if said:
-            self.listener.note(said)
+            self.reporter.note(said)
         same = lock is not None and current and not said
         return Chosen(pins=known, lock=Digest.of(self.source.lock.read_bytes())) if same else Chosen(pins=pins)
 
@@ -257,7 +257,7 @@ class Pinning:
             build=self.source.recipe.python.build,
             preferred=preferred,
             store=self.store,
-            listener=self.listener,
+            reporter=self.reporter,
         )
 
     def _targets(self, lock: locks.WheelLock) -> list[str]:

@@ -13,7 +13,7 @@ from oci_builder.oci.inherited import Inherited
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 from oci_builder.tree.tree import Tree
-from oci_builder.wheels.target import Promise, Target
+from oci_builder.wheels.target import PythonEnvironment, Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Base:
     layers: tuple[Layer, ...]
     tree: Tree
     platform: Platform
-    promise: Promise | None
+    promise: PythonEnvironment | None
     python: str = ""
     created: int = 0
     digest: Digest | None = None

@@ -14,9 +14,9 @@ from oci_builder.bases.host import find_interpreter
 from oci_builder.bases.layers import open_layers, own_interpreter
 from oci_builder.debian.opening import Supply, host_platform
 from oci_builder.errors import OcibuildError
-from oci_builder.listener import Listener
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
-from oci_builder.wheels.layers import Interpreter
+from oci_builder.wheels.layers import CompilerProcess
 from oci_builder.wheels.target import Target
 
 
@@ -25,7 +25,7 @@ class Compiling:
     """An interpreter that compiles: ``name`` tells it from those that compile differently, ``start`` lends it."""
 
     name: str
-    start: Callable[[], AbstractContextManager[Interpreter]]
+    start: Callable[[], AbstractContextManager[CompilerProcess]]
 
 
 def compiling(
@@ -35,7 +35,7 @@ def compiling(
     layers: Callable[[str], Path | None],
     supply: Supply,
     store: Store,
-    listener: Listener,
+    reporter: Reporter,
 ) -> Compiling | None:
     """Who compiles for ``base``; None, after saying so, where nobody does.
 
@@ -43,22 +43,22 @@ def compiling(
     machine has compiles for it, else the base of ``layers/`` with the same minor version, which ``layers`` finds.
     """
     if base.folder is not None:
-        return _own(base, supply, store, listener)
+        return _own(base, supply, store, reporter)
     version = base.target.promise.version
     host = find_interpreter(version, environ)
     if host is not None:
         return Compiling(name=f"CPython {version}", start=lambda: contextlib.nullcontext(host))
     name = near_layer(base.target)
-    near = _near(layers(name), supply, store, listener)
+    near = _near(layers(name), supply, store, reporter)
     if near is None:
-        listener.note(
+        reporter.note(
             f"{base.name}: no Python {version} on this machine and no {name} in layers/, so its wheels come "
             "without bytecode and start slower; put that Python on PATH"
         )
         return None
     other = near.target.promise.version
-    listener.note(f"{base.name}: no Python {version} on this machine; {near.name}'s {other} compiles for it")
-    return _own(near, supply, store, listener)
+    reporter.note(f"{base.name}: no Python {version} on this machine; {near.name}'s {other} compiles for it")
+    return _own(near, supply, store, reporter)
 
 
 def near_layer(target: Target) -> str:
@@ -66,18 +66,18 @@ def near_layer(target: Target) -> str:
     return f"python-{target.minor[0]}.{target.minor[1]}"
 
 
-def _own(base: Base, supply: Supply, store: Store, listener: Listener) -> Compiling:
+def _own(base: Base, supply: Supply, store: Store, reporter: Reporter) -> Compiling:
     # Who compiles is no part of the image: a lock does not bind it.
     free = replace(supply, locked=False)
-    start = partial(own_interpreter, base, store=store, supply=free, listener=listener)
+    start = partial(own_interpreter, base, store=store, supply=free, reporter=reporter)
     return Compiling(name=base.python, start=start)
 
 
-def _near(folder: Path | None, supply: Supply, store: Store, listener: Listener) -> Base | None:
+def _near(folder: Path | None, supply: Supply, store: Store, reporter: Reporter) -> Base | None:
     if folder is None:
         return None
     try:
         free = replace(supply, locked=False)
-        return open_layers(folder, host_platform(), store=store, supply=free, listener=listener)
+        return open_layers(folder, host_platform(), store=store, supply=free, reporter=reporter)
     except OcibuildError:
         return None  # it would have been a help, and is no part of the image

@@ -10,7 +10,7 @@ from oci_builder.bases.base import Base
 from oci_builder.errors import PathConflict
 from oci_builder.layer import Layer
 from oci_builder.tree.tree import Tree
-from oci_builder.wheels.target import Promise
+from oci_builder.wheels.target import PythonEnvironment
 
 _PROGRAM = re.compile(r"python\d*(\.\d+)?t?(-config)?")
 _LIBRARY = re.compile(r"libpython\d.*\.(so|a)(\.[\d.]+)?")
@@ -35,7 +35,7 @@ def keep_interpreter(base: Base, layers: Iterable[Layer]) -> None:
 class _Interpreter:
     """Where it is: its program, its library, its standard library."""
 
-    def __init__(self, tree: Tree, promise: Promise, name: str) -> None:
+    def __init__(self, tree: Tree, promise: PythonEnvironment, name: str) -> None:
         self._tree, self._name = tree, name
         program = tree.resolve(promise.interpreter.strip("/"))
         minor = ".".join(promise.version.split(".")[:2])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from oci_builder.cli.progress import Timed
     from oci_builder.cli.result import Result
     from oci_builder.cli.settings import Settings
-    from oci_builder.cli.unchanged import Before
+    from oci_builder.cli.unchanged import PreviousBuild
     from oci_builder.platforms import Platform
     from oci_builder.recipes import ImageSource
     from oci_builder.store import Store
@@ -74,7 +74,7 @@ def command(**flags: Any) -> None:
         _act(settings, store, flags)
 
 
-def _left_alone(before: Before, settings: Settings, flags: Mapping[str, Any]) -> bool:
+def _left_alone(before: PreviousBuild, settings: Settings, flags: Mapping[str, Any]) -> bool:
     if not before.intact:
         return False
     if not settings.quiet:
@@ -84,7 +84,7 @@ def _left_alone(before: Before, settings: Settings, flags: Mapping[str, Any]) ->
     return True
 
 
-def _written_again(before: Before, settings: Settings, store: Store, flags: Mapping[str, Any]) -> bool:
+def _written_again(before: PreviousBuild, settings: Settings, store: Store, flags: Mapping[str, Any]) -> bool:
     from oci_builder.cli.again import write_again
     from oci_builder.cli.unchanged import refresh
 
@@ -98,7 +98,7 @@ def _written_again(before: Before, settings: Settings, store: Store, flags: Mapp
     return True
 
 
-def _tell(before: Before, seconds: Mapping[str, float], flags: Mapping[str, Any]) -> None:
+def _tell(before: PreviousBuild, seconds: Mapping[str, float], flags: Mapping[str, Any]) -> None:
     if flags["as_json"]:
         tell_json({**before.document, "seconds": dict(seconds)})
 
@@ -109,7 +109,7 @@ def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
     from oci_builder.cli.delivery import deliver, outputs
     from oci_builder.cli.progress import shown
     from oci_builder.cli.registries import base_references, make_registries
-    from oci_builder.cli.sharing import cache_repositories, fill, open_cache
+    from oci_builder.cli.remote_cache import cache_repositories, fill, open_cache
     from oci_builder.cli.unchanged import glance, keep, look
     from oci_builder.platforms import Platform
     from oci_builder.pruning import parse_size, prune
@@ -132,23 +132,23 @@ def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
     looked = look(flags, source, base, glanced) if glanced else None
     if base != _base_folder(source, how):
         looked = None  # another came to be found first meanwhile
-    with shown(settings) as listener:
-        cache = open_cache(registries, settings, listener, sources=flags["cache_from"], targets=flags["cache_to"])
+    with shown(settings) as reporter:
+        cache = open_cache(registries, settings, reporter, sources=flags["cache_from"], targets=flags["cache_to"])
         store = store.sharing(cache) if cache else store
         if wanted.together:
-            results = deliver(source, wanted, registries, how, store, listener, bills=bills)
+            results = deliver(source, wanted, registries, how, store, reporter, bills=bills)
         else:
             results = [
-                _build(source, target, path, how, store, listener, bill=bills.files.get(target))
+                _build(source, target, path, how, store, reporter, bill=bills.files.get(target))
                 for target, path in wanted.files.items()
             ]
         if cache and flags["cache_to"]:
-            fill(cache, store, listener, images=[result.image for result in results], pushes=wanted.pushes)
+            fill(cache, store, reporter, images=[result.image for result in results], pushes=wanted.pushes)
     for result in results:
         result.tell(as_json=flags["as_json"], quiet=settings.quiet)
     if len(results) == 1:
         # Last of all: what is told of the file is told of it as it is now.
-        keep(store, flags, settings.environ, looked=looked, result=results[0], notes=listener.notes)
+        keep(store, flags, settings.environ, looked=looked, result=results[0], notes=reporter.notes)
     if limit is not None:
         # Others that build now are let be; whoever ends last prunes.
         prune(store, now=settings.now, max_size=limit)
@@ -222,7 +222,7 @@ def _build(
     path: Path,
     how: Options,
     store: Store,
-    listener: Timed,
+    reporter: Timed,
     *,
     bill: Path | None,
 ) -> Result:
@@ -230,13 +230,13 @@ def _build(
     from oci_builder.cli.result import Result
 
     references = source.recipe.references
-    built, size = write(source, target, path, references=references, options=how, store=store, listener=listener)
+    built, size = write(source, target, path, references=references, options=how, store=store, reporter=reporter)
     if bill is not None:
-        from oci_builder.assemble.bill import write_bill
+        from oci_builder.assemble.sbom import write_bill
 
-        with listener.stage("sbom"):
+        with reporter.stage("sbom"):
             write_bill(built, bill, references=references, store=store)
-    return Result(image=built.image, path=path, size=size, references=references, seconds=listener.lap())
+    return Result(image=built.image, path=path, size=size, references=references, seconds=reporter.lap())
 
 
 def _base_from_here(base: str | None) -> str | None:

@@ -14,7 +14,7 @@ from oci_builder.cli.terminal import tell, tell_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from oci_builder.gate.finding import Finding, Gated
+    from oci_builder.gate.finding import Finding, GateResult
 
 _MANY, _SHOWN = 6, 4
 """Warnings of one kind about one package that are said in full, and how many are where there are more."""
@@ -62,7 +62,7 @@ def _is_made(name: str) -> bool:
     return path.is_file() or (path / "index.json").is_file() or (not path.exists() and read_reference(name) is not None)
 
 
-def _made(*, name: str, platforms: tuple[str, ...], **flags: Any) -> dict[str, Gated]:
+def _made(*, name: str, platforms: tuple[str, ...], **flags: Any) -> dict[str, GateResult]:
     if len(platforms) > 1:
         raise misused("--platform: of an image that is made already, one is checked at a time")
     looking = images.look_at([name], platforms[0] if platforms else None, **flags)
@@ -70,7 +70,7 @@ def _made(*, name: str, platforms: tuple[str, ...], **flags: Any) -> dict[str, G
     return {found.contents.platform: looking.gated(found)}
 
 
-def _built(**flags: Any) -> dict[str, Gated]:
+def _built(**flags: Any) -> dict[str, GateResult]:
     from oci_builder import assemble
     from oci_builder.cli.build import make_options, open_source
     from oci_builder.cli.progress import shown
@@ -85,14 +85,14 @@ def _built(**flags: Any) -> dict[str, Gated]:
     how = make_options(settings, keep_lock=False, registries=registries, **flags)
     platforms = [Platform.parse(text) for text in flags["platforms"]] or list(source.recipe.targets[:1])
     store = Store(settings.cache, now=settings.now)
-    with shown(settings) as listener:
+    with shown(settings) as reporter:
         return {
-            str(target): assemble.check(source, target, options=how, store=store, listener=listener)
+            str(target): assemble.check(source, target, options=how, store=store, reporter=reporter)
             for target in platforms
         }
 
 
-def _lines(gated: Gated) -> list[str]:
+def _lines(gated: GateResult) -> list[str]:
     lines = [_line(finding) for finding in gated.errors]
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in gated.warnings:
@@ -119,7 +119,7 @@ def _line(finding: Finding) -> str:
     return f"{finding.severity}: {finding.message}{hint} [{finding.kind}: {finding.subject}]"
 
 
-def _document(gated: Gated) -> dict[str, Any]:
+def _document(gated: GateResult) -> dict[str, Any]:
     import msgspec
 
     return {

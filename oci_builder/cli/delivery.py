@@ -117,18 +117,18 @@ def deliver(
     registries: Registries,
     how: Options,
     store: Store,
-    listener: Timed,
+    reporter: Timed,
     *,
     bills: Bills,
 ) -> list[Result]:
     """Build for all platforms, write and push; one result for each image."""
-    from oci_builder.assemble import made
+    from oci_builder.assemble import build_and
     from oci_builder.cli.result import Result
 
     references = source.recipe.references
-    work = _Work(wanted, references, registries, how, store, listener, bills)
-    built, done = made(source, wanted.platforms, work.run, options=how, store=store, listener=listener)
-    seconds = listener.lap()
+    work = _Work(wanted, references, registries, how, store, reporter, bills)
+    built, done = build_and(source, wanted.platforms, work.run, options=how, store=store, reporter=reporter)
+    seconds = reporter.lap()
     return [
         Result(
             image=each.image,
@@ -159,14 +159,14 @@ class _Work:
     registries: Registries
     how: Options
     store: Store
-    listener: Timed
+    reporter: Timed
     bills: Bills
 
     def run(self, built: tuple[Built, ...]) -> _Done:
         """Write first, then push: what others see comes last."""
-        from oci_builder.assemble.bill import write_bill
         from oci_builder.assemble.delivery import deliver, write_folder
         from oci_builder.assemble.proof import layout_proof, prove_served
+        from oci_builder.assemble.sbom import write_bill
 
         images = [each.image for each in built]
         written = 0
@@ -176,13 +176,13 @@ class _Work:
                 self.wanted.folder,
                 references=self.references,
                 store=self.store,
-                listener=self.listener,
-                proof=layout_proof(self.wanted.folder, self.how, self.listener),
+                reporter=self.reporter,
+                proof=layout_proof(self.wanted.folder, self.how, self.reporter),
             )
         sizes = {each.image.platform: self._file(each) for each in built if each.image.platform in self.wanted.files}
         for each in built:
             if bill := self.bills.files.get(each.image.platform):
-                with self.listener.stage("sbom"):
+                with self.reporter.stage("sbom"):
                     write_bill(each, bill, references=self.references, store=self.store)
         pushed: Sequence[Pushed] = ()
         if self.wanted.pushes:
@@ -193,31 +193,31 @@ class _Work:
                 sources={digest: place for each in built for digest, place in each.sources.items()},
                 store=self.store,
                 jobs=self.how.jobs,
-                listener=self.listener,
+                reporter=self.reporter,
             )
-            prove_served(self.wanted.pushes, self.registries, self.how, store=self.store, listener=self.listener)
+            prove_served(self.wanted.pushes, self.registries, self.how, store=self.store, reporter=self.reporter)
         return _Done(sizes=sizes, written=written, pushed=pushed, attached=self._attach(built))
 
     def _attach(self, built: tuple[Built, ...]) -> Sequence[Attached]:
-        from oci_builder.assemble.bill import attach_bills, make_bill
+        from oci_builder.assemble.sbom import attach_bills, make_bill
 
         form = self.bills.form
         if form is None or not self.wanted.pushes:
             return ()
         bills = [(each.image, make_bill(each, form, references=self.references, store=self.store)) for each in built]
-        return attach_bills(bills, form, self.wanted.pushes, self.registries, listener=self.listener)
+        return attach_bills(bills, form, self.wanted.pushes, self.registries, reporter=self.reporter)
 
     def _file(self, built: Built) -> int:
         from oci_builder.assemble.proof import file_proof
         from oci_builder.export import docker_archive
 
         path = self.wanted.files[built.image.platform]
-        with self.listener.stage("write"):
+        with self.reporter.stage("write"):
             return docker_archive.write_file(
                 built.image,
                 path,
                 references=self.references,
                 store=self.store,
-                listener=self.listener,
-                proof=file_proof(path, self.how, self.listener),
+                reporter=self.reporter,
+                proof=file_proof(path, self.how, self.reporter),
             )

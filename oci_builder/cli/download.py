@@ -52,14 +52,14 @@ def command(dest: Path | None, platforms: tuple[str, ...], prune: bool, **flags:
     how = make_options(settings, registries=registries, **flags)
     wanted = tuple(dict.fromkeys(Platform.parse(text) for text in platforms))
     folder = dest or source.folder
-    with shown(settings) as listener:
+    with shown(settings) as reporter:
         found = download.download(
             source,
             dest=folder,
             platforms=wanted,
             options=how,
             store=Store(settings.cache, now=settings.now),
-            listener=listener,
+            reporter=reporter,
         )
     if prune:
         download.prune(found)

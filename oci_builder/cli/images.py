@@ -15,14 +15,14 @@ from oci_builder.cli.options import together
 
 if TYPE_CHECKING:
     from oci_builder.cli.settings import Settings
-    from oci_builder.gate.finding import Gated
+    from oci_builder.gate.finding import GateResult
     from oci_builder.inspect.contents import ImageContents
     from oci_builder.inspect.packages import Inventory
     from oci_builder.inspect.reading import Watch
-    from oci_builder.listener import Listener
     from oci_builder.platforms import Platform
     from oci_builder.reference import Reference
     from oci_builder.registry.registries import Registries
+    from oci_builder.reporter import Reporter
     from oci_builder.verify.verify import Report
 
 _DOCUMENTS = ("index.json", "manifest.json")
@@ -86,11 +86,11 @@ class Looking:
                 for place in self.places
                 if isinstance(place, Path)
             ]
-        with shown(self.settings) as listener:
+        with shown(self.settings) as reporter:
             return [
                 read_image(place, platform=self.platform, watch=watch)
                 if isinstance(place, Path)
-                else self._served(place, listener, watch)
+                else self._served(place, reporter, watch)
                 for place in self.places
             ]
 
@@ -110,21 +110,21 @@ class Looking:
         with _taken_for_a_reference(place):
             return verify_reference(place, self.platform, self.registries, store=Store(self.settings.cache))
 
-    def gated(self, found: Inventory) -> Gated:
+    def gated(self, found: Inventory) -> GateResult:
         """What of the Python distributions of the first image would not run; ``found`` is what is in it."""
-        from oci_builder.assemble.gating import judge_made
+        from oci_builder.assemble.gate import judge_made
         from oci_builder.bases import Pulling
         from oci_builder.cli.progress import shown
         from oci_builder.store import Store
 
         place, store = self.places[0], Store(self.settings.cache)
         pulling = Pulling(registries=self.registries, jobs=self.settings.jobs)
-        with shown(self.settings) as listener, listener.stage("check"), store.scratch() as folder:
+        with shown(self.settings) as reporter, reporter.stage("check"), store.scratch() as folder:
             # What lies in a file here is not worth a second place in the cache.
             used = Store(folder) if isinstance(place, Path) else store
-            return judge_made(place, found, pulling=pulling, store=used, listener=listener)
+            return judge_made(place, found, pulling=pulling, store=used, reporter=reporter)
 
-    def _served(self, reference: Reference, listener: Listener, watch: Watch | None) -> ImageContents:
+    def _served(self, reference: Reference, reporter: Reporter, watch: Watch | None) -> ImageContents:
         from oci_builder.inspect.reading import read_parts
         from oci_builder.store import Store
         from oci_builder.verify.registry import open_served
@@ -133,8 +133,8 @@ class Looking:
         jobs = self.settings.jobs
         with (
             _taken_for_a_reference(reference),
-            listener.stage("pull"),
-            open_served(reference, self.platform, self.registries, store=store, jobs=jobs, listener=listener) as parts,
+            reporter.stage("pull"),
+            open_served(reference, self.platform, self.registries, store=store, jobs=jobs, reporter=reporter) as parts,
         ):
             return read_parts(parts, watch=watch)
 

@@ -42,14 +42,14 @@ def command(check: bool, upgrade: bool, upgrade_packages: tuple[str, ...], **fla
     source = open_source(settings, **flags)
     registries = make_registries(settings, base_references(source.recipe.base), **flags)
     how = make_options(settings, registries=registries, **flags)
-    with shown(settings) as listener:
+    with shown(settings) as reporter:
         change = lock(
             source,
             options=how,
             upgrade=upgrade,
             upgrade_packages=[canonicalize_name(name) for name in upgrade_packages],
             store=Store(settings.cache, now=settings.now),
-            listener=listener,
+            reporter=reporter,
         )
     if check and not change.current:
         findings = change.changes or [f"{path}: missing, or made from other inputs" for path in change.behind]

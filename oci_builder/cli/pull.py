@@ -60,7 +60,7 @@ def command(reference: str, out: str, out_format: str | None, as_json: bool, **f
         check_output(path)
     registries = make_registries(settings, [name], **flags)
     store = Store(settings.cache, now=settings.now)
-    with shown(settings) as listener:
+    with shown(settings) as reporter:
         pulled = pull_file(
             name,
             path,
@@ -69,7 +69,7 @@ def command(reference: str, out: str, out_format: str | None, as_json: bool, **f
             registries=registries,
             store=store,
             jobs=settings.jobs,
-            listener=listener,
+            reporter=reporter,
         )
     if not settings.quiet:
         ids = ", ".join(f"{image.platform} {image.id.hex[:12]}" for image in pulled.images)

@@ -12,7 +12,7 @@ from oci_builder.cli import options
 from oci_builder.cli.messages import misused
 
 if TYPE_CHECKING:
-    from oci_builder.oci.manifest import Documents
+    from oci_builder.oci.manifest import ImageDocuments
     from oci_builder.reference import Reference
     from oci_builder.registry.referrers import Attached
     from oci_builder.sbom import Format
@@ -41,8 +41,8 @@ def command(file: Path, references: tuple[str, ...], sbom: str | None, as_json: 
     artifact that has the image as its subject: `oras discover` and `regctl artifact list` show it.
     """
 
-    from oci_builder.assemble.bill import attach_bills
     from oci_builder.assemble.delivery import push_file
+    from oci_builder.assemble.sbom import attach_bills
     from oci_builder.cli.bills import as_document_of, told_of
     from oci_builder.cli.progress import shown
     from oci_builder.cli.registries import as_document, make_registries, told
@@ -57,12 +57,12 @@ def command(file: Path, references: tuple[str, ...], sbom: str | None, as_json: 
     registries = make_registries(settings, names, **flags)
     store = Store(settings.cache)
     attached: tuple[Attached, ...] = ()
-    with shown(settings) as listener:
-        pushed = push_file(file, names, registries, store=store, jobs=settings.jobs, listener=listener)
+    with shown(settings) as reporter:
+        pushed = push_file(file, names, registries, store=store, jobs=settings.jobs, reporter=reporter)
         if bills is not None:
-            from oci_builder.assemble.bill import attach_bills
+            from oci_builder.assemble.sbom import attach_bills
 
-            attached = attach_bills(*bills, names, registries, listener=listener)
+            attached = attach_bills(*bills, names, registries, reporter=reporter)
     if not settings.quiet:
         for line in (*map(told, pushed), *map(told_of, attached)):
             say(line)
@@ -76,10 +76,10 @@ def _is_beside(attached: Attached, name: Reference) -> bool:
     return (place.registry, place.repository) == (name.registry, name.repository)
 
 
-def _bills(file: Path, sbom: str) -> tuple[Sequence[tuple[Documents, bytes]], Format]:
+def _bills(file: Path, sbom: str) -> tuple[Sequence[tuple[ImageDocuments, bytes]], Format]:
     """The bill of each image in ``file``. Raises click.UsageError, InvalidValue, UnsupportedImage, FileProblem."""
-    from oci_builder.assemble.bill import bill_of_file, load_bill
     from oci_builder.assemble.delivery import read_images
+    from oci_builder.assemble.sbom import bill_of_file, load_bill
     from oci_builder.sbom import SUFFIXES, format_of
 
     images = read_images(file)

@@ -34,10 +34,10 @@ def command(
     Wheels, the shared libraries in them, and Debian packages. The same image gives the same bytes. An image does not
     keep the digests of its wheels: `ocibuild build --sbom` knows them, and the lock does.
     """
-    from oci_builder import __version__
     from oci_builder.cli.terminal import tell_document
     from oci_builder.files import atomic, check_output
     from oci_builder.sbom import bill_of_materials, format_of
+    from oci_builder.version import __version__
 
     if out is not None and form is not None:
         raise click.UsageError("--out and --format exclude each other: the file's name says the format")

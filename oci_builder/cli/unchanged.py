@@ -20,9 +20,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oci_builder import __version__
 from oci_builder.errors import FileProblem
 from oci_builder.files import open_regular
+from oci_builder.version import __version__
 
 if TYPE_CHECKING:
     from oci_builder.cli.result import Result
@@ -67,7 +67,7 @@ _Seen = list[int] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
+class PreviousBuild:
     """What the same command made before, from what is still as it was: what it said, as text, as JSON and as notes.
 
     ``intact`` tells that its file is as it was left, so that there is nothing to do. ``references``, ``manifest`` and
@@ -83,7 +83,7 @@ class Before:
     config: str
 
 
-def find(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str]) -> Before | None:
+def find(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str]) -> PreviousBuild | None:
     """What the same command made, if it would make the same again."""
     known = _record(store, flags, environ)
     if known is None:
@@ -92,7 +92,7 @@ def find(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str]) -> 
         if any(_seen(path) != seen for path, seen in known["inputs"].items()):
             return None
         intact = _seen(known["file"]) == known["seen"]
-        return Before(intact=intact, **known["told"])
+        return PreviousBuild(intact=intact, **known["told"])
     except (KeyError, TypeError, AttributeError):
         return None
 

@@ -89,12 +89,12 @@ def _is_there(text: str) -> bool:
 
 def _compared(looking: Looking, lock: Path) -> LockReport:
     from oci_builder.store import Store
-    from oci_builder.verify.compiled import Bytecode
+    from oci_builder.verify.compiled import BytecodeWatcher
     from oci_builder.verify.locked import compare_with_lock, wheel_at_hand
     from oci_builder.wheels.lock import read
 
     at_hand = wheel_at_hand(Store(looking.settings.cache), lock.parent / "wheels")
-    bytecode = Bytecode()
+    bytecode = BytecodeWatcher()
     return compare_with_lock(looking.contents(watch=bytecode)[0], bytecode, read(lock), at_hand)
 
 
@@ -173,13 +173,13 @@ def _rebuild(file: Path, name: str | None, flags: dict[str, Any]) -> None:
     registries = make_registries(settings, base_references(source.recipe.base), **flags)
     how = make_options(settings, keep_lock=False, registries=registries, stands_on=known.base, **flags)
     with (
-        shown(settings) as listener,
+        shown(settings) as reporter,
         tempfile.TemporaryDirectory(dir=file.absolute().parent, prefix=".rebuilt-") as folder,
         Store(settings.cache).without(RECORDS) as store,
     ):
         again = Path(folder) / file.name
         platform = Platform.parse(known.platform)
-        assemble.write(source, platform, again, references=references, options=how, store=store, listener=listener)
+        assemble.write(source, platform, again, references=references, options=how, store=store, reporter=reporter)
         difference = first_difference(file, again)
     if difference:
         raise CheckFailed(f"{file} is not what {source.recipe.name} gives", [difference])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from oci_builder.inspect.sources import Import, imports, mentions
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, Kind
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.target import Target
@@ -98,7 +98,7 @@ class Modules:
 
     def _closure(self, origin: str, read: Callable[..., list[Import]]) -> frozenset[str]:
         todo, seen = self.top_level(origin), set[str]()
-        with Sources() as sources:
+        with MappedFiles() as sources:
             while todo:
                 name = todo.pop()
                 entry = self.find(name) if name not in seen else None

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, InvalidValue, RegistryError, UnsupportedImage
-from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
 from oci_builder.oci.manifest import GivenImage, Index, Manifest, parse_manifest, platform_of
@@ -23,6 +22,7 @@ from oci_builder.registry.access import Deadline
 from oci_builder.registry.registries import Registries
 from oci_builder.registry.request import Request
 from oci_builder.registry.transfer import Progress, in_parallel
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def fetch_blobs(
     *,
     store: Store,
     jobs: int,
-    listener: Listener,
+    reporter: Reporter,
 ) -> int:
     """Have all the blobs in the store, fetching what it lacks, several at once; gives the bytes received.
 
@@ -180,7 +180,7 @@ def fetch_blobs(
     missing = {
         descriptor.digest: descriptor for descriptor in descriptors if not store.has(descriptor.digest, descriptor.size)
     }
-    progress = Progress(listener, total=sum(descriptor.size for descriptor in missing.values()))
+    progress = Progress(reporter, total=sum(descriptor.size for descriptor in missing.values()))
 
     def fetch(descriptor: Descriptor) -> None:
         what = str(descriptor.digest)[:19]

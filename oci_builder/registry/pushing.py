@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, InvalidValue
-from oci_builder.listener import Listener, Silent
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
-from oci_builder.oci.manifest import Blobs, Documents
+from oci_builder.oci.manifest import Blobs, ImageDocuments
 from oci_builder.oci.parcel import Parcel, pack
 from oci_builder.reference import Reference
 from oci_builder.registry.pulling import fetch_blobs, head_manifest
@@ -20,6 +19,7 @@ from oci_builder.registry.registries import Registries
 from oci_builder.registry.request import Request
 from oci_builder.registry.transfer import Progress, in_parallel
 from oci_builder.registry.upload import Outcome, Upload
+from oci_builder.reporter import Quiet, Reporter
 from oci_builder.store import Store
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Pushed:
 
 
 def push(
-    images: Sequence[Documents],
+    images: Sequence[ImageDocuments],
     references: Sequence[Reference],
     registries: Registries,
     *,
@@ -50,7 +50,7 @@ def push(
     store: Store,
     sources: Mapping[Digest, Reference],
     jobs: int,
-    listener: Listener,
+    reporter: Reporter,
 ) -> tuple[Pushed, ...]:
     """Have every reference name the image, or the index of several; one result for each, in order.
 
@@ -60,7 +60,7 @@ def push(
     InvalidValue for a reference with a digest.
     """
     return push_parcel(
-        pack(images), references, registries, blobs=blobs, store=store, sources=sources, jobs=jobs, listener=listener
+        pack(images), references, registries, blobs=blobs, store=store, sources=sources, jobs=jobs, reporter=reporter
     )
 
 
@@ -73,7 +73,7 @@ def push_parcel(
     store: Store,
     sources: Mapping[Digest, Reference],
     jobs: int,
-    listener: Listener,
+    reporter: Reporter,
 ) -> tuple[Pushed, ...]:
     """The same with anything that travels together."""
     found = dict(sources)
@@ -82,7 +82,7 @@ def push_parcel(
         if reference.digest is not None:
             raise InvalidValue("name to push to", str(reference), "it needs a tag, and no digest")
         done[reference] = send(
-            parcel, reference, registries, blobs=blobs, store=store, sources=found, jobs=jobs, listener=listener
+            parcel, reference, registries, blobs=blobs, store=store, sources=found, jobs=jobs, reporter=reporter
         )
         # The next repository of this registry mounts what this one has.
         found = {**dict.fromkeys((blob.digest for blob in parcel.blobs), reference), **found}
@@ -98,11 +98,11 @@ def send(
     store: Store,
     sources: Mapping[Digest, Reference],
     jobs: int,
-    listener: Listener,
+    reporter: Reporter,
 ) -> Pushed:
     """Have one reference name a parcel. Raises what ``push`` raises."""
     held = _Held(blobs, store, parcel.documents)
-    return _Delivery(parcel, reference, registries, held, store, sources, jobs).run(listener)
+    return _Delivery(parcel, reference, registries, held, store, sources, jobs).run(reporter)
 
 
 @dataclass(frozen=True)
@@ -135,14 +135,14 @@ class _Delivery:
     sources: Mapping[Digest, Reference]
     jobs: int
 
-    def run(self, listener: Listener) -> Pushed:
+    def run(self, reporter: Reporter) -> Pushed:
         """Deliver."""
         digest = self.parcel.digest
         if self._names_it(self.reference):
             return Pushed(reference=self.reference, digest=digest)
         outcomes: dict[Digest, Outcome] = {}
         if not self._names_it(replace(self.reference, tag="", digest=digest)):
-            progress = Progress(listener, total=sum(blob.size for blob in self.parcel.blobs))
+            progress = Progress(reporter, total=sum(blob.size for blob in self.parcel.blobs))
             tasks = [partial(self._deliver, blob, progress, outcomes) for blob in self._largest_first()]
             in_parallel(tasks, jobs=self.jobs, progress=progress)
             for media_type, raw in self.parcel.manifests:
@@ -189,7 +189,7 @@ class _Delivery:
     def _supply(self, blob: Descriptor) -> None:
         source = self.sources.get(blob.digest)
         if source is not None and not self.held.has(blob.digest, blob.size):
-            fetch_blobs(source, [blob], self.registries, store=self.store, jobs=1, listener=Silent())
+            fetch_blobs(source, [blob], self.registries, store=self.store, jobs=1, reporter=Quiet())
 
     def _name(self, media_type: str, raw: bytes, name: str) -> None:
         put_manifest(self.registries.of(self.reference), self.reference, self._scopes, media_type, raw, name)

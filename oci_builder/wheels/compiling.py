@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from oci_builder.bytecode import Compiler, pyc_path
 from oci_builder.layer import pack
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import DeflateSlice, Entry, Kind, Packed, entry_path
 from oci_builder.wheels.install import Installed
 
@@ -50,7 +50,7 @@ def complete(
     tag: str,
     mode: Mode,
     children: int,
-    sources: Sources,
+    sources: MappedFiles,
     room: Room,
 ) -> Compiled:
     """Compile the modules of ``installed`` in so many children at most, and write its RECORD.
@@ -94,7 +94,7 @@ class Room:
 class _Reader:
     """Reads sources for the compiler, and keeps them with their entries for the writer."""
 
-    def __init__(self, sources: Sources, room: Room) -> None:
+    def __init__(self, sources: MappedFiles, room: Room) -> None:
         self._sources, self._room = sources, room
         self.entries: list[Entry] = []
 

@@ -12,22 +12,22 @@ from typing import Protocol
 
 from oci_builder.bytecode import Compiler, pyc_path
 from oci_builder.layer import RECORDS, Layer, LayerKey, find, keep, write_layer
-from oci_builder.listener import Listener
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, Kind
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree, parents
+from oci_builder.wheels.bytecode_cache import BytecodeCache
 from oci_builder.wheels.compiling import Compiled, Mode, Room, complete, completed, wanted
+from oci_builder.wheels.installed_wheels import InstalledWheels
 from oci_builder.wheels.layering import Group, Wheel
 from oci_builder.wheels.listing import Listing
-from oci_builder.wheels.opened import Opened
-from oci_builder.wheels.remembered import Remembered
 from oci_builder.wheels.target import Target
 from oci_builder.workers import in_workers
 
 
-class Interpreter(Protocol):
+class CompilerProcess(Protocol):
     """How to start the interpreter that compiles."""
 
     @property
@@ -39,7 +39,7 @@ class Interpreter(Protocol):
         """Its whole environment."""
 
 
-class Examiner(Protocol):
+class LayerObserver(Protocol):
     """Looks at one layer, in the process that makes it: what it keeps in the store is all that comes of it."""
 
     def watch(self, entry: Entry, data: bytes | bytearray | memoryview) -> None:
@@ -50,7 +50,7 @@ class Examiner(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bytecode:
+class BytecodePlan:
     """Which modules are compiled, and by whom. ``compiler`` names the exact interpreter: the bytes depend on it.
 
     ``start`` lends that interpreter; it is called only when there is something to compile.
@@ -58,21 +58,21 @@ class Bytecode:
 
     mode: Mode
     compiler: str
-    start: Callable[[], AbstractContextManager[Interpreter]]
+    start: Callable[[], AbstractContextManager[CompilerProcess]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Work:
     """All that making one layer needs, the same in every process."""
 
-    opened: Opened
+    opened: InstalledWheels
     base: Tree
     store: Store
     lost: Mapping[str, frozenset[str]]
     mode: Mode
     compiler: str
-    interpreter: Interpreter | None
-    examine: Callable[[Store], Examiner]
+    interpreter: CompilerProcess | None
+    examine: Callable[[Store], LayerObserver]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +90,10 @@ def wheel_layers(
     listing: Listing,
     base: Tree,
     *,
-    bytecode: Bytecode,
+    bytecode: BytecodePlan,
     lost: Mapping[str, frozenset[str]],
-    listener: Listener,
-    examine: Callable[[Store], Examiner],
+    reporter: Reporter,
+    examine: Callable[[Store], LayerObserver],
 ) -> tuple[Layer, ...]:
     """One layer for each group, in their order; ``lost`` are the paths that distributions give up to others.
 
@@ -109,7 +109,7 @@ def wheel_layers(
     opened.have(wheel for group, _ in todo for wheel in group.wheels)
     total = sum(group.size for group in groups)
     finished = total - sum(group.size for group, _ in todo)
-    listener.advance("", finished, total)
+    reporter.advance("", finished, total)
     with _interpreter(bytecode, needed=bool(todo)) as interpreter, store.scratch() as begun:
         work = _Work(
             opened=opened,
@@ -128,7 +128,7 @@ def wheel_layers(
         with contextlib.closing(made):
             for task, _ in made:
                 finished += task.group.size
-                listener.advance(task.group.label, finished, total)
+                reporter.advance(task.group.label, finished, total)
     for _, key in todo:
         # Only now: while there are workers, memory is theirs.
         layer = find(key, store)
@@ -137,12 +137,16 @@ def wheel_layers(
     return tuple(done[key] for key in keys)
 
 
-def _interpreter(bytecode: Bytecode, *, needed: bool) -> AbstractContextManager[Interpreter | None]:
+def _interpreter(bytecode: BytecodePlan, *, needed: bool) -> AbstractContextManager[CompilerProcess | None]:
     return bytecode.start() if needed and bytecode.mode != "none" else contextlib.nullcontext()
 
 
 def _key(
-    group: Group, target: Target, anchors: list[list[object]], bytecode: Bytecode, lost: Mapping[str, frozenset[str]]
+    group: Group,
+    target: Target,
+    anchors: list[list[object]],
+    bytecode: BytecodePlan,
+    lost: Mapping[str, frozenset[str]],
 ) -> LayerKey:
     wheels = [
         {
@@ -175,11 +179,11 @@ def _anchors(target: Target, base: Tree) -> list[list[object]]:
     ]
 
 
-def _make(task: _Task, work: _Work, compiler: Compiler | None, examiner: Examiner) -> Layer:
+def _make(task: _Task, work: _Work, compiler: Compiler | None, examiner: LayerObserver) -> Layer:
     group = task.group
     tag = _tag(work)
     entries: list[Entry] = []
-    with Sources() as sources:
+    with MappedFiles() as sources:
         room = Room()
         for wheel in group.wheels:
             made = _complete(wheel, task, work, compiler, sources, room)
@@ -192,12 +196,12 @@ def _make(task: _Task, work: _Work, compiler: Compiler | None, examiner: Examine
 
 
 def _complete(
-    wheel: Wheel, task: _Task, work: _Work, compiler: Compiler | None, sources: Sources, room: Room
+    wheel: Wheel, task: _Task, work: _Work, compiler: Compiler | None, sources: MappedFiles, room: Room
 ) -> Compiled:
     installed = work.opened.installed(wheel, sources)
     # A wheel that is alone in its layer is compiled when its layer is made, and then never again.
     shares = len(task.group.wheels) > 1 and compiler is not None
-    remembered = Remembered(
+    remembered = BytecodeCache(
         store=work.store, compiler=work.compiler, mode=work.mode, schemes=work.opened.target.schemes(wheel.pin.name)
     )
     if shares and (known := remembered.recall(wheel, origin=installed.origin)) is not None:

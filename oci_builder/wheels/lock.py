@@ -30,7 +30,7 @@ from oci_builder.bounded import load_json, load_toml
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, NotFound, RecipeError, StaleLock, UnsupportedRequirement
 from oci_builder.files import open_regular
-from oci_builder.wheels.pins import Source, WheelPin
+from oci_builder.wheels.pins import Sdist, WheelPin
 from oci_builder.wheels.target import Target
 from oci_builder.wheels.wheelurl import check_filename, parse_wheel_url
 
@@ -238,8 +238,8 @@ def _tool(pin: WheelPin) -> dict[str, Any]:
     return tool
 
 
-def _source(built: _BuiltFrom | None) -> Source | None:
-    return Source(filename=built.name, sha256=Digest(built.sha256)) if built else None
+def _source(built: _BuiltFrom | None) -> Sdist | None:
+    return Sdist(filename=built.name, sha256=Digest(built.sha256)) if built else None
 
 
 def _checked(kind: type[T], tool: Mapping[str, Any] | None, path: Path, key: str) -> T:

@@ -87,7 +87,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class PipRules:
     """What a run of pip may do; by default it takes wheels, and nothing else.
 
     ``markers`` is the environment that markers are evaluated in; None is this host's. ``keep`` is a project whose
@@ -129,7 +129,7 @@ def run(
     arguments: Sequence[str],
     *,
     sources: WheelSources,
-    rules: Rules,
+    rules: PipRules,
     folder: Path | None = None,
     places: Mapping[str, str] | None = None,
     hear: Callable[[str], None] | None = None,
@@ -174,7 +174,7 @@ def build(arguments: Sequence[str], what: Path, *, sources: WheelSources, epoch:
     environ = {**sources.environ, "SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0"}
     # In process, so that the refusals hold for what the build needs as well.
     words = ["wheel", "--no-deps", "--use-feature=inprocess-build-deps", *wheels_but(sources.build)]
-    rules = Rules(markers=None, names=sources.build, paths=[what])
+    rules = PipRules(markers=None, names=sources.build, paths=[what])
     return run(
         [*words, *arguments, *sources.arguments(), str(what)], sources=replace(sources, environ=environ), rules=rules
     )

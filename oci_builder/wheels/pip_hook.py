@@ -1,6 +1,6 @@
 """pip, made to answer for another machine and to take wheels alone. Run as a program of its own, never imported.
 
-``pip_hook.py RULES ARGUMENT…`` where RULES is JSON (see ``Rules``).
+``pip_hook.py RULES ARGUMENT…`` where RULES is JSON (see ``HookRules``).
 
 * pip evaluates markers for the interpreter it runs on, whatever --platform and --python-version say (pip#11664), so an
   amd64 host would take amd64's dependencies for an arm64 image.
@@ -114,7 +114,7 @@ class Refused(BaseException):
     """Ends pip: no handler of pip's for its own errors may go on after it."""
 
 
-class Rules:
+class HookRules:
     """What a run of pip may do.
 
     ``markers`` is the marker environment of the target, or None for this host's. ``keep`` names the one project whose
@@ -232,7 +232,7 @@ def configure(settings: frozenset[str]) -> None:
     _replace(parser.ConfigOptionParser, "_get_ordered_configuration_items", heard)
 
 
-def wheels_only(rules: Rules, teller: Teller) -> None:
+def wheels_only(rules: HookRules, teller: Teller) -> None:
     """Refuse everything but wheels before it is fetched, and again wherever pip would build, unpack or run it."""
 
     def checked(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -485,7 +485,7 @@ def _is_wheel(path: Path, wanted: tuple[Any, ...]) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Run pip behind the hook: the rules, then pip's own arguments."""
-    rules = Rules(json.loads(arguments[0]))
+    rules = HookRules(json.loads(arguments[0]))
     teller = Teller(rules.tell)
     configure(rules.settings)
     if rules.markers is not None:

@@ -34,8 +34,8 @@ from oci_builder.tree.entry import directory
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels import lock
 from oci_builder.wheels.explain import Failure, distilled
-from oci_builder.wheels.listed import build_requires, read_pyproject
 from oci_builder.wheels.pip import WheelSources
+from oci_builder.wheels.project_requirements import build_requires, read_pyproject
 from oci_builder.wheels.rejected import candidates, fitting, reasons
 from oci_builder.wheels.requirements import fingerprint, index_options, scan
 from tests.fuzz.archives import a_file

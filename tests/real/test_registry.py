@@ -12,7 +12,6 @@ import pytest
 from oci_builder.errors import FileProblem, RegistryError
 from oci_builder.image import Image
 from oci_builder.layer import RECORDS, LayerKey, find, keep
-from oci_builder.listener import Silent
 from oci_builder.oci.manifest import Index
 from oci_builder.platforms import AMD64, ARM64
 from oci_builder.reference import Reference
@@ -21,6 +20,7 @@ from oci_builder.registry.cache import RegistryCache
 from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest, resolve
 from oci_builder.registry.pushing import Pushed, push
 from oci_builder.registry.registries import Registries
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.engines import DockerLike, call
 from tests.support.images import base_tree, fresh_nonce, random_image, random_layer
@@ -70,7 +70,7 @@ def pushed(
     """Push one image under one name; with ``source``, all its layers can be had from there."""
     sources = {layer.descriptor.digest: source for layer in image.layers} if source else {}
     (done,) = push(
-        [image], [reference], registries, blobs=store, store=store, sources=sources, jobs=2, listener=Silent()
+        [image], [reference], registries, blobs=store, store=store, sources=sources, jobs=2, reporter=Quiet()
     )
     return done
 
@@ -89,7 +89,7 @@ def test_a_pushed_image_comes_back_byte_for_byte(
         back = fetch_image(reference, AMD64, registries)
         other = Store(tmp_path / "other")
         layers = [layer.descriptor for layer in back.layers]
-        fetch_blobs(reference, layers, registries, store=other, jobs=2, listener=Silent())
+        fetch_blobs(reference, layers, registries, store=other, jobs=2, reporter=Quiet())
     assert (back.manifest, back.config) == (image.manifest, image.config)
     assert all(other.has(layer.descriptor.digest, layer.descriptor.size) for layer in image.layers)
 
@@ -140,7 +140,7 @@ def test_several_platforms_are_one_index_and_what_they_share_is_sent_once(plain:
     arm64 = replace(amd64, platform=ARM64)
     reference, registries = plain.reference("team/many:1"), plain.registries()
     (done,) = push(
-        [amd64, arm64], [reference], registries, blobs=store, store=store, sources={}, jobs=2, listener=Silent()
+        [amd64, arm64], [reference], registries, blobs=store, store=store, sources={}, jobs=2, reporter=Quiet()
     )
     index = fetch_manifest(reference, registries)
     assert isinstance(index, Index) and index.descriptor.digest == done.digest
@@ -203,7 +203,7 @@ def test_finished_layers_go_from_one_machine_to_another(guarded: DockerRegistry,
 
     def machine(name: str) -> tuple[Store, RegistryCache]:
         registries = guarded.registries()
-        cache = RegistryCache(registries, sources=[place], targets=[place], jobs=4, listener=Silent())
+        cache = RegistryCache(registries, sources=[place], targets=[place], jobs=4, reporter=Quiet())
         OPENED.append(cache)
         return Store(tmp_path / name, shared=cache), cache
 

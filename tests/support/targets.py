@@ -13,15 +13,15 @@ from oci_builder.platforms import AMD64
 from oci_builder.tree.entry import Entry, Kind, directory, entry_path, symlink
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.layering import Wheel
-from oci_builder.wheels.layers import Bytecode
+from oci_builder.wheels.layers import BytecodePlan
 from oci_builder.wheels.pins import WheelPin
-from oci_builder.wheels.target import Promise, Target
+from oci_builder.wheels.target import PythonEnvironment, Target
 
 SITE = "usr/local/lib/python3.11/site-packages"
 
 TARGET = Target(
     platform=AMD64,
-    promise=Promise(
+    promise=PythonEnvironment(
         version="3.11.2",
         interpreter="/usr/local/bin/python3.11",
         prefix="/usr/local",
@@ -74,8 +74,8 @@ def host_python() -> Iterator[HostPython]:
     yield HostPython(env={})
 
 
-NO_BYTECODE = Bytecode(mode="none", compiler="", start=host_python)
-BYTECODE = Bytecode(mode="default", compiler="this test's", start=host_python)
+NO_BYTECODE = BytecodePlan(mode="none", compiler="", start=host_python)
+BYTECODE = BytecodePlan(mode="default", compiler="this test's", start=host_python)
 
 
 def folder(path: str, *, mode: int = 0o755, uid: int = 0, gid: int = 0, mtime: int = 7) -> Entry:

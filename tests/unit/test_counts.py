@@ -18,15 +18,15 @@ import deflate
 import msgspec
 import pytest
 
-from oci_builder.gate.facts import RECORDS, Gathering, layer_facts
+from oci_builder.gate.facts import RECORDS, FactsCollector, layer_facts
 from oci_builder.layer import Layer
-from oci_builder.listener import Silent
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
-from oci_builder.wheels.claims import settle
+from oci_builder.wheels.conflicts import resolve_conflicts
+from oci_builder.wheels.installed_wheels import InstalledWheels
 from oci_builder.wheels.layering import Group, Wheel
-from oci_builder.wheels.layers import Bytecode, wheel_layers
+from oci_builder.wheels.layers import BytecodePlan, wheel_layers
 from oci_builder.wheels.listing import Listing
-from oci_builder.wheels.opened import Opened
 from tests.support.elves import ElfSpec, make_elf
 from tests.support.targets import BYTECODE, NO_BYTECODE, TARGET, base_tree, wheel_of
 from tests.support.wheels import make_wheel
@@ -139,14 +139,14 @@ def content_of(wheels: Sequence[Wheel]) -> int:
     return total
 
 
-def built(wheels: Sequence[Wheel], store: Store, bytecode: Bytecode) -> tuple[Counts, tuple[Layer, ...]]:
+def built(wheels: Sequence[Wheel], store: Store, bytecode: BytecodePlan) -> tuple[Counts, tuple[Layer, ...]]:
     layers: list[Layer] = []
 
     def build() -> None:
-        listing = Listing(opened=Opened(TARGET), store=store, jobs=JOBS)
-        settle(wheels, listing, policy="error")
+        listing = Listing(opened=InstalledWheels(TARGET), store=store, jobs=JOBS)
+        resolve_conflicts(wheels, listing, policy="error")
         groups = [Group(wheels=(wheel,)) for wheel in wheels]
-        silent = Silent()
+        silent = Quiet()
         layers.extend(
             wheel_layers(
                 groups,
@@ -154,8 +154,8 @@ def built(wheels: Sequence[Wheel], store: Store, bytecode: Bytecode) -> tuple[Co
                 base_tree(),
                 bytecode=bytecode,
                 lost={},
-                listener=silent,
-                examine=Gathering,
+                reporter=silent,
+                examine=FactsCollector,
             )
         )
 
@@ -164,7 +164,7 @@ def built(wheels: Sequence[Wheel], store: Store, bytecode: Bytecode) -> tuple[Co
 
 @pytest.mark.parametrize(("bytecode", "compilers"), [(NO_BYTECODE, 0), (BYTECODE, JOBS)])
 def test_the_first_time_everything_is_inflated_once_and_hashed_three_times(
-    tmp_path: Path, store: Store, bytecode: Bytecode, compilers: int
+    tmp_path: Path, store: Store, bytecode: BytecodePlan, compilers: int
 ) -> None:
     wheels = wheels_in(tmp_path, one="1.0", two="1.0", three="1.0")
     counts, layers = built(wheels, store, bytecode)

@@ -9,11 +9,11 @@ import pytest
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, OcibuildError, RegistryError
 from oci_builder.image import Image
-from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
 from oci_builder.registry.pulling import fetch_image
 from oci_builder.registry.pushing import push
 from oci_builder.registry.registries import Registries
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.fakeregistry import (
     FakeRegistry,
@@ -64,7 +64,7 @@ def test_a_registry_that_does_not_mount_is_sent_the_blob(
     sources = {layer.descriptor.digest: registry.reference("team/base:1") for layer in image.layers}
     registry.does("POST .*mount=", refuse(403))
     names = [registry.reference("team/x:1")]
-    (done,) = push([image], names, registries, blobs=store, store=store, sources=sources, jobs=1, listener=Silent())
+    (done,) = push([image], names, registries, blobs=store, store=store, sources=sources, jobs=1, reporter=Quiet())
     assert done.blobs == {"sent": 3}
 
 
@@ -94,7 +94,7 @@ def test_the_second_name_in_a_registry_costs_no_bytes(
     registry: FakeRegistry, registries: Registries, image: Image, store: Store
 ) -> None:
     names = [registry.reference(name) for name in ("team/x:1", "team/x:2", "team/y:1")]
-    done = push([image], names, registries, blobs=store, store=store, sources={}, jobs=2, listener=Silent())
+    done = push([image], names, registries, blobs=store, store=store, sources={}, jobs=2, reporter=Quiet())
     assert [each.blobs for each in done] == [{"sent": 3}, {}, {"mounted": 3}]
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from oci_builder import __version__
 from oci_builder.bases import Base
 from oci_builder.digest import Digest
 from oci_builder.layer import FORMAT
 from oci_builder.oci.documents import rfc3339
 from oci_builder.recipes import ImageRecipe
+from oci_builder.version import __version__
 
 _DEFINED = "org.opencontainers.image."
 

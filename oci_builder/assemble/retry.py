@@ -14,7 +14,7 @@ from oci_builder.errors import (
     UnsafePath,
     WheelError,
 )
-from oci_builder.listener import Listener
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ _DAMAGE = (DamagedElf, DigestMismatch, MissingLibrary, PackageError, ToolFailed,
 """What a damaged blob of the store may look like to whoever reads it."""
 
 
-def mended(work: Callable[[], T], *, store: Store, listener: Listener) -> T:
+def retry_on_corruption(work: Callable[[], T], *, store: Store, reporter: Reporter) -> T:
     """What ``work`` gives; where something in the store is damaged, that is dropped, told, and all is done again once.
 
     Raises what ``work`` raises although the store is sound.
@@ -35,12 +35,12 @@ def mended(work: Callable[[], T], *, store: Store, listener: Listener) -> T:
         found = store.told_damaged()
         if not found:
             raise
-        _tell(found, listener)
+        _tell(found, reporter)
         result = work()
-    _tell(store.told_damaged(), listener)
+    _tell(store.told_damaged(), reporter)
     return result
 
 
-def _tell(found: Sequence[str], listener: Listener) -> None:
+def _tell(found: Sequence[str], reporter: Reporter) -> None:
     if found:
-        listener.note(f"{', '.join(found)} damaged; made again")
+        reporter.note(f"{', '.join(found)} damaged; made again")

@@ -24,7 +24,6 @@ from oci_builder.catalog import find_base, find_layer
 from oci_builder.debian.recipe import is_layer
 from oci_builder.digest import Digest
 from oci_builder.errors import NotFound, StaleLock
-from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.reference import Reference
@@ -32,9 +31,10 @@ from oci_builder.registry.access import Access
 from oci_builder.registry.auth import Logins
 from oci_builder.registry.pulling import resolve
 from oci_builder.registry.registries import Registries
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.wheels import lock as locks
-from oci_builder.wheels.layers import Bytecode, Interpreter
+from oci_builder.wheels.layers import BytecodePlan, CompilerProcess
 from oci_builder.wheels.target import Target
 
 Place: TypeAlias = Path | Reference | None
@@ -50,7 +50,7 @@ class Foundation:
 
 
 def open_foundation(
-    source: ImageSource, platform: Platform, *, options: Options, store: Store, listener: Listener
+    source: ImageSource, platform: Platform, *, options: Options, store: Store, reporter: Reporter
 ) -> Foundation:
     """The base that the recipe names, on ``platform``; its layers are in the store afterwards.
 
@@ -58,12 +58,12 @@ def open_foundation(
     """
     place = find_place(source, options)
     supply = supply_of(source, options)
-    base = _opened(place, platform, source, options, store, listener)
+    base = _opened(place, platform, source, options, store, reporter)
     if packages := source.recipe.base_packages:
         lock = source.base_lock(platform)
-        base = with_packages(base, packages, lock=lock, supply=supply, store=store, listener=listener)
+        base = with_packages(base, packages, lock=lock, supply=supply, store=store, reporter=reporter)
     if base.inherited is not None and base.inherited.triggers:
-        listener.note(f"{base.name}: its ONBUILD instructions are not run: {'; '.join(base.inherited.triggers)}")
+        reporter.note(f"{base.name}: its ONBUILD instructions are not run: {'; '.join(base.inherited.triggers)}")
     return Foundation(base=base, place=place)
 
 
@@ -74,12 +74,12 @@ def target_on(
     *,
     options: Options,
     store: Store,
-    listener: Listener,
+    reporter: Reporter,
 ) -> Target:
     """What the base at ``place`` promises on ``platform``. Raises NoPython, and what opening it raises."""
     if isinstance(place, Path) and is_layer(place):
         return base_target(place, platform)
-    return _opened(place, platform, source, options, store, listener).target
+    return _opened(place, platform, source, options, store, reporter).target
 
 
 def find_place(source: ImageSource, options: Options) -> Place:
@@ -115,7 +115,7 @@ def _opened(
     source: ImageSource,
     options: Options,
     store: Store,
-    listener: Listener,
+    reporter: Reporter,
 ) -> Base:
     return open_base(
         place,
@@ -123,7 +123,7 @@ def _opened(
         store=store,
         supply=supply_of(source, options),
         pulling=pulling_of(source, options) if isinstance(place, Reference) else None,
-        listener=listener,
+        reporter=reporter,
     )
 
 
@@ -143,8 +143,8 @@ def supply_of(source: ImageSource, options: Options) -> Supply:
     )
 
 
-def bytecode_of(source: ImageSource, base: Base, *, options: Options, store: Store, listener: Listener) -> Bytecode:
-    """Which modules get bytecode, and who makes it; none, and the listener is told, where nobody can."""
+def bytecode_of(source: ImageSource, base: Base, *, options: Options, store: Store, reporter: Reporter) -> BytecodePlan:
+    """Which modules get bytecode, and who makes it; none, and the reporter is told, where nobody can."""
     mode = source.recipe.python.bytecode
     found = None
     if mode != "none":
@@ -154,11 +154,11 @@ def bytecode_of(source: ImageSource, base: Base, *, options: Options, store: Sto
             layers=partial(_layer, source, options),
             supply=supply_of(source, options),
             store=store,
-            listener=listener,
+            reporter=reporter,
         )
     if found is None:
-        return Bytecode(mode="none", compiler="", start=_nobody)
-    return Bytecode(mode=mode, compiler=found.name, start=found.start)
+        return BytecodePlan(mode="none", compiler="", start=_nobody)
+    return BytecodePlan(mode=mode, compiler=found.name, start=found.start)
 
 
 def compiler_layer(source: ImageSource, target: Target, options: Options) -> Path | None:
@@ -166,7 +166,7 @@ def compiler_layer(source: ImageSource, target: Target, options: Options) -> Pat
     return None if source.recipe.python.bytecode == "none" else _layer(source, options, near_layer(target))
 
 
-def _nobody() -> AbstractContextManager[Interpreter]:
+def _nobody() -> AbstractContextManager[CompilerProcess]:
     raise AssertionError("without bytecode nobody compiles")
 
 
