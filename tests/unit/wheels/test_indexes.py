@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import DigestMismatch, NoMatchingWheel
-from oci_builder.reporter import Silent
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.wheels.fetch import fetch_wheels
 from oci_builder.wheels.pins import WheelPin
@@ -40,8 +40,8 @@ def taken(store: Store, text: str, environ: Mapping[str, str], *, offline: Path 
     options = index_options([file], environ=environ)
     links = (offline,) if offline else ()
     sources = WheelSources(environ=environ, options=options, find_links=links, offline=offline is not None)
-    pins = resolve([file], TARGET, sources=sources, store=store, reporter=Silent())
-    found = fetch_wheels(pins, TARGET, sources=sources, store=store, jobs=2, reporter=Silent())
+    pins = resolve([file], TARGET, sources=sources, store=store, reporter=Quiet())
+    found = fetch_wheels(pins, TARGET, sources=sources, store=store, jobs=2, reporter=Quiet())
     assert all(sha256(path) == digest for digest, path in found.items())
     return {pin.name: pin for pin in pins}
 
