@@ -8,9 +8,9 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from oci_builder.assemble.carried_wheels import CarriedWheels
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.inputs import Inputs
-from oci_builder.assemble.shelf import CarriedWheels
 from oci_builder.digest import Digest
 from oci_builder.errors import FileProblem, OcibuildError, RecipeError, StaleLock
 from oci_builder.files import atomic, is_closed
