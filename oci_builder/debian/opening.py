@@ -261,10 +261,7 @@ class Opening:
                 recipe,
                 lock,
                 self.platform,
-                store=self.store,
-                spool=spooled,
-                compilers=compiler.open,
-                jobs=self.supply.jobs,
+                rootfs.Means(store=self.store, spool=spooled, compilers=compiler.open, jobs=self.supply.jobs),
             )
             holds = tuple(str(pin) for pin in lock.packages)
             layer = write_layer(Tree(entries), self.store, created_by=f"ocibuild base {self.folder.name}", holds=holds)

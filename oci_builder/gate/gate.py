@@ -111,7 +111,7 @@ def _findings(image: Image, ground: BaseContents, rules: GateRules, store: Store
     distributions = _distributions(facts, tree, modules)
     if ground.target is not None and modules is not None:
         files = _files(facts, tree)
-        yield from _native(image, ground, ground.target, tree, files, distributions, modules).findings()
+        yield from _native(image, ground, tree, files, distributions, modules).findings()
         yield from by_name_findings(distributions, files.values())
         yield from PythonClosure(distributions, modules, ground.target, rules.extras).findings()
         if rules.imports:
@@ -128,12 +128,13 @@ def _findings(image: Image, ground: BaseContents, rules: GateRules, store: Store
 def _native(
     image: Image,
     ground: BaseContents,
-    target: Target,
     tree: Tree,
     files: Mapping[str, ElfFile],
     distributions: Sequence[Distribution],
     modules: Modules,
 ) -> Native:
+    target = ground.target
+    assert target is not None, "without a Python nobody asks what it loads"
     return Native(
         tree=tree,
         files=files,
