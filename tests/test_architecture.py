@@ -16,7 +16,7 @@ PACKAGE = ROOT / "oci_builder"
 
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
-    {"errors", "bounded"},
+    {"errors", "bounded", "distinfo"},
     {"folders", "platforms", "listener", "tomlschema", "exhausted", "threads"},
     {"files"},
     {"digest", "confined"},

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from packaging.utils import canonicalize_name
+
 from oci_builder.assemble.foundation import Foundation, Place, bytecode_of, open_foundation, target_on
 from oci_builder.assemble.gating import judge, let_through
 from oci_builder.assemble.inputs import Inputs, read_inputs
@@ -94,7 +96,7 @@ def _composed(
         below = base.tree.overlaid(_entries(layer.tree(store) for layer in layers))
         top = top_layer(source, base, below, store)
         created = base.created if options.epoch is None else options.epoch
-        known = provenance(source.recipe, base, lock=found.lock)
+        known = provenance(source.recipe, base, lock=found.lock, pins=[wheel.pin for wheel in found.all])
         image = Image(
             platform=platform,
             run=run_config(source.recipe, base, labels=known),
@@ -275,7 +277,9 @@ def _wheel_layers(
     if not found.all:
         return ()
     recipe, wheels, project = source.recipe, found.wheels, found.project
-    opened = Opened(base.target, fetch=found.fetch, most=recipe.max_unpacked_bytes)
+    named = map(canonicalize_name, recipe.python.unverified)
+    most = recipe.max_unpacked_bytes
+    opened = Opened(base.target, fetch=found.fetch, most=most, unverified=frozenset(named))
     listing = Listing(opened=opened, store=store, jobs=options.jobs)
     losses = settle((*wheels, *project), listing, policy=recipe.python.conflicts)
     for loss in losses:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from email.parser import HeaderParser
 from typing import Literal
 
 import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from oci_builder.distinfo import headers
 from oci_builder.errors import PathConflict
 from oci_builder.layer import LayerKey
-from oci_builder.wheels.archive import WheelArchive, open_wheel
+from oci_builder.wheels.archive import WheelArchive
+from oci_builder.wheels.install import RULES
 from oci_builder.wheels.layering import Wheel
 from oci_builder.wheels.listing import Listing
 from oci_builder.wheels.opened import Opened
@@ -46,7 +47,7 @@ def settle(wheels: Sequence[Wheel], listing: Listing, *, policy: Policy) -> tupl
     keeps it: dependents after what they depend on. What was found for the same wheels before is remembered.
     """
     store = listing.store
-    key = _settled_key(wheels, listing.opened.target, policy)
+    key = _settled_key(wheels, listing.opened, policy)
     known = store.record(_SETTLED, key)
     if known is not None:
         try:
@@ -59,9 +60,13 @@ def settle(wheels: Sequence[Wheel], listing: Listing, *, policy: Policy) -> tupl
     return losses
 
 
-def _settled_key(wheels: Sequence[Wheel], target: Target, policy: Policy) -> str:
+def _settled_key(wheels: Sequence[Wheel], opened: Opened, policy: Policy) -> str:
+    target = opened.target
+    unverified = sorted(wheel.pin.name for wheel in wheels if opened.takes_unverified(wheel))
     return LayerKey.of(
         kind=_SETTLED,
+        rules=RULES,
+        **({"unverified": unverified} if unverified else {}),
         wheels=[[wheel.pin.name, wheel.pin.sha256.hex] for wheel in wheels],
         schemes=dict(target.schemes("")),
         markers=dict(target.markers()),
@@ -108,7 +113,7 @@ def _conflict(path: str, first: Wheel, second: Wheel) -> PathConflict:
 def _install_order(wheels: Sequence[Wheel], opened: Opened) -> list[Wheel]:
     """pip's order: the farther from what was asked for, the earlier; equals by name, backwards."""
     opened.have(wheels)
-    needs = {wheel.pin.name: _needs(open_wheel(wheel.path, wheel.pin.filename), opened.target) for wheel in wheels}
+    needs = {wheel.pin.name: _needs(opened.archive(wheel), opened.target) for wheel in wheels}
     depth = dict.fromkeys(needs, 0)
     for _ in needs:  # as many rounds as there could be steps in a chain; a circle ends with the rounds
         for name, needed in needs.items():
@@ -121,7 +126,7 @@ def _needs(archive: WheelArchive, target: Target) -> set[str]:
     text = archive.read(f"{archive.dist_info}/METADATA").decode(errors="replace")
     environment = {**target.markers(), "extra": ""}
     found: set[str] = set()
-    for line in HeaderParser().parsestr(text).get_all("Requires-Dist", []):
+    for line in headers(text).get_all("Requires-Dist", []):
         try:
             requirement = Requirement(line)
         except InvalidRequirement:

@@ -19,6 +19,7 @@ from oci_builder.tree.entry import Entry, Kind
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree, parents
 from oci_builder.wheels.compiling import Compiled, Mode, Room, complete, completed, wanted
+from oci_builder.wheels.install import RULES
 from oci_builder.wheels.layering import Group, Wheel
 from oci_builder.wheels.listing import Listing
 from oci_builder.wheels.opened import Opened
@@ -102,7 +103,7 @@ def wheel_layers(
     """
     opened, store, target = listing.opened, listing.store, listing.opened.target
     anchors = _anchors(target, base)
-    keys = [_key(group, target, anchors, bytecode, lost) for group in groups]
+    keys = [_key(group, opened, anchors, bytecode, lost) for group in groups]
     store.expect(RECORDS, [key.hex for key in keys])
     done = {key: layer for key in keys if (layer := find(key, store)) is not None}
     todo = [(group, key) for group, key in zip(groups, keys, strict=True) if key not in done]
@@ -142,7 +143,7 @@ def _interpreter(bytecode: Bytecode, *, needed: bool) -> AbstractContextManager[
 
 
 def _key(
-    group: Group, target: Target, anchors: list[list[object]], bytecode: Bytecode, lost: Mapping[str, frozenset[str]]
+    group: Group, opened: Opened, anchors: list[list[object]], bytecode: Bytecode, lost: Mapping[str, frozenset[str]]
 ) -> LayerKey:
     wheels = [
         {
@@ -151,11 +152,15 @@ def _key(
             "requested": wheel.pin.requested,
             "direct_url": wheel.pin.direct_url,
             "lost": sorted(lost.get(wheel.pin.name, ())),
+            # Only where it is so: the keys of all other layers stay what they were.
+            **({"unverified": True} if opened.takes_unverified(wheel) else {}),
         }
         for wheel in group.wheels
     ]
+    target = opened.target
     return LayerKey.of(
         kind="wheels",
+        rules=RULES,
         wheels=wheels,
         schemes=dict(target.schemes("")),
         interpreter=target.promise.interpreter,

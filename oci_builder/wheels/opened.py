@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from oci_builder.errors import WheelError
 from oci_builder.tree.content import Sources
-from oci_builder.wheels.archive import WheelArchive, open_wheel
+from oci_builder.wheels.archive import WheelArchive, open_wheel, with_digests
 from oci_builder.wheels.install import Installed, install
 from oci_builder.wheels.layering import Wheel
 from oci_builder.wheels.target import Target
@@ -21,13 +21,20 @@ _TIMES, _ALWAYS = 1000, 64 << 20
 class Opened:
     """Opens wheels for ``target``. ``fetch`` gets the files of those that are not here.
 
-    None may unpack to more than ``most`` bytes; 0 stands for the limits that nobody honest meets.
+    None may unpack to more than ``most`` bytes; 0 stands for the limits that nobody honest meets. Those of the
+    normalised names in ``unverified`` are not held to their RECORD.
     """
 
     def __init__(
-        self, target: Target, *, fetch: Callable[[Sequence[Wheel]], None] | None = None, most: int = 0
+        self,
+        target: Target,
+        *,
+        fetch: Callable[[Sequence[Wheel]], None] | None = None,
+        most: int = 0,
+        unverified: Collection[str] = (),
     ) -> None:
         self.target, self._fetch, self._most = target, fetch, most
+        self._unverified = frozenset(unverified)
 
     def have(self, wheels: Iterable[Wheel]) -> None:
         """The files of ``wheels`` are here; those that are not are fetched. Raises what fetching raises."""
@@ -35,14 +42,25 @@ class Opened:
         if missing and self._fetch is not None:
             self._fetch(missing)
 
+    def takes_unverified(self, wheel: Wheel) -> bool:
+        """Whether ``wheel`` is not held to its RECORD."""
+        return wheel.pin.name in self._unverified
+
+    def archive(self, wheel: Wheel, sources: Sources | None = None) -> WheelArchive:
+        """``wheel``, which is here, with its members. Raises WheelError, UnsafePath."""
+        unverified = self.takes_unverified(wheel)
+        return open_wheel(wheel.path, wheel.pin.filename, sources=sources, unverified=unverified)
+
     def installed(self, wheel: Wheel, sources: Sources) -> Installed:
         """What installing ``wheel``, which is here, makes; ``sources`` have it mapped then.
 
         Raises WheelError, UnsafePath.
         """
         pin = wheel.pin
-        archive = open_wheel(wheel.path, pin.filename, sources=sources)
+        archive = self.archive(wheel, sources)
         self._check(archive, wheel.path.stat().st_size)
+        if self.takes_unverified(wheel):
+            archive = with_digests(archive)
         return install(archive, self.target, requested=pin.requested, direct_url=pin.direct_url)
 
     def _check(self, archive: WheelArchive, size: int) -> None:
