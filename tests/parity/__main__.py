@@ -66,7 +66,7 @@ def tried(asked: str, cache: Path) -> Result:
         archive = open_wheel(wheel, wheel.name, unverified=True)
         generator = str(headers(archive.text("WHEEL")).get("Generator", ""))
         with tempfile.TemporaryDirectory() as root:
-            found = compare(wheel, Path(root))
+            found = compare([wheel], Path(root))
     except PipRefused as error:
         return Result(asked=asked, wheel=wheel.name, generator=generator, why=str(error), alone="pip")
     except OcibuildError as error:

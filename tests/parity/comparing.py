@@ -1,4 +1,4 @@
-"""One wheel installed twice, by pip and by ocibuild, and every difference between the two named."""
+"""Wheels installed twice, by pip and by ocibuild, and every difference between the two named."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import stat
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +49,7 @@ INTENDED = {
     "x bit": "A script of `.data/scripts` without the x bit stays without it with pip; here every script can be run.",
     "row of nothing": "pip keeps rows of RECORD for files that it does not install; here every row is a file.",
     "row of a loser": "Where two files of a wheel go to one path, pip keeps a row for each; here for the one there is.",
+    "row spelt otherwise": "pip keeps paths and sizes as a wheel's RECORD has them; here they are those of the file.",
     "row of a weak digest": "Rows without a digest, with a weak or a wrong one get the SHA-256 of the file.",
 }
 """Differences that are meant, and why."""
@@ -64,7 +65,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """What installing one wheel made, by path, and the rows of its RECORD."""
+    """What installing made, by path, and the rows of every RECORD."""
 
     files: Mapping[str, Placed]
     rows: Counter[tuple[str, str, str]]
@@ -91,17 +92,18 @@ class PipRefused(Exception):
     """pip did not install it."""
 
 
-def by_pip(wheel: Path, root: Path) -> Root:
-    """What pip itself makes of ``wheel``, in a root of its own below ``root``. Raises PipRefused."""
-    name, version = wheel.name.split("-")[:2]
+def by_pip(wheels: Sequence[Path], root: Path) -> Root:
+    """What pip itself makes of ``wheels``, in a root of their own. Raises PipRefused."""
     options = ["--no-deps", "--no-compile", "--no-index", "--ignore-installed", "--no-warn-script-location"]
     options += ["--disable-pip-version-check", "--no-cache-dir", "--quiet", "--root-user-action=ignore"]
-    places = [f"--find-links={wheel.parent}", f"--root={root}", f"--prefix=/{PREFIX}"]
-    command = [sys.executable, "-I", "-m", "pip", "install", *options, *places, f"{name}=={version}"]
+    options += [f"--root={root}", f"--prefix=/{PREFIX}", *sorted({f"--find-links={wheel.parent}" for wheel in wheels})]
+    asked = ["==".join(wheel.name.split("-")[:2]) for wheel in wheels]
+    command = [sys.executable, "-I", "-m", "pip", "install", *options, *asked]
     done = subprocess.run(command, capture_output=True, text=True, umask=0o022, timeout=900, cwd=root)
     if done.returncode:
         raise PipRefused((done.stderr.strip().splitlines() or ["no reason given"])[-1])
-    return Root(dict(_files(root)), _rows(next(iter(root.glob(f"{SITE}/*.dist-info/RECORD"))).read_bytes()))
+    records = root.glob(f"{SITE}/*.dist-info/RECORD")
+    return Root(dict(_files(root)), sum((_rows(path.read_bytes()) for path in records), Counter()))
 
 
 def by_ocibuild(wheel: Path, *, unverified: bool = False) -> Root:
@@ -118,18 +120,26 @@ def by_ocibuild(wheel: Path, *, unverified: bool = False) -> Root:
     return Root(files, rows)
 
 
-def compare(wheel: Path, root: Path) -> Comparison:
-    """Install ``wheel`` both ways, pip's below ``root``. Raises PipRefused, and OcibuildError for our refusal."""
-    pips, found = by_pip(wheel, root), Comparison()
-    try:
-        ours = by_ocibuild(wheel)
-    except OcibuildError as error:
-        if "unverified = [" not in (error.hint or ""):
-            raise
-        found.note("unverified", str(error))
-        ours = by_ocibuild(wheel, unverified=True)
-    _compare_files(pips.files, ours.files, found)
-    _compare_rows(pips, ours, found)
+def compare(wheels: Sequence[Path], root: Path) -> Comparison:
+    """Install ``wheels``, which have no path in common, both ways, pip's below ``root``.
+
+    Raises PipRefused, and OcibuildError for our refusal, where it is not one of RECORD.
+    """
+    pips, found = by_pip(wheels, root), Comparison()
+    files: dict[str, Placed] = {}
+    rows: Counter[tuple[str, str, str]] = Counter()
+    for wheel in wheels:
+        try:
+            ours = by_ocibuild(wheel)
+        except OcibuildError as error:
+            if "unverified = [" not in (error.hint or ""):
+                raise
+            found.note("unverified", str(error))
+            ours = by_ocibuild(wheel, unverified=True)
+        files |= ours.files
+        rows += ours.rows
+    _compare_files(pips.files, files, found)
+    _compare_rows(pips, Root(files, rows), found)
     return found
 
 
@@ -152,6 +162,7 @@ def _compare_files(pips: Mapping[str, Placed], ours: Mapping[str, Placed], found
 
 
 def _compare_rows(pips: Root, ours: Root, found: Comparison) -> None:
+    listed = {_path(row[0]) for row in ours.rows}
     for row in pips.rows - ours.rows:
         path = _path(row[0])
         if path not in ours.files:
@@ -163,7 +174,7 @@ def _compare_rows(pips: Root, ours: Root, found: Comparison) -> None:
         elif row in ours.rows or not _is_true(row, ours):
             found.note("row of a loser", row[0])
         else:
-            found.note("row", row[0])
+            found.note("row spelt otherwise" if path in listed else "row", row[0])
     for row in ours.rows - pips.rows:
         if not _is_true(row, ours):
             found.note("wrong row", row[0])
