@@ -272,7 +272,8 @@ def _check(seen: hashlib._Hash, expected: tuple[str, bytes], what: str) -> None:
             what,
             expected=f"{algorithm}:{digest.hex()}",
             actual=f"{algorithm}:{seen.hexdigest()}",
-            hint="its RECORD says otherwise: the wheel was changed after it was built; get it again",
+            hint="its RECORD says otherwise: the wheel was changed after it was built; get it again, or name it under "
+            "[python] unverified in image.toml, if it is right as it is",
         )
 
 

@@ -142,7 +142,8 @@ def test_what_metadata_says_is_what_importlib_hears(text: str) -> None:
     theirs = Only("METADATA", text).metadata
     ours = distinfo.headers(text)
     for name in ("Name", "Version", "Requires-Dist", "Tag"):
-        assert ours.get_all(name) == theirs.get_all(name)
+        # importlib indents folded values anew; who reads them strips them.
+        assert list(map(str.split, ours.get_all(name, []))) == list(map(str.split, theirs.get_all(name) or []))
 
 
 def test_ten_thousand_gaps_in_an_entry_point_are_read_in_no_time() -> None:
