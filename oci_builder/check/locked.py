@@ -202,7 +202,9 @@ def _differences(archive: WheelArchive, rows: Mapping[str, str], root: str, pack
 
 
 def _expected(archive: WheelArchive, root: str) -> Iterator[tuple[str, str]]:
-    for path, member in archive.members.items():
+    # What lies in .data is written over what lies beside it.
+    for path in sorted(archive.members, key=lambda path: data_place(path) is not None):
+        member = archive.members[path]
         scheme, below = data_place(path) or ("purelib", path)
         made = posixpath.dirname(below) == archive.dist_info and posixpath.basename(below) in _MADE
         if scheme in ("purelib", "platlib") and not is_bytecode(below) and not made and member.row[1]:

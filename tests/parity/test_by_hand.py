@@ -14,6 +14,7 @@ import pytest
 from oci_builder.errors import OcibuildError
 from tests.parity.comparing import Comparison, PipRefused, by_ocibuild, by_pip, compare
 from tests.support.wheels import record_line, write_member
+from tests.support.zips import Part, wheel_parts, write_zip
 
 WHEEL = "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -166,6 +167,11 @@ def records(folder: Path) -> list[Path]:
     return [
         make(folder, "rec", files, info=signed, rows=rows, first=more),
         make(folder, "bom", {"bom.py": "1"}, first="\ufeff"),
+        # As an old Python zips: names in UTF-8 that are not said to be.
+        write_zip(
+            folder / "unsaid-1.0-py3-none-any.whl",
+            wheel_parts(Part(name="unsaid/é.py".encode(), data=b"1"), name="unsaid"),
+        ),
         make(folder, "compiled", {"compiled.py": "", "__pycache__/compiled.cpython-311.pyc": "x", "top.pyc": "x"}),
     ]
 
