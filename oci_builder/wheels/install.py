@@ -82,6 +82,8 @@ def install(archive: WheelArchive, target: Target, *, requested: bool, direct_ur
 
     Raises WheelError when its metadata does not hold, UnsafePath for a path that leaves its scheme.
     """
+    if f"{archive.dist_info}/METADATA" not in archive.members:
+        raise WheelError(archive.filename, f"holds no {archive.dist_info}/METADATA")
     try:
         fields = headers(archive.text("WHEEL"))
         check_wheel_version(fields)

@@ -24,7 +24,7 @@ def make(
     name: str,
     files: Mapping[str, bytes | str],
     *,
-    info: Mapping[str, bytes | str] | None = None,
+    info: Mapping[str, bytes | str | None] | None = None,
     dist_info: str = "",
     rows: Mapping[str, str | None] | None = None,
     first: str = "",
@@ -33,22 +33,28 @@ def make(
     wheel: str = WHEEL,
     build: str = "",
 ) -> Path:
-    """A wheel of ``files``. ``rows`` are lines of RECORD by member, None for no line; ``first`` comes before them."""
+    """A wheel of ``files``. ``rows`` are lines of RECORD by member, None for no line; ``first`` comes before them.
+
+    ``info`` are files of .dist-info, or None for one that is not there.
+    """
     place = dist_info or f"{name}-1.0.dist-info"
     members = {path: data.encode() if isinstance(data, str) else data for path, data in files.items()}
     members[f"{place}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode()
     members[f"{place}/WHEEL"] = wheel.encode()
-    members |= {f"{place}/{path}": d.encode() if isinstance(d, str) else d for path, d in (info or {}).items()}
+    for path, data in (info or {}).items():
+        members.pop(f"{place}/{path}", None)
+        if data is not None:
+            members[f"{place}/{path}"] = data.encode() if isinstance(data, str) else data
     told = {**{path: record_line(path, data) for path, data in members.items()}, **(rows or {})}
     lines = [line for line in (*told.values(), f"{place}/RECORD,,") if line is not None]
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}-1.0-{build}py3-none-any.whl"
-    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    wheel_path = folder / f"{name}-1.0-{build}py3-none-any.whl"
+    with warnings.catch_warnings(), zipfile.ZipFile(wheel_path, "w", zipfile.ZIP_DEFLATED) as archive:
         warnings.simplefilter("ignore")  # of zipfile, about names that come twice
         for member in (*members, *twice):
             write_member(archive, member, members[member], mode=0o755 if member in executable else 0o644)
         write_member(archive, f"{place}/RECORD", (first + "\n".join([*lines, ""])).encode())
-    return path
+    return wheel_path
 
 
 def points(text: str) -> dict[str, str]:
@@ -230,10 +236,14 @@ def test_what_record_does_not_prove_is_taken_only_when_it_is_named(compared: Com
         ({"bad.py": ""}, {"WHEEL": WHEEL.replace("1.0", "2.0")}),
         ({"bad.py": ""}, {"WHEEL": "Generator: hand\n"}),
         ({"bad.py": ""}, {"WHEEL": b"\xff"}),
+        ({"bad.py": ""}, {"METADATA": None}),
+        ({"bad.py": ""}, {"WHEEL": None}),
         ({"bad.py": ""}, {"entry_points.txt": b"\xff"}),
     ],
 )
-def test_what_pip_refuses_is_refused(tmp_path: Path, files: dict[str, str], info: dict[str, str]) -> None:
+def test_what_pip_refuses_is_refused(
+    tmp_path: Path, files: dict[str, str], info: dict[str, str | bytes | None]
+) -> None:
     wheel = make(tmp_path / "wheels", "bad", files, info=info)
     with pytest.raises(OcibuildError):
         by_ocibuild(wheel, unverified=True)
