@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 from click.shell_completion import CompletionItem
 
-from oci_builder import __version__
+from oci_builder.version import __version__
 
 _OWN = ("--help", "-h", "--version")
 COMMANDS = {

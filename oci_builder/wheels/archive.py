@@ -20,7 +20,7 @@ import msgspec
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from oci_builder.errors import WheelError
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Checked, DeflateSlice
 from oci_builder.wheels.record import Promise, Record, read_record
 from oci_builder.wheels.zipped import Zipped, read_zip
@@ -58,7 +58,7 @@ class WheelArchive:
     version: str
     dist_info: str
     members: Mapping[str, WheelMember]
-    sources: Sources = field(repr=False, compare=False)
+    sources: MappedFiles = field(repr=False, compare=False)
 
     @property
     def origin(self) -> str:
@@ -117,7 +117,9 @@ def data_place(path: str, filename: str = "") -> tuple[str, str] | None:
     return scheme, below
 
 
-def open_wheel(path: Path, filename: str, *, sources: Sources | None = None, unverified: bool = False) -> WheelArchive:
+def open_wheel(
+    path: Path, filename: str, *, sources: MappedFiles | None = None, unverified: bool = False
+) -> WheelArchive:
     """Read the directory and RECORD of the wheel at ``path``, whose real name is ``filename``.
 
     It stays mapped in ``sources``, or else while the archive is there. One that is ``unverified`` is not held to its
@@ -126,7 +128,7 @@ def open_wheel(path: Path, filename: str, *, sources: Sources | None = None, unv
     Raises WheelError when it is no wheel, is damaged, or holds what RECORD does not list; UnsafePath for a name that
     would leave its folder.
     """
-    sources = sources or Sources()
+    sources = sources or MappedFiles()
     files = read_zip(path, filename, sources)
     dist_info, distribution, version = _dist_info(filename, files)
     record = next((each for each in files if each.name == f"{dist_info}/RECORD"), None)

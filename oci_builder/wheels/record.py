@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from oci_builder.distinfo import record_rows
 from oci_builder.errors import WheelError
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Content
 from oci_builder.tree.tree import parents
 from oci_builder.wheels.zipped import UTF8, Zipped, plain
@@ -36,7 +36,7 @@ Promise = tuple[str, bytes]
 """An algorithm of hashlib and the digest."""
 
 
-def read_record(record: Zipped, content: Content, files: Sequence[Zipped], sources: Sources, filename: str) -> str:
+def read_record(record: Zipped, content: Content, files: Sequence[Zipped], sources: MappedFiles, filename: str) -> str:
     """The text of RECORD. Raises WheelError, DigestMismatch for a damaged one."""
     # It has a line for each file, and each is kept: it may be as long as they make it. A quoted path doubles at most.
     most = _MANY + sum(2 * len(each.info.filename.encode()) + _ROW for each in files)

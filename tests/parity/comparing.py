@@ -18,12 +18,12 @@ from pathlib import Path
 
 from oci_builder.errors import OcibuildError
 from oci_builder.platforms import AMD64
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry
 from oci_builder.wheels.archive import open_wheel, with_digests
 from oci_builder.wheels.install import install
 from oci_builder.wheels.record import is_bytecode
-from oci_builder.wheels.target import Promise, Target
+from oci_builder.wheels.target import PythonEnvironment, Target
 
 PYTHON = "python{}.{}".format(*sys.version_info)
 PREFIX = "usr/local"
@@ -31,7 +31,7 @@ SITE = f"{PREFIX}/lib/{PYTHON}/site-packages"
 
 TARGET = Target(
     platform=AMD64,
-    promise=Promise(
+    promise=PythonEnvironment(
         version=platform.python_version(),
         interpreter=sys.executable,
         prefix=f"/{PREFIX}",
@@ -108,7 +108,7 @@ def by_pip(wheels: Sequence[Path], root: Path) -> Root:
 
 def by_ocibuild(wheel: Path, *, unverified: bool = False) -> Root:
     """What ocibuild makes of it. Raises OcibuildError."""
-    with Sources() as sources:
+    with MappedFiles() as sources:
         archive = open_wheel(wheel, wheel.name, sources=sources, unverified=unverified)
         made = install(with_digests(archive) if unverified else archive, TARGET, requested=True)
         record = made.record(())
@@ -216,7 +216,7 @@ def _plain(path: str) -> str:
     return path.replace(f"include/site/{PYTHON}/", f"include/{PYTHON}/")
 
 
-def _sha256(entry: Entry, sources: Sources) -> str:
+def _sha256(entry: Entry, sources: MappedFiles) -> str:
     assert entry.content is not None
     seen = hashlib.sha256()
     for chunk in sources.chunks(entry.content, what=entry.path):

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.check.verify import verify_file
 from oci_builder.cli import main
+from oci_builder.verify.verify import verify_file
 from oci_builder.wheels.lock import read
 from tests.support.index import serve_index
 from tests.support.real import need, skip

@@ -18,17 +18,16 @@ import deflate
 import msgspec
 import pytest
 
-from oci_builder.check.facts import RECORDS, Gathering, layer_facts
+from oci_builder.gate.facts import RECORDS, layer_facts
 from oci_builder.layer import Layer
-from oci_builder.listener import Silent
 from oci_builder.store import Store
-from oci_builder.wheels.claims import settle
+from oci_builder.wheels.conflicts import resolve_conflicts
+from oci_builder.wheels.installed_wheels import InstalledWheels
 from oci_builder.wheels.layering import Group, Wheel
-from oci_builder.wheels.layers import Bytecode, wheel_layers
 from oci_builder.wheels.listing import Listing
-from oci_builder.wheels.opened import Opened
+from oci_builder.wheels.steps import NO_BYTECODE, BytecodeChoice
 from tests.support.elves import ElfSpec, make_elf
-from tests.support.targets import BYTECODE, NO_BYTECODE, TARGET, base_tree, wheel_of
+from tests.support.targets import BYTECODE, TARGET, base_tree, make_layers, shelve, wheel_of
 from tests.support.wheels import make_wheel
 
 JOBS = 2
@@ -139,32 +138,22 @@ def content_of(wheels: Sequence[Wheel]) -> int:
     return total
 
 
-def built(wheels: Sequence[Wheel], store: Store, bytecode: Bytecode) -> tuple[Counts, tuple[Layer, ...]]:
+def built(wheels: Sequence[Wheel], store: Store, bytecode: BytecodeChoice) -> tuple[Counts, tuple[Layer, ...]]:
     layers: list[Layer] = []
 
     def build() -> None:
-        listing = Listing(opened=Opened(TARGET), store=store, jobs=JOBS)
-        settle(wheels, listing, policy="error")
+        listing = Listing(opened=InstalledWheels(TARGET), store=store, jobs=JOBS)
+        resolve_conflicts(wheels, listing, policy="error")
         groups = [Group(wheels=(wheel,)) for wheel in wheels]
-        silent = Silent()
-        layers.extend(
-            wheel_layers(
-                groups,
-                listing,
-                base_tree(),
-                bytecode=bytecode,
-                lost={},
-                listener=silent,
-                examine=Gathering,
-            )
-        )
+        layers.extend(make_layers(groups, store, base_tree(), bytecode=bytecode, jobs=JOBS))
 
+    shelve(wheels, store)
     return COUNTER.of(build), tuple(layers)
 
 
 @pytest.mark.parametrize(("bytecode", "compilers"), [(NO_BYTECODE, 0), (BYTECODE, JOBS)])
 def test_the_first_time_everything_is_inflated_once_and_hashed_three_times(
-    tmp_path: Path, store: Store, bytecode: Bytecode, compilers: int
+    tmp_path: Path, store: Store, bytecode: BytecodeChoice, compilers: int
 ) -> None:
     wheels = wheels_in(tmp_path, one="1.0", two="1.0", three="1.0")
     counts, layers = built(wheels, store, bytecode)
