@@ -8,9 +8,9 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from oci_builder.assemble.carried_wheels import CarriedWheels
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.inputs import Inputs
-from oci_builder.assemble.shelf import Shelf
 from oci_builder.digest import Digest
 from oci_builder.errors import FileProblem, OcibuildError, RecipeError, StaleLock
 from oci_builder.files import atomic, is_closed
@@ -235,9 +235,9 @@ class Pinning:
         held = policy.locked or policy.frozen or source.borrowed_lock is not None
         return source.wheels.is_dir() and policy.offline is not False and not held
 
-    def _shelf(self, target: Target) -> Shelf:
+    def _shelf(self, target: Target) -> CarriedWheels:
         sources = self.fetch_sources
-        return Shelf(
+        return CarriedWheels(
             folder=self.source.wheels,
             folders=sources.folders(),
             target=target,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oci_builder.cli import options
-from oci_builder.cli.request import Request, takes
+from oci_builder.cli.request import CommandRequest, takes
 from oci_builder.cli.terminal import say, tell, tell_json
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PruneRequest(Request):
+class PruneRequest(CommandRequest):
     """What ``ocibuild cache prune`` is told besides: how much stays, and for how long."""
 
     cache_max_size: str | None = None
@@ -33,8 +33,8 @@ def command() -> None:
 @command.command("info")
 @options.cache
 @options.as_json
-@takes(Request)
-def info(request: Request) -> None:
+@takes(CommandRequest)
+def info(request: CommandRequest) -> None:
     """Print where the cache is, how much of what is in it, and when it was used."""
     from oci_builder.cli.settings import make_settings
     from oci_builder.inventory import shelves, together
@@ -92,8 +92,8 @@ def prune(request: PruneRequest) -> None:
 @options.cache
 @options.as_json
 @options.talk
-@takes(Request)
-def verify(request: Request) -> None:
+@takes(CommandRequest)
+def verify(request: CommandRequest) -> None:
     """Read everything that is kept; what is damaged is removed, and made again by the next build."""
     from oci_builder.cli.settings import make_settings
     from oci_builder.errors import FileProblem
@@ -120,8 +120,8 @@ def verify(request: Request) -> None:
 @options.cache
 @options.as_json
 @options.talk
-@takes(Request)
-def clear(request: Request) -> None:
+@takes(CommandRequest)
+def clear(request: CommandRequest) -> None:
     """Remove all that is kept; no build may be running. The next one does its work anew."""
     from oci_builder.cli.settings import make_settings
     from oci_builder.pruning import prune as pruned

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oci_builder.cli import images, options
-from oci_builder.cli.request import Request, takes
+from oci_builder.cli.request import CommandRequest, takes
 
 if TYPE_CHECKING:
     from oci_builder.inspect.diff import Difference
@@ -19,7 +19,7 @@ _FILES = 40
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffRequest(Request):
+class DiffRequest(CommandRequest):
     """What ``ocibuild diff`` is told: two images, and whether a difference is a failure."""
 
     before: str

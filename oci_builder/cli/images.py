@@ -14,7 +14,7 @@ from oci_builder.cli import options
 from oci_builder.cli.options import together
 
 if TYPE_CHECKING:
-    from oci_builder.cli.request import LookRequest, Request
+    from oci_builder.cli.request import CommandRequest, LookRequest
     from oci_builder.cli.settings import Settings
     from oci_builder.gate.finding import GateResult
     from oci_builder.inspect.contents import ImageContents
@@ -154,7 +154,7 @@ def _taken_for_a_reference(reference: Reference) -> Iterator[None]:
         raise
 
 
-def look_at(places: Sequence[str | Path], request: Request, *, platform: str | None = None) -> Looking:
+def look_at(places: Sequence[str | Path], request: CommandRequest, *, platform: str | None = None) -> Looking:
     """Find images by what the command line calls them. Raises NotFound, InvalidValue, click.UsageError."""
     from oci_builder.cli.registries import make_registries
     from oci_builder.cli.settings import make_settings

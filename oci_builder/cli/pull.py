@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from oci_builder.cli import options
-from oci_builder.cli.request import Request, takes
+from oci_builder.cli.request import CommandRequest, takes
 
 
 @dataclass(frozen=True, kw_only=True)
-class PullRequest(Request):
+class PullRequest(CommandRequest):
     """What ``ocibuild pull`` is told: what to fetch, and where it goes."""
 
     reference: str

@@ -11,7 +11,7 @@ import click
 
 from oci_builder.cli import options
 from oci_builder.cli.messages import misused
-from oci_builder.cli.request import Request, takes
+from oci_builder.cli.request import CommandRequest, takes
 
 if TYPE_CHECKING:
     from oci_builder.oci.manifest import ImageDocuments
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PushRequest(Request):
+class PushRequest(CommandRequest):
     """What ``ocibuild push`` is told: a file or folder, the names it gets, and a bill to attach."""
 
     file: Path

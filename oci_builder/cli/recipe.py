@@ -47,7 +47,7 @@ def make_policy(settings: Settings, request: RecipeRequest, *, update_lock: bool
         mirrors=request.mirrors,
         layer_path=tuple(path.absolute() for path in request.layers),
         find_links=tuple(_from_here(place) for place in request.find_links),
-        epoch=settings.epoch,
+        epoch=settings.epoch if request.epoch is None else request.epoch,
     )
 
 

@@ -11,7 +11,7 @@ import click
 from oci_builder.cli.messages import misused
 
 if TYPE_CHECKING:
-    from oci_builder.cli.request import Request
+    from oci_builder.cli.request import CommandRequest
     from oci_builder.cli.settings import Settings
     from oci_builder.reference import Reference
     from oci_builder.registry.auth import Login
@@ -24,7 +24,7 @@ _LINE = 64 << 10
 USER, PASSWORD = "OCIBUILD_REGISTRY_USER", "OCIBUILD_REGISTRY_PASSWORD"
 
 
-def make_registries(settings: Settings, references: Iterable[Reference], request: Request) -> Registries:
+def make_registries(settings: Settings, references: Iterable[Reference], request: CommandRequest) -> Registries:
     """The registries of a run; a login of this run's own is for the one registry of ``references``.
 
     Raises click.UsageError where they are in several: it would be sent to one that it is not for.

@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class CommandRequest:
     """What every command may be told: where things are, how to show what goes on, how registries are spoken to."""
 
     project_dir: Path | None = None
@@ -28,7 +28,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LookRequest(Request):
+class LookRequest(CommandRequest):
     """What commands are told that look at an image which is made already."""
 
     image: str = ""
@@ -36,7 +36,7 @@ class LookRequest(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeRequest(Request):
+class RecipeRequest(CommandRequest):
     """What commands are told that start from a recipe: how it is changed, and where its parts come from."""
 
     name: str = ""

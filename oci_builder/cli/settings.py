@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from oci_builder.cli.request import Request
+from oci_builder.cli.request import CommandRequest
 from oci_builder.cli.terminal import is_terminal, say
 from oci_builder.errors import FileProblem, InvalidValue
 from oci_builder.files import explained
@@ -63,7 +63,7 @@ def completion_instruction() -> str | None:
     return os.environ.get(COMPLETION)
 
 
-def make_settings(request: Request, *, epoch: int | None = None) -> Settings:
+def make_settings(request: CommandRequest, *, epoch: int | None = None) -> Settings:
     """The settings of a run, as it was asked for. Raises InvalidValue, FileProblem."""
     quiet = request.quiet
     cache = request.cache_dir.absolute() if request.cache_dir else _default_cache(quiet=quiet)

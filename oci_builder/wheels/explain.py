@@ -31,7 +31,7 @@ _CONFLICT = re.compile(r"The conflict is caused by:\n(?P<lines>(?:[ \t]+\S.*\n)+
 _CANNOT = re.compile(r"Cannot install (?P<what>.+) because these package versions have conflicting dependencies")
 _BY_LINE = re.compile(r"-[rc] (\S+ \(line \d+\))")
 _DIFFERS = re.compile(
-    r"^\s+(?P<what>\S+).*\n\s+Expected sha256 (?P<expected>\w+)\s+Got\s+(?P<actual>\w+)", re.MULTILINE
+    r"^\s+(?P<what>\S+).*\n\s+Expected (?P<kind>\w+) (?P<expected>\w+)\s+Got\s+(?P<actual>\w+)", re.MULTILINE
 )
 _NETWORK = re.compile(
     r"connection broken by|Max retries exceeded|Connection (?:refused|reset)"
@@ -186,7 +186,7 @@ def mismatch_error(said: str, *, hint: str) -> DigestMismatch | None:
     found = _DIFFERS.search("\n".join(line for line in rest.splitlines()[:_NEAR] if line.strip())) if mark else None
     if not found:
         return None
-    expected, actual = f"sha256:{found['expected']}", f"sha256:{found['actual']}"
+    expected, actual = f"{found['kind']}:{found['expected']}", f"{found['kind']}:{found['actual']}"
     return DigestMismatch(found["what"], expected=expected, actual=actual, hint=hint)
 
 

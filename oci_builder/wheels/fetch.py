@@ -86,9 +86,11 @@ def _copied(pin: WheelPin, sources: WheelSources, store: Store, progress: _Progr
             continue
         try:
             store.put_file(path, digest=pin.sha256, size=path.stat().st_size, what=str(path))
-        except DigestMismatch:
+        except DigestMismatch as error:
             # The folder may hold another build under the same name; the index is asked next, unless there is none.
             if sources.offline:
+                again = f"ocibuild lock {sources.image}".rstrip()
+                error.hint = f"put the locked one there ({sources.bring()}), or lock this one: {again}"
                 raise
             continue
         progress.have(pin.filename)

@@ -143,11 +143,9 @@ class LayerMaker:
             return step.weight
         opened = InstalledWheels(step.target, fetch=self.fetch, most=step.most)
         listing = Listing(opened=opened, store=self.store, jobs=self.jobs)
-        wheels = [wheel.here(self.store) for wheel in step.wheels]
-        listing.have(wheels)
         return sum(
             claim.size
-            for wheel in wheels
+            for wheel in (each.here(self.store) for each in step.wheels)
             for claim in listing.claims(wheel)
             if wanted(claim.path, step.target.schemes(wheel.pin.name)["purelib"], step.bytecode.mode)
         )

@@ -32,10 +32,16 @@ from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from pip._internal.cli import parser
 from pip._internal.cli.main import main as run_pip
-from pip._internal.exceptions import HashMismatch, NetworkConnectionError
+from pip._internal.exceptions import (
+    ConnectionFailedError,
+    ConnectionTimeoutError,
+    HashMismatch,
+    NetworkConnectionError,
+)
 from pip._internal.models import installation_report
 from pip._internal.models.direct_url import ArchiveInfo
 from pip._internal.models.link import Link
@@ -432,6 +438,24 @@ def stay_offline(shelves: list[str]) -> None:
     sys.addaudithook(_no_network)
 
 
+def ask_the_silent_once() -> None:
+    """Not wait again for a server that did not answer, with all retries: others have what it has."""
+    requested = _attribute(session.PipSession, "request")
+    silent: dict[str, Exception] = {}
+
+    def request(self: Any, method: str, url: str, *rest: Any, **more: Any) -> Any:
+        server = urlsplit(url).netloc
+        if server in silent:
+            raise silent[server]
+        try:
+            return requested(self, method, url, *rest, **more)
+        except (ConnectionFailedError, ConnectionTimeoutError) as error:
+            silent[server] = error
+            raise
+
+    _replace(session.PipSession, "request", request)
+
+
 def _no_network(event: str, arguments: tuple[Any, ...]) -> None:
     if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         if arguments[0].family != socket.AF_UNIX:
@@ -469,6 +493,8 @@ def main(arguments: list[str]) -> int:
     open_only_files(teller)
     if rules.shelves is not None:
         stay_offline(rules.shelves)
+    else:
+        ask_the_silent_once()
     hash_on_arrival()
     wheels_only(rules, teller)
     if rules.keep is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oci_builder.digest import digest_file
@@ -87,10 +87,14 @@ def lend_host_python(ref: CompilerRef) -> contextlib.AbstractContextManager[Host
     return host_python()
 
 
-def shelve(wheels: Iterable[Wheel], store: Store) -> None:
-    """Have ``store`` hold the wheels, as fetching them does."""
+def shelve(wheels: Iterable[Wheel], store: Store) -> list[Wheel]:
+    """Have ``store`` hold the wheels, as fetching them does; those that are gone it has."""
+    found = []
     for wheel in wheels:
-        store.put_bytes(wheel.path.read_bytes())
+        if wheel.path.is_file():
+            store.put_bytes(wheel.path.read_bytes())
+        found.append(replace(wheel, path=store.path(wheel.pin.sha256)))
+    return found
 
 
 def make_layers(

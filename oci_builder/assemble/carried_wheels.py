@@ -26,7 +26,7 @@ _SHOWN = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shelf:
+class CarriedWheels:
     """``folder`` with all others that wheels may be in, for one target of ``image``; ``bring`` brings what is missing.
 
     A project that no folder has anything of for the target may be taken from ``store`` as the lock has it.
