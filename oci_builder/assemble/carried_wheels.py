@@ -45,7 +45,11 @@ class CarriedWheels:
             pins = lock.select(target)
         except StaleLock:
             return False
-        return all(pin.built_from or self._has(pin) or self._spared(pin) for pin in pins)
+        # Where others may have made the layers, a wheel of which nothing is here may not be needed.
+        shared = self.store.shared is not None
+        return all(
+            pin.built_from or self._has(pin) or self._spared(pin) or (shared and not self._fits(pin)) for pin in pins
+        )
 
     def near(self, known: Sequence[WheelPin]) -> list[WheelPin]:
         """Those of ``known`` whose version can be had here."""
@@ -100,8 +104,11 @@ class CarriedWheels:
         return False
 
     def _spared(self, pin: WheelPin) -> bool:
-        fitting = any(_runs(path, self.target) for path in self._files.get(pin.name, {}).values())
-        return not fitting and self.store.has(pin.sha256, pin.size)
+        return not self._fits(pin) and self.store.has(pin.sha256, pin.size)
+
+    def _fits(self, pin: WheelPin) -> bool:
+        """Whether there is any wheel of its project that runs on the target."""
+        return any(_runs(path, self.target) for path in self._files.get(pin.name, {}).values())
 
     @cached_property
     def _files(self) -> dict[str, dict[Version, Path]]:

@@ -154,7 +154,7 @@ def test_a_locked_build_of_a_base_in_the_store_needs_nothing(world: World) -> No
 def test_an_offline_build_of_an_unknown_base_says_what_to_do(world: World) -> None:
     with pytest.raises(PackageUnavailable) as raised:
         world.open(offline=True)
-    assert "online" in (raised.value.hint or "")
+    assert "with a network" in (raised.value.hint or "")
     assert world.server.paths.count("/debian/pool") == 0
 
 
