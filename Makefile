@@ -61,7 +61,7 @@ crash: $(VENV)/.development  ## stop builds at each of their system calls (EVERY
 	done
 
 .PHONY: parity
-parity: $(VENV)/.development  ## install 380 real wheels with pip and with ocibuild, and write docs/parity.md (PARITY="six pip" tries those)
+parity: $(VENV)/.development  ## install 377 real wheels with pip and with ocibuild, and write docs/parity.md (PARITY="six pip" tries those)
 	$(BIN)/python -m tests.parity $(PARITY)
 
 .PHONY: update-golden
