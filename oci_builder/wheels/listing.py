@@ -54,6 +54,10 @@ class Listing:
                 for _ in done:
                     pass
 
+    def knows(self, wheel: Wheel) -> bool:
+        """Whether the claims of ``wheel`` can be told without it."""
+        return self._known(wheel) is not None
+
     def claims(self, wheel: Wheel) -> list[Claim]:
         """All files of ``wheel``. Raises as ``have``."""
         known = self._known(wheel)

@@ -85,6 +85,11 @@ class Anchors:
         return cls(zlib.compress(json.dumps(rows).encode(), 9))
 
     @property
+    def decides(self) -> bytes:
+        """What of them decides bytes, in some order of its own."""
+        return json.dumps(self.key).encode()
+
+    @property
     def key(self) -> list[list[object]]:
         """What a layer's key has of them; whose they are decides no bytes."""
         return [list(row[:-1]) for row in self._rows()]
