@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.context import BuildContext, BuildPolicy
@@ -96,9 +98,10 @@ class Planner:
             if store.shared is None or not wheels:
                 files = pinning.fetch(chosen.pins, target)
                 wheels = tuple(_wheel(pin, files) for pin in chosen.pins)
+        unheld = frozenset(map(canonicalize_name, bases.source.recipe.python.unverified))
         return _Wheels(
-            wheels=wheels,
-            project=_project(pinning.inputs, store),
+            wheels=_marked(wheels, unheld),
+            project=_marked(_project(pinning.inputs, store), unheld),
             lock=chosen.lock,
             fetch=partial(_fetch, pinning, target),
         )
@@ -188,6 +191,11 @@ def _named(pins: Sequence[WheelPin], store: Store) -> tuple[Wheel, ...]:
     """The wheels as their pins know them, whether or not they are here; none, where a pin does not know its size."""
     wheels = [Wheel(pin=pin, path=store.path(pin.sha256), size=pin.size) for pin in pins if pin.size is not None]
     return tuple(wheels) if len(wheels) == len(pins) else ()
+
+
+def _marked(wheels: Sequence[Wheel], unheld: Collection[str]) -> tuple[Wheel, ...]:
+    """The wheels, those of the names ``unheld`` as such that are not held to their RECORD."""
+    return tuple(replace(wheel, unverified=True) if wheel.pin.name in unheld else wheel for wheel in wheels)
 
 
 def _project(inputs: Inputs, store: Store) -> tuple[Wheel, ...]:

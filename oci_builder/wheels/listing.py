@@ -12,6 +12,7 @@ import msgspec
 from oci_builder.layer import LayerKey
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
+from oci_builder.wheels.install import RULES
 from oci_builder.wheels.installed_wheels import InstalledWheels
 from oci_builder.wheels.layering import Wheel
 from oci_builder.workers import in_workers
@@ -90,4 +91,6 @@ class Listing:
 
     def _key(self, wheel: Wheel) -> str:
         schemes = dict(sorted(self.opened.target.schemes(wheel.pin.name).items()))
-        return LayerKey.of(kind=RECORDS, wheel=str(wheel.pin.sha256), schemes=schemes, sizes=True).hex
+        digests = {"digests": "found"} if wheel.unverified else {}
+        wheel_digest = str(wheel.pin.sha256)
+        return LayerKey.of(kind=RECORDS, wheel=wheel_digest, schemes=schemes, sizes=True, rules=RULES, **digests).hex
