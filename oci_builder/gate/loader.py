@@ -21,6 +21,9 @@ _MAX_CACHED = 50_000
 _MAX_STRING = 1024
 """Libraries in the cache, and bytes of a path in it; Debian's largest has ten thousand."""
 
+PATIENCE = 3_000_000
+"""Needs and places looked at in one image, before what was walked once is not walked again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -53,9 +56,23 @@ class Loaded:
 
 
 class Loader:
-    """The loader of an image: its libraries, its folders, its cache. ``library_path`` is ``LD_LIBRARY_PATH``."""
+    """The loader of an image: its libraries, its folders, its cache. ``library_path`` is ``LD_LIBRARY_PATH``.
 
-    def __init__(self, tree: Tree, files: Mapping[str, ElfFile], machine: str, library_path: str = "") -> None:
+    A thousand programs that need a thousand libraries each are a million to walk. Once ``patience`` is spent, a library
+    that was walked for one program is not walked for the next, and no search path is handed on any further: what is
+    missing is still found, for the first that needs it.
+    """
+
+    def __init__(
+        self,
+        tree: Tree,
+        files: Mapping[str, ElfFile],
+        machine: str,
+        library_path: str = "",
+        patience: int = PATIENCE,
+    ) -> None:
+        self._patience, self.steps = patience, 0
+        self._walked: set[str] = set()
         self._tree, self._machine = tree, machine
         self._elves: dict[str, Elf] = {
             path: file.elf for path, file in files.items() if file.elf is not None and file.elf.machine == machine
@@ -70,15 +87,20 @@ class Loader:
 
     def load(self, path: str) -> Loaded:
         """Load the file at ``path`` and all it needs, breadth first, as the loader does."""
-        loaded = Loaded(paths=[path])
+        seen = {path: None}
+        loaded = Loaded()
         known: dict[str, str] = {path.rpartition("/")[2]: path}
         # With each file the search paths handed on to it by those that loaded it.
         waiting: deque[tuple[str, tuple[str, ...]]] = deque([(path, ())])
         while waiting:
             here, inherited = waiting.popleft()
             parsed = self._elves[here]
+            self._walked.add(here)
+            if self._is_spent:
+                inherited = ()
+            self.steps += 1 + len(parsed.needed) + len(parsed.wanted) + len(parsed.runpath) + len(inherited)
             own = tuple(self._expanded(part, here) for part in parsed.runpath)
-            above = (*own, *inherited) if parsed.handed_on else inherited
+            above = tuple(dict.fromkeys((*own, *inherited))) if parsed.handed_on else inherited
             for library in parsed.needed:
                 if library in known:
                     continue
@@ -88,11 +110,16 @@ class Loader:
                     loaded.problems.append(Missing(library, here, found))
                 if found:
                     known |= {library: found, self._elves[found].soname or library: found}
-                    if found not in loaded.paths:
-                        loaded.paths.append(found)
+                    if found not in seen and not (self._is_spent and found in self._walked):
+                        seen[found] = None
                         waiting.append((found, above))
+        loaded.paths += seen
         loaded.problems += self._unversioned(loaded.paths, known)
         return loaded
+
+    @property
+    def _is_spent(self) -> bool:
+        return self.steps > self._patience
 
     def _unversioned(self, paths: Sequence[str], known: Mapping[str, str]) -> Iterator[Unversioned]:
         for path in paths:
@@ -117,6 +144,7 @@ class Loader:
         return self._usual[library]
 
     def _at(self, place: str) -> str:
+        self.steps += 1
         try:
             path = self._tree.resolve(place)
         except UnsafePath:

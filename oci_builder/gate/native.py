@@ -112,9 +112,9 @@ class Native:
         ours = [path for path, file in self.files.items() if file.elf and file.elf.machine == self.machine]
         dynamic = [path for path in ours if self._elf_kind(path) in ("ET_DYN", "ET_EXEC")]
         roots = [path for path in dynamic if self.modules.extension(path) or self._is_program(path)]
-        done: set[str] = set()
-        for path in (*roots, *(path for path in dynamic if path not in set(roots))):
-            if path in roots or path not in done:
+        first, done = frozenset(roots), set[str]()
+        for path in (*roots, *(path for path in dynamic if path not in first)):
+            if path in first or path not in done:
                 loaded = loader.load(path)
                 done.update(loaded.paths)
                 yield path, loaded

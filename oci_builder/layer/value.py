@@ -25,7 +25,7 @@ from oci_builder.tree.entry import (
 )
 from oci_builder.tree.tree import Tree, numbered
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same inputs give other layer bytes than before."""
 
 LEVEL = 6

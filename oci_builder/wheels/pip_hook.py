@@ -22,7 +22,9 @@ import errno
 import importlib
 import json
 import os
+import select
 import shutil
+import signal
 import socket
 import stat
 import sys
@@ -185,6 +187,24 @@ def _askers(req: InstallRequirement | None) -> list[str]:
         found.append((asker if isinstance(asker, str) else str(asker.req or asker.link))[:_LONG])
         asker = None if isinstance(asker, str) else asker.comes_from
     return found
+
+
+def end_with_parent(tell: int) -> None:
+    """Kill this session as soon as nobody is left to read ``tell``: who was killed can tell its pip no more.
+
+    A pipe without a reader is a state, and not an event: also a parent that died before is noticed. It takes no system
+    in particular, while prctl's signal is Linux's own and comes when a thread ends.
+    """
+
+    def watch() -> None:
+        watched = select.poll()
+        watched.register(tell, 0)
+        watched.poll()
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _changed(what: str) -> NoReturn:
@@ -487,6 +507,7 @@ def main(arguments: list[str]) -> int:
     """Run pip behind the hook: the rules, then pip's own arguments."""
     rules = HookRules(json.loads(arguments[0]))
     teller = Teller(rules.tell)
+    end_with_parent(rules.tell)
     configure(rules.settings)
     if rules.markers is not None:
         foresee(rules.markers)
