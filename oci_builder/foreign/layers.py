@@ -11,12 +11,14 @@ import hashlib
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Self
 
 import deflate
 import msgspec
 
 from oci_builder.digest import CHUNK, Digest, HashingWriter
 from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
+from oci_builder.foreign.applying import Applied
 from oci_builder.foreign.names import AUFS, layer_path, refusal, shown
 from oci_builder.foreign.parts import LayerBlob
 from oci_builder.foreign.unpacked import HEAD, Hashed, Packing, packing_of, unpacked
@@ -31,7 +33,7 @@ from oci_builder.tree.tarstream import TarMember, TarStream
 ORIGIN = "the base image"
 """Whose all files of such a layer are."""
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the same layer gives another index than before, or is refused where it was not."""
 
 _LATEST = 8**11 - 1
@@ -42,13 +44,13 @@ _BLOCK = 4 << 20
 """Bytes of a plain layer that become one gzip member: fixed, so that the same layer is packed into the same bytes."""
 
 _KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "hardlink"}
-_HOLDERS = (tarfile.DIRTYPE, tarfile.SYMTYPE)
 _EMPTY = hashlib.sha256().hexdigest()
 
 
 class _Index(msgspec.Struct, frozen=True, array_like=True):
     size: int
     entries: bytes
+    filled: tuple[str, int] | None = None
 
 
 class _Packed(msgspec.Struct, frozen=True):
@@ -75,6 +77,7 @@ class Named:
 class _Known:
     size: int
     entries: Entries
+    filled: Digest | None = None
 
 
 def open_layer(blob: LayerBlob, named: Named, store: Store, budget: Budget | None = None) -> Layer:
@@ -104,6 +107,7 @@ def _layer(index: _Known, descriptor: Descriptor, named: Named) -> Layer:
         unpacked=index.size,
         entries=index.entries,
         foreign=True,
+        filled=index.filled,
     )
 
 
@@ -113,9 +117,12 @@ def _known(diff_id: Digest, store: Store) -> _Known | None:
         return None
     try:
         index = msgspec.msgpack.decode(data, type=_Index)
-        known = _Known(index.size, Entries.load(index.entries))
-    except ValueError:
+        filled, size = (Digest.parse(f"sha256:{index.filled[0]}"), index.filled[1]) if index.filled else (None, 0)
+        known = _Known(index.size, Entries.load(index.entries), filled)
+    except (ValueError, InvalidValue):
         store.drop_record(_INDEXES, f"{FORMAT}-{diff_id.hex}")
+        return None
+    if filled is not None and not store.has(filled, size):
         return None
     return known if store.has(diff_id, known.size) else None
 
@@ -144,13 +151,13 @@ def _packing(blob: LayerBlob) -> Packing:
 
 def _read(blob: LayerBlob, named: Named, store: Store, budget: Budget) -> tuple[_Known, Descriptor]:
     packing = _packing(blob)
-    with _explained(named), store.writer() as packed, store.writer() as plain:
+    with _explained(named), store.writer() as packed, store.writer() as plain, _Filled(store) as filled:
         packer = None if packing is Packing.GZIP else _Packer(packed)
         came = Hashed(blob.open()) if packer else _Copied(blob.open(), packed)
         plain_source = unpacked(came, packing, what=named.label)
         counted = budget.unpacking(plain_source, key=named.diff_id, packed=blob.size, what=named.label)
         source = _Copied(counted, _Both(plain, packer))
-        entries = _Reading(TarStream(source, what=named.label, budget=budget), named).read()
+        entries = _Reading(TarStream(source, what=named.label, budget=budget), named, filled).read()
         came.drain()
         if packer is not None:
             packer.close()
@@ -161,9 +168,9 @@ def _read(blob: LayerBlob, named: Named, store: Store, budget: Budget) -> tuple[
     descriptor = Descriptor(media_type=LAYER_GZIP, digest=packed.digest(), size=packed.size)
     if packer is not None:
         _keep_packed(descriptor, named, store)
-    record = msgspec.msgpack.encode(_Index(plain.size, entries.dump()))
+    record = msgspec.msgpack.encode(_Index(plain.size, entries.dump(), filled.kept()))
     store.put_record(_INDEXES, f"{FORMAT}-{named.diff_id.hex}", record)
-    return _Known(plain.size, entries), descriptor
+    return _Known(plain.size, entries, filled.digest()), descriptor
 
 
 _AGAIN = "the image was changed or cut off on its way; get it again"
@@ -175,42 +182,81 @@ def _keep_packed(descriptor: Descriptor, named: Named, store: Store) -> None:
     store.put_record(_PACKED, _packed_key(named.diff_id), msgspec.json.encode(record))
 
 
-class _Reading:
-    """One walk over a layer: its entries, each checked by what engines take."""
+class _Filled:
+    """The files of a layer that have holes there, one after another without: a blob of the store, if there are any."""
 
-    def __init__(self, stream: TarStream, named: Named) -> None:
-        self._stream, self._label = stream, named.label
-        # By path as it is listed, the number of its entry and whether others may lie below, in one whole number.
-        self._seen: dict[str, int] = {}
-        self.entries = Entries()
+    def __init__(self, store: Store) -> None:
+        self._store, self._stack = store, contextlib.ExitStack()
+        self._sink: HashingWriter | None = None
+        self.size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def write(self, data: bytes) -> None:
+        if self._sink is None:
+            self._sink = self._stack.enter_context(self._store.writer())
+        self._sink.write(data)
+        self.size += len(data)
+
+    def digest(self) -> Digest | None:
+        return self._sink.digest() if self._sink is not None else None
+
+    def kept(self) -> tuple[str, int] | None:
+        digest = self.digest()
+        return (digest.hex, self.size) if digest is not None else None
+
+
+class _Reading:
+    """One walk over a layer: its entries, each checked by what docker takes."""
+
+    def __init__(self, stream: TarStream, named: Named, filled: _Filled) -> None:
+        self._stream, self._label, self._filled = stream, named.label, filled
+        self._applied = Applied()
+        # What later members changed: entries whose place was taken, and what hard links made of those they repeat.
+        self._gone: set[int] = set()
+        self._repeats: dict[int, int] = {}
+        self._faces: dict[int, TarMember] = {}
+        self._entries = Entries()
 
     def read(self) -> Entries:
         """Every entry. Raises Damaged."""
+        listed = 0
         for member in self._stream.members():
-            path = self._path(member)
-            if why := refusal(member):
-                raise self._refused(member.name, why)
-            self._check_place(path)
-            entry = self._entry(member, path)
-            number = self.entries.add(entry) if entry is not None else 0
-            self._seen[path] = number << 1 | (member.type in _HOLDERS)
-        return self.entries
+            try:
+                listed = self._check_globals(listed)
+                if why := refusal(member):
+                    raise Unfit(why)
+                self._add(member)
+            except Unfit as error:
+                raise Unfit(f"{self._label}: {shown(member.name) or '/'} {error}") from error
+        self._check_globals(listed)
+        return self._settled() if self._gone or self._faces else self._entries
 
-    def _path(self, member: TarMember) -> str:
-        try:
-            return layer_path(member.name)
-        except Damaged as error:
-            raise self._refused(member.name, f"is no path of a layer: it {error}") from error
+    def _check_globals(self, listed: int) -> int:
+        names = self._stream.global_headers
+        for name in names[listed:]:
+            try:
+                self._applied.add_global_header(name)
+            except Unfit as error:
+                raise Unfit(f"{self._label}: the global header {shown(name)} {error}") from error
+        return len(names)
 
-    def _check_place(self, path: str) -> None:
-        # docker writes down what a layer's tar was, and takes no path twice there.
-        if path in self._seen:
-            raise self._refused(path, "is listed twice")
-        folder = path.rpartition("/")[0]
-        if folder and not self._seen.get(folder, 1) & 1:
-            raise self._refused(path, f"lies below {shown(folder)}, which is no folder")
+    def _add(self, member: TarMember) -> None:
+        path = layer_path(member.name)
+        # Whatever the place is, it is judged before the content is read.
+        repeated = self._repeated(member) if member.type == tarfile.LNKTYPE else None
+        taken = self._applied.add(member, len(self._entries))
+        if taken is not None:
+            self._gone.add(taken)
+        entry = self._entry(member, path, repeated)
+        if entry is not None:
+            self._entries.add(entry)
 
-    def _entry(self, member: TarMember, path: str) -> IndexEntry | None:
+    def _entry(self, member: TarMember, path: str, repeated: int | None) -> IndexEntry | None:
         """The entry of a member; None for the root folder, whose metadata nobody uses."""
         folder, _, name = path.rpartition("/")
         if name == OPAQUE:
@@ -220,46 +266,60 @@ class _Reading:
             made = self._file(member, path) if member.is_file else _made(member, path=path, kind="whiteout")
             return msgspec.structs.replace(made, kind="whiteout")
         if name.startswith(WHITEOUT):
-            hidden = _joined(folder, name.removeprefix(WHITEOUT))
-            if hidden in self._seen:
-                raise self._refused(path, "deletes an entry of its own layer")
-            return _made(member, path=hidden, kind="whiteout")
+            return _made(member, path=layer_path(_joined(folder, name.removeprefix(WHITEOUT))), kind="whiteout")
         if not path:
             return None
         if member.is_file:
             return self._file(member, path)
-        kind = _KINDS.get(member.type)
-        if kind == "hardlink":
-            return self._hardlink(member, path)
+        if repeated is not None:
+            return self._hardlink(member, path, repeated)
         # A device or a FIFO: whatever lay there below is gone, and no wheel or user has business with it.
-        return _made(member, path=path, kind=kind or "whiteout")
+        return _made(member, path=path, kind=_KINDS.get(member.type) or "whiteout")
 
     def _file(self, member: TarMember, path: str) -> IndexEntry:
+        offset = member.offset if member.pieces is None else -1 - self._filled.size
         seen = hashlib.sha256()
         for data in self._stream.content():
             seen.update(data)
+            if member.pieces is not None:
+                self._filled.write(data)
         digest = seen.hexdigest() if member.size else _EMPTY
-        return _made(member, path=path, kind="file", size=member.size, sha256=digest, offset=member.offset)
+        return _made(member, path=path, kind="file", size=member.size, sha256=digest, offset=offset)
 
-    def _hardlink(self, member: TarMember, path: str) -> IndexEntry:
-        try:
-            found = self._seen.get(layer_path(member.target))
-        except Damaged as error:
-            raise self._refused(path, f"is a hard link to {shown(member.target)}, which {error}") from error
-        if found is None:
-            # docker unpacks a layer by itself, whatever lies below it.
-            raise self._refused(path, f"is a hard link to {shown(member.target)}, which does not come before it")
-        target = self.entries[found >> 1]
-        if target.kind == "directory" or not layer_path(member.target):
-            raise self._refused(path, f"is a hard link to {shown(member.target)}, which is a folder")
+    def _repeated(self, member: TarMember) -> int | None:
+        """The number of the entry that a hard link repeats; None for one that is no entry."""
+        if layer_path(member.name).rpartition("/")[2].startswith(WHITEOUT):
+            return None
+        return self._applied.number_at(member.target)
+
+    def _hardlink(self, member: TarMember, path: str, repeated: int) -> IndexEntry:
+        target = self._entries[repeated]
+        first = self._repeats.get(repeated, repeated)
+        self._repeats[len(self._entries)] = first
         if not target.sha256:
             # A second name of a link, or of a device.
             return msgspec.structs.replace(target, path=path)
+        if self._face(member) != (target.mode, target.uid, target.gid, target.mtime) or first in self._faces:
+            self._faces[first] = member
         same = {"size": target.size, "sha256": target.sha256, "offset": target.offset}
         return msgspec.structs.replace(_made(member, path=path, kind="hardlink"), **same)
 
-    def _refused(self, path: str, why: str) -> Unfit:
-        return Unfit(f"{self._label}: {shown(path) or '/'} {why}")
+    def _face(self, member: TarMember) -> tuple[int, int, int, int]:
+        made = _made(member, path="", kind="hardlink")
+        return made.mode, made.uid, made.gid, made.mtime
+
+    def _settled(self) -> Entries:
+        """The entries as they are in the end: all names of a file have the face that the last one gave it."""
+        found = Entries()
+        for number, entry in enumerate(self._entries):
+            if number in self._gone:
+                continue
+            face = self._faces.get(self._repeats.get(number, number))
+            if face is not None:
+                mode, uid, gid, mtime = self._face(face)
+                entry = msgspec.structs.replace(entry, mode=mode, uid=uid, gid=gid, mtime=mtime)
+            found.add(entry)
+        return found
 
 
 def _joined(folder: str, name: str) -> str:

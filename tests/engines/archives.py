@@ -214,9 +214,7 @@ def _documents(plain: Parts) -> dict[str, bytes]:
         "configuration with too much history": changed(history=[{}, {}, {}]),
         "configuration without a type of rootfs": changed(rootfs={"diff_ids": _diff_ids(PLAIN)}),
         "configuration of a wrong diff ID": changed(rootfs={"type": "layers", "diff_ids": _diff_ids(b"other")}),
-        "configuration with too many diff IDs": changed(
-            rootfs={"type": "layers", "diff_ids": _diff_ids(PLAIN, PLAIN)}
-        ),
+        "configuration with too many diff IDs": changed(rootfs={"type": "layers", "diff_ids": _diff_ids(PLAIN, PLAIN)}),
         "configuration with no diff IDs": changed(rootfs={"type": "layers", "diff_ids": []}),
         "configuration without a time": changed(created=None),
         "configuration with a time that is none": changed(created="yesterday"),

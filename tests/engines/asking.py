@@ -8,7 +8,7 @@ import os
 import stat
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +66,9 @@ def podman() -> Iterator[Asker]:
 def containerd(newest: Path | None = None) -> Iterator[Asker]:
     """Ask a containerd."""
     with engines.containerd(newest) as engine:
-        yield lambda archive: _asked_containerd(engine, archive)
+        # Newer ones have the daemon unpack, which wants to be configured for it.
+        local = ["--local"] if newest else []
+        yield lambda archive: _asked_containerd(engine, archive, local)
 
 
 def _asked(engine: DockerLike, archive: Path) -> Answer:
@@ -86,9 +88,9 @@ def _asked(engine: DockerLike, archive: Path) -> Answer:
         return Answer(tree_of(exported))
 
 
-def _asked_containerd(engine: Containerd, archive: Path) -> Answer:
+def _asked_containerd(engine: Containerd, archive: Path, options: Sequence[str]) -> Answer:
     try:
-        engine.call("images", "import", "--snapshotter=native", archive)
+        engine.call("images", "import", *options, "--snapshotter=native", archive)
     except EngineFailed as error:
         _forget(engine)
         return Answer(None, _reason(error))

@@ -41,7 +41,20 @@ _BELOW = (
 
 def odd_layers() -> dict[str, LAYERS]:
     """All of them."""
-    kinds = (_checksums, _numbers, _magics, _ends, _names, _types, _sparse, _links, _twice, _times, _records, _whiteouts)
+    kinds = (
+        _checksums,
+        _numbers,
+        _magics,
+        _ends,
+        _names,
+        _types,
+        _sparse,
+        _links,
+        _twice,
+        _times,
+        _records,
+        _whiteouts,
+    )
     found: dict[str, LAYERS] = {}
     for kind in (*kinds, _stacked):
         for name, made in kind():
@@ -239,8 +252,9 @@ def _types() -> Made:
     yield "block device", _layer(member("etc/sda", kind=b"4", devmajor=8, devminor=0))
     yield "device in letters", _layer(member("etc/null", kind=b"3", devmajor=b"abc"))
     yield "folder that claims a size", _layer(header("etc/d/", b"5", size=1000, mode=0o755), member("etc/y", b"y"))
-    yield "symbolic link that claims a size", _layer(
-        header("etc/l", b"2", size=1000, link=b"passwd"), member("etc/y", b"y")
+    yield (
+        "symbolic link that claims a size",
+        _layer(header("etc/l", b"2", size=1000, link=b"passwd"), member("etc/y", b"y")),
     )
     yield "symbolic link without a target", _layer(symlink("etc/l", ""))
     yield "symbolic link upwards", _layer(symlink("etc/l", "../../../x"))
@@ -254,24 +268,32 @@ def _sparse() -> Made:
     yield "GNU's", _layer(member("etc/x", b"x" * 512, kind=b"S", magic=GNU, rest=old))
     more = bytes(41) + (b"%011o\0%011o\0" % (0, 512)).ljust(96, b"\0") + b"\1" + b"%011o\0" % 4096
     extended = (b"%011o\0%011o\0" % (2048, 512)).ljust(504, b"\0").ljust(512, b"\0")
-    yield "GNU's with more pieces", _layer(
-        header("etc/x", b"S", size=1024, magic=GNU, rest=more), extended, b"x" * 1024
+    yield (
+        "GNU's with more pieces",
+        _layer(header("etc/x", b"S", size=1024, magic=GNU, rest=more), extended, b"x" * 1024),
     )
     yield "GNU's without a map", _layer(member("etc/x", b"x" * 512, kind=b"S", magic=GNU))
     zero = record("GNU.sparse.size", "4096") + record("GNU.sparse.numblocks", "1")
     zero += record("GNU.sparse.offset", "0") + record("GNU.sparse.numbytes", "512")
     yield "PAX 0.0", _layer(pax(zero) + member("etc/x", b"x" * 512))
-    one = {"GNU.sparse.size": "4096", "GNU.sparse.numblocks": "1", "GNU.sparse.map": "0,512", "GNU.sparse.name": "etc/y"}
+    one = {
+        "GNU.sparse.size": "4096",
+        "GNU.sparse.numblocks": "1",
+        "GNU.sparse.map": "0,512",
+        "GNU.sparse.name": "etc/y",
+    }
     yield "PAX 0.1", _layer(pax(one) + member("etc/x", b"x" * 512))
     two = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "etc/y", "GNU.sparse.realsize": "4096"}
     yield "PAX 1.0", _layer(pax(two) + member("etc/x", padded(b"1\n0\n512\n") + b"x" * 512))
     hole = {**two, "GNU.sparse.realsize": "8192"}
-    yield "PAX 1.0 with holes", _layer(
-        pax(hole) + member("etc/x", padded(b"3\n0\n512\n4096\n512\n8192\n0\n") + b"x" * 1024)
+    yield (
+        "PAX 1.0 with holes",
+        _layer(pax(hole) + member("etc/x", padded(b"3\n0\n512\n4096\n512\n8192\n0\n") + b"x" * 1024)),
     )
     yield "PAX 1.0 that is wrong", _layer(pax(two) + member("etc/x", padded(b"9\n0\n512\n") + b"x" * 512))
-    yield "PAX 1.0 of another version", _layer(
-        pax({**two, "GNU.sparse.minor": "7"}) + member("etc/x", padded(b"1\n0\n512\n") + b"x" * 512)
+    yield (
+        "PAX 1.0 of another version",
+        _layer(pax({**two, "GNU.sparse.minor": "7"}) + member("etc/x", padded(b"1\n0\n512\n") + b"x" * 512)),
     )
     yield "PAX, only a name", _layer(pax({"GNU.sparse.name": "etc/y"}) + member("etc/x", b"x"))
     yield "PAX, only a version", _layer(pax({"GNU.sparse.major": "1"}) + member("etc/x", b"x"))
@@ -307,8 +329,9 @@ def _links() -> Made:
     yield "has content", _layer(target, member("etc/h", b"h", kind=b"1", link=b"etc/x"), member("etc/y", b"y"))
     yield "long target", _layer(target, long_name(b"etc/x", b"K"), hardlink("etc/h", "none", magic=GNU))
     yield "long PAX target", _layer(target, pax({"linkpath": "etc/x"}), hardlink("etc/h", "none"))
-    yield "PAX target in bytes", _layer(
-        member(b"etc/\xe4", b"x"), pax({"linkpath": b"etc/\xe4"}), hardlink("etc/h", "none")
+    yield (
+        "PAX target in bytes",
+        _layer(member(b"etc/\xe4", b"x"), pax({"linkpath": b"etc/\xe4"}), hardlink("etc/h", "none")),
     )
     yield "PAX target for a file", _layer(pax({"linkpath": "etc/x"}) + member("etc/y", b"y"))
     yield "to a folder's link", _layer(folder("d/"), symlink("l", "d"), hardlink("h", "l"))
@@ -383,7 +406,7 @@ def _records() -> Made:
     yield "length too long", one(b"30 comment=x\n")
     yield "length too short", one(b"5 comment=x\n")
     yield "length with zeros", one(b"0013 mtime=5\n")
-    yield "length with a plus", one(b"+11 mtime=5\n")
+    yield "length with a plus", one(b"+12 mtime=5\n")
     yield "length with a blank", one(b" 11 mtime=5\n")
     yield "length of nothing", one(b"0 \n")
     yield "no end of line", one(b"10 mtime=55")
@@ -413,8 +436,9 @@ def _records() -> Made:
     yield "user's attribute", one({"SCHILY.xattr.user.hello": b"\0\xff="})
     yield "attribute of no space", one({"SCHILY.xattr.hello": b"x"})
     yield "attribute without a name", one({"SCHILY.xattr.": b"x"})
-    yield "attribute of the overlay", _layer(
-        pax({"SCHILY.xattr.trusted.overlay.opaque": "y"}) + folder("opt/") + member("opt/x", b"x")
+    yield (
+        "attribute of the overlay",
+        _layer(pax({"SCHILY.xattr.trusted.overlay.opaque": "y"}) + folder("opt/") + member("opt/x", b"x")),
     )
     yield "attribute of libarchive", one({"LIBARCHIVE.xattr.user.hello": "aGVsbG8"})
     yield "attribute of a link", _layer(pax({"SCHILY.xattr.user.hello": "x"}) + symlink("etc/l", "passwd"))
@@ -472,7 +496,10 @@ def _stacked() -> Made:
     yield "opaque", on(folder("d/"), member("d/.wh..wh..opq"), member("d/new", b"new"))
     yield "opaque after", on(folder("d/"), member("d/new", b"new"), member("d/.wh..wh..opq"))
     yield "opaque without its folder", on(member("d/.wh..wh..opq"), member("d/new", b"new"))
-    yield "opaque, folders within", on(folder("d/"), member("d/.wh..wh..opq"), folder("d/sub/"), member("d/sub/y", b"y"))
+    yield (
+        "opaque, folders within",
+        on(folder("d/"), member("d/.wh..wh..opq"), folder("d/sub/"), member("d/sub/y", b"y")),
+    )
     yield "opaque after folders within", on(folder("d/sub/"), member("d/sub/y", b"y"), member("d/.wh..wh..opq"))
     yield "opaque at the root", on(member(".wh..wh..opq"), member("new", b"new"))
     yield "folder on a file", on(folder("f/"), member("f/x", b"x"))
