@@ -182,7 +182,7 @@ class LayerRules:
             self._remark(path, "is deleted by its own layer, before it comes")
 
     def _check_hardlink(self, path: str, member: TarMember) -> None:
-        target = posixpath.normpath("/" + member.target)[1:]
+        target = posixpath.normpath("/" + member.target.lstrip("/"))[1:]
         present = self._seen.get(target)
         if present is None or present[0] == tarfile.DIRTYPE:
             return

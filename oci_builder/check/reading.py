@@ -19,7 +19,7 @@ from oci_builder.check.contents import (
     is_wanted,
 )
 from oci_builder.digest import Digest
-from oci_builder.errors import DigestMismatch, UnsupportedImage
+from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
 from oci_builder.foreign.documents import as_object, as_strings
 from oci_builder.foreign.names import layer_path, readable, shown
 from oci_builder.foreign.parts import ImageParts, LayerBlob, open_parts
@@ -154,6 +154,14 @@ def created_by(config: Mapping[str, object]) -> list[str]:
     return [str(step.get("created_by", "")) for step in steps if step.get("empty_layer") is not True]
 
 
+def _is_digest(text: str) -> bool:
+    try:
+        Digest.parse(text)
+    except InvalidValue:
+        return False
+    return True
+
+
 def _nth(texts: Sequence[str], number: int) -> str:
     return texts[number - 1] if number <= len(texts) else ""
 
@@ -190,10 +198,14 @@ class _Pass:
         if isinstance(tar, Hashed):
             tar.drain()
             promised, actual = diff_id, str(tar.digest())
+            if not _is_digest(diff_id):
+                promised = actual  # nobody promised anything
+                if stream.unclosed:
+                    raise Damaged(stream.unclosed)
         if promised != actual:
             raise DigestMismatch(
                 f"{self._image}: {self._label}",
-                expected=promised or "no diff ID",
+                expected=promised,
                 actual=actual,
                 hint="the file was changed or cut off; get it again",
             )
@@ -207,7 +219,8 @@ class _Pass:
         path = self._path(member.name)
         folder, name = posixpath.split(path)
         if name == OPAQUE:
-            self._opaque.append(folder)
+            # No engine empties the root.
+            self._opaque += [folder] if folder else []
         elif name.startswith(WHITEOUT):
             self.hidden.append(posixpath.join(folder, name.removeprefix(WHITEOUT)))
         elif path:

@@ -186,6 +186,8 @@ class _Checker:
         images = tuple(self._image(contents, several=several) for contents in held.images)
         for blob in held.others:
             self.check_blob(blob)
+        for line in self._findings.remarks:
+            self.remarks.add(line)
         return Report(images, _told(self._findings), _told(self.remarks))
 
     def check_blob(self, blob: LayerFile) -> None:

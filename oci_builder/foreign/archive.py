@@ -65,6 +65,8 @@ class Archive:
 
     def _resolve(self, name: str) -> TarMember | None:
         """The file that a name leads to, links followed as if the archive were the whole file system."""
+        if posixpath.normpath(name).startswith("../"):
+            return None
         # docker before 25 writes a layer it has written already as a symbolic link.
         todo, here, links = list(reversed(name.split("/"))), "", 0
         while todo:

@@ -260,7 +260,8 @@ class _Reading:
         """The entry of a member; None for the root folder, whose metadata nobody uses."""
         folder, _, name = path.rpartition("/")
         if name == OPAQUE:
-            return _made(member, path=folder, kind="opaque")
+            # The root cannot be made opaque: no engine empties it.
+            return _made(member, path=folder, kind="opaque") if folder else None
         if path.startswith(AUFS):
             # No container sees it; what is linked to may lie there.
             made = self._file(member, path) if member.is_file else _made(member, path=path, kind="whiteout")

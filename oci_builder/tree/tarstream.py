@@ -7,6 +7,7 @@ over is passed over, and said.
 from __future__ import annotations
 
 import contextlib
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from oci_builder.tree.limits import Budget, Damaged, Source, Unfit
 from oci_builder.tree.tarheader import Header, parse_header
 from oci_builder.tree.tarwrite import BLOCK
 
+_CHECKSUM = re.compile(rb"[0-7]{6}\0 ")
 _BUFFER = 64 << 10
 """Bytes read at once."""
 
@@ -233,7 +235,12 @@ class TarStream:
         return True
 
     def _parse(self, block: bytes) -> Header:
-        return parse_header(block, f"{self._what}: the header at byte {self.offset - BLOCK}")
+        where = f"{self._what}: the header at byte {self.offset - BLOCK}"
+        header = parse_header(block, where)
+        # Other spellings mean the same number, so nobody else would notice a changed one.
+        if not _CHECKSUM.match(block, 148) and len(self.oddities) < _MOST_ODDITIES:
+            self.oddities.append(f"{where} spells its checksum otherwise than tar does")
+        return header
 
     def _pax(self, header: Header) -> dict[str, str]:
         """The records of an extended header; each has to hold, or engines refuse the layer."""

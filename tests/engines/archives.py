@@ -40,10 +40,12 @@ class Parts:
     def members(self, **fields: int | bytes | str) -> list[bytes]:
         """The members of the archive, in docker's order."""
         files = {self.config_name: self.config, **self.layers, "manifest.json": self.manifest}
-        return [member(name, data, **fields) for name, data in files.items()]
+        return [member(name, data, b"0", **fields) for name, data in files.items()]
 
 
-def parts(layers: Sequence[bytes], *, stored: Sequence[bytes] = (), **config: object) -> Parts:
+def parts(
+    layers: Sequence[bytes], stored: Sequence[bytes] = (), *, config: Mapping[str, object] | None = None
+) -> Parts:
     """The parts of an image of plain ``layers``; ``stored`` is what the archive has in their place."""
     diff_ids = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
     document = {
@@ -53,7 +55,7 @@ def parts(layers: Sequence[bytes], *, stored: Sequence[bytes] = (), **config: ob
         "config": {"Cmd": ["/x"]},
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
         "history": [{"created": "2020-01-01T00:00:00Z", "created_by": "x"} for _ in layers],
-        **config,
+        **(config or {}),
     }
     data = json.dumps(document).encode()
     config_name = f"{hashlib.sha256(data).hexdigest()}.json"
@@ -190,7 +192,7 @@ def _documents(plain: Parts) -> dict[str, bytes]:
         return member(called, conf) + member(name, PLAIN) + member("manifest.json", manifest) + END
 
     def changed(**keys: object) -> bytes:
-        return b"".join(parts([PLAIN], **keys).members()) + END
+        return b"".join(parts([PLAIN], config=keys).members()) + END
 
     return {
         "manifest.json with a BOM": written(b"\xef\xbb\xbf" + plain.manifest),

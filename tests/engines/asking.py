@@ -152,7 +152,10 @@ def _walked(root: Path) -> Iterator[tuple[str, str]]:
             name = str(path.relative_to(root))
             if is_made(name):
                 continue
-            status = path.lstat()
+            try:
+                status = path.lstat()
+            except FileNotFoundError:
+                continue  # an overlay shows what it cannot open
             mode, content, target = stat.S_IMODE(status.st_mode), b"", ""
             if path.is_symlink():
                 kind, target = "link", os.readlink(path)

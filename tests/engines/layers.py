@@ -89,7 +89,7 @@ def _signed(name: bytes) -> bytes:
 
 def _numbers() -> Made:
     def one(**fields: int | bytes | str) -> bytes:
-        return _layer(member("etc/x", b"x" * 7, **fields))
+        return _layer(member("etc/x", b"x" * 7, b"0", **fields))
 
     yield "size in blanks", one(size=b"          7 ")
     yield "size ends with a blank", one(size=b"00000000007 ")

@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.engines.asking import Answer
 
 TABLE = Path(__file__).parents[1] / "golden" / "engines.json"
 
-_Table = dict[str, dict[str, Answer]]
+_Table = dict[str, "Row"]
+
+
+@dataclass
+class Row:
+    """What engines answered about an archive of this SHA-256, by their names."""
+
+    sha256: str
+    answers: dict[str, Answer] = field(default_factory=dict)
+
 
 # What is another one at every run.
 _HEX = re.compile(r"\b[0-9a-f]{12,}\b")
@@ -20,12 +30,12 @@ _TIME = re.compile(r"time=\S+ ")
 
 
 def read() -> _Table:
-    """By archive and engine what was answered."""
+    """By archive what was answered."""
     document = json.loads(TABLE.read_text())
     trees = document["trees"]
     return {
-        name: {engine: _answer(text, trees) for engine, text in answers.items()}
-        for name, answers in document["archives"].items()
+        name: Row(row.pop("sha256"), {engine: _answer(text, trees) for engine, text in row.items()})
+        for name, row in document["archives"].items()
     }
 
 
@@ -34,14 +44,14 @@ def _answer(text: str, trees: Mapping[str, Mapping[str, str]]) -> Answer:
     return Answer(trees[tree]) if tree in trees else Answer(None, text)
 
 
-def write(table: Mapping[str, Mapping[str, Answer]]) -> None:
+def write(table: Mapping[str, Row]) -> None:
     """Write the table: each tree once."""
     numbers: dict[str, str] = {}
     archives: dict[str, dict[str, str]] = {}
-    for name, answers in table.items():
-        archives[name] = {}
-        for engine in sorted(answers):
-            answer = answers[engine]
+    for name, row in table.items():
+        archives[name] = {"sha256": row.sha256}
+        for engine in sorted(row.answers):
+            answer = row.answers[engine]
             if answer.tree is None:
                 archives[name][engine] = _steady(answer.why)
                 continue

@@ -44,11 +44,11 @@ CHECKSUMS = {
 """How the number of a checksum may stand in its eight bytes; POSIX wants leading zeros, blanks or NULs at the end."""
 
 
-def header(
-    name: str | bytes, kind: bytes = b"0", *, checksum: bytes = b"%06o\0 ", **fields: int | bytes | str
-) -> bytes:
+def header(name: str | bytes, kind: bytes = b"0", **fields: int | bytes | str) -> bytes:
     """One header; numbers are written in octal, bytes as they are. ``checksum`` is a format, or the very bytes."""
     made = bytearray(BLOCK)
+    checksum = fields.pop("checksum", b"%06o\0 ")
+    assert isinstance(checksum, bytes)
     said: dict[str, int | bytes | str] = {"mode": 0o644, "uid": 0, "gid": 0, "size": 0, "mtime": MTIME, "magic": USTAR}
     for field, value in {**said, "name": name, "type": kind, **fields}.items():
         at, room = _PLACES[field]
@@ -69,23 +69,23 @@ def padded(data: bytes) -> bytes:
 
 def member(name: str | bytes, data: bytes = b"", kind: bytes = b"0", **fields: int | bytes | str) -> bytes:
     """A header and its content; ``fields`` are those of ``header``."""
-    made = header(name, kind, **{"size": len(data), **fields})  # type: ignore[arg-type]  # checksum is one of them
+    made = header(name, kind, **{"size": len(data), **fields})
     return made + padded(data)
 
 
 def folder(name: str | bytes, **fields: int | bytes | str) -> bytes:
     """A directory."""
-    return member(name, kind=b"5", **{"mode": 0o755, **fields})
+    return member(name, b"", b"5", **{"mode": 0o755, **fields})
 
 
 def symlink(name: str | bytes, target: str | bytes, **fields: int | bytes | str) -> bytes:
     """A symbolic link."""
-    return member(name, kind=b"2", **{"link": target, "mode": 0o777, **fields})
+    return member(name, b"", b"2", **{"link": target, "mode": 0o777, **fields})
 
 
 def hardlink(name: str | bytes, target: str | bytes, **fields: int | bytes | str) -> bytes:
     """A hard link."""
-    return member(name, kind=b"1", **{"link": target, **fields})
+    return member(name, b"", b"1", **{"link": target, **fields})
 
 
 def record(key: bytes | str, value: bytes | str) -> bytes:
