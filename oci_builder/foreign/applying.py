@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import tarfile
+from collections.abc import Sequence
 
 from oci_builder.foreign.names import layer_path, listed_path, shown
 from oci_builder.tree.entry import OPAQUE, WHITEOUT
@@ -26,7 +27,7 @@ _MAX_LINKS = 40
 """Links that Linux follows on one path."""
 
 _MAX_STEPS = 4_000_000
-"""Parts of paths and links that are followed in one layer."""
+"""Parts of paths and links that are followed in one layer, and places that are looked at when a folder goes."""
 
 
 class Applied:
@@ -49,23 +50,22 @@ class Applied:
             raise Unfit("is listed twice")
         self._global.add(path)
 
-    def add(self, member: TarMember, number: int) -> int | None:
-        """Place a member whose entry has this number; the number of the entry whose place it takes, None if there is
-        none."""
+    def add(self, member: TarMember, number: int) -> Sequence[int]:
+        """Place a member whose entry has this number; the numbers of the entries that are gone then."""
         path, listed = layer_path(member.name), listed_path(member.name)
         if not path:
             self._list(listed)
         if not path and (member.type == tarfile.DIRTYPE or listed == "."):
-            return None
+            return ()
         folder, _, name = path.rpartition("/")
         real = self._made(folder)
         if name == OPAQUE:
             self._list(listed)
-            return None
+            return ()
         if name.startswith(WHITEOUT):
             self._list(listed)
             self._delete(posixpath.normpath(f"/{real}/{name.removeprefix(WHITEOUT)}").lstrip("/"))
-            return None
+            return ()
         place = f"{real}/{name}" if real else name
         plainly = place == path == listed
         if not plainly:
@@ -97,31 +97,46 @@ class Applied:
             raise Unfit("is listed twice")
         self._listed.add(name)
 
-    def _put(self, path: str, member: TarMember, number: int, *, plainly: bool) -> int | None:
+    def _put(self, path: str, member: TarMember, number: int, *, plainly: bool) -> Sequence[int]:
         if not path:
             raise Unfit("takes the place of the root folder")
         before = self._places.get(path)
         kind = _KINDS.get(member.type, _OTHER)
+        gone = [before] if before is not None else []
         if before is not None and before & _KIND == _FOLDER and kind != _FOLDER:
-            raise Unfit("takes the place of a folder of its own layer")
+            gone += self._emptied(path)
         if kind == _LINK and not member.target:
             raise Unfit("is a symbolic link to nothing")
+        if before is not None:
+            del self._places[path]
+            if self._targets.pop(path, None) is not None:
+                self._folders.clear()
         if member.type == tarfile.LNKTYPE:
-            if before is not None:
-                del self._places[path]
             # A hard link to a symbolic link is one.
             source = layer_path(member.target)
             self.number_at(member.target)
             real = self._real(source)
             if real in self._targets:
                 kind, self._targets[path] = _LINK, self._targets[real]
-        elif before is not None and self._targets.pop(path, None) is not None:
-            self._folders.clear()
         if kind == _LINK and member.type == tarfile.SYMTYPE:
             self._targets[path] = member.target
         marks = (before or 0) & _PLAINLY | (_PLAINLY if plainly else 0)
         self._places[path] = (number + 1) * _STATES + marks + kind
-        return before // _STATES - 1 if before is not None and before >= _STATES else None
+        return [place // _STATES - 1 for place in gone if place >= _STATES]
+
+    def _emptied(self, folder: str) -> Sequence[int]:
+        """What lay below a folder, and is gone."""
+        self._steps += len(self._places)
+        self._check_steps()
+        below = [path for path in self._places if path.startswith(f"{folder}/")]
+        self._folders.clear()
+        for path in below:
+            self._targets.pop(path, None)
+        return [self._places.pop(path) for path in below]
+
+    def _check_steps(self) -> None:
+        if self._steps > _MAX_STEPS:
+            raise Unfit("asks for more steps than anybody goes")
 
     def _real(self, path: str) -> str:
         folder, _, name = path.rpartition("/")
@@ -152,8 +167,7 @@ class Applied:
         here, links = "", 0
         while todo:
             self._steps += 1
-            if self._steps > _MAX_STEPS:
-                raise Unfit("lies behind more links than anybody follows")
+            self._check_steps()
             part, linked = todo.pop()
             if part in ("", "."):
                 continue

@@ -249,9 +249,7 @@ class _Reading:
         path = layer_path(member.name)
         # Whatever the place is, it is judged before the content is read.
         repeated = self._repeated(member) if member.type == tarfile.LNKTYPE else None
-        taken = self._applied.add(member, len(self._entries))
-        if taken is not None:
-            self._gone.add(taken)
+        self._gone.update(self._applied.add(member, len(self._entries)))
         entry = self._entry(member, path, repeated)
         if entry is not None:
             self._entries.add(entry)

@@ -52,14 +52,14 @@ Asker = Callable[[Path], Answer]
 def docker(newest: Path | None = None) -> Iterator[Asker]:
     """Ask a docker daemon."""
     with engines.dockerd(newest) as engine:
-        yield lambda archive: _asked(engine, archive)
+        yield lambda archive: ask_docker(engine, archive)
 
 
 @contextlib.contextmanager
 def podman() -> Iterator[Asker]:
     """Ask podman."""
     with engines.podman() as engine:
-        yield lambda archive: _asked(engine, archive)
+        yield lambda archive: ask_docker(engine, archive)
 
 
 @contextlib.contextmanager
@@ -71,7 +71,8 @@ def containerd(newest: Path | None = None) -> Iterator[Asker]:
         yield lambda archive: _asked_containerd(engine, archive, local)
 
 
-def _asked(engine: DockerLike, archive: Path) -> Answer:
+def ask_docker(engine: DockerLike, archive: Path) -> Answer:
+    """Load, look, forget."""
     try:
         image = engine.load(archive)
     except EngineFailed as error:
