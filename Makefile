@@ -72,13 +72,17 @@ engines: $(VENV)/.system  ## ask engines about odd layers and archives, and try 
 oracles:  ## build the newest engines and registries that tests drive into ORACLES, if go is there
 	.ci/oracles "$(ORACLES)"
 
+.PHONY: parity
+parity: $(VENV)/.development  ## install 377 real wheels with pip and with ocibuild, and write docs/parity.md (PARITY="six pip" tries those)
+	$(BIN)/python -m tests.parity $(PARITY)
+
 .PHONY: update-golden
 update-golden: $(VENV)/.development  ## write the golden digests anew; say in the commit why they moved
 	$(BIN)/pytest tests/golden --update-golden
 
 .PHONY: clean
 clean:  ## away with all that make made
-	rm -rf $(VENV) .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .crash-* dist mypy.tar
+	rm -rf $(VENV) .fuzz .parity .mypy_cache .ruff_cache .pytest_cache .hypothesis .crash-* dist mypy.tar
 
 # Each stamp is younger than what it came from, or is made again.
 

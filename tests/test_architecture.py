@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,15 +17,17 @@ PACKAGE = ROOT / "oci_builder"
 
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
-    {"errors", "bounded"},
-    {"folders", "platforms", "listener", "tomlschema", "exhausted", "threads"},
+    {"errors", "bounded", "version", "distinfo"},
+    {"folders", "platforms", "reporter", "tomlschema", "exhausted", "threads"},
     {"files"},
     {"digest", "confined"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile", "workers"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image"},
-    {"wheels", "debian", "registry", "export", "foreign"},
-    {"bases", "check", "recipes", "catalog"},
+    {"wheels", "debian", "registry", "export", "imported"},
+    {"bases", "inspect", "recipes", "catalog"},
+    {"gate", "verify", "sbom"},
+    {"report"},
     {"assemble"},
     {"cli"},
     {"__main__"},
@@ -45,18 +48,16 @@ ONLY_IMPORTED_IN = {
     "click": ["cli/"],
     "rich": ["cli/"],
     "platformdirs": ["cli/"],
-    "elftools": ["tree/elf.py"],
     "tarsafe": ["tree/tarread.py"],
     "pysequoia": ["debian/"],
     "installer": ["wheels/"],
-    "wheel": ["wheels/"],
     "pip": ["wheels/pip_hook.py"],
     "oras": ["registry/client.py"],
     "requests": ["registry/"],
     "urllib3": ["registry/"],
-    "cyclonedx": ["check/sbom/"],
-    "packageurl": ["check/sbom/"],
-    "zstandard": ["foreign/unpacked.py"],
+    "cyclonedx": ["sbom/"],
+    "packageurl": ["sbom/"],
+    "zstandard": ["imported/unpacked.py"],
     # Their pools wait without limit, for processes that took a lock along and for threads that hang.
     "multiprocessing": [],
     "concurrent": [],
@@ -65,6 +66,7 @@ ONLY_IMPORTED_IN = {
 # These run in another interpreter, as a program of their own.
 PROGRAMS = {"wheels/pip_hook.py"}
 LONGEST_FUNCTION = 50
+MOST_PARAMETERS = 6
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -127,6 +129,54 @@ def test_no_function_is_longer_than_a_screen(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             assert lines <= LONGEST_FUNCTION, f"{node.name} has {lines} lines"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_function_takes_more_than_one_can_keep_in_mind(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            named = [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+            taken = named[1:] if named[:1] in (["self"], ["cls"]) else named
+            assert len(taken) <= MOST_PARAMETERS, f"{node.name} takes {', '.join(taken)}"
+
+
+def modules() -> dict[str, Path]:
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
+
+
+def test_no_file_imports_itself_through_others() -> None:
+    known = modules()
+    graph: dict[str, set[str]] = {}
+    for name, path in known.items():
+        graph[name] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                graph[name].update(alias.name for alias in node.names if alias.name in known)
+            elif isinstance(node, ast.ImportFrom) and node.module in known:
+                named = {f"{node.module}.{alias.name}" for alias in node.names}
+                # Importing a room's module runs the room's face too, but only what is named is depended on.
+                graph[name].update(known.keys() & named or {node.module or ""})
+        graph[name].discard(name)
+    order = TopologicalSorter(graph)
+    try:
+        order.prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of files: {' -> '.join(error.args[1])}")
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(name_of(path))
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+
+
+def test_every_library_that_has_one_importer_is_imported() -> None:
+    imported = {module.split(".")[0] for path in FILES for module, _ in imports_of(path)}
+    # Those without importers are named to be kept out.
+    assert {name for name, places in ONLY_IMPORTED_IN.items() if places} - imported == set()
 
 
 def test_no_module_is_named_for_nothing() -> None:

@@ -11,10 +11,10 @@ from oci_builder.cli.messages import misused
 from oci_builder.files import check_output
 
 if TYPE_CHECKING:
-    from oci_builder.check.sbom import Format
     from oci_builder.platforms import Platform
     from oci_builder.recipes import ImageRecipe
     from oci_builder.registry.referrers import Attached
+    from oci_builder.sbom import Format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ def wanted_bills(
     if text is None:
         return Bills()
     # Nobody who wants none waits for them to be loaded.
-    from oci_builder.check.sbom import SUFFIXES, format_of
+    from oci_builder.sbom import SUFFIXES, format_of
 
     for form in SUFFIXES:
         if text == form:
@@ -46,7 +46,7 @@ def wanted_bills(
             return Bills(form=form)
     if len(platforms) > 1 and "{arch}" not in text:
         raise misused(f"--sbom {text}: {len(platforms)} platforms need {{arch}} in the file name")
-    pattern = text.replace("{version}", recipe.release)
+    pattern = text.replace("{name}", recipe.name).replace("{version}", recipe.release)
     files = {target: Path(pattern.replace("{arch}", target.architecture)) for target in platforms}
     for path in files.values():
         format_of(path)

@@ -13,15 +13,13 @@ from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 
 if TYPE_CHECKING:
-    from oci_builder.assemble import Built, Options
+    from oci_builder.assemble import BuildContext, BuildPolicy, BuildTask, Built
     from oci_builder.cli.bills import Bills
-    from oci_builder.cli.progress import Timed
+    from oci_builder.cli.request import BuildRequest
     from oci_builder.cli.result import Result
     from oci_builder.recipes import ImageRecipe, ImageSource
-    from oci_builder.registry.access import Registries
     from oci_builder.registry.pushing import Pushed
     from oci_builder.registry.referrers import Attached
-    from oci_builder.store import Store
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
@@ -41,27 +39,38 @@ class Outputs:
         return self.folder is not None or bool(self.pushes)
 
 
-def outputs(
-    recipe: ImageRecipe,
-    platforms: Sequence[Platform],
-    *,
-    out: str | None,
-    out_format: str | None,
-    pushes: Sequence[str],
-) -> Outputs:
+def outputs(recipe: ImageRecipe, platforms: Sequence[Platform], request: BuildRequest) -> Outputs:
     """What the flags ask for. Raises click.UsageError and InvalidValue for what could only fail after the build."""
-    names = tuple(Reference.parse(text) for text in pushes)
+    out, out_format = _out_of(recipe, platforms, request), request.out_format
+    names = tuple(Reference.parse(filled(text, recipe)) for text in request.pushes)
     for name in names:
         if name.digest is not None:
             raise misused(f"--push {name}: a name to push to has a tag, and no digest")
     everything = tuple(platforms) or recipe.targets
     if is_folder(out, out_format):
-        folder = out_folder((out or f"{recipe.name}/").replace("{version}", recipe.release))
+        folder = out_folder(filled(out or f"{recipe.name}/", recipe))
         return Outputs(platforms=everything, files={}, folder=folder, pushes=names)
     if names and out is None:
         return Outputs(platforms=everything, files={}, pushes=names)
     files = out_files(out, platforms, recipe)
     return Outputs(platforms=everything if names else tuple(files), files=files, pushes=names)
+
+
+def filled(text: str, recipe: ImageRecipe) -> str:
+    """``text`` with what stands for the image in it: ``{name}`` and ``{version}``."""
+    return text.replace("{name}", recipe.name).replace("{version}", recipe.release)
+
+
+def _out_of(recipe: ImageRecipe, platforms: Sequence[Platform], request: BuildRequest) -> str | None:
+    """``--out``, or what ``--out-dir`` makes of it. Raises click.UsageError where both are given."""
+    if request.out_dir is None:
+        return request.out
+    if request.out is not None:
+        raise misused("--out and --out-dir exclude each other: a folder for files, or the name of one")
+    if not request.out_dir.is_dir():
+        raise misused(f"--out-dir {request.out_dir}: there is no such folder")
+    ending = "/" if request.out_format == "oci-dir" else f"{'-{arch}' if len(platforms) > 1 else ''}.tar"
+    return f"{request.out_dir}/{recipe.name}{ending}"
 
 
 def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecipe) -> dict[Platform, Path]:
@@ -75,7 +84,7 @@ def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecip
         raise misused(f"--out {pattern}: a file name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     if len(platforms) > 1 and "{arch}" not in pattern:
         raise misused(f"--out {pattern}: {len(platforms)} platforms need {{arch}} in the file name")
-    pattern = pattern.replace("{version}", recipe.release)
+    pattern = filled(pattern, recipe)
     targets = platforms or (recipe.targets if "{arch}" in pattern else recipe.targets[:1])
     files = {target: Path(pattern.replace("{arch}", target.architecture)) for target in targets}
     for path in files.values():
@@ -111,113 +120,88 @@ def out_folder(out: str) -> Path:
     return folder
 
 
-def deliver(
-    source: ImageSource,
-    wanted: Outputs,
-    registries: Registries,
-    how: Options,
-    store: Store,
-    listener: Timed,
-    *,
-    bills: Bills,
-) -> list[Result]:
-    """Build for all platforms, write and push; one result for each image."""
-    from oci_builder.assemble import made
-    from oci_builder.cli.result import Result
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One recipe on its way: what is wanted of it, and what its user chose."""
 
-    references = source.recipe.references
-    work = _Work(wanted, references, registries, how, store, listener, bills)
-    built, done = made(source, wanted.platforms, work.run, options=how, store=store, listener=listener)
-    seconds = listener.lap()
-    return [
-        Result(
-            image=each.image,
-            path=wanted.folder or wanted.files.get(each.image.platform),
-            size=done.sizes.get(each.image.platform, done.written),
-            references=references,
-            seconds=seconds,
-            # One push for all: told with the last.
-            pushed=done.pushed if each is built[-1] else (),
-            attached=done.attached if each is built[-1] else (),
-        )
-        for each in built
-    ]
+    source: ImageSource
+    wanted: Outputs
+    bills: Bills
+    policy: BuildPolicy
+    verify: bool = False
+
+    @property
+    def tasks(self) -> tuple[BuildTask, ...]:
+        """The images to make: one for each platform."""
+        from oci_builder.assemble import BuildTask
+
+        return tuple(BuildTask(source=self.source, platform=each, policy=self.policy) for each in self.wanted.platforms)
+
+    def deliver(self, built: Sequence[Built], context: BuildContext) -> Delivered:
+        """Write first, then push: what others see comes last."""
+        from oci_builder.assemble.delivery import push_built, write_folder
+        from oci_builder.assemble.proof import prove_served
+        from oci_builder.assemble.sbom import write_bill
+
+        references, wanted = self.source.recipe.references, self.wanted
+        images = [each.image for each in built]
+        written = 0
+        if wanted.folder is not None:
+            written = write_folder(images, wanted.folder, references=references, context=context, verify=self.verify)
+        sizes = {each.image.platform: self._file(each, context) for each in built if self._has_file(each)}
+        for each in built:
+            if bill := self.bills.files.get(each.image.platform):
+                with context.reporter.stage("sbom"):
+                    write_bill(each, bill, references=references, store=context.store)
+        pushed: Sequence[Pushed] = ()
+        if wanted.pushes:
+            pushed = push_built(built, wanted.pushes, context)
+            if self.verify:
+                prove_served(wanted.pushes, context)
+        return Delivered(sizes=sizes, written=written, pushed=pushed, attached=self._attach(built, context))
+
+    def results(self, built: Sequence[Built], done: Delivered, seconds: Mapping[str, float]) -> list[Result]:
+        """What is told of each image."""
+        from oci_builder.cli.result import Result
+
+        return [
+            Result(
+                image=each.image,
+                path=self.wanted.folder or self.wanted.files.get(each.image.platform),
+                size=done.sizes.get(each.image.platform, done.written),
+                references=self.source.recipe.references,
+                seconds=seconds,
+                # One push for all: told with the last.
+                pushed=done.pushed if each is built[-1] else (),
+                attached=done.attached if each is built[-1] else (),
+            )
+            for each in built
+        ]
+
+    def _has_file(self, built: Built) -> bool:
+        return built.image.platform in self.wanted.files
+
+    def _attach(self, built: Sequence[Built], context: BuildContext) -> Sequence[Attached]:
+        from oci_builder.assemble.sbom import attach_bills, make_bill
+
+        form, references = self.bills.form, self.source.recipe.references
+        if form is None or not self.wanted.pushes:
+            return ()
+        bills = [(each.image, make_bill(each, form, references=references, store=context.store)) for each in built]
+        return attach_bills(bills, form, self.wanted.pushes, context.registries, reporter=context.reporter)
+
+    def _file(self, built: Built, context: BuildContext) -> int:
+        from oci_builder.assemble import write_image
+
+        path, references = self.wanted.files[built.image.platform], self.source.recipe.references
+        return write_image(built.image, path, references=references, context=context, verify=self.verify)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Done:
+class Delivered:
+    """What became of a job's images: the sizes of files by platform, bytes written to a folder, names pushed."""
+
     sizes: Mapping[Platform, int]
     written: int
     pushed: Sequence[Pushed]
     attached: Sequence[Attached]
-
-
-@dataclass(frozen=True)
-class _Work:
-    wanted: Outputs
-    references: Sequence[Reference]
-    registries: Registries
-    how: Options
-    store: Store
-    listener: Timed
-    bills: Bills
-
-    def run(self, built: tuple[Built, ...]) -> _Done:
-        """Write first, then push: what others see comes last."""
-        from oci_builder.assemble.bill import write_bill
-        from oci_builder.assemble.delivery import deliver, write_folder
-        from oci_builder.assemble.proof import layout_proof, prove_served
-
-        images = [each.image for each in built]
-        written = 0
-        if self.wanted.folder is not None:
-            written = write_folder(
-                images,
-                self.wanted.folder,
-                references=self.references,
-                store=self.store,
-                listener=self.listener,
-                proof=layout_proof(self.wanted.folder, self.how, self.listener),
-            )
-        sizes = {each.image.platform: self._file(each) for each in built if each.image.platform in self.wanted.files}
-        for each in built:
-            if bill := self.bills.files.get(each.image.platform):
-                with self.listener.stage("sbom"):
-                    write_bill(each, bill, references=self.references, store=self.store)
-        pushed: Sequence[Pushed] = ()
-        if self.wanted.pushes:
-            pushed = deliver(
-                images,
-                self.wanted.pushes,
-                self.registries,
-                sources={digest: place for each in built for digest, place in each.sources.items()},
-                store=self.store,
-                jobs=self.how.jobs,
-                listener=self.listener,
-            )
-            prove_served(self.wanted.pushes, self.registries, self.how, store=self.store, listener=self.listener)
-        return _Done(sizes=sizes, written=written, pushed=pushed, attached=self._attach(built))
-
-    def _attach(self, built: tuple[Built, ...]) -> Sequence[Attached]:
-        from oci_builder.assemble.bill import attach_bills, make_bill
-
-        form = self.bills.form
-        if form is None or not self.wanted.pushes:
-            return ()
-        bills = [(each.image, make_bill(each, form, references=self.references, store=self.store)) for each in built]
-        return attach_bills(bills, form, self.wanted.pushes, self.registries, listener=self.listener)
-
-    def _file(self, built: Built) -> int:
-        from oci_builder.assemble.proof import file_proof
-        from oci_builder.export import docker_archive
-
-        path = self.wanted.files[built.image.platform]
-        with self.listener.stage("write"):
-            return docker_archive.write_file(
-                built.image,
-                path,
-                references=self.references,
-                store=self.store,
-                listener=self.listener,
-                proof=file_proof(path, self.how, self.listener),
-            )

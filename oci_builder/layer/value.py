@@ -56,7 +56,7 @@ class LayerKey:
 class Layer:
     """A layer whose bytes exist: there is no other kind. ``holds`` names what is in it; ``unpacked`` is in bytes.
 
-    One that is ``foreign`` was made elsewhere: its files are read from its plain tar, which the store has under its
+    One that is ``imported`` was made elsewhere: its files are read from its plain tar, which the store has under its
     diff ID; those that have holes there, and an offset below zero, from the blob ``filled`` (-1 is its first byte).
     What a layer deletes stands among its entries as "whiteout" (a path) and "opaque" (a folder's content).
     """
@@ -68,14 +68,14 @@ class Layer:
     unpacked: int
     entries: Sequence[IndexEntry]
     comment: str = ""
-    foreign: bool = False
+    imported: bool = False
     filled: Digest | None = None
     _trees: dict[Path, Tree] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def tree(self, store: Store) -> Tree:
         """What the layer puts into a root filesystem, with contents read from its blob; the same value every time."""
         place = self._place(store)
-        if self.foreign:
+        if self.imported:
             return self._lazy(store)  # large, and asked for once
         if place not in self._trees:
             self._trees[place] = Tree(self._made(place))
@@ -93,7 +93,7 @@ class Layer:
         return Tree.of_numbers(numbers, self.reader(store))
 
     def entry(self, item: IndexEntry, store: Store) -> Entry:
-        """One of ``entries`` as a value whose content can be read; a foreign hard link is the file it repeats."""
+        """One of ``entries`` as a value whose content can be read; an imported hard link is the file it repeats."""
         return self._entry(item, self._place(store))
 
     def content(self, item: IndexEntry, store: Store) -> Content | None:
@@ -107,10 +107,10 @@ class Layer:
     def _place(self, store: Store) -> Path:
         if self.filled is not None:
             store.path(self.filled)  # which is needed as long as the layer is
-        return store.path(self.diff_id if self.foreign else self.descriptor.digest)
+        return store.path(self.diff_id if self.imported else self.descriptor.digest)
 
     def _entry(self, item: IndexEntry, place: Path) -> Entry:
-        linked = self.foreign and item.kind == _HARDLINK
+        linked = self.imported and item.kind == _HARDLINK
         return Entry(
             path=EntryPath(item.path),
             kind=Kind.FILE if linked else _KINDS[item.kind],
@@ -126,7 +126,7 @@ class Layer:
         )
 
     def _content(self, item: IndexEntry, place: Path) -> Content | None:
-        if not self.foreign:
+        if not self.imported:
             return Member(place, item.offset, item.size) if item.kind == _FILE else None
         if not item.sha256:
             return None

@@ -38,8 +38,8 @@ from oci_builder.recipes.values import (
 from oci_builder.reference import Reference
 
 _WORDS = (
-    "base build cache check completion delta diff download export help init inspect layer lock publish pull push "
-    "report run sbom schema show test tree update verify version why"
+    "base build cache check completion delta diff download export help init inspect layer lock plan publish pull push "
+    "report run sbom schema show tags test tree update verify version why"
 )
 VERBS = frozenset(_WORDS.split())
 """First words the command line has a use for, now or one day: no image may be named like one."""
@@ -78,6 +78,10 @@ class PythonRecipe(Table, frozen=True, kw_only=True):
     ] = "default"
     build: Annotated[
         tuple[Line, ...], Meta(description="a list of distributions that may be built from their source")
+    ] = ()
+    unverified: Annotated[
+        tuple[Line, ...],
+        Meta(description="a list of distributions whose files are not held to the digests in their RECORD"),
     ] = ()
     conflicts: Annotated[
         Literal["error", "last"],

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from oci_builder.digest import CHUNK
 from oci_builder.tree import pax, sparse
-from oci_builder.tree.limits import Budget, Damaged, Source, Unfit
+from oci_builder.tree.limits import Budget, ByteReader, Damaged, Unfit
 from oci_builder.tree.tarheader import Header, parse_header
 from oci_builder.tree.tarwrite import BLOCK
 
@@ -82,7 +82,7 @@ class TarStream:
     over, and what is seldom meant.
     """
 
-    def __init__(self, source: Source, *, what: str, budget: Budget) -> None:
+    def __init__(self, source: ByteReader, *, what: str, budget: Budget) -> None:
         self._source, self._what, self._budget = source, what, budget
         self._buffer, self._at = b"", 0
         self._left = self._pad = self._extensions = self._records = 0

@@ -11,9 +11,10 @@ import msgspec
 
 from oci_builder.layer import LayerKey
 from oci_builder.store import Store
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
+from oci_builder.wheels.install import RULES
+from oci_builder.wheels.installed_wheels import InstalledWheels
 from oci_builder.wheels.layering import Wheel
-from oci_builder.wheels.opened import Opened
 from oci_builder.workers import in_workers
 
 RECORDS = "claims"
@@ -32,7 +33,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Listing:
     """The claims of wheels, one wheel's at a time in memory. What nobody knows is found out in ``jobs`` processes."""
 
-    opened: Opened
+    opened: InstalledWheels
     store: Store
     jobs: int = 1
     _found: set[Wheel] = field(default_factory=set, init=False, repr=False, compare=False)
@@ -52,6 +53,10 @@ class Listing:
             with contextlib.closing(done):
                 for _ in done:
                     pass
+
+    def knows(self, wheel: Wheel) -> bool:
+        """Whether the claims of ``wheel`` can be told without it."""
+        return self._known(wheel) is not None
 
     def claims(self, wheel: Wheel) -> list[Claim]:
         """All files of ``wheel``. Raises as ``have``."""
@@ -79,11 +84,13 @@ class Listing:
         yield partial(self._find_out, store)
 
     def _find_out(self, store: Store, wheel: Wheel) -> None:
-        with Sources() as sources:
+        with MappedFiles() as sources:
             installed = self.opened.installed(wheel, sources)
         claims = [Claim(entry.path, entry.sha256, entry.size) for entry in installed.entries]
         store.put_record(RECORDS, self._key(wheel), msgspec.json.encode(claims))
 
     def _key(self, wheel: Wheel) -> str:
         schemes = dict(sorted(self.opened.target.schemes(wheel.pin.name).items()))
-        return LayerKey.of(kind=RECORDS, wheel=str(wheel.pin.sha256), schemes=schemes, sizes=True).hex
+        digests = {"digests": "found"} if wheel.unverified else {}
+        wheel_digest = str(wheel.pin.sha256)
+        return LayerKey.of(kind=RECORDS, wheel=wheel_digest, schemes=schemes, sizes=True, rules=RULES, **digests).hex

@@ -5,6 +5,7 @@ pip is given the same lines again to resolve them, in a file made for it: what i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,10 +21,10 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from oci_builder.digest import digest_file
 from oci_builder.wheels import options
 from oci_builder.wheels.lines import Line, Reader
-from oci_builder.wheels.listed import Listed
 from oci_builder.wheels.options import Option
 from oci_builder.wheels.pip import redact
-from oci_builder.wheels.wheelurl import parse_wheel_url
+from oci_builder.wheels.project_requirements import ProjectRequirements
+from oci_builder.wheels.wheelurl import local_path, parse_wheel_url
 
 LONGEST = 4096
 """Characters of a requirement without its options."""
@@ -71,10 +72,15 @@ class Requirements:
     options: tuple[str, ...]
     where: tuple[str, ...]
     """Those of ``options`` that say where wheels are; they may hold credentials."""
+    made: tuple[Path, ...] = ()
+    """Files of constraints that locking makes (``closure``), and that say nothing here."""
 
 
 def read(
-    files: Sequence[Path | Listed], *, constraints: Sequence[Path] = (), environ: Mapping[str, str] | None = None
+    files: Sequence[Path | ProjectRequirements],
+    *,
+    constraints: Sequence[Path] = (),
+    environ: Mapping[str, str] | None = None,
 ) -> Requirements:
     """Every requirement, constraint and option of ``files`` and of what they include, in order of reading.
 
@@ -93,23 +99,29 @@ def read(
                 every += _options(line)
                 continue
             asked = _requirement(line)
-            found.append(replace(asked, raw="") if isinstance(file, Listed) and file.project else asked)
+            found.append(replace(asked, raw="") if isinstance(file, ProjectRequirements) and file.project else asked)
     written = [(each.name, options.written(each)) for each in every]
     return Requirements(
         lines=tuple(found),
         options=tuple(text for _, text in written),
         where=tuple(text for name, text in written if name in options.WHERE),
+        made=tuple(dict.fromkeys(reader.made)),
     )
 
 
 def scan(
-    files: Sequence[Path | Listed], *, constraints: Sequence[Path] = (), environ: Mapping[str, str] | None = None
+    files: Sequence[Path | ProjectRequirements],
+    *,
+    constraints: Sequence[Path] = (),
+    environ: Mapping[str, str] | None = None,
 ) -> tuple[RequirementLine, ...]:
     """The lines of ``read``."""
     return read(files, constraints=constraints, environ=environ).lines
 
 
-def index_options(files: Sequence[Path | Listed], *, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def index_options(
+    files: Sequence[Path | ProjectRequirements], *, environ: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
     """The options of ``read`` that say where wheels are (``--index-url`` …). They may hold credentials."""
     return read(files, environ=environ).where
 
@@ -140,12 +152,12 @@ def wheel_folders(lines: Iterable[RequirementLine]) -> tuple[Path, ...]:
     return tuple(sorted({line.wheel.parent for line in lines if line.wheel}))
 
 
-def _place(first: Path | Listed) -> Path:
-    return (first.file if isinstance(first, Listed) else first).absolute().parent
+def _place(first: Path | ProjectRequirements) -> Path:
+    return (first.file if isinstance(first, ProjectRequirements) else first).absolute().parent
 
 
-def _read(reader: Reader, file: Path | Listed, constraint: bool) -> Iterator[Line]:
-    if isinstance(file, Listed):
+def _read(reader: Reader, file: Path | ProjectRequirements, constraint: bool) -> Iterator[Line]:
+    if isinstance(file, ProjectRequirements):
         yield from (reader.line(file.file, number, text) for number, text in file.lines)
     else:
         yield from reader.read(file, constraint=constraint)
@@ -153,25 +165,42 @@ def _read(reader: Reader, file: Path | Listed, constraint: bool) -> Iterator[Lin
 
 def _options(line: Line) -> Iterator[Option]:
     """The options of a line of options, as they are given to pip: with variables as they stand there."""
-    for option, plain in zip(line.options, line.plain[1], strict=True):
-        if option.name == "--only-binary" and ":none:" not in option.value:
-            continue  # nothing else is chosen anyway
-        if option.name in options.REFUSED:
-            raise line.refused(option.name, *options.REFUSED[option.name])
-        if option.name not in options.WHERE | options.WHICH:
-            raise line.wrong(f"{option.name} without a requirement on its line")
+    first = True
+    pairs = zip(line.options, line.plain[1], strict=True)
+    # Of one line pip hears the index before those that are beside it; they are lines of their own here.
+    for option, plain in sorted(pairs, key=lambda pair: pair[0].name != "--index-url"):
+        if not _is_taken(line, option) or option.name == "--hash":
+            continue
         if option.name != "--find-links":
             yield plain
-            continue
-        beside = line.file.absolute().parent / option.value
-        mode = _mode(beside)
-        if "://" in option.value or not mode:
-            yield plain
-            continue
-        if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        elif first:
+            # Of several on a line pip looks at the first alone.
+            yield _links(line, option, plain)
+            first = False
+
+
+def _is_taken(line: Line, option: Option) -> bool:
+    """Whether an option says more than is so anyway. Raises UnsupportedRequirement for what is not taken."""
+    if option.name == "--only-binary" and ":none:" not in option.value:
+        return False  # nothing else is chosen
+    if option.name in options.REFUSED:
+        raise line.refused(option.name, *options.REFUSED[option.name])
+    return True
+
+
+def _links(line: Line, option: Option, plain: Option) -> Option:
+    """The place of wheels that a line names, absolute where it is one of this machine."""
+    value = option.value
+    with contextlib.suppress(ValueError):
+        value = local_path(value) if value.startswith("file:") else value
+    # As in pip: a folder beside the file goes before one where pip is run.
+    for path in (line.file.absolute().parent / option.value, line.folder.absolute() / value):
+        mode = _mode(path)
+        if mode and not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
             raise line.wrong("--find-links leads to a pipe or a device")
-        # As in pip: a folder beside the file goes before one where pip is run.
-        yield Option(option.name, str(beside))
+        if mode:
+            return Option(option.name, str(path))
+    return plain
 
 
 def _requirement(line: Line) -> RequirementLine:
@@ -181,7 +210,7 @@ def _requirement(line: Line) -> RequirementLine:
     if _GAP.search(line.text):
         # pip's pattern for comments takes quadratic time for it.
         raise line.wrong("a gap of a hundred blanks")
-    hashes = tuple(_hash(line, option) for option in line.options)
+    hashes = tuple(_hash(line, option) for option in line.options if _is_heard(line, option))
     text = " ".join(line.text.split())
     if _SCHEME.match(line.text):
         url, _, _ = line.text.partition("; ")
@@ -200,11 +229,16 @@ def _requirement(line: Line) -> RequirementLine:
     return _line(line, text, canonicalize_name(parsed.name), hashes, specifier=str(parsed.specifier))
 
 
-def _hash(line: Line, option: Option) -> str:
-    if option.name in options.REFUSED:
-        raise line.refused(option.name, *options.REFUSED[option.name])
+def _is_heard(line: Line, option: Option) -> bool:
+    """Whether an option beside a requirement means something there: pip hears hashes, and passes over most others."""
+    if not _is_taken(line, option) or option.name in options.IDLE:
+        return False
     if option.name != "--hash":
         raise line.wrong(f"{option.name} beside a requirement", "give it a line of its own")
+    return True
+
+
+def _hash(line: Line, option: Option) -> str:
     try:
         return options.check_hash(option)
     except ValueError as error:

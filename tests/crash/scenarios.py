@@ -12,7 +12,7 @@ from pathlib import Path
 from oci_builder.cli import main
 from tests.support.archives import make_tar
 from tests.support.fakeregistry import FakeRegistry, fake_registry
-from tests.support.foreign import config_of, docker_python, save_layout
+from tests.support.imported import config_of, docker_python, save_layout
 from tests.support.served import serve
 from tests.support.tiny import IMAGE, NAME, Tiny, make_base, packages
 from tests.support.wheels import make_wheel

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from oci_builder.check.verify import verify_file
+from oci_builder.verify.verify import verify_file
 from tests.engines import chance
 from tests.engines.archives import saved
 from tests.engines.asking import ask_docker

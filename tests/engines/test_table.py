@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.check.verify import verify_file
+from oci_builder.verify.verify import verify_file
 from tests.engines.archives import corpus
 from tests.engines.reading import ours
 from tests.engines.table import read

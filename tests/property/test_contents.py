@@ -10,14 +10,14 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oci_builder.check.inspect import describe
-from oci_builder.check.packages import inventory
-from oci_builder.check.reading import read_image
-from oci_builder.check.report import render
-from oci_builder.check.sbom import bill_of_materials
-from oci_builder.check.sizes import size_tree
 from oci_builder.errors import OcibuildError
+from oci_builder.inspect.inspect import describe
+from oci_builder.inspect.packages import inventory
+from oci_builder.inspect.reading import read_image
+from oci_builder.inspect.sizes import size_tree
 from oci_builder.oci.jsonio import encode
+from oci_builder.report import render
+from oci_builder.sbom import bill_of_materials
 from tests.support.archives import make_tar, member
 from tests.support.installed import SITE, distribution, docker_save, image_file, layer, package
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from oci_builder.check.contents import ImageContents
-from oci_builder.check.reading import read_image
 from oci_builder.cli import main
+from oci_builder.inspect.contents import ImageContents
+from oci_builder.inspect.reading import read_image
 from tests.support import readers
 from tests.support.engines import DockerLike
 

@@ -14,7 +14,7 @@ from oci_builder.cli import main
 from oci_builder.oci.mediatypes import INDEX
 from tests.support.archives import make_tar
 from tests.support.engines import call
-from tests.support.foreign import blobs_of, config_of, files
+from tests.support.imported import blobs_of, config_of, files
 from tests.support.real import need
 from tests.support.registries import DockerRegistry, close_opened, docker_registry
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.check.verify import verify_file
 from oci_builder.cli import main
+from oci_builder.verify.verify import verify_file
 from tests.support.installs import checkout_wheel, install, pythons
 from tests.support.real import need, skip
 from tests.support.tiny import CHECKOUT, NAME, Tiny, build, built, make_tiny, run_ocibuild, unsound

@@ -16,7 +16,7 @@ from oci_builder.platforms import AMD64
 from oci_builder.reference import Reference
 from oci_builder.registry.pulling import fetch_image
 from tests.support.archives import make_tar
-from tests.support.foreign import config_of, docker_python, files, save_layout
+from tests.support.imported import config_of, docker_python, files, save_layout
 from tests.support.registries import NEWEST, DockerRegistry, close_opened, docker_registry
 from tests.support.tiny import NAME, Tiny
 from tests.support.wheels import make_wheel

@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from oci_builder.check.verify import verify_file
+from oci_builder.verify.verify import verify_file
 from tests.real.conftest import ROOT
 from tests.support.engines import DockerLike
 from tests.support.real import need

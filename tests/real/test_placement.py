@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.check.verify import verify_file
+from oci_builder.verify.verify import verify_file
 from tests.real.conftest import build
 from tests.support.engines import DockerLike
 

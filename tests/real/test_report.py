@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.check.contents import ImageContents
-from oci_builder.check.packages import inventory
-from oci_builder.check.report import Remark, render
+from oci_builder.inspect.contents import ImageContents
+from oci_builder.inspect.packages import inventory
+from oci_builder.report import Remark, render
 from tests.support.browser import Page, chromium
 from tests.support.installed import distribution, found, layer
 

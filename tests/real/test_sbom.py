@@ -16,9 +16,9 @@ from cyclonedx.validation.json import JsonStrictValidator
 from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
-from oci_builder.check.contents import ImageContents
-from oci_builder.check.packages import inventory
-from oci_builder.check.sbom import bill_of_materials
+from oci_builder.inspect.contents import ImageContents
+from oci_builder.inspect.packages import inventory
+from oci_builder.sbom import bill_of_materials
 from tests.support.real import skip
 
 pytestmark = pytest.mark.real

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.check.verify import Report, verify_file
+from oci_builder.verify.verify import Report, verify_file
 from tests.support.archives import folder, make_tar, member
 from tests.support.engines import DockerLike, call, unmount_below
-from tests.support.foreign import config_of, save_layout
 from tests.support.images import fresh_nonce
+from tests.support.imported import config_of, save_layout
 from tests.support.real import need, oracles
 
 pytestmark = pytest.mark.real

@@ -7,8 +7,8 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from oci_builder.check.packages import Inventory, inventory
-from oci_builder.check.reading import read_image
+from oci_builder.inspect.packages import Inventory, inventory
+from oci_builder.inspect.reading import read_image
 from oci_builder.tree.tree import parents
 from tests.support.archives import HandMade, folder, make_tar, member
 from tests.support.wheels import record_line

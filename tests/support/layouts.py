@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from oci_builder.oci.mediatypes import INDEX
-from tests.support.foreign import blobs_of
+from tests.support.imported import blobs_of
 
 
 def save_several(

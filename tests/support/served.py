@@ -8,7 +8,7 @@ from typing import Any
 
 from oci_builder.oci.mediatypes import DOCKER_MANIFEST, INDEX, MANIFEST
 from tests.support.fakeregistry import FakeRegistry
-from tests.support.foreign import blobs_of
+from tests.support.imported import blobs_of
 
 
 def serve(

@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from oci_builder.check.verify import verify_file
 from oci_builder.cli import main
 from oci_builder.debian.lock import SCHEMA, Pin, RootfsLock, SuitePin, lock_path, write_lock
 from oci_builder.platforms import AMD64, ARM64
+from oci_builder.verify.verify import verify_file
 from oci_builder.wheels.lock import encode
 from tests.support.debian import MTIME, PYTHON, RECIPE, Deb, small_base
 from tests.support.readers import read_image

@@ -25,7 +25,7 @@ HEAD = b"\x7fELF\x02\x01\x01" + bytes(100)
 PROGRAM = """
 import sys
 from pathlib import Path
-from oci_builder.check.facts import layer_facts
+from oci_builder.gate.facts import layer_facts
 from oci_builder.layer import write_layer
 from oci_builder.store import Store
 from oci_builder.tree.entry import DeflateSlice, Entry, EntryPath, FileSlice, Kind
@@ -71,9 +71,9 @@ MANY = """
 import sys
 from pathlib import Path
 from oci_builder.store import Store
-from oci_builder.wheels.claims import settle
+from oci_builder.wheels.conflicts import resolve_conflicts
 from oci_builder.wheels.listing import Listing
-from oci_builder.wheels.opened import Opened
+from oci_builder.wheels.installed_wheels import InstalledWheels
 from tests.support.targets import TARGET, wheel_of
 
 def peak():
@@ -81,10 +81,10 @@ def peak():
 
 folder = Path(sys.argv[1])
 wheels = [wheel_of(path) for path in sorted(folder.glob("*.whl"))]
-listing = Listing(opened=Opened(TARGET), store=Store(folder / "cache"), jobs=2)
-settle(wheels[:1], listing, policy="error")
+listing = Listing(opened=InstalledWheels(TARGET), store=Store(folder / "cache"), jobs=2)
+resolve_conflicts(wheels[:1], listing, policy="error")
 before = peak()
-settle(wheels, listing, policy="error")
+resolve_conflicts(wheels, listing, policy="error")
 assert sum(len(listing.claims(wheel)) for wheel in wheels) > 8 * 2500
 print(peak() - before)
 """

@@ -12,7 +12,7 @@ import pytest
 from oci_builder.cli import main
 from oci_builder.oci.mediatypes import INDEX
 from tests.support.fakeregistry import FakeRegistry, fake_registry
-from tests.support.foreign import config_of, save_layout
+from tests.support.imported import config_of, save_layout
 from tests.support.installed import distribution, layer
 from tests.support.layouts import save_several
 from tests.support.tiny import Tiny, build, make_tiny

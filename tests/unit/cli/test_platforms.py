@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from oci_builder.check.verify import verify_file
 from oci_builder.cli import main
 from oci_builder.platforms import ARM64
+from oci_builder.verify.verify import verify_file
 from oci_builder.wheels.lock import encode
 from oci_builder.wheels.target import Target
 from tests.support.elves import ElfSpec, make_elf

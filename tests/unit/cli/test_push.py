@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.check.verify import verify_file
 from oci_builder.cli import main
+from oci_builder.verify.verify import verify_file
 from tests.support.fakeregistry import FakeRegistry, Handler, break_after, error, fake_registry, give, refuse
 from tests.support.registries import PASSWORD, USER
 from tests.support.tiny import Ending, Tiny, build, make_tiny, unsound

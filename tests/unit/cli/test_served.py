@@ -12,7 +12,7 @@ import pytest
 
 from oci_builder.cli import main
 from tests.support.fakeregistry import FakeRegistry, fake_registry
-from tests.support.foreign import config_of, save_layout
+from tests.support.imported import config_of, save_layout
 from tests.support.installed import distribution, layer
 from tests.support.served import serve, serve_index
 

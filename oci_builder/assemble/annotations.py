@@ -1,0 +1,62 @@
+"""What an image says of where it comes from (OCI image-spec, annotations.md: pre-defined keys first)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from packaging.utils import canonicalize_name
+
+from oci_builder.bases import Base
+from oci_builder.digest import Digest
+from oci_builder.layer import FORMAT
+from oci_builder.oci.documents import rfc3339
+from oci_builder.recipes import ImageRecipe
+from oci_builder.version import __version__
+from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.unverified import UNVERIFIED, unverified_label, unverified_of
+
+_DEFINED = "org.opencontainers.image."
+
+
+def annotations_of(
+    recipe: ImageRecipe, base: Base, *, lock: Digest | None, pins: Sequence[WheelPin]
+) -> Mapping[str, str]:
+    """What the image was made from; ``lock`` is the digest of pylock.toml, ``pins`` are the wheels.
+
+    These are labels, which engines keep and show, and annotations of the manifest, where registries look. Nothing in
+    them depends on the machine or the moment of the build.
+    """
+    known = {
+        # A base of a registry by the name it has there; a file's without the folder, which is one machine's affair.
+        f"{_DEFINED}base.name": base.name if base.inherited else recipe.base,
+        "dev.ocibuild.version": __version__,
+        "dev.ocibuild.layer-format": str(FORMAT),
+    }
+    if base.digest is not None:
+        # No registry has a base of layers/: the lock that says which packages it is made of stands for it.
+        known[f"{_DEFINED}base.digest"] = str(base.digest)
+    if lock is not None:
+        known["dev.ocibuild.lock"] = str(lock)
+    if recipe.version:
+        known[f"{_DEFINED}version"] = recipe.version
+    known.update(_unverified(recipe, base, pins))
+    return known
+
+
+def _unverified(recipe: ImageRecipe, base: Base, pins: Sequence[WheelPin]) -> Mapping[str, str]:
+    """The label of wheels that were not held to their RECORD: of those here, and of those that the base has kept."""
+    unheld, here = set(map(canonicalize_name, recipe.python.unverified)), {pin.name for pin in pins}
+    inherited = unverified_of({"Labels": base.inherited.run.labels}) if base.inherited else frozenset()
+    kept = [each for each in inherited if each.partition(" ")[0] not in here]
+    label = unverified_label([*(str(pin) for pin in pins if pin.name in unheld), *kept])
+    # A base's label would hold on, though all that it names was replaced.
+    return label or ({UNVERIFIED: ""} if inherited else {})
+
+
+def manifest_annotations(recipe: ImageRecipe, known: Mapping[str, str], *, created: int) -> Mapping[str, str]:
+    """The manifest's annotations: what is ``known``, and what the recipe's labels say in pre-defined keys.
+
+    So revision and source are there when the recipe or ``--label`` gives them, and never guessed.
+    """
+    described = {key: text for key, text in recipe.config.labels.items() if key.startswith(_DEFINED)}
+    return {**known, f"{_DEFINED}created": rfc3339(created), **described}

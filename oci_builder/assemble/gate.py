@@ -1,0 +1,131 @@
+"""The gate on the way out: what a recipe says of it, and what becomes of what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from msgspec.structs import replace
+from packaging.requirements import InvalidRequirement, Requirement
+
+from oci_builder.assemble.context import BuildContext, BuildPolicy
+from oci_builder.bases import Base, Pulling, library_supplier, open_base
+from oci_builder.errors import CheckFailed, InvalidValue
+from oci_builder.gate.finding import Allowance, GateResult, summary
+from oci_builder.gate.gate import BaseContents, GateRules, gate
+from oci_builder.image import Image
+from oci_builder.inspect.packages import Inventory
+from oci_builder.oci.documents import RunConfig
+from oci_builder.platforms import Platform
+from oci_builder.recipes import AllowRecipe, ImageRecipe, ImageSource
+from oci_builder.reference import Reference
+from oci_builder.reporter import Reporter
+from oci_builder.store import Store
+from oci_builder.wheels.project_requirements import ProjectRequirements, read_pyproject
+from oci_builder.wheels.requirements import scan
+from oci_builder.wheels.target import Target
+
+_LINES = 5
+"""Lines of warnings that a build says; ``ocibuild check`` says them all."""
+
+
+def judge(
+    source: ImageSource,
+    image: Image,
+    base: Base,
+    *,
+    context: BuildContext,
+    policy: BuildPolicy,
+    imports: bool = False,
+) -> GateResult:
+    """What is wrong with ``image``, and what of it the recipe allows. Raises DigestMismatch for a damaged layer."""
+    rules = GateRules(
+        allow=tuple(map(_allowance, source.recipe.checks.allow)),
+        max_size=source.recipe.max_bytes,
+        imports=imports,
+        extras={} if policy.frozen else _asked(source, base, context.environ),
+    )
+    ground = BaseContents(layers=base.layers, tree=base.tree, target=base.target if base.promise else None)
+    return gate(image, ground, rules=rules, supplier=library_supplier(base), store=context.store)
+
+
+def judge_made(
+    place: Path | Reference, found: Inventory, *, pulling: Pulling | None = None, store: Store, reporter: Reporter
+) -> GateResult:
+    """What is wrong with the image at ``place``, made by whomever; ``found`` is what is in it. Nothing is allowed.
+
+    Only its Python distributions are judged: what the system below them is like was decided by who made that. An image
+    for a platform that nobody builds for here gives no findings. Its layers are in the store afterwards. Raises what
+    ``open_base`` raises.
+    """
+    try:
+        platform = Platform.parse(found.contents.platform)
+    except InvalidValue:
+        return GateResult(errors=(), warnings=())
+    base = open_base(place, platform, store=store, pulling=pulling, reporter=reporter)
+    site = base.tree.resolve(base.promise.purelib.strip("/")) if base.promise else ""
+    ours = {each for each in found.packages if each.kind == "python" and each.place.rpartition("/")[0] == site}
+    judged = frozenset(package.label for package in ours)
+    labels = {path: package.label for path, package in found.owners.items() if package in ours}
+    named = ((entry, label) for path, label in labels.items() if (entry := base.tree.get(path)) is not None)
+    tree = base.tree.overlaid(replace(entry, origin=label) for entry, label in named)
+    run = base.inherited.run if base.inherited is not None else RunConfig()
+    image = Image(platform=base.platform, run=run, created=base.created, layers=base.layers)
+    ground = BaseContents(layers=base.layers, tree=tree, target=base.target if base.promise else None, judged=judged)
+    return gate(image, ground, rules=GateRules(), supplier=lambda _: "", store=store)
+
+
+def let_through(gated: GateResult, recipe: ImageRecipe, reporter: Reporter) -> None:
+    """Say the warnings, in a few lines. Raises CheckFailed with the errors, if there are any."""
+    if gated.errors:
+        raise refusal(gated, recipe)
+    for line in summary(gated.warnings, limit=_LINES):
+        reporter.note(f"warning: {line}")
+
+
+def refusal(gated: GateResult, recipe: ImageRecipe) -> CheckFailed:
+    """The errors, each said with the others' hints, as the error that says them."""
+    packages = list(dict.fromkeys(finding.supplier for finding in gated.errors if finding.supplier))
+    hints = [f"add to image.toml: base-packages = [{', '.join(map(_quoted, packages))}]"] if packages else []
+    hints += list(dict.fromkeys(finding.hint for finding in gated.errors if finding.hint))
+    allow = "what is right as it is can be allowed in image.toml, with a reason: [checks] allow"
+    lines = [finding.message for finding in gated.errors]
+    return CheckFailed(f"{recipe.name} would not run as it is", lines, hint="; ".join([*hints, allow]))
+
+
+def _asked(source: ImageSource, base: Base, environ: Mapping[str, str]) -> Mapping[str, Collection[str]]:
+    """The extras that the recipe's requirements ask for. Where a lock is taken unseen nobody looks at them."""
+    if base.promise is None:
+        return {}
+    python = source.recipe.python
+    files: list[Path | ProjectRequirements] = [*source.requirements]
+    files += [read_pyproject(path, extras=python.extras, groups=python.groups) for path in source.pyprojects]
+    found: dict[str, set[str]] = {}
+    for line in scan(files, environ=environ):
+        asked = _extras(line.text, base.target) if line.wheel is None and not line.constraint else ()
+        if asked:
+            found.setdefault(line.name, set()).update(asked)
+    return found
+
+
+def _extras(text: str, target: Target) -> Collection[str]:
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        return ()  # a wheel's bare URL
+    applies = requirement.marker is None or requirement.marker.evaluate(dict(target.markers()))
+    return requirement.extras if applies else ()
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+def _allowance(recipe: AllowRecipe) -> Allowance:
+    return Allowance(
+        reason=recipe.reason,
+        finding=recipe.finding or "",
+        library=recipe.library or "",
+        package=recipe.package or "",
+        subject=recipe.subject or "",
+    )

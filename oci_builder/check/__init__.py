@@ -1,1 +1,0 @@
-"""Whether an image is what it should be: its bytes, its documents, its files."""

@@ -1,0 +1,280 @@
+"""Image parts to their contents: every layer streamed once, each file hashed, little of it kept."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import posixpath
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from oci_builder.digest import Digest
+from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
+from oci_builder.image import Image
+from oci_builder.imported.documents import as_object, as_strings
+from oci_builder.imported.names import layer_path, readable, shown
+from oci_builder.imported.parts import ImageParts, LayerBlob, open_parts
+from oci_builder.imported.unpacked import HEAD, Hashed, packing_of, unpacked
+from oci_builder.inspect.contents import (
+    MAX_KEPT_FILE,
+    FileRecord,
+    ImageContents,
+    LayerContents,
+    Merge,
+    is_wanted,
+)
+from oci_builder.layer import DELETIONS, IndexEntry, Layer
+from oci_builder.oci.jsonio import decode
+from oci_builder.platforms import Platform
+from oci_builder.store import Store
+from oci_builder.tree.content import MappedFiles
+from oci_builder.tree.entry import OPAQUE, WHITEOUT, Kind
+from oci_builder.tree.limits import Budget, Damaged
+from oci_builder.tree.tarstream import TarMember, TarStream
+from oci_builder.tree.tree import order
+
+_KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "hardlink"}
+
+
+class Watch(Protocol):
+    """Somebody who wants to see the content of files while they pass."""
+
+    def wants(self, path: str) -> bool:
+        """Whether a file's content is to be shown."""
+
+    def seen(self, path: str, data: bytes) -> None:
+        """A file of a layer, whole."""
+
+
+def read_image(path: Path, *, platform: Platform | None = None, watch: Watch | None = None) -> ImageContents:
+    """What is in the image file or folder at ``path``; ``watch`` sees the files of all layers as they pass.
+
+    Raises UnsupportedImage, DigestMismatch where a layer is not the one that was promised, FileProblem.
+    """
+    with open_parts(path, platform=platform) as parts:
+        return read_parts(parts, watch=watch)
+
+
+def read_parts(parts: ImageParts, *, watch: Watch | None = None) -> ImageContents:
+    """What is in an image, from wherever its parts come. Raises as ``read_image``."""
+    try:
+        config = _readable_document(decode(parts.config, what=f"{parts.name}: configuration"))
+    except RecursionError as error:
+        raise UnsupportedImage(parts.name, "its configuration is nested too deeply") from error
+    diff_ids = as_strings(as_object(config.get("rootfs")).get("diff_ids"))
+    steps = created_by(config)
+    merge, layers, budget = Merge(parts.name), [], Budget()
+    for number, blob in enumerate(parts.layers, 1):
+        pass_ = _Pass(parts.name, number, watch, budget)
+        with _explained(parts.name):
+            pass_.read(blob, _nth(diff_ids, number))
+        pass_.merge_into(merge)
+        layers.append(
+            LayerContents(
+                number=number,
+                digest=blob.digest,
+                diff_id=_nth(diff_ids, number),
+                size=blob.size,
+                created_by=_nth(steps, number),
+                files=tuple(pass_.files),
+                hidden=tuple(pass_.hidden),
+            )
+        )
+    return ImageContents(
+        name=parts.name,
+        config=config,
+        config_digest=Digest.of(parts.config),
+        manifest_digest=Digest.of(parts.manifest) if parts.manifest is not None else None,
+        references=tuple(map(readable, parts.references)),
+        layers=tuple(layers),
+        tree=_sorted(merge.tree),
+        kept=merge.kept,
+        annotations={readable(key): readable(value) for key, value in parts.annotations.items()},
+    )
+
+
+def contents_of(image: Image, store: Store, *, name: str, references: Sequence[str] = ()) -> ImageContents:
+    """What is in an image that was built just now: from its layers' indexes, without unpacking them again.
+
+    Raises CorruptBlob and UnsupportedImage.
+    """
+    merge, layers = Merge(name), []
+    for number, layer in enumerate(image.layers, 1):
+        files = [_record(entry, number) for entry in layer.entries if entry.kind not in DELETIONS]
+        hidden = [readable(entry.path) for entry in layer.entries if entry.kind == Kind.WHITEOUT.value]
+        opaque = [readable(entry.path) for entry in layer.entries if entry.kind == "opaque"]
+        merge.add(files, hidden=hidden, opaque=opaque)
+        merge.keep(_kept(layer, store))
+        layers.append(
+            LayerContents(
+                number=number,
+                digest=layer.descriptor.digest,
+                diff_id=str(layer.diff_id),
+                size=layer.descriptor.size,
+                created_by=layer.created_by,
+                files=tuple(files),
+                hidden=tuple(hidden),
+            )
+        )
+    return ImageContents(
+        name=name,
+        config=decode(image.config, what="configuration"),
+        config_digest=image.id,
+        manifest_digest=image.digest,
+        references=tuple(references),
+        layers=tuple(layers),
+        tree=_sorted(merge.tree),
+        kept=merge.kept,
+        annotations=image.annotations,
+    )
+
+
+def _record(entry: IndexEntry, number: int) -> FileRecord:
+    size = entry.size if entry.kind == Kind.FILE.value else 0
+    path, target = readable(entry.path), readable(entry.target)
+    return FileRecord(path, entry.kind, entry.mode, entry.uid, entry.gid, size, target, entry.sha256, number)
+
+
+def _kept(layer: Layer, store: Store) -> dict[str, bytes]:
+    wanted = [entry for entry in layer.entries if entry.size <= MAX_KEPT_FILE and is_wanted(entry.path)]
+    with MappedFiles() as sources:
+        return {
+            readable(entry.path): sources.read(content, what=entry.path)
+            for entry in wanted
+            if entry.kind not in DELETIONS and (content := layer.content(entry, store)) is not None
+        }
+
+
+def created_by(config: Mapping[str, object]) -> list[str]:
+    """What made each layer, by the history of a configuration; shorter than the layers where it does not say."""
+    history = config.get("history")
+    steps = [as_object(step) for step in history] if isinstance(history, list) else []
+    return [str(step.get("created_by", "")) for step in steps if step.get("empty_layer") is not True]
+
+
+def _is_digest(text: str) -> bool:
+    try:
+        Digest.parse(text)
+    except InvalidValue:
+        return False
+    return True
+
+
+def _nth(texts: Sequence[str], number: int) -> str:
+    return texts[number - 1] if number <= len(texts) else ""
+
+
+def _sorted(tree: Mapping[str, FileRecord]) -> dict[str, FileRecord]:
+    return {path: tree[path] for path in sorted(tree, key=order)}
+
+
+class _Pass:
+    """One walk over a layer: its files, what it deletes, and the contents worth keeping."""
+
+    def __init__(self, image: str, number: int, watch: Watch | None, budget: Budget) -> None:
+        self._image, self._number, self._watch, self._budget = image, number, watch, budget
+        self._label = f"layer {number}"
+        self._numbers: dict[str, int] = {}
+        self._kept: dict[str, bytes] = {}
+        self.files: list[FileRecord] = []
+        self.hidden: list[str] = []
+        self._opaque: list[str] = []
+
+    def read(self, blob: LayerBlob, diff_id: str) -> None:
+        """Read all of ``blob``, which is what its digest says, or else its diff ID. Raises Damaged, DigestMismatch."""
+        packing = packing_of(blob.open().read(HEAD))
+        packed = Hashed(blob.open())
+        plain = unpacked(packed, packing, what=self._label)
+        key = blob.digest or self._number
+        counted = self._budget.unpacking(plain, key=key, packed=blob.size, what=self._label)
+        tar = Hashed(counted) if blob.digest is None else counted
+        stream = TarStream(tar, what=self._label, budget=self._budget)
+        for member in stream.members():
+            self._add(member, stream)
+        packed.drain()
+        promised, actual = str(blob.digest), str(packed.digest())
+        if isinstance(tar, Hashed):
+            tar.drain()
+            promised, actual = diff_id, str(tar.digest())
+            if not _is_digest(diff_id):
+                promised = actual  # nobody promised anything
+                if stream.unclosed:
+                    raise Damaged(stream.unclosed)
+        if promised != actual:
+            raise DigestMismatch(
+                f"{self._image}: {self._label}",
+                expected=promised,
+                actual=actual,
+                hint="the file was changed or cut off; get it again",
+            )
+
+    def merge_into(self, merge: Merge) -> None:
+        """Lay what was read on the layers below."""
+        merge.add(self.files, hidden=self.hidden, opaque=self._opaque)
+        merge.keep(self._kept)
+
+    def _add(self, member: TarMember, stream: TarStream) -> None:
+        path = self._path(member.name)
+        folder, name = posixpath.split(path)
+        if name == OPAQUE:
+            # No engine empties the root.
+            self._opaque += [folder] if folder else []
+        elif name.startswith(WHITEOUT):
+            self.hidden.append(posixpath.join(folder, name.removeprefix(WHITEOUT)))
+        elif path:
+            self._numbers[path] = len(self.files)
+            self.files.append(self._record(path, member, stream))
+
+    def _path(self, name: str) -> str:
+        try:
+            return readable(layer_path(name))
+        except Damaged as error:
+            raise Damaged(f"{self._label}: {shown(name)!r} is no path of a layer: it {error}") from error
+
+    def _record(self, path: str, member: TarMember, stream: TarStream) -> FileRecord:
+        kind = "file" if member.is_file else _KINDS.get(member.type, "special")
+        target = self._path(member.target) if kind == "hardlink" else readable(member.target)
+        sha256 = self._content(path, member, stream) if kind == "file" else ""
+        if kind == "hardlink":
+            number = self._numbers.get(target)
+            sha256 = self.files[number].sha256 if number is not None and target != path else ""
+            if target in self._kept and is_wanted(path):
+                self._kept[path] = self._kept[target]
+        size = member.size if kind == "file" else 0
+        return FileRecord(path, kind, member.mode, member.uid, member.gid, size, target, sha256, self._number)
+
+    def _content(self, path: str, member: TarMember, stream: TarStream) -> str:
+        small = member.size <= MAX_KEPT_FILE
+        wanted, watched = is_wanted(path) and small, self._watch is not None and small and self._watch.wants(path)
+        seen, kept = hashlib.sha256(), bytearray()
+        for data in stream.content():
+            seen.update(data)
+            if wanted or watched:
+                kept += data
+        if wanted:
+            self._kept[path] = bytes(kept)
+        if watched and self._watch is not None:
+            self._watch.seen(path, bytes(kept))
+        return seen.hexdigest()
+
+
+def _readable_document(document: Mapping[str, object]) -> dict[str, object]:
+    return {readable(key): _readable_value(value) for key, value in document.items()}
+
+
+def _readable_value(value: object) -> object:
+    if isinstance(value, dict):
+        return _readable_document(value)
+    if isinstance(value, list):
+        return [_readable_value(item) for item in value]
+    return readable(value) if isinstance(value, str) else value
+
+
+@contextlib.contextmanager
+def _explained(image: str) -> Iterator[None]:
+    try:
+        yield
+    except Damaged as error:
+        raise UnsupportedImage(image, str(error), hint="`ocibuild verify` says all that is wrong") from error
