@@ -206,3 +206,37 @@ def test_a_configuration_of_another_number_of_layers_is_refused(tmp_path: Path, 
     path = save_like_old_docker(tmp_path / "image", [LOWER, UPPER], config_of([LOWER]))
     with pytest.raises(UnsupportedImage, match="names 1 layers, and it has 2"):
         opened(path, store)
+
+
+def test_a_file_with_holes_is_read_again_and_anew_when_it_was_pruned(tmp_path: Path, store: Store) -> None:
+    map_ = b"2\n0\n3\n1000\n4\n"
+    holes = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "etc/holes"}
+    holes["GNU.sparse.realsize"] = "1004"
+    data = map_ + bytes(512 - len(map_)) + b"abcdefg"
+    tar = make_tar(folder("etc"), member("stored", data=data, pax_headers=holes), member("etc/after", data=b"after"))
+    path = save_layout(tmp_path / "image", [tar], config_of([tar]))
+    for _ in range(2):
+        image = opened(path, store)
+        assert content(image, "etc/holes") == b"abc" + bytes(997) + b"defg"
+        assert content(image, "etc/after") == b"after"
+    (layer,) = image.layers
+    assert layer.filled is not None
+    store.path(layer.filled).unlink()
+    assert content(opened(path, store), "etc/holes")[:3] == b"abc"
+
+
+def test_a_hole_counts_as_what_it_unpacks_to(tmp_path: Path, store: Store) -> None:
+    holes = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(1 << 42)}
+    tar = make_tar(member("stored", data=b"0\n".ljust(512, b"\0"), pax_headers=holes))
+    with pytest.raises(UnsupportedImage, match="unpacks to more than"):
+        opened(save_layout(tmp_path / "image", [tar], config_of([tar])), store)
+    assert list((store.root / "v1" / "blobs" / "sha256").iterdir()) == []
+
+
+def test_following_links_has_an_end(tmp_path: Path, store: Store) -> None:
+    far = "a/../" * 800 + "a"
+    links = [member(f"l{number}", tarfile.SYMTYPE, target=far) for number in range(40)]
+    many = [member(f"l{number % 40}/{number}/x") for number in range(20_000)]
+    tar = make_tar(folder("a"), *links, *many)
+    with pytest.raises(UnsupportedImage, match="more steps than anybody goes"):
+        opened(save_layout(tmp_path / "image", [tar], config_of([tar])), store)
