@@ -14,8 +14,9 @@ CRASH ?= abort error full dead nospace killed terminated interrupted
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Debian's packages of the programs that tests/real drives. The tests skip what is missing, unless OCIBUILD_REQUIRE_REAL=1.
-SYSTEM := ca-certificates chromium containerd docker-compose docker.io docker-registry git podman qemu-user-static runc skopeo strace umoci
+# Debian's packages of the programs that tests/real drives, and of what the newest runc is built with. The tests skip what
+# is missing, unless OCIBUILD_REQUIRE_REAL=1.
+SYSTEM := ca-certificates chromium containerd docker-compose docker.io docker-registry git libseccomp-dev pkg-config podman qemu-user-static runc skopeo strace umoci
 
 .PHONY: help
 help:  ## what there is

@@ -9,7 +9,7 @@ import posixpath
 import tarfile
 from collections.abc import Sequence
 
-from oci_builder.imported.names import layer_path, listed_path, shown
+from oci_builder.imported.names import layer_path, listed_path, refusal, shown
 from oci_builder.tree.entry import OPAQUE, WHITEOUT
 from oci_builder.tree.limits import Unfit
 from oci_builder.tree.tarstream import TarMember
@@ -41,6 +41,7 @@ class Applied:
         # Names of whiteouts, and of entries that were listed by another name than their path.
         self._listed: set[str] = set()
         self._global: set[str] = set()
+        self._lost: list[str] = []
         self._steps = 0
 
     def add_global_header(self, name: str) -> None:
@@ -58,10 +59,13 @@ class Applied:
         if not path and (member.type == tarfile.DIRTYPE or listed == "."):
             return ()
         folder, _, name = path.rpartition("/")
-        real = self._made(folder)
         if name == OPAQUE:
             self._list(listed)
+            # A file can be marked, too, and stays what it is.
+            if self._places.get(folder, _FOLDER) & _KIND != _OTHER:
+                self._made(folder)
             return ()
+        real = self._made(folder)
         if name.startswith(WHITEOUT):
             self._list(listed)
             self._delete(posixpath.normpath(f"/{real}/{name.removeprefix(WHITEOUT)}").lstrip("/"))
@@ -73,6 +77,18 @@ class Applied:
         elif self._places.get(place, 0) & _PLAINLY:
             raise Unfit("is listed twice")
         return self._put(place, member, number, plainly=plainly)
+
+    def finish(self) -> None:
+        """All members are there. docker sets the times of listed folders last, and each has to be something then."""
+        for path in self._lost:
+            folder, _, name = path.rpartition("/")
+            try:
+                real = self._followed(folder, make=False)
+                there = (f"{real}/{name}" if real else name) in self._places
+            except Unfit:
+                there = False
+            if not there:
+                raise Unfit(f"replaces what it holds: {shown(path)} was a folder of it")
 
     def number_at(self, target: str) -> int:
         """The number of the entry that a hard link repeats."""
@@ -98,6 +114,8 @@ class Applied:
         self._listed.add(name)
 
     def _put(self, path: str, member: TarMember, number: int, *, plainly: bool) -> Sequence[int]:
+        if why := refusal(member):
+            raise Unfit(why)
         if not path:
             raise Unfit("takes the place of the root folder")
         before = self._places.get(path)
@@ -130,6 +148,9 @@ class Applied:
         self._check_steps()
         below = [path for path in self._places if path.startswith(f"{folder}/")]
         self._folders.clear()
+        self._lost += [
+            path for path in below if self._places[path] & _KIND == _FOLDER and self._places[path] >= _STATES
+        ]
         for path in below:
             self._targets.pop(path, None)
         return [self._places.pop(path) for path in below]

@@ -67,6 +67,8 @@ class _Merging:
         self._layers = layers
         self._readers = [layer.reader(store) for layer in layers]
         self.seen: _Held = {}
+        # All folders that ever held something, whether a layer lists them or not.
+        self._folders: set[str] = set()
 
     def read(self, number: int) -> Entry:
         """The entry of a number."""
@@ -79,8 +81,10 @@ class _Merging:
         landing = _Landing(self._links(number, layer), self.read)
         landed = [landing.of(item.path) for item in layer.entries]
         opaque = [f"{path}/" for item, path in zip(layer.entries, landed, strict=True) if item.kind == "opaque"]
-        self._make_folders([*landed, *opaque])
+        made = self._make_folders([*landed, *opaque])
+        # What takes a folder's place takes all that the folder held.
         self._hide(zip(layer.entries, landed, strict=True))
+        self._folders |= made
         for row, (item, path) in enumerate(zip(layer.entries, landed, strict=True)):
             if item.kind in DELETIONS:
                 continue
@@ -90,8 +94,8 @@ class _Merging:
             else:
                 self.seen[path] = replace(self._readers[number](row), path=path)
 
-    def _make_folders(self, paths: Iterable[str]) -> None:
-        """Whatever else is in the place of a folder above ``paths`` goes."""
+    def _make_folders(self, paths: Iterable[str]) -> set[str]:
+        """Whatever else is in the place of a folder above ``paths`` goes; gives those folders."""
         made = {""}
         for path in paths:
             folder = path.rpartition("/")[0]
@@ -102,12 +106,14 @@ class _Merging:
                     del self.seen[EntryPath(folder)]
                 folder = folder.rpartition("/")[0]
 
+        return made
+
     def _hide(self, items: Iterable[tuple[IndexEntry, EntryPath]]) -> None:
         gone, emptied, folders = [], [], set()
         for item, path in items:
             if item.kind == "opaque":
                 emptied.append(path)
-            elif item.kind in DELETIONS or self._replaces_folder(item, path):
+            elif item.kind in DELETIONS or (item.kind != Kind.DIRECTORY.value and path in self._folders):
                 gone.append(path)
             elif item.kind == Kind.DIRECTORY.value:
                 folders.add(path)
@@ -119,15 +125,6 @@ class _Merging:
 
     def _kind(self, held: Entry | int) -> Kind:
         return (self.read(held >> 1) if isinstance(held, int) else held).kind
-
-    def _replaces_folder(self, item: IndexEntry, path: EntryPath) -> bool:
-        """Whether something else takes a folder's place: then all that the folder held goes with it."""
-        if item.kind == Kind.DIRECTORY.value:
-            return False
-        held = self.seen.get(path)
-        if held is None:
-            return False
-        return self._kind(held) is Kind.DIRECTORY
 
     def _links(self, number: int, layer: Layer) -> _Held:
         """The links of a layer: its own paths go through them."""

@@ -11,7 +11,7 @@ import msgspec
 
 from oci_builder.digest import Digest, HashingWriter
 from oci_builder.imported.applying import Applied
-from oci_builder.imported.names import AUFS, layer_path, refusal, shown
+from oci_builder.imported.names import AUFS, layer_path, shown
 from oci_builder.layer import Entries, IndexEntry
 from oci_builder.store import Store
 from oci_builder.tree.entry import OPAQUE, WHITEOUT
@@ -77,12 +77,14 @@ class LayerWalk:
         for member in self._stream.members():
             listed = self._check_globals(listed)
             try:
-                if why := refusal(member):
-                    raise Unfit(why)
                 self._add(member)
             except Unfit as error:
                 raise Unfit(f"{self._label}: {shown(member.name) or '/'} {error}") from error
         self._check_globals(listed)
+        try:
+            self._applied.finish()
+        except Unfit as error:
+            raise Unfit(f"{self._label}: the layer {error}") from error
         return self._settled() if self._gone or self._faces else self._entries
 
     def _check_globals(self, listed: int) -> int:

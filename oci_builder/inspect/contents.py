@@ -216,6 +216,8 @@ class Merge:
         self._image = image
         self.tree: dict[str, FileRecord] = {}
         self.kept: dict[str, bytes] = {}
+        # All folders that ever held something, whether a layer lists them or not.
+        self._folders: set[str] = set()
 
     def add(self, files: Sequence[FileRecord], *, hidden: Sequence[str], opaque: Sequence[str]) -> None:
         """Lay on the next layer: what it deletes goes, what it holds comes.
@@ -223,7 +225,7 @@ class Merge:
         ``hidden`` are the paths it deletes, ``opaque`` the folders it empties first.
         """
         folders = {record.path for record in files if record.kind == "directory"}
-        replaced = [record.path for record in files if record.kind != "directory" and self._is_folder(record.path)]
+        replaced = [record.path for record in files if record.kind != "directory" and record.path in self._folders]
         # A folder that comes after its own whiteout takes the whiteout's place, and what lies below shows through.
         self._remove(Hidden([*(path for path in hidden if path not in folders), *replaced], opaque))
         self._make_folders([*(record.path for record in files), *hidden, *(f"{folder}/" for folder in opaque)])
@@ -244,6 +246,7 @@ class Merge:
                     del self.tree[folder]
                     self.kept.pop(folder, None)
                 folder = posixpath.dirname(folder)
+        self._folders |= made
 
     def keep(self, kept: Mapping[str, bytes]) -> None:
         """Remember small files of the layer last added. Raises UnsupportedImage past a limit on their size."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from oci_builder.tree.limits import Damaged
-
 BLANK = b" " * 8
 _USTAR, _GNU, _STAR = b"ustar\0", b"ustar  \0", b"tar\0"
 _DEVICES = frozenset({bytes(16), b"0000000\0" * 2})
@@ -32,17 +30,10 @@ class Header:
     mtime: int
 
 
-def parse_header(block: bytes, where: str) -> Header:
-    """The header in a block of 512 bytes. Raises Damaged, naming ``where``."""
+def parse_header(block: bytes) -> Header:
+    """The header in a block of 512 bytes. Raises ValueError, with a clause."""
     if not _sums_up(block):
-        raise Damaged(f"{where} has no proper checksum")
-    try:
-        return _parsed(block)
-    except ValueError as error:
-        raise Damaged(f"{where} does not hold: {error}") from error
-
-
-def _parsed(block: bytes) -> Header:
+        raise ValueError("has no proper checksum")
     name = _until_nul(block[:100])
     prefix = b"" if block[257:262] != _USTAR[:5] else _prefix(block)
     return Header(
@@ -105,7 +96,7 @@ def _number(field: bytes, what: str) -> int:
     try:
         return _binary(field) if field[0] & 0x80 else _octal(field)
     except ValueError as error:
-        raise ValueError(f"its {what} is no number: {field!r}") from error
+        raise ValueError(f"does not hold: its {what} is no number: {field!r}") from error
 
 
 def _octal(field: bytes) -> int:

@@ -87,6 +87,7 @@ class TarStream:
         self._buffer, self._at = b"", 0
         self._left = self._pad = self._extensions = self._records = 0
         self._member_read: TarMember | None = None
+        self._near: tuple[str, str | bytes] = ("at", "")
         self.offset = 0
         self.global_headers: list[str] = []
         self.unclosed = ""
@@ -99,6 +100,7 @@ class TarStream:
         long: dict[str, str] = {}
         while (block := self._block()) is not None:
             header = self._parse(block)
+            self._near = "at", header.name
             if header.type == tarfile.XHDTYPE:
                 records = self._pax(header)
             elif header.type == tarfile.XGLTYPE:
@@ -133,6 +135,7 @@ class TarStream:
         # An empty record takes back what another said.
         name = long.get("path") or records.get("path") or _text(header.name)
         target = long.get("linkpath") or records.get("linkpath") or _text(header.link)
+        self._near = "at", name
         size, uid, gid, mtime = header.size, header.uid, header.gid, header.mtime
         if records:
             with self._explained():
@@ -142,7 +145,7 @@ class TarStream:
             kind = tarfile.DIRTYPE
         if kind not in _WITHOUT_CONTENT:
             if size < 0:
-                raise Damaged(f"{self._what}: a size below zero before byte {self.offset}")
+                raise self._fault(f"a size below zero before byte {self.offset}")
             self._left, self._pad = size, -size % BLOCK
         else:
             self._left = self._pad = 0
@@ -183,18 +186,25 @@ class TarStream:
         try:
             yield
         except ValueError as error:
-            raise Damaged(f"{self._what}: {error}, before byte {self.offset}") from error
+            raise self._fault(f"{error}, before byte {self.offset}", Unfit) from error
+
+    def _fault(self, why: str, kind: type[Damaged] = Damaged) -> Damaged:
+        """What is wrong, with the member it is wrong at or, where none can be read, the one before."""
+        word, name = self._near
+        text = name if isinstance(name, str) else _text(name)
+        return kind(f"{self._what}: {why}" + (f", {word} {text!r:.200}" if name else ""))
 
     def _count(self, *names: str) -> None:
         length = 0
         for name in names:
             size = len(name) if name.isascii() else len(_bytes(name))
             if size > _MAX_TEXT:
-                raise Unfit(f"{self._what}: a name of {size} bytes before byte {self.offset} is no path of a layer")
+                raise self._fault(f"a name of {size} bytes before byte {self.offset} is no path of a layer", Unfit)
             length += size
         self._budget.count_entry(self._what, names=length)
 
     def _block(self) -> bytes | None:
+        self._near = "after", self._near[1]
         at = self.offset
         block = self._read(BLOCK)
         self.offset += len(block)
@@ -202,7 +212,7 @@ class TarStream:
             self.unclosed = f"{self._what}: the tar ends at byte {at} without its two closing blocks"
             return None
         if len(block) < BLOCK:
-            raise Damaged(f"{self._what}: cut off at byte {self.offset}")
+            raise self._fault(f"cut off at byte {self.offset}")
         if block.count(0) < BLOCK:
             return block
         second = self._read(BLOCK)
@@ -210,9 +220,9 @@ class TarStream:
         if not second:
             self.oddities.append(f"{self._what}: the tar ends with one closing block at byte {at}, where two belong")
         elif len(second) < BLOCK:
-            raise Damaged(f"{self._what}: cut off at byte {self.offset}")
+            raise self._fault(f"cut off at byte {self.offset}")
         elif second.count(0) < BLOCK:
-            raise Damaged(f"{self._what}: only one closing block at byte {at}")
+            raise self._fault(f"only one closing block at byte {at}")
         self._drain()
         return None
 
@@ -235,11 +245,14 @@ class TarStream:
         return True
 
     def _parse(self, block: bytes) -> Header:
-        where = f"{self._what}: the header at byte {self.offset - BLOCK}"
-        header = parse_header(block, where)
+        where = f"the header at byte {self.offset - BLOCK}"
+        try:
+            header = parse_header(block)
+        except ValueError as error:
+            raise self._fault(f"{where} {error}") from error
         # Other spellings mean the same number, so nobody else would notice a changed one.
         if not _CHECKSUM.match(block, 148) and len(self.oddities) < _MOST_ODDITIES:
-            self.oddities.append(f"{where} spells its checksum otherwise than tar does")
+            self.oddities.append(f"{self._what}: {where} spells its checksum otherwise than tar does")
         return header
 
     def _pax(self, header: Header) -> dict[str, str]:
@@ -250,7 +263,7 @@ class TarStream:
             for name, value in pax.records(self._extension(header)):
                 self._records += 1
                 if self._records > _MAX_RECORDS:
-                    raise Unfit(f"{self._what}: more than {_MAX_RECORDS} PAX records before byte {self.offset}")
+                    raise self._fault(f"more than {_MAX_RECORDS} PAX records before byte {self.offset}", Unfit)
                 if name in (sparse.OFFSET, sparse.LENGTH):
                     told.append(value)
                 else:
@@ -261,10 +274,10 @@ class TarStream:
 
     def _extension(self, header: Header) -> bytes:
         if header.size < 0:
-            raise Damaged(f"{self._what}: a size below zero before byte {self.offset}")
+            raise self._fault(f"a size below zero before byte {self.offset}")
         self._extensions += header.size
         if self._extensions > _MAX_EXTENSIONS:
-            raise Unfit(f"{self._what}: header extensions of {self._extensions} bytes at byte {self.offset}")
+            raise self._fault(f"header extensions of {self._extensions} bytes at byte {self.offset}", Unfit)
         self._budget.count_header(self._what)
         self._left, self._pad = header.size, -header.size % BLOCK
         data = b"".join(self._stored())
@@ -297,7 +310,7 @@ class TarStream:
         data = self._read(size)
         self.offset += len(data)
         if len(data) != size:
-            raise Damaged(f"{self._what}: cut off at byte {self.offset}")
+            raise self._fault(f"cut off at byte {self.offset}")
         return data
 
 

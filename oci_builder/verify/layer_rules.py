@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Set
 
 from oci_builder.imported.applying import Applied
-from oci_builder.imported.names import AUFS, layer_path, refusal, shown
+from oci_builder.imported.names import AUFS, layer_path, shown
 from oci_builder.tree.entry import OPAQUE, WHITEOUT
 from oci_builder.tree.limits import Unfit
 from oci_builder.tree.tarstream import TarMember
@@ -109,11 +109,16 @@ class LayerRules:
         except Unfit as error:
             self._find(name, str(error))
 
+    def finish(self) -> None:
+        """Judge the whole, after its last member."""
+        try:
+            self._applied.finish()
+        except Unfit as error:
+            self._findings.add("the layer", str(error))
+
     def _check_refused(self, path: str, member: TarMember) -> None:
         """What docker refuses, by the rules that a build goes by."""
         try:
-            if why := refusal(member):
-                raise Unfit(why)
             hides = posixpath.basename(path).startswith(WHITEOUT)
             if member.type == tarfile.LNKTYPE and not hides:
                 self._applied.number_at(member.target)

@@ -277,6 +277,7 @@ class _Checker:
                 rules.add(member)
         except Damaged as error:
             self._findings.add(str(error))
+        rules.finish()
         for name in stream.global_headers:
             rules.add_global_header(name)
         for line in (*stream.oddities, *([stream.unclosed] if stream.unclosed else [])):

@@ -58,6 +58,8 @@ def _name(chance: Random) -> str:
         parts[-1] = chance.choice(_MARKS)
     if chance.random() < 0.08:
         parts.insert(chance.randint(0, len(parts)), chance.choice(_ODD_PARTS))
+    if parts == ["etc"]:
+        parts.append("x")  # engines put files of their own into it
     return chance.choice(["", "", "", "", "", "", "./", "/"]) + "/".join(parts)
 
 

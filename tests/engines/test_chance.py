@@ -36,4 +36,4 @@ def test_layers_by_chance_are_read_as_docker_reads_them(docker: DockerLike, tmp_
                 wrong.append((seed, theirs, answer, report.findings))
         elif not same(answer.tree, theirs.tree) or report.findings:
             wrong.append((seed, theirs, answer, report.findings))
-    assert not wrong
+    assert not wrong, f"numbers {[seed for seed, *_ in wrong]}: {wrong[0]}"
