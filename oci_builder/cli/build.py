@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from oci_builder.cli.terminal import say, tell_json
 
 if TYPE_CHECKING:
     from oci_builder.assemble import Options
+    from oci_builder.cli.delivery import Outputs
     from oci_builder.cli.progress import Timed
     from oci_builder.cli.result import Result
     from oci_builder.cli.settings import Settings
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
     "--out",
     metavar="FILE|DIR/",
     help="Where to write: .tar, or .tar.gz or .tgz to compress the whole file too; with a slash at its end, the folder "
-    "of an OCI image layout, for all platforms; {version} and {arch} are filled in. [NAME.tar]",
+    "of an OCI image layout, for all platforms; - is stdout, and pipes are written to; {version} and {arch} are filled "
+    "in. [NAME.tar]",
+)
+@click.option(
+    "--load",
+    is_flag=True,
+    help="Hand the image to `docker load`, or to `podman load` where there is no docker. Without --out no file is "
+    "written.",
 )
 @options.out_format
 @options.push
@@ -106,7 +114,7 @@ def _tell(before: Before, seconds: Mapping[str, float], flags: Mapping[str, Any]
 def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
     from oci_builder.catalog import find_image
     from oci_builder.cli.bills import wanted_bills
-    from oci_builder.cli.delivery import deliver, outputs
+    from oci_builder.cli.delivery import deliver
     from oci_builder.cli.progress import shown
     from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.sharing import cache_repositories, fill, open_cache
@@ -119,14 +127,14 @@ def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
     glanced = glance(find_image(flags["name"], settings.project))
     source = open_source(settings, **flags)
     platforms = tuple(dict.fromkeys(Platform.parse(text) for text in flags["platforms"]))
-    wanted = outputs(source.recipe, platforms, out=flags["out"], out_format=flags["out_format"], pushes=flags["pushes"])
+    wanted = _wanted(source, platforms, settings, flags)
     bills = wanted_bills(flags["sbom"], wanted.platforms, source.recipe, pushes=wanted.pushes)
     # The lock is the recipe's: a build of something else reads it and leaves it as it is.
     as_written = not flags["base"] and not flags["requirements"] and set(platforms) <= set(source.recipe.targets)
     caches = cache_repositories((*flags["cache_from"], *flags["cache_to"]))
     login_for = wanted.pushes or caches or base_references(source.recipe.base)
     registries = make_registries(settings, login_for, **flags)
-    lazily = bool(wanted.pushes) and not wanted.files and wanted.folder is None
+    lazily = bool(wanted.pushes) and not wanted.files and wanted.folder is None and wanted.loaded is None
     how = make_options(settings, keep_lock=as_written, registries=registries, lazily=lazily, **flags)
     base = _base_folder(source, how)
     looked = look(flags, source, base, glanced) if glanced else None
@@ -152,6 +160,27 @@ def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
     if limit is not None:
         # Others that build now are let be; whoever ends last prunes.
         prune(store, now=settings.now, max_size=limit)
+
+
+def _wanted(
+    source: ImageSource, platforms: Sequence[Platform], settings: Settings, flags: Mapping[str, Any]
+) -> Outputs:
+    """Where the images go. Raises, before any work is done, what could only fail after it."""
+    from oci_builder.cli.delivery import check_streams, outputs
+    from oci_builder.export.loading import find_engine
+
+    wanted = outputs(
+        source.recipe,
+        platforms,
+        out=flags["out"],
+        out_format=flags["out_format"],
+        pushes=flags["pushes"],
+        load=flags["load"],
+    )
+    check_streams(wanted.files.values(), as_json=flags["as_json"], verify=flags["verify"])
+    if wanted.loaded:
+        find_engine(settings.environ)
+    return wanted
 
 
 def _base_folder(source: ImageSource, how: Options) -> Path | None:

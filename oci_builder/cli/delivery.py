@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oci_builder.cli.messages import misused
+from oci_builder.export.output import STDOUT, check_target, stream_of
 from oci_builder.files import check_output
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
@@ -28,17 +29,21 @@ SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What to build for, and where it goes: a file per platform, one ``folder`` for all, ``pushes`` for all."""
+    """What to build for, and where it goes: a file per platform, one ``folder`` for all, ``pushes`` for all.
+
+    ``loaded`` is the platform whose image an engine of this machine gets.
+    """
 
     platforms: tuple[Platform, ...]
     files: Mapping[Platform, Path]
     folder: Path | None = None
     pushes: tuple[Reference, ...] = ()
+    loaded: Platform | None = None
 
     @property
     def together(self) -> bool:
-        """Whether the images of all platforms go somewhere as one."""
-        return self.folder is not None or bool(self.pushes)
+        """Whether the images are made together: all platforms go somewhere as one, or one goes somewhere besides."""
+        return self.folder is not None or bool(self.pushes) or self.loaded is not None
 
 
 def outputs(
@@ -48,6 +53,7 @@ def outputs(
     out: str | None,
     out_format: str | None,
     pushes: Sequence[str],
+    load: bool = False,
 ) -> Outputs:
     """What the flags ask for. Raises click.UsageError and InvalidValue for what could only fail after the build."""
     names = tuple(Reference.parse(text) for text in pushes)
@@ -55,13 +61,16 @@ def outputs(
         if name.digest is not None:
             raise misused(f"--push {name}: a name to push to has a tag, and no digest")
     everything = tuple(platforms) or recipe.targets
+    if load and len(platforms) > 1:
+        raise misused("--load takes the image of one platform: name it alone, and build the others apart")
+    loaded = everything[0] if load else None
     if is_folder(out, out_format):
         folder = out_folder((out or f"{recipe.name}/").replace("{version}", recipe.release))
-        return Outputs(platforms=everything, files={}, folder=folder, pushes=names)
-    if names and out is None:
-        return Outputs(platforms=everything, files={}, pushes=names)
+        return Outputs(platforms=everything, files={}, folder=folder, pushes=names, loaded=loaded)
+    if (names or load) and out is None:
+        return Outputs(platforms=everything if names else everything[:1], files={}, pushes=names, loaded=loaded)
     files = out_files(out, platforms, recipe)
-    return Outputs(platforms=everything if names else tuple(files), files=files, pushes=names)
+    return Outputs(platforms=everything if names else tuple(files), files=files, pushes=names, loaded=loaded)
 
 
 def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecipe) -> dict[Platform, Path]:
@@ -70,6 +79,12 @@ def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecip
     Of several that nobody asked for by name, a file name without ``{arch}`` has room for the first only. Raises
     click.UsageError for what could only fail after the build.
     """
+    stream = stream_of(stream_path(out)) if out else None
+    if stream is not None:
+        if len(platforms) > 1:
+            raise misused(f"--out {out}: {len(platforms)} platforms, and it takes the image of one")
+        stream.check()
+        return dict.fromkeys((platforms or recipe.targets)[:1], stream.path)
     pattern = out or f"{recipe.name}{'-{arch}' if len(platforms) > 1 else ''}.tar"
     if not pattern.endswith(SUFFIXES) or Path(pattern).name in SUFFIXES:
         raise misused(f"--out {pattern}: a file name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
@@ -86,8 +101,23 @@ def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecip
         if out is None and path.is_symlink():
             # It may have come with the checkout: what it leads to is overwritten only if that was asked for.
             raise misused(f"{path} is a symbolic link: write --out {path} to have what it leads to replaced")
-        check_output(path)
+        check_target(path) if out else check_output(path)
     return files
+
+
+def stream_path(out: str) -> Path:
+    """The path that ``--out`` names; ``-`` is what everybody means by it."""
+    return STDOUT if out == "-" else Path(out)
+
+
+def check_streams(paths: Iterable[Path], *, as_json: bool, verify: bool = False) -> None:
+    """See that nothing else goes where an image streams past. Raises click.UsageError."""
+    for path in paths:
+        stream = stream_of(path)
+        if stream is not None and verify:
+            raise misused(f"--verify reads what was written again, and of {stream} nothing can be: name a file")
+        if stream is not None and as_json and stream.descriptor == 1:
+            raise misused("--json and the image both go to stdout: have the image written elsewhere with --out")
 
 
 def is_folder(out: str | None, out_format: str | None) -> bool:
@@ -137,6 +167,7 @@ def deliver(
             references=references,
             seconds=seconds,
             # One push for all: told with the last.
+            loaded=done.loaded if each.image.platform == wanted.loaded else "",
             pushed=done.pushed if each is built[-1] else (),
             attached=done.attached if each is built[-1] else (),
         )
@@ -148,6 +179,7 @@ def deliver(
 class _Done:
     sizes: Mapping[Platform, int]
     written: int
+    loaded: str
     pushed: Sequence[Pushed]
     attached: Sequence[Attached]
 
@@ -180,6 +212,7 @@ class _Work:
                 proof=layout_proof(self.wanted.folder, self.how, self.listener),
             )
         sizes = {each.image.platform: self._file(each) for each in built if each.image.platform in self.wanted.files}
+        loaded = "".join(self._load(each) for each in built if each.image.platform == self.wanted.loaded)
         for each in built:
             if bill := self.bills.files.get(each.image.platform):
                 with self.listener.stage("sbom"):
@@ -196,7 +229,25 @@ class _Work:
                 listener=self.listener,
             )
             prove_served(self.wanted.pushes, self.registries, self.how, store=self.store, listener=self.listener)
-        return _Done(sizes=sizes, written=written, pushed=pushed, attached=self._attach(built))
+        return _Done(sizes=sizes, written=written, loaded=loaded, pushed=pushed, attached=self._attach(built))
+
+    def _load(self, built: Built) -> str:
+        from functools import partial
+
+        from oci_builder.export import docker_archive
+        from oci_builder.export.loading import find_engine, load
+
+        engine = find_engine(self.how.environ)
+        with self.listener.stage("load"):
+            write = partial(
+                docker_archive.write_stream,
+                built.image,
+                references=self.references,
+                store=self.store,
+                listener=self.listener,
+                name=engine.name,
+            )
+            return f"{engine.name}: {load(engine, write, self.how.environ)}"
 
     def _attach(self, built: tuple[Built, ...]) -> Sequence[Attached]:
         from oci_builder.assemble.bill import attach_bills, make_bill

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,7 +16,8 @@ from oci_builder.cli import options
     "--out",
     metavar="FILE|DIR/",
     required=True,
-    help="Where to write: .tar, .tar.gz or .tgz; with a slash at its end, the folder of an OCI image layout.",
+    help="Where to write: .tar, .tar.gz or .tgz; with a slash at its end, the folder of an OCI image layout; - is "
+    "stdout.",
 )
 @options.out_format
 @click.option(
@@ -38,13 +38,13 @@ def command(reference: str, out: str, out_format: str | None, as_json: bool, **f
     Every byte is verified on the way. Layers stay in the cache: another pull fetches what is new.
     """
     from oci_builder.assemble.delivery import pull_file
-    from oci_builder.cli.delivery import is_folder, out_folder
+    from oci_builder.cli.delivery import check_streams, is_folder, out_folder, stream_path
     from oci_builder.cli.messages import misused
     from oci_builder.cli.progress import human_bytes, shown
     from oci_builder.cli.registries import make_registries
     from oci_builder.cli.settings import make_settings
     from oci_builder.cli.terminal import say, tell_json
-    from oci_builder.files import check_output
+    from oci_builder.export.output import check_target
     from oci_builder.platforms import Platform
     from oci_builder.reference import Reference
     from oci_builder.store import Store
@@ -53,11 +53,12 @@ def command(reference: str, out: str, out_format: str | None, as_json: bool, **f
     name = Reference.parse(reference)
     platforms = tuple(dict.fromkeys(Platform.parse(text) for text in flags["platforms"]))
     folder = is_folder(out, out_format)
-    path = out_folder(out) if folder else Path(out)
+    path = out_folder(out) if folder else stream_path(out)
     if not folder and len(platforms) > 1:
         raise misused(f"--out {out}: a file holds one platform; a folder, with a slash at its end, takes several")
     if not folder:
-        check_output(path)
+        check_target(path)
+        check_streams([path], as_json=as_json)
     registries = make_registries(settings, [name], **flags)
     store = Store(settings.cache, now=settings.now)
     with shown(settings) as listener:

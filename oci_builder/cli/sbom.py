@@ -35,22 +35,24 @@ def command(
     keep the digests of its wheels: `ocibuild build --sbom` knows them, and the lock does.
     """
     from oci_builder import __version__
-    from oci_builder.cli.terminal import tell_document
-    from oci_builder.files import atomic, check_output
+    from oci_builder.cli.terminal import say, tell_document
+    from oci_builder.export.output import check_target, output
     from oci_builder.sbom import bill_of_materials, format_of
 
+    if out == Path("-"):
+        out = None
     if out is not None and form is not None:
         raise click.UsageError("--out and --format exclude each other: the file's name says the format")
     chosen = format_of(out) if out is not None else "spdx" if form == "spdx" else "cyclonedx"
     if out is not None:
-        check_output(out)
+        check_target(out)
     found = images.read_inventory(image, platform, **flags)
     wheels = _digests(found, lock) if lock is not None else {}
     data = bill_of_materials(found, chosen, tool_version=__version__, wheels=wheels)
     if out is None:
         tell_document(data)
         return
-    with atomic(out, follow=True) as sink:
+    with output(out, note=say) as sink:
         sink.write(data)
 
 
