@@ -38,6 +38,7 @@ def judge(
         max_size=source.recipe.max_bytes,
         imports=imports,
         extras=_asked(source, base, options),
+        inherited=_inherited(source.recipe, base),
     )
     ground = Ground(layers=base.layers, tree=base.tree, target=base.target if base.promise else None)
     return gate(image, ground, rules=rules, supplier=library_supplier(base), store=store)
@@ -85,6 +86,13 @@ def refusal(gated: Gated, recipe: ImageRecipe) -> CheckFailed:
     allow = "what is right as it is can be allowed in image.toml, with a reason: [checks] allow"
     lines = [finding.message for finding in gated.errors]
     return CheckFailed(f"{recipe.name} would not run as it is", lines, hint="; ".join([*hints, allow]))
+
+
+def _inherited(recipe: ImageRecipe, base: Base) -> frozenset[str]:
+    """The keys of the configuration that the recipe leaves to its base: what they say was decided by who made that."""
+    config = recipe.config
+    own = {"entrypoint": config.entrypoint, "cmd": config.cmd is not None, "workdir": config.workdir is not None}
+    return frozenset(key for key, said in own.items() if not said) if base.inherited else frozenset()
 
 
 def _asked(source: ImageSource, base: Base, options: Options) -> Mapping[str, Collection[str]]:
