@@ -29,6 +29,7 @@ _DEEPEST = 5
 _GIVEN = ("proc/", "sys/", "dev/")
 """What an engine fills, whatever an image has there."""
 
+_READ = 4
 _ALSO = {("x86_64", "i386"), ("aarch64", "arm")}
 """Machines whose kernels start programs of an older one."""
 
@@ -131,12 +132,12 @@ class Programs:
             return Defect(f"is not executable (mode {entry.mode & 0o7777:04o})", _MODE)
         return None if self.may(entry) else Defect(f"may not be started by {self._who} ({_rights(entry)})", _MODE)
 
-    def may(self, entry: Entry) -> bool:
-        """Whether the image's user may start a file, or enter a folder."""
+    def may(self, entry: Entry, right: int = 1) -> bool:
+        """Whether the image's user may start a file, or enter a folder; or has another ``right`` to it."""
         if self.uid == 0:
-            return entry.kind is Kind.DIRECTORY or bool(entry.mode & 0o111)
+            return entry.kind is Kind.DIRECTORY or right == _READ or bool(entry.mode & 0o111)
         shift = 6 if entry.uid == self.uid else 3 if entry.gid in self.groups else 0
-        return bool(entry.mode >> shift & 1)
+        return bool(entry.mode >> shift & right)
 
     def _program(self, entry: Entry) -> Defect | None:
         file = self._files.get(entry.path)
@@ -161,7 +162,9 @@ class Programs:
         line, end, _ = head[2:].partition(b"\n")
         text = line.partition(b"\0")[0].strip(b" \t")
         interpreter, argument = ([*re.split(rb"[ \t]+", text, maxsplit=1), b""])[:2]
-        if not end and len(head) == _HEAD and entry.size > _HEAD and not argument:
+        if not self.may(entry, _READ):
+            return Defect(f"may not be read by {self._who}, as a script has to be ({_rights(entry)})", _MODE)
+        if not end and entry.size > _HEAD and not re.search(rb"[ \t]", line.lstrip(b" \t")):
             return Defect(f"has a first line of more than {_HEAD} bytes: the kernel reads no more of it")
         if not interpreter:
             return Defect("names no interpreter after #!")
