@@ -7,7 +7,7 @@ into text and an exit code.
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _SHOWN = 300
@@ -325,6 +325,15 @@ class MachineExhausted(OcibuildError):
 
 
 # A check said no: exit code 3.
+
+
+class ImagesFailed(OcibuildError):
+    """Some of several images could not be made; the others are."""
+
+    def __init__(self, failed: Mapping[str, OcibuildError], *, made: int) -> None:
+        names = ", ".join(failed)
+        super().__init__(f"{len(failed)} of {len(failed) + made} images were not made: {names}")
+        self.failed = failed
 
 
 class CheckFailed(OcibuildError):

@@ -3,7 +3,25 @@
 Bills of materials, downloads and the gate of other people's images are in modules of their own, and loaded from there.
 """
 
-from oci_builder.assemble.build import Built, build, check, lock, made, write
-from oci_builder.assemble.options import Options
+from oci_builder.assemble.build import BuildTask, Built, build, build_all, build_and, check, write, write_image
+from oci_builder.assemble.context import BuildContext, BuildPolicy
+from oci_builder.assemble.executor import Executor, LocalExecutor
+from oci_builder.assemble.plan import BuildPlan
+from oci_builder.assemble.planner import Planner
 
-__all__ = ["Built", "Options", "build", "check", "lock", "made", "write"]
+__all__ = [
+    "BuildContext",
+    "BuildPlan",
+    "BuildPolicy",
+    "BuildTask",
+    "Built",
+    "Executor",
+    "LocalExecutor",
+    "Planner",
+    "build",
+    "build_all",
+    "build_and",
+    "check",
+    "write",
+    "write_image",
+]

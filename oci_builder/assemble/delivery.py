@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from oci_builder.assemble.build import Built
+from oci_builder.assemble.context import BuildContext
+from oci_builder.assemble.proof import layout_proof
 from oci_builder.digest import Digest, verified_chunks
 from oci_builder.errors import UnsupportedImage
 from oci_builder.export import docker_archive, oci_layout
@@ -13,13 +16,12 @@ from oci_builder.files import explained
 from oci_builder.imported.parts import ImageParts, LayerBlob, open_parts
 from oci_builder.imported.repacked import in_gzip
 from oci_builder.imported.travel import LayoutBlobs, read_parcel
-from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode
 from oci_builder.oci.manifest import (
     Blobs,
-    Documents,
     GivenImage,
+    ImageDocuments,
     Index,
     Manifest,
     manifest_of,
@@ -30,9 +32,9 @@ from oci_builder.oci.mediatypes import CONFIG, LAYER_GZIP, LAYER_TAR
 from oci_builder.oci.parcel import pack
 from oci_builder.platforms import AMD64, ARM64, Platform
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest, fetch_parcel
-from oci_builder.registry.pushing import Pushed, push, push_parcel
+from oci_builder.registry.pushing import Pushed, Pusher
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 
 _PLATFORM = ("architecture", "os", "os.version", "variant")
@@ -59,9 +61,7 @@ class Pulled:
     written: int
 
 
-def push_file(
-    path: Path, references: Sequence[Reference], registries: Registries, *, store: Store, jobs: int, listener: Listener
-) -> tuple[Pushed, ...]:
+def push_file(path: Path, references: Sequence[Reference], context: BuildContext) -> tuple[Pushed, ...]:
     """Push the image in the file or folder at ``path``, or the several of a layout as one index, whatever they run on.
 
     What its documents say is what arrives, byte for byte, and every blob is verified on the way. Raises
@@ -74,17 +74,20 @@ def push_file(
         parcel, blobs = pack(images), FileBlobs(path, images)
     else:
         blobs = LayoutBlobs(path, parcel)
-    with listener.stage("push"):
-        return push_parcel(
-            parcel,
-            references,
-            registries,
-            blobs=blobs,
-            store=store,
-            sources={},
-            jobs=jobs,
-            listener=listener,
-        )
+    pusher = _pusher(context, blobs)
+    with context.reporter.stage("push"):
+        return pusher.push_parcel(parcel, references)
+
+
+def _pusher(context: BuildContext, blobs: Blobs, sources: Mapping[Digest, Reference] | None = None) -> Pusher:
+    return Pusher(
+        registries=context.registries,
+        blobs=blobs,
+        store=context.store,
+        jobs=context.jobs,
+        reporter=context.reporter,
+        sources=sources or {},
+    )
 
 
 def pull_file(
@@ -93,10 +96,7 @@ def pull_file(
     *,
     platforms: Sequence[Platform],
     folder: bool,
-    registries: Registries,
-    store: Store,
-    jobs: int,
-    listener: Listener,
+    context: BuildContext,
 ) -> Pulled:
     """Write what ``reference`` names to ``path``: a file that engines load, or with ``folder`` an OCI image layout.
 
@@ -105,45 +105,51 @@ def pull_file(
     RegistryError, DigestMismatch, FileProblem.
     """
     if folder and not platforms:
-        return _pull_all(reference, path, registries, store=store, jobs=jobs, listener=listener)
-    with listener.stage("pull"):
+        return _pull_all(reference, path, context)
+    store, registries, reporter = context.store, context.registries, context.reporter
+    with reporter.stage("pull"):
         wanted = platforms or _platforms(reference, registries)
         images = [fetch_image(reference, platform, registries) for platform in (wanted if folder else wanted[:1])]
         layers = [layer.descriptor for image in images for layer in image.layers]
-        received = fetch_blobs(reference, layers, registries, store=store, jobs=jobs, listener=listener)
+        received = _fetch(reference, layers, context)
     given = tuple(image.as_oci() for image in images)
-    with listener.stage("write"):
+    with reporter.stage("write"):
         named = [reference] if reference.tag else []
         if folder:
-            written = oci_layout.write_folder(given, path, references=named, blobs=store, listener=listener)
+            written = oci_layout.write_folder(given, path, references=named, blobs=store, reporter=reporter)
         else:
             given = (in_gzip(given[0], store, what=str(reference)),)
-            written = docker_archive.write_file(given[0], path, references=named, store=store, listener=listener)
+            written = docker_archive.write_file(given[0], path, references=named, store=store, reporter=reporter)
     arrived = tuple(Arrived(id=each.id, digest=each.digest, platform=str(each.platform)) for each in given)
     return Pulled(images=arrived, received=received, written=written)
 
 
-def _pull_all(
-    reference: Reference, folder: Path, registries: Registries, *, store: Store, jobs: int, listener: Listener
-) -> Pulled:
+def _fetch(reference: Reference, blobs: Sequence[Descriptor], context: BuildContext) -> int:
+    return fetch_blobs(
+        reference, blobs, context.registries, store=context.store, jobs=context.jobs, reporter=context.reporter
+    )
+
+
+def _pull_all(reference: Reference, folder: Path, context: BuildContext) -> Pulled:
     """Write all that ``reference`` leads to into a layout."""
-    with listener.stage("pull"):
+    store, registries, reporter = context.store, context.registries, context.reporter
+    with reporter.stage("pull"):
         parcel = fetch_parcel(reference, registries)
-        received = fetch_blobs(reference, parcel.blobs, registries, store=store, jobs=jobs, listener=listener)
+        received = _fetch(reference, parcel.blobs, context)
         parcel = parcel.in_oci()
     arrived = {each.descriptor.digest: _platform_in(each.config, store) for each in parcel.images}
     images = tuple(
         Arrived(id=each.config.digest, digest=each.descriptor.digest, platform=_text(arrived[each.descriptor.digest]))
         for each in parcel.images
     )
-    with listener.stage("write"):
+    with reporter.stage("write"):
         written = oci_layout.write_parcel(
             parcel,
             folder,
             references=[reference] if reference.tag else [],
             platform=arrived.get(parcel.digest, {}),
             blobs=store,
-            listener=listener,
+            reporter=reporter,
         )
     return Pulled(images=images, received=received, written=written)
 
@@ -163,36 +169,33 @@ def _text(platform: JSON) -> str:
     return "/".join(str(platform[key]) for key in ("os", "architecture", "variant") if key in platform) or "no platform"
 
 
-def deliver(
-    images: Sequence[Documents],
-    references: Sequence[Reference],
-    registries: Registries,
-    *,
-    sources: Mapping[Digest, Reference],
-    store: Store,
-    jobs: int,
-    listener: Listener,
-) -> tuple[Pushed, ...]:
-    """Push what was built; ``sources`` says where its base's blobs are. Raises what ``push`` raises."""
-    with listener.stage("push"):
-        return push(
-            images, references, registries, blobs=store, store=store, sources=sources, jobs=jobs, listener=listener
-        )
+def push_built(built: Sequence[Built], references: Sequence[Reference], context: BuildContext) -> tuple[Pushed, ...]:
+    """Push what was built, the images of several platforms as one index. Raises what ``Pusher.push`` raises."""
+    sources = {digest: place for each in built for digest, place in each.sources.items()}
+    with context.reporter.stage("push"):
+        return _pusher(context, context.store, sources).push([each.image for each in built], references)
 
 
 def write_folder(
-    images: Sequence[Documents],
+    images: Sequence[ImageDocuments],
     folder: Path,
     *,
     references: Sequence[Reference],
-    store: Blobs,
-    listener: Listener,
-    proof: Callable[[bytes], None] | None = None,
+    context: BuildContext,
+    verify: bool = False,
 ) -> int:
-    """Write what was built into an OCI image layout; gives the bytes written. Raises what ``oci_layout`` raises."""
-    with listener.stage("write"):
+    """Write what was built into an OCI image layout; gives the bytes written. Raises what ``oci_layout`` raises.
+
+    With ``verify`` the layout is read again before its index names what is new; that raises CheckFailed.
+    """
+    with context.reporter.stage("write"):
         return oci_layout.write_folder(
-            images, folder, references=references, blobs=store, listener=listener, proof=proof
+            images,
+            folder,
+            references=references,
+            blobs=context.store,
+            reporter=context.reporter,
+            proof=layout_proof(folder, context.reporter) if verify else None,
         )
 
 

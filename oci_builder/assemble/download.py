@@ -9,18 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeGuard
 
-from oci_builder.assemble.build import pinning_of
-from oci_builder.assemble.foundation import (
-    Place,
-    compiler_layer,
-    find_place,
-    open_foundation,
-    pulling_of,
-    supply_of,
-    target_on,
-)
-from oci_builder.assemble.options import Options
-from oci_builder.assemble.pins import Pinning, fetch_sources, wheel_sources
+from oci_builder.assemble.base import BaseResolver, Place
+from oci_builder.assemble.context import BuildContext, BuildPolicy
+from oci_builder.assemble.pins import Pinning
+from oci_builder.assemble.planner import pinning_of
 from oci_builder.bases import (
     Packages,
     Supply,
@@ -38,13 +30,12 @@ from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import CorruptBlob, InvalidValue, PackageUnavailable
 from oci_builder.files import atomic, explained, open_regular
 from oci_builder.folders import Folder
-from oci_builder.listener import Listener
 from oci_builder.oci.layout import BLOBS
 from oci_builder.platforms import Platform
 from oci_builder.recipes import BASE, DEBS, WHEELS, ImageSource
 from oci_builder.reference import Reference
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
-from oci_builder.wheels.fetch import fetch_wheels
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.target import Target
 
@@ -63,9 +54,8 @@ def download(
     *,
     dest: Path,
     platforms: Sequence[Platform] = (),
-    options: Options,
-    store: Store,
-    listener: Listener,
+    context: BuildContext,
+    policy: BuildPolicy,
 ) -> Downloaded:
     """Fill ``wheels/``, and ``debs/`` or ``base/``, of ``dest`` with what the locks name for ``platforms``.
 
@@ -83,27 +73,40 @@ def download(
             why = f"{source.recipe.name} is for {known}"
             raise InvalidValue("platform of the image", str(platform), why, hint="add it to platforms in image.toml")
     # wheels/ would make it offline, and it is half full when a download goes on where another was interrupted.
-    options = replace(options, offline=bool(options.offline))
-    work = _Work(source, dest, options, store, listener)
+    policy = replace(policy, offline=bool(policy.offline))
+    work = _Work(BaseResolver(source, context, policy), dest)
     for last in (False, True):
         try:
             return work.done(wanted)
         except CorruptBlob as error:
             if last:
                 raise
-            listener.note(f"{error.what} damaged; fetched again")
+            context.reporter.note(f"{error.what} damaged; fetched again")
     raise AssertionError("the second round returns or raises")
 
 
 @dataclass(frozen=True)
 class _Work:
-    source: ImageSource
+    bases: BaseResolver
     dest: Path
-    options: Options
-    store: Store
-    listener: Listener
     kept: list[Path] = field(default_factory=list)
     added: list[Path] = field(default_factory=list)
+
+    @property
+    def source(self) -> ImageSource:
+        return self.bases.source
+
+    @property
+    def context(self) -> BuildContext:
+        return self.bases.context
+
+    @property
+    def reporter(self) -> Reporter:
+        return self.context.reporter
+
+    @property
+    def store(self) -> Store:
+        return self.context.store
 
     def done(self, platforms: Sequence[Platform]) -> Downloaded:
         self.kept.clear()
@@ -111,16 +114,16 @@ class _Work:
         known: dict[Path, set[str]] = {self.dest / name: set() for name in (WHEELS, DEBS)}
         for folder in known:
             _make(folder)
-        with self.listener.stage("base"):
-            place = find_place(self.source, self.options)
+        with self.reporter.stage("base"):
+            place = self.bases.place
             if place is not None and not _is_layer(place):
                 known |= self._image(place, platforms)
         if self.source.has_python:
-            known[self.dest / WHEELS] = self._all_wheels(place, platforms)
+            known[self.dest / WHEELS] = self._all_wheels(platforms)
         if _is_layer(place):
             known[self.dest / DEBS] = self._all_packages(place, platforms)
         elif self.source.has_python:
-            known[self.dest / DEBS] = self._compiler(place, platforms[0])
+            known[self.dest / DEBS] = self._compiler(platforms[0])
         return Downloaded(
             kept=tuple(sorted(self.kept)),
             added=tuple(sorted(self.added)),
@@ -132,8 +135,8 @@ class _Work:
         folder = self.dest / BASE
         if isinstance(place, Path):
             return self._files(place, folder)
-        pulling = replace(pulling_of(self.source, self.options), beside=folder, lazily=False)
-        copy = fetch_copy(place, platforms, pulling=pulling, store=self.store, listener=self.listener)
+        pulling = replace(self.bases.pulling, beside=folder, lazily=False)
+        copy = fetch_copy(place, platforms, pulling=pulling, store=self.store, reporter=self.reporter)
         for name, digest in copy.blobs.items():
             _make((folder / name).parent)
             self._place_blob(folder / name, digest)
@@ -161,37 +164,33 @@ class _Work:
                 self.added.append(copy)
         return {folder: {place.name}}
 
-    def _all_wheels(self, place: Place, platforms: Sequence[Platform]) -> set[str]:
+    def _all_wheels(self, platforms: Sequence[Platform]) -> set[str]:
         """Fetch the wheels; the names of all that the lock has."""
-        source, options, store, listener = self.source, self.options, self.store, self.listener
-        with listener.stage("resolve"):
-            target = target_on(place, source, platforms[0], options=options, store=store, listener=listener)
-            pinning = pinning_of(source, place, target, options=options, store=store, listener=listener)
+        with self.reporter.stage("resolve"):
+            pinning = pinning_of(self.bases, self.bases.target(platforms[0]))
             lock = pinning.locked()
-        with listener.stage("fetch"):
+        with self.reporter.stage("fetch"):
             for each in map(pinning.on, platforms):
                 self._wheels(lock.select(each), each, pinning)
-            self._backend()
+            self._backend(pinning)
         return {wheel.filename for package in lock.document.packages for wheel in package.wheels or ()}
 
-    def _compiler(self, place: Place, platform: Platform) -> set[str]:
+    def _compiler(self, platform: Platform) -> set[str]:
         """Fetch the packages of the base of ``layers/`` whose Python may have to compile here; their names."""
-        source, options, store, listener = self.source, self.options, self.store, self.listener
-        target = target_on(place, source, platform, options=options, store=store, listener=listener)
-        layer = compiler_layer(source, target, options)
+        layer = self.bases.compiler_layer(self.bases.target(platform))
         if layer is None:
             return set()
-        with listener.stage("packages"):
+        with self.reporter.stage("packages"):
             try:
                 return {*base_files(layer, host_platform()), *self._packages(layer, host_platform())}
             except PackageUnavailable as error:
-                listener.note(f"{error}; so where this machine compiles with {layer.name}, others may not")
+                self.reporter.note(f"{error}; so where this machine compiles with {layer.name}, others may not")
                 return set(base_files(layer, host_platform()))
 
     def _all_packages(self, layer: Path, platforms: Sequence[Platform]) -> set[str]:
         """Fetch the packages; the names of all that the base's locks have, also for platforms not asked for now."""
         known = {name for platform in self.source.recipe.targets for name in base_files(layer, platform)}
-        with self.listener.stage("packages"):
+        with self.reporter.stage("packages"):
             for platform in _with_host(platforms):
                 known |= self._packages(layer, platform)
         if self.source.recipe.base_packages:
@@ -203,37 +202,36 @@ class _Work:
     def _wheels(self, pins: Sequence[WheelPin], target: Target, pinning: Pinning) -> None:
         folder = self.dest / WHEELS
         missing = [pin for pin in pins if not self._has(folder / pin.filename, pin.sha256)]
-        sources = fetch_sources(self.source, pinning.inputs, self.options)
-        fetch_wheels(missing, target, sources=sources, store=self.store, jobs=self.options.jobs, listener=self.listener)
+        pinning.fetch(missing, target)
         for pin in missing:
             self._put(folder / pin.filename, pin.sha256)
 
-    def _backend(self) -> None:
+    def _backend(self, pinning: Pinning) -> None:
         if self.source.project is None:
             return
         # Loaded only where a project is built.
         from oci_builder.wheels.project import BACKENDS, download_backend
 
         folder = self.dest / WHEELS / BACKENDS
-        download_backend(self.source.project, folder, sources=wheel_sources(self.source, self.options))
+        download_backend(self.source.project, folder, sources=pinning.sources)
 
     def _packages(self, layer: Path, platform: Platform) -> set[str]:
-        supply = replace(self._supply(), offline=bool(self.options.offline))
-        return self._place(fetch_base(layer, platform, store=self.store, supply=supply, listener=self.listener))
+        supply = replace(self._supply(), offline=bool(self.bases.policy.offline))
+        return self._place(fetch_base(layer, platform, store=self.store, supply=supply, reporter=self.reporter))
 
     def _extras(self, layer: Path, platform: Platform) -> set[str]:
         """Those of ``base-packages``: opening the base with them writes the lock that names them."""
-        with self.listener.stage("base"):
-            open_foundation(self.source, platform, options=self.options, store=self.store, listener=self.listener)
+        with self.reporter.stage("base"):
+            self.bases.open(platform)
         supply = self._supply()
-        with self.listener.stage("packages"):
+        with self.reporter.stage("packages"):
             lock = self.source.base_lock(platform)
             return self._place(
-                fetch_extras(layer, platform, lock=lock, supply=supply, store=self.store, listener=self.listener)
+                fetch_extras(layer, platform, lock=lock, supply=supply, store=self.store, reporter=self.reporter)
             )
 
     def _supply(self) -> Supply:
-        return replace(supply_of(self.source, self.options), debs=self.dest / DEBS)
+        return replace(self.bases.supply, debs=self.dest / DEBS)
 
     def _place(self, packages: Packages) -> set[str]:
         folder = self.dest / DEBS

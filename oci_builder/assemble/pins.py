@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from oci_builder.assemble.carried_wheels import CarriedWheels
+from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.inputs import Inputs
-from oci_builder.assemble.options import Options
 from oci_builder.digest import Digest
 from oci_builder.errors import FileProblem, OcibuildError, RecipeError, StaleLock
 from oci_builder.files import atomic, is_closed
-from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
-from oci_builder.store import Store
 from oci_builder.wheels import lock as locks
+from oci_builder.wheels.closure import closure
+from oci_builder.wheels.fetch import fetch_wheels
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.requirements import fingerprint, read, scan, wheel_folders
@@ -29,18 +30,31 @@ from oci_builder.wheels.target import Target
 class LockChange:
     """What locking came to: the file, the text it should hold, and the moves from the old to the new in words.
 
-    ``current`` tells that the file holds that text already.
+    ``beside`` are files of constraints that are made with it, and their texts.
     """
 
     path: Path
     text: bytes
     changes: tuple[str, ...]
-    current: bool
+    beside: Mapping[Path, bytes] = field(default_factory=dict)
+
+    @property
+    def behind(self) -> tuple[Path, ...]:
+        """The files that do not hold what they should."""
+        files = {self.path: self.text, **self.beside}
+        return tuple(path for path, text in files.items() if not path.is_file() or path.read_bytes() != text)
+
+    @property
+    def current(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self.behind
 
     def keep(self) -> None:
-        """Make the file hold the text; it appears whole. Raises FileProblem."""
-        with atomic(self.path) as sink:
-            sink.write(self.text)
+        """Make each file hold its text; it appears whole. Raises FileProblem."""
+        files = {self.path: self.text, **self.beside}
+        for path in self.behind:
+            with atomic(path) as sink:
+                sink.write(files[path])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,31 +65,20 @@ class Chosen:
     lock: Digest | None = None
 
 
-def wheel_sources(source: ImageSource, options: Options) -> WheelSources:
+def wheel_sources(source: ImageSource, context: BuildContext, policy: BuildPolicy) -> WheelSources:
     """Where wheels come from: a ``wheels/`` folder beside the recipe makes a build offline unless it is told not to."""
     folder = source.wheels.is_dir()
-    offline = folder if options.offline is None else options.offline
+    offline = folder if policy.offline is None else policy.offline
     links: list[Path | str] = [source.wheels] if folder else []
     links += [source.folder / link if "://" not in link else link for link in source.recipe.python.find_links]
     return WheelSources(
-        find_links=(*links, *options.find_links),
+        find_links=(*links, *policy.find_links),
         offline=offline,
+        image=source.recipe.name,
+        files=source.requirements,
         build=frozenset(map(canonicalize_name, source.recipe.python.build)),
-        environ=options.environ,
+        environ=context.environ,
     )
-
-
-def fetch_sources(source: ImageSource, inputs: Inputs, options: Options) -> WheelSources:
-    """The same for pins, which no longer say what the requirements say of indexes and of local wheels."""
-    sources = wheel_sources(source, options)
-    try:
-        asked = read(inputs.requirements, environ=options.environ)
-    except OcibuildError:
-        if options.frozen:
-            return sources  # a lock taken unseen holds whatever the requirements have become
-        raise
-    links = (*sources.find_links, *wheel_folders(asked.lines))
-    return replace(sources, find_links=links, options=asked.where)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +93,8 @@ class Pinning:
     inputs: Inputs
     target: Target
     elsewhere: Callable[[Platform], Target]
-    options: Options
-    store: Store
-    listener: Listener
+    context: BuildContext
+    policy: BuildPolicy
     base: str = ""
 
     @property
@@ -104,18 +106,50 @@ class Pinning:
         """What the base promises on ``platform``. Raises what opening it there raises."""
         return self.target if platform == self.target.platform else self.elsewhere(platform)
 
+    @property
+    def sources(self) -> WheelSources:
+        """Where the resolver finds wheels."""
+        return wheel_sources(self.source, self.context, self.policy)
+
+    @property
+    def fetch_sources(self) -> WheelSources:
+        """The same for pins, which no longer say what the requirements say of indexes and of local wheels."""
+        sources = self.sources
+        try:
+            asked = read(self.inputs.requirements, environ=self.context.environ)
+        except OcibuildError:
+            if self.policy.frozen:
+                return sources  # a lock taken unseen holds whatever the requirements have become
+            raise
+        return replace(sources, find_links=(*sources.find_links, *wheel_folders(asked.lines)), options=asked.where)
+
+    def fetch(self, pins: Sequence[WheelPin], target: Target) -> Mapping[str, Path]:
+        """The files of ``pins`` by digest, verified and in the store. Raises what fetching raises."""
+        context = self.context
+        return fetch_wheels(
+            pins,
+            target,
+            sources=self.fetch_sources,
+            store=context.store,
+            jobs=context.jobs,
+            reporter=context.reporter,
+        )
+
     def choose(self, target: Target) -> Chosen:
         """The wheels for ``target``. Without a lock pip resolves; one that fell behind is brought up to date, in file.
 
-        Raises StaleLock where ``locked`` or ``frozen`` ask for a lock that is not there or does not hold, and what
-        resolving raises.
+        Where there is a folder ``wheels/`` what it holds decides, for ``target`` alone: the lock as far as the folder
+        has it, and what differs is told. Raises StaleLock where ``locked`` or ``frozen`` ask for a lock that is not
+        there or does not hold, and what resolving raises.
         """
         lock = self._current()
+        if self._carries_wheels and (lock is None or not self._shelf(target).holds(lock, target)):
+            return self._carried(target, current=lock is not None)
         if lock is not None:
             return Chosen(pins=lock.select(target), lock=Digest.of(self.source.lock.read_bytes()))
         if not self.source.lock.is_file():
             return Chosen(pins=self._resolved(target, preferred=()))
-        if not self.options.keep_lock:
+        if not self.policy.update_lock:
             return Chosen(pins=self._resolved(target, preferred=_known(locks.read(self.source.lock), target)))
         text = self._brought_up_to_date()
         return Chosen(pins=locks.parse(text, path=self.source.lock).select(target), lock=Digest.of(text))
@@ -149,26 +183,34 @@ class Pinning:
             path=source.lock,
             text=text,
             changes=tuple(locks.changes(old, new)),
-            current=source.lock.is_file() and source.lock.read_bytes() == text,
+            beside=self._constraints(pins),
         )
+
+    def _constraints(self, pins: Mapping[Target, Sequence[WheelPin]]) -> dict[Path, bytes]:
+        asked = read(self.inputs.requirements, environ=self.context.environ)
+        if not asked.made:
+            return {}
+        wanted = [(line.name, line.specifier) for line in asked.lines if not line.constraint]
+        return dict.fromkeys(asked.made, closure(pins, asked=wanted))
 
     def _current(self) -> locks.WheelLock | None:
         """The lock as far as it holds; None where it does not, or is not there."""
-        source, options = self.source, self.options
+        source, policy = self.source, self.policy
         hint = f"ocibuild lock {source.recipe.name}"
         if not source.lock.is_file():
-            if options.locked or options.frozen:
+            if policy.locked or policy.frozen:
                 raise StaleLock(str(source.lock), "there is no lock", hint=f"write it: {hint}")
             return None
         lock = locks.read(source.lock)
         # A lock of another tool says nothing of what it was made from; it is taken as it is.
-        if options.frozen or source.borrowed_lock or not lock.fingerprint:
+        if policy.frozen or source.borrowed_lock or not lock.fingerprint:
             return lock
         if lock.base == self.base and lock.fingerprint == self._fingerprint(self._targets(lock)):
             return lock
-        if options.locked:
+        if policy.locked:
             why = "the requirements, the base or the platforms have changed since"
-            raise StaleLock(str(source.lock), why, hint=f"bring it up to date: {hint}")
+            online = f" ({hint} --online, where wheels/ does not have all)" if source.wheels.is_dir() else ""
+            raise StaleLock(str(source.lock), why, hint=f"bring it up to date: {hint}{online}")
         return None
 
     def _brought_up_to_date(self) -> bytes:
@@ -181,34 +223,68 @@ class Pinning:
         except FileProblem as error:
             if not is_closed(error):
                 raise
-            self.listener.note(f"{path} could not be written, {error.why}; the image holds what it would say")
+            self.context.reporter.note(f"{path} could not be written, {error.why}; the image holds what it would say")
         else:
-            self.listener.note(f"{path.name} {was}: {', '.join(change.changes) or 'no version moved'}")
+            self.context.reporter.note(f"{path.name} {was}: {', '.join(change.changes) or 'no version moved'}")
         return change.text
 
-    def _resolved(self, target: Target, *, preferred: Sequence[WheelPin]) -> tuple[WheelPin, ...]:
+    @property
+    def _carries_wheels(self) -> bool:
+        """Whether what lies in ``wheels/`` decides, and no lock that has to be held to or was made elsewhere."""
+        source, policy = self.source, self.policy
+        held = policy.locked or policy.frozen or source.borrowed_lock is not None
+        return source.wheels.is_dir() and policy.offline is not False and not held
+
+    def _shelf(self, target: Target) -> CarriedWheels:
+        sources = self.fetch_sources
+        return CarriedWheels(
+            folder=self.source.wheels,
+            folders=sources.folders(),
+            target=target,
+            store=self.context.store,
+            image=sources.image,
+            bring=sources.bring(),
+        )
+
+    def _carried(self, target: Target, *, current: bool) -> Chosen:
+        """What the folder has of what is asked for, as near to the lock as it can be; tells where it is not that."""
+        shelf = self._shelf(target)
+        lock = locks.read(self.source.lock) if self.source.lock.is_file() else None
+        known = _known(lock, target) if lock is not None else ()
+        with shelf.filled(known) as links:
+            sources = self.sources
+            sources = replace(sources, find_links=(*sources.find_links, *links))
+            pins = self._resolved(target, preferred=shelf.near(known), sources=sources)
+        said = shelf.differences(pins, known, lock=lock.path, current=current) if lock is not None else ""
+        if said:
+            self.context.reporter.note(said)
+        same = lock is not None and current and not said
+        return Chosen(pins=known, lock=Digest.of(self.source.lock.read_bytes())) if same else Chosen(pins=pins)
+
+    def _resolved(
+        self, target: Target, *, preferred: Sequence[WheelPin], sources: WheelSources | None = None
+    ) -> tuple[WheelPin, ...]:
         return resolve(
             self.inputs.requirements,
             target,
-            sources=wheel_sources(self.source, self.options),
+            sources=sources or self.sources,
             build=self.source.recipe.python.build,
             preferred=preferred,
-            store=self.store,
-            listener=self.listener,
+            store=self.context.store,
+            reporter=self.context.reporter,
         )
 
     def _targets(self, lock: locks.WheelLock) -> list[str]:
         """The targets in words, those of platforms not built now as ``lock`` has them: its base has not moved since."""
-        said = {text.rpartition(", ")[2]: text for text in lock.targets} if self.base else {}
+        said = {text.rpartition(", ")[2]: text for text in lock.targets}
         return [
-            said[str(platform)]
-            if platform != self.target.platform and str(platform) in said
-            else str(self.on(platform))
+            # A platform that the lock does not have need not be asked for to know that.
+            said.get(str(platform), "") if self.base and platform != self.target.platform else str(self.on(platform))
             for platform in self.platforms
         ]
 
     def _fingerprint(self, targets: Sequence[str]) -> str:
-        lines = scan(self.inputs.requirements, environ=self.options.environ)
+        lines = scan(self.inputs.requirements, environ=self.context.environ)
         return fingerprint(lines, build=self.source.recipe.python.build, targets=targets, project=self.inputs.watched)
 
 

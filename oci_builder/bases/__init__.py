@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from oci_builder.bases.base import Base
-from oci_builder.bases.compiling import Compiling, compiling, near_layer
+from oci_builder.bases.compiling import Compiling, compiling, lend_compiler, near_layer
 from oci_builder.bases.copies import blobs_of, find_copy, find_named
 from oci_builder.bases.images import open_nothing, open_path, without_replaced
 from oci_builder.bases.interpreter import keep_interpreter
@@ -21,18 +21,18 @@ from oci_builder.bases.layers import (
 )
 from oci_builder.bases.layers import own_interpreter as interpreter
 from oci_builder.bases.packages import extra_files, fetch_extras, with_packages
-from oci_builder.bases.pulled import Copy, Pulling, fetch_copy, open_reference
+from oci_builder.bases.pulled import LayoutDownload, Pulling, fetch_copy, open_reference
 from oci_builder.debian.opening import Supply, host_platform
 from oci_builder.debian.recipe import is_layer
-from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 
 __all__ = [
     "Base",
     "Compiling",
-    "Copy",
+    "LayoutDownload",
     "Packages",
     "Pulling",
     "Supply",
@@ -49,6 +49,7 @@ __all__ = [
     "host_platform",
     "interpreter",
     "keep_interpreter",
+    "lend_compiler",
     "library_supplier",
     "near_layer",
     "open_base",
@@ -66,12 +67,12 @@ def open_base(
     store: Store,
     supply: Supply | None = None,
     pulling: Pulling | None = None,
-    listener: Listener,
+    reporter: Reporter,
 ) -> Base:
     """The base at ``place``, on ``platform``; all its layers are in the store afterwards.
 
     A folder with a layer.toml is built if the store does not have it: a package that was superseded since its lock was
-    made is replaced by its successor, and the listener told, unless the ``supply`` of packages, which it needs, is
+    made is replaced by its successor, and the reporter told, unless the ``supply`` of packages, which it needs, is
     locked. Any other path is an image's archive or OCI layout, a reference an image of a registry (then there is a
     ``pulling``), None is nothing. Raises what each of them raises.
     """
@@ -79,8 +80,8 @@ def open_base(
         return open_nothing(platform)
     if isinstance(place, Reference):
         assert pulling is not None, "a registry is spoken to in some way"
-        return open_reference(place, platform, pulling=pulling, store=store, listener=listener)
+        return open_reference(place, platform, pulling=pulling, store=store, reporter=reporter)
     if not is_layer(place):
-        return open_path(place, platform, store=store, listener=listener)
+        return open_path(place, platform, store=store, reporter=reporter)
     assert supply is not None, "packages come from somewhere"
-    return open_layers(place, platform, store=store, supply=supply, listener=listener)
+    return open_layers(place, platform, store=store, supply=supply, reporter=reporter)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from oci_builder.digest import Digest
 from oci_builder.errors import NoPython
-from oci_builder.layer import Layer
+from oci_builder.layer import Layer, LayerKey
 from oci_builder.oci.inherited import Inherited
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 from oci_builder.tree.tree import Tree
-from oci_builder.wheels.target import Promise, Target
+from oci_builder.wheels.target import PythonEnvironment, Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +22,17 @@ class Base:
 
     ``folder`` is where its recipe is; an image made elsewhere has none, but what it said of itself in ``inherited``,
     and with a registry's ``reference`` the repository that has its layers, by digest. ``digest`` is that of the lock or
-    of the image's manifest; nothing has none. ``python`` is what tells two interpreters apart that compile differently.
+    of the image's manifest; nothing has none. ``python`` is what tells two interpreters apart that compile differently,
+    ``key`` what the layer is kept under that holds the base's own.
     """
 
     name: str
     layers: tuple[Layer, ...]
     tree: Tree
     platform: Platform
-    promise: Promise | None
+    promise: PythonEnvironment | None
     python: str = ""
+    key: LayerKey | None = None
     created: int = 0
     digest: Digest | None = None
     env: Mapping[str, str] = field(default_factory=dict)

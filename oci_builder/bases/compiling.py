@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,20 +12,24 @@ from pathlib import Path
 from oci_builder.bases.base import Base
 from oci_builder.bases.host import find_interpreter
 from oci_builder.bases.layers import open_layers, own_interpreter
+from oci_builder.debian.interpreter import spool
 from oci_builder.debian.opening import Supply, host_platform
-from oci_builder.errors import OcibuildError
-from oci_builder.listener import Listener
+from oci_builder.errors import OcibuildError, ToolFailed
+from oci_builder.layer import LayerKey, find
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
-from oci_builder.wheels.layers import Interpreter
+from oci_builder.tree.content import MappedFiles
+from oci_builder.wheels.layers import CompilerProcess
+from oci_builder.wheels.steps import CompilerRef
 from oci_builder.wheels.target import Target
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compiling:
-    """An interpreter that compiles: ``name`` tells it from those that compile differently, ``start`` lends it."""
+    """An interpreter that compiles, and what lends it here."""
 
-    name: str
-    start: Callable[[], AbstractContextManager[Interpreter]]
+    ref: CompilerRef
+    start: Callable[[], AbstractContextManager[CompilerProcess]]
 
 
 def compiling(
@@ -35,7 +39,7 @@ def compiling(
     layers: Callable[[str], Path | None],
     supply: Supply,
     store: Store,
-    listener: Listener,
+    reporter: Reporter,
 ) -> Compiling | None:
     """Who compiles for ``base``; None, after saying so, where nobody does.
 
@@ -43,22 +47,23 @@ def compiling(
     machine has compiles for it, else the base of ``layers/`` with the same minor version, which ``layers`` finds.
     """
     if base.folder is not None:
-        return _own(base, supply, store, listener)
+        return _own(base, supply, store, reporter)
     version = base.target.promise.version
     host = find_interpreter(version, environ)
     if host is not None:
-        return Compiling(name=f"CPython {version}", start=lambda: contextlib.nullcontext(host))
+        ref = CompilerRef(name=f"CPython {version}", version=version)
+        return Compiling(ref=ref, start=lambda: contextlib.nullcontext(host))
     name = near_layer(base.target)
-    near = _near(layers(name), supply, store, listener)
+    near = _near(layers(name), supply, store, reporter)
     if near is None:
-        listener.note(
+        reporter.note(
             f"{base.name}: no Python {version} on this machine and no {name} in layers/, so its wheels come "
             "without bytecode and start slower; put that Python on PATH"
         )
         return None
     other = near.target.promise.version
-    listener.note(f"{base.name}: no Python {version} on this machine; {near.name}'s {other} compiles for it")
-    return _own(near, supply, store, listener)
+    reporter.note(f"{base.name}: no Python {version} on this machine; {near.name}'s {other} compiles for it")
+    return _own(near, supply, store, reporter)
 
 
 def near_layer(target: Target) -> str:
@@ -66,18 +71,38 @@ def near_layer(target: Target) -> str:
     return f"python-{target.minor[0]}.{target.minor[1]}"
 
 
-def _own(base: Base, supply: Supply, store: Store, listener: Listener) -> Compiling:
+def _own(base: Base, supply: Supply, store: Store, reporter: Reporter) -> Compiling:
     # Who compiles is no part of the image: a lock does not bind it.
     free = replace(supply, locked=False)
-    start = partial(own_interpreter, base, store=store, supply=free, listener=listener)
-    return Compiling(name=base.python, start=start)
+    start = partial(own_interpreter, base, store=store, supply=free, reporter=reporter)
+    # One of another platform has a layer that cannot run here.
+    layer = base.key.hex if base.key is not None and base.platform == host_platform() else ""
+    return Compiling(ref=CompilerRef(name=base.python, version=base.target.promise.version, layer=layer), start=start)
 
 
-def _near(folder: Path | None, supply: Supply, store: Store, listener: Listener) -> Base | None:
+@contextlib.contextmanager
+def lend_compiler(ref: CompilerRef, store: Store, environ: Mapping[str, str]) -> Iterator[CompilerProcess]:
+    """The interpreter that ``ref`` means: that of a base's layer in ``store``, or one of this machine.
+
+    Raises ToolFailed where neither is here.
+    """
+    layer = find(LayerKey(ref.layer), store) if ref.layer else None
+    host = find_interpreter(ref.version, environ) if layer is None and ref.name == f"CPython {ref.version}" else None
+    if host is not None:
+        yield host
+        return
+    if layer is None:
+        raise ToolFailed(f"Python {ref.version}", "nothing here has it, and bytecode is to be made with it")
+    minor, machine = ref.version.rpartition(".")[0], host_platform().machine
+    with store.scratch() as folder, MappedFiles() as sources:
+        yield spool(layer.tree(store), folder, minor=minor, machine=machine, sources=sources)
+
+
+def _near(folder: Path | None, supply: Supply, store: Store, reporter: Reporter) -> Base | None:
     if folder is None:
         return None
     try:
         free = replace(supply, locked=False)
-        return open_layers(folder, host_platform(), store=store, supply=free, listener=listener)
+        return open_layers(folder, host_platform(), store=store, supply=free, reporter=reporter)
     except OcibuildError:
         return None  # it would have been a help, and is no part of the image

@@ -11,12 +11,12 @@ from oci_builder.errors import NoPython, NotFound
 from oci_builder.imported.installed import find_installed, removal
 from oci_builder.imported.opening import ForeignImage, open_file
 from oci_builder.imported.python import Python, find_python
-from oci_builder.listener import Listener
 from oci_builder.oci.inherited import Inherited
 from oci_builder.platforms import Platform
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.tree.tree import Tree
-from oci_builder.wheels.target import Promise
+from oci_builder.wheels.target import PythonEnvironment
 
 
 def open_nothing(platform: Platform) -> Base:
@@ -24,14 +24,14 @@ def open_nothing(platform: Platform) -> Base:
     return Base(name="scratch", layers=(), tree=Tree(), platform=platform, promise=None, missing="it is empty")
 
 
-def open_path(path: Path, platform: Platform, *, store: Store, listener: Listener) -> Base:
+def open_path(path: Path, platform: Platform, *, store: Store, reporter: Reporter) -> Base:
     """The image in an archive or an OCI layout folder, as a base; its layers are in the store afterwards.
 
     Raises NotFound, UnsupportedImage, DigestMismatch, FileProblem.
     """
     if not path.exists():
         raise NotFound("base image", path.name, searched=(str(path.parent),))
-    image = open_file(path, platform, store=store, listener=listener)
+    image = open_file(path, platform, store=store, reporter=reporter)
     # The file's name alone: where it lies is this machine's affair.
     return as_base(replace(image, name=path.name), platform)
 
@@ -74,9 +74,9 @@ def as_base(image: ForeignImage, platform: Platform) -> Base:
     )
 
 
-def _promise(python: Python) -> Promise:
+def _promise(python: Python) -> PythonEnvironment:
     version = python.libc.version
-    return Promise(
+    return PythonEnvironment(
         version=python.version,
         interpreter=python.interpreter,
         prefix=python.prefix,

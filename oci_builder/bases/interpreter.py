@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from oci_builder.bases.base import Base
 from oci_builder.errors import PathConflict
 from oci_builder.layer import Layer
+from oci_builder.tree.entry import Kind
 from oci_builder.tree.tree import Tree
-from oci_builder.wheels.target import Promise
+from oci_builder.wheels.target import PythonEnvironment
 
 _PROGRAM = re.compile(r"python\d*(\.\d+)?t?(-config)?")
 _LIBRARY = re.compile(r"libpython\d.*\.(so|a)(\.[\d.]+)?")
@@ -22,20 +23,27 @@ _HINT = "a wheel that changes the interpreter changes every program of the image
 
 
 def keep_interpreter(base: Base, layers: Iterable[Layer]) -> None:
-    """See that no layer upon ``base`` takes or hides a file of its interpreter. Raises PathConflict, naming both."""
+    """See that no layer upon ``base`` takes or hides a file of its interpreter, nor has a folder where it has a file.
+
+    Raises PathConflict, naming both.
+    """
     if base.promise is None:
         return
     interpreter = _Interpreter(base.tree, base.promise, base.name)
     for layer in layers:
         for entry in layer.entries:
-            if entry.kind != "directory" and (whose := interpreter.owner(entry.path)):
+            if entry.kind == "directory":
+                present = base.tree.get(entry.path)
+                if present is not None and present.kind is not Kind.DIRECTORY:
+                    raise PathConflict(entry.path, present.origin, entry.origin)
+            elif whose := interpreter.owner(entry.path):
                 raise PathConflict(f"/{entry.path}", whose, entry.origin, hint=_HINT)
 
 
 class _Interpreter:
     """Where it is: its program, its library, its standard library."""
 
-    def __init__(self, tree: Tree, promise: Promise, name: str) -> None:
+    def __init__(self, tree: Tree, promise: PythonEnvironment, name: str) -> None:
         self._tree, self._name = tree, name
         program = tree.resolve(promise.interpreter.strip("/"))
         minor = ".".join(promise.version.split(".")[:2])

@@ -11,16 +11,16 @@ from pathlib import Path
 from oci_builder.bases.base import Base
 from oci_builder.debian.interpreter import Interpreter, spool
 from oci_builder.debian.lock import Pin, RootfsLock, encode, lock_path, read_lock
-from oci_builder.debian.opening import Opened, Opening, Supply, host_platform, renewed_name
+from oci_builder.debian.opening import OpenedRootfs, Opening, Supply, host_platform, renewed_name
 from oci_builder.debian.recipe import LayerRecipe, load_layer
 from oci_builder.debian.sonames import libraries_path, read_libraries, write_libraries
 from oci_builder.debian.suppliers import suppliers
 from oci_builder.errors import ToolFailed
-from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
-from oci_builder.tree.content import Sources
-from oci_builder.wheels.target import Promise, Target
+from oci_builder.tree.content import MappedFiles
+from oci_builder.wheels.target import PythonEnvironment, Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +40,13 @@ def fetch_base(
     *,
     store: Store,
     supply: Supply,
-    listener: Listener,
+    reporter: Reporter,
 ) -> Packages:
     """All packages of a base are in ``store`` afterwards; nothing is built.
 
     Raises RecipeError, StaleLock, PackageUnavailable, PackageError.
     """
-    shipped, lock = Opening(folder, platform, store, supply, listener).packages()
+    shipped, lock = Opening(folder, platform, store, supply, reporter).packages()
     renewed = {} if lock == shipped else {renewed_name(shipped): encode(lock)}
     return Packages(files=_deb_names(lock), renewed=renewed)
 
@@ -71,15 +71,15 @@ def open_layers(
     *,
     store: Store,
     supply: Supply,
-    listener: Listener,
+    reporter: Reporter,
 ) -> Base:
     """The base whose recipe is in ``folder``, on ``platform``, built if ``store`` does not have it.
 
-    A package that was superseded since the lock was made is replaced by its successor, and the listener told, unless
+    A package that was superseded since the lock was made is replaced by its successor, and the reporter told, unless
     the supply is locked: then that fails. Raises RecipeError, StaleLock, PackageUnavailable, PackageError, ToolFailed
     and what reading packages raises.
     """
-    return _base(Opening(folder, platform, store, supply, listener))
+    return _base(Opening(folder, platform, store, supply, reporter))
 
 
 def update_base(
@@ -88,11 +88,11 @@ def update_base(
     *,
     store: Store,
     supply: Supply,
-    listener: Listener,
+    reporter: Reporter,
 ) -> RootfsLock:
     """The lock that the archives' signed indexes give today; nothing is written. Raises what ``update`` raises."""
-    with listener.stage("indexes"):
-        return Opening(folder, platform, store, supply, listener).renewed()
+    with reporter.stage("indexes"):
+        return Opening(folder, platform, store, supply, reporter).renewed()
 
 
 def update_libraries(
@@ -101,15 +101,15 @@ def update_libraries(
     *,
     store: Store,
     supply: Supply,
-    listener: Listener,
+    reporter: Reporter,
 ) -> bool:
     """The base's index of which package brings which library is as its archives say; whether that changed it.
 
     It only makes hints better. Raises PackageUnavailable when no source has what it is made from.
     """
     path = libraries_path(folder, platform)
-    with listener.stage("libraries"):
-        found = suppliers(folder, platform, store=store, supply=supply, listener=listener)
+    with reporter.stage("libraries"):
+        found = suppliers(folder, platform, store=store, supply=supply, reporter=reporter)
     if found == read_libraries(path):
         return False
     write_libraries(found, path)
@@ -132,7 +132,7 @@ def own_interpreter(
     *,
     store: Store,
     supply: Supply,
-    listener: Listener,
+    reporter: Reporter,
 ) -> Iterator[Interpreter]:
     """The base's own Python, ready to run on this machine; gone afterwards.
 
@@ -143,17 +143,17 @@ def own_interpreter(
     host = host_platform()
     running = base
     if base.platform != host:
-        running = _base(Opening(base.folder, host, store, supply, listener))
+        running = _base(Opening(base.folder, host, store, supply, reporter))
     if running.python != base.python:
         why = f"this machine can run {running.python}, and the {base.platform} base has {base.python}"
         raise ToolFailed(f"{base.name}'s Python", why, hint=f"bring both in step: ocibuild base update {base.name}")
     minor, machine = running.target.promise.version.rpartition(".")[0], host.machine
-    with store.scratch() as folder, Sources() as sources:
+    with store.scratch() as folder, MappedFiles() as sources:
         yield spool(running.tree, folder, minor=minor, machine=machine, sources=sources)
 
 
 def _base(opening: Opening) -> Base:
-    opened: Opened = opening.opened()
+    opened: OpenedRootfs = opening.opened()
     return Base(
         name=opening.folder.name,
         folder=opening.folder,
@@ -165,6 +165,7 @@ def _base(opening: Opening) -> Base:
         digest=opened.lock.digest,
         env=opened.recipe.env,
         python=opened.python,
+        key=opened.key,
     )
 
 
@@ -172,10 +173,10 @@ def _deb_names(lock: RootfsLock) -> dict[str, Pin]:
     return {pin.path.rpartition("/")[2]: pin for pin in lock.packages}
 
 
-def _promise(recipe: LayerRecipe) -> Promise:
+def _promise(recipe: LayerRecipe) -> PythonEnvironment:
     python = recipe.python
     major, minor = python.glibc.split(".")
-    return Promise(
+    return PythonEnvironment(
         version=python.version,
         interpreter=python.interpreter,
         prefix=python.prefix,

@@ -15,13 +15,13 @@ from oci_builder.debian.sonames import libraries_path, read_libraries
 from oci_builder.debian.sources import fetch_packages
 from oci_builder.errors import FileProblem, PackageError, StaleLock
 from oci_builder.files import is_closed
-from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 
 
 def with_packages(
-    base: Base, packages: Sequence[str], *, lock: Path, supply: Supply, store: Store, listener: Listener
+    base: Base, packages: Sequence[str], *, lock: Path, supply: Supply, store: Store, reporter: Reporter
 ) -> Base:
     """``base`` with more Debian packages over it, as a layer of their own.
 
@@ -32,7 +32,7 @@ def with_packages(
     if base.folder is None:
         hint = "take them out, or build on a base of layers/"
         raise PackageError(packages[0], f"{base.name} is not made of packages that ocibuild could add to", hint=hint)
-    opening = Opening(base.folder, base.platform, store, supply, listener)
+    opening = Opening(base.folder, base.platform, store, supply, reporter)
     libraries = read_libraries(libraries_path(base.folder, base.platform))
     extras = Extras(opening, base.tree, base.layers[-1].diff_id, tuple(packages), libraries)
     known = read_extra_lock(lock) if supply.locked or lock.is_file() else None
@@ -45,24 +45,24 @@ def with_packages(
         except FileProblem as error:
             if not is_closed(error):
                 raise
-            listener.note(f"{lock} could not be written, {error.why}; the image holds what it would say")
+            reporter.note(f"{lock} could not be written, {error.why}; the image holds what it would say")
         else:
-            listener.note(f"{lock}: written")
+            reporter.note(f"{lock}: written")
     layer = extras.layer(known)
     return replace(base, layers=(*base.layers, layer), tree=base.tree.overlaid(layer.tree(store)))
 
 
 def fetch_extras(
-    folder: Path, platform: Platform, *, lock: Path, supply: Supply, store: Store, listener: Listener
+    folder: Path, platform: Platform, *, lock: Path, supply: Supply, store: Store, reporter: Reporter
 ) -> Packages:
     """The packages that ``lock`` puts over the base in ``folder`` are in ``store`` afterwards.
 
     Raises StaleLock, PackageUnavailable.
     """
     pins = read_extra_lock(lock).packages
-    opening = Opening(folder, platform, store, supply, listener)
+    opening = Opening(folder, platform, store, supply, reporter)
     with opening.sources(load_layer(folder)) as sources:
-        fetch_packages(pins, sources, store=store, listener=listener)
+        fetch_packages(pins, sources, store=store, reporter=reporter)
     return Packages(files={pin.path.rpartition("/")[2]: pin for pin in pins}, renewed={})
 
 

@@ -21,15 +21,15 @@ from oci_builder.imported.layers import remembered
 from oci_builder.imported.opening import describe, open_image
 from oci_builder.imported.parts import ImageParts, LayerBlob
 from oci_builder.layer import Layer
-from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.layout import blob_path
 from oci_builder.oci.manifest import Manifest, parse_manifest
 from oci_builder.oci.mediatypes import DOCKER_LAYER, DOCKER_LAYER_ZSTD, LAYER_GZIP, LAYER_TAR, LAYER_ZSTD
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import PulledImage, fetch_blobs, fetch_image, fetch_manifest
+from oci_builder.registry.registries import Registries
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 
 _GZIP = (LAYER_GZIP, DOCKER_LAYER)
@@ -59,7 +59,7 @@ class Pulling:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copy:
+class LayoutDownload:
     """An image for some platforms as an OCI image layout: blobs by file name, all in the store, and small documents."""
 
     blobs: Mapping[str, Digest]
@@ -67,7 +67,7 @@ class Copy:
 
 
 def open_reference(
-    reference: Reference, platform: Platform, *, pulling: Pulling, store: Store, listener: Listener
+    reference: Reference, platform: Platform, *, pulling: Pulling, store: Store, reporter: Reporter
 ) -> Base:
     """The image that a registry has under ``reference``, as a base; its layers are in the store afterwards.
 
@@ -82,16 +82,16 @@ def open_reference(
             raise UnsupportedImage(name, f"one of its layers is a {descriptor.media_type}")
     known = _known(pulled, platform, store) if pulling.lazily else {}
     wanted = [descriptor for number, descriptor in enumerate(descriptors, 1) if number not in known]
-    _fetch_layers(pulled, wanted, pulling, store=store, listener=listener)
+    _fetch_layers(pulled, wanted, pulling, store=store, reporter=reporter)
     with _blobs(descriptors, store) as blobs:
         parts = ImageParts(name=name, config=pulled.config, manifest=pulled.manifest, layers=blobs)
-        image = open_image(parts, platform, known=known, store=store, listener=listener)
+        image = open_image(parts, platform, known=known, store=store, reporter=reporter)
     return replace(as_base(image, platform), reference=pulled.reference)
 
 
 def fetch_copy(
-    reference: Reference, platforms: Sequence[Platform], *, pulling: Pulling, store: Store, listener: Listener
-) -> Copy:
+    reference: Reference, platforms: Sequence[Platform], *, pulling: Pulling, store: Store, reporter: Reporter
+) -> LayoutDownload:
     """What a build for ``platforms`` takes of the image that ``reference`` names by digest; it is in the store.
 
     Raises as ``open_reference``.
@@ -104,23 +104,23 @@ def fetch_copy(
     for platform in platforms:
         image = _pulled(reference, platform, pulling, store)
         layers = [layer.descriptor for layer in image.layers]
-        _fetch_layers(image, layers, pulling, store=store, listener=listener)
+        _fetch_layers(image, layers, pulling, store=store, reporter=reporter)
         digests |= blobs_of(image)
-    return Copy(
+    return LayoutDownload(
         blobs={blob_path(digest): digest for digest in sorted(digests, key=str)},
         documents=layout_documents(reference, root.descriptor),
     )
 
 
 def _fetch_layers(
-    image: PulledImage, layers: Sequence[Descriptor], pulling: Pulling, *, store: Store, listener: Listener
+    image: PulledImage, layers: Sequence[Descriptor], pulling: Pulling, *, store: Store, reporter: Reporter
 ) -> None:
     if pulling.beside is not None:
         take_layers(pulling.beside, layers, store)
     missing = [layer for layer in layers if not store.has(layer.digest, layer.size)]
     if missing and pulling.offline:
         raise _not_here("layer of the base", f"{missing[0].digest} of {image.reference}", pulling)
-    fetch_blobs(image.reference, missing, pulling.registries, store=store, jobs=pulling.jobs, listener=listener)
+    fetch_blobs(image.reference, missing, pulling.registries, store=store, jobs=pulling.jobs, reporter=reporter)
 
 
 def _known(pulled: PulledImage, platform: Platform, store: Store) -> dict[int, Layer]:

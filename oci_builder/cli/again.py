@@ -19,11 +19,11 @@ from oci_builder.reference import Reference
 
 if TYPE_CHECKING:
     from oci_builder.cli.settings import Settings
-    from oci_builder.cli.unchanged import Before
+    from oci_builder.cli.unchanged import PreviousBuild
     from oci_builder.store import Store
 
 
-def write_again(before: Before, settings: Settings, store: Store) -> dict[str, float] | None:
+def write_again(before: PreviousBuild, settings: Settings, store: Store) -> dict[str, float] | None:
     """Write the file that ``before`` tells of; gives the seconds it took, as a build does.
 
     None where it has to be built: the store does not have all of it any more. Raises FileProblem.
@@ -36,17 +36,17 @@ def write_again(before: Before, settings: Settings, store: Store) -> dict[str, f
         return None
     references = [Reference.parse(text) for text in before.references]
     try:
-        with shown(settings) as listener:
+        with shown(settings) as reporter:
             for line in before.notes:
-                listener.note(line)
-            with listener.stage("write"):
-                docker_archive.write_file(image, path, references=references, store=store, listener=listener)
-            return listener.lap()
+                reporter.note(line)
+            with reporter.stage("write"):
+                docker_archive.write_file(image, path, references=references, store=store, reporter=reporter)
+            return reporter.lap()
     except CorruptBlob:
         return None  # whoever found it has dropped it, and a build makes it anew
 
 
-def _image(before: Before) -> GivenImage | None:
+def _image(before: PreviousBuild) -> GivenImage | None:
     """The image as it was remembered, if that holds together."""
     config = before.config.encode()
     try:

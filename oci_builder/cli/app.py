@@ -8,11 +8,11 @@ from importlib import import_module
 import click
 from click.shell_completion import CompletionItem
 
-from oci_builder import __version__
+from oci_builder.version import __version__
 
 _OWN = ("--help", "-h", "--version")
 COMMANDS = {
-    "build": "Build an image and write it to a file, a folder or a registry.",
+    "build": "Build images and write them to files, a folder or a registry.",
     "lock": "Write down which wheels an image is made of.",
     "download": "Fetch all that an image is made from.",
     "push": "Push an image file to a registry.",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from oci_builder.cli import options
+from oci_builder.cli.request import RecipeRequest, takes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,8 @@ def command() -> None:
 @options.project
 @options.cache
 @options.talk
-def update(name: str, platforms: tuple[str, ...], layers: tuple[Path, ...], **flags: Any) -> None:
+@takes(RecipeRequest)
+def update(request: RecipeRequest) -> None:
     """Lock the newest signed packages of a base.
 
     The locks of the base NAME are lock.*.json beside its layer.toml.
@@ -41,13 +43,15 @@ def update(name: str, platforms: tuple[str, ...], layers: tuple[Path, ...], **fl
     from oci_builder.cli.settings import make_settings
     from oci_builder.store import Store
 
-    settings = make_settings(**flags)
-    folder = find_layer(name, recipe_folder=settings.project, project_dir=settings.project, extra=layers)
-    supply, store = Supply(now=settings.now, mirrors=flags["mirrors"]), Store(settings.cache, now=settings.now)
-    with shown(settings) as listener:
-        for platform in _platforms(folder, platforms):
-            _update(folder, platform, supply, store, listener)
-            _update_libraries(folder, platform, supply, store, listener)
+    settings = make_settings(request)
+    folder = find_layer(
+        request.name, recipe_folder=settings.project, project_dir=settings.project, extra=request.layers
+    )
+    supply, store = Supply(now=settings.now, mirrors=request.mirrors), Store(settings.cache, now=settings.now)
+    with shown(settings) as reporter:
+        for platform in _platforms(folder, request.platforms):
+            _update(folder, platform, supply, store, reporter)
+            _update_libraries(folder, platform, supply, store, reporter)
 
 
 def _platforms(folder: Path, wanted: tuple[str, ...]) -> list[Platform]:
@@ -59,29 +63,29 @@ def _platforms(folder: Path, wanted: tuple[str, ...]) -> list[Platform]:
     return [platform for platform in (AMD64, ARM64) if lock_path(folder, platform).is_file()] or [AMD64, ARM64]
 
 
-def _update(folder: Path, platform: Platform, supply: Supply, store: Store, listener: Timed) -> None:
+def _update(folder: Path, platform: Platform, supply: Supply, store: Store, reporter: Timed) -> None:
     from oci_builder.bases import update_base
     from oci_builder.debian.lock import changes, lock_path, read_lock, write_lock
 
-    new = update_base(folder, platform, store=store, supply=supply, listener=listener)
+    new = update_base(folder, platform, store=store, supply=supply, reporter=reporter)
     path = lock_path(folder, platform)
     old = read_lock(path) if path.is_file() else None
     if old != new:
         write_lock(new, path)
     for line in [*changes(old, new), f"{path}: {'unchanged' if old == new else 'written'}"]:
-        listener.note(line)
+        reporter.note(line)
 
 
-def _update_libraries(folder: Path, platform: Platform, supply: Supply, store: Store, listener: Timed) -> None:
+def _update_libraries(folder: Path, platform: Platform, supply: Supply, store: Store, reporter: Timed) -> None:
     from oci_builder.bases import update_libraries
     from oci_builder.debian.sonames import libraries_path
     from oci_builder.errors import PackageUnavailable
 
     path = libraries_path(folder, platform)
     try:
-        changed = update_libraries(folder, platform, store=store, supply=supply, listener=listener)
+        changed = update_libraries(folder, platform, store=store, supply=supply, reporter=reporter)
     except PackageUnavailable as error:
         # It serves hints alone, and not every mirror has the lists.
-        listener.note(f"{path}: left as it is: {error}")
+        reporter.note(f"{path}: left as it is: {error}")
         return
-    listener.note(f"{path}: {'written' if changed else 'unchanged'}")
+    reporter.note(f"{path}: {'written' if changed else 'unchanged'}")

@@ -46,7 +46,7 @@ def wanted_bills(
             return Bills(form=form)
     if len(platforms) > 1 and "{arch}" not in text:
         raise misused(f"--sbom {text}: {len(platforms)} platforms need {{arch}} in the file name")
-    pattern = text.replace("{version}", recipe.release)
+    pattern = text.replace("{name}", recipe.name).replace("{version}", recipe.release)
     files = {target: Path(pattern.replace("{arch}", target.architecture)) for target in platforms}
     for path in files.values():
         format_of(path)

@@ -1,44 +1,58 @@
-"""``ocibuild build``: a recipe to a file that docker, podman and containerd load."""
+"""``ocibuild build``: recipes to files that docker, podman and containerd load."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from oci_builder.cli import options
 from oci_builder.cli.messages import misused
+from oci_builder.cli.recipe import make_policy, open_source
+from oci_builder.cli.request import BuildRequest, takes
 from oci_builder.cli.terminal import say, tell_json
+from oci_builder.errors import ImagesFailed, OcibuildError
 
 if TYPE_CHECKING:
-    from oci_builder.assemble import Options
-    from oci_builder.cli.delivery import Outputs
+    from oci_builder.assemble import BuildContext, BuildPolicy
+    from oci_builder.cli.delivery import Job
     from oci_builder.cli.progress import Timed
     from oci_builder.cli.result import Result
     from oci_builder.cli.settings import Settings
-    from oci_builder.cli.unchanged import Before
-    from oci_builder.platforms import Platform
+    from oci_builder.cli.unchanged import Looked, PreviousBuild
     from oci_builder.recipes import ImageSource
     from oci_builder.store import Store
 
 
+@dataclass(frozen=True, kw_only=True)
+class ManyRequest(BuildRequest):
+    """The same of several images, or of ``every`` one that there is."""
+
+    names: tuple[str, ...] = ()
+    every: bool = False
+
+
 @click.command("build")
-@options.image_name
+@options.image_names_or_all
 @click.option(
     "-o",
     "--out",
     metavar="FILE|DIR/",
     help="Where to write: .tar, or .tar.gz or .tgz to compress the whole file too; with a slash at its end, the folder "
-    "of an OCI image layout, for all platforms; - is stdout, and pipes are written to; {version} and {arch} are filled "
-    "in. [NAME.tar]",
+    "of an OCI image layout, for all platforms; - is stdout, and pipes are written to; {name}, {version} and "
+    "{arch} are filled in. [NAME.tar]",
 )
 @click.option(
     "--load",
     is_flag=True,
     help="Hand the image to `docker load`, or to `podman load` where there is no docker. Without --out no file is "
     "written.",
+)
+@click.option(
+    "--out-dir", type=options.FOLDER, metavar="DIR", help="Write NAME.tar there; with --format oci-dir, a folder NAME."
 )
 @options.out_format
 @options.push
@@ -66,33 +80,67 @@ if TYPE_CHECKING:
 @options.jobs
 @options.as_json
 @options.talk
-def command(**flags: Any) -> None:
-    """Build an image and write it to a file, a folder or a registry.
+@takes(ManyRequest)
+def command(request: ManyRequest) -> None:
+    """Build images and write them to files, a folder or a registry.
 
-    NAME is a folder under build/, or a path to such a folder.
+    NAME is a folder under build/, or a path to such a folder. Of several, what they share is made once; one that fails
+    does not stop the others.
     """
     from oci_builder.cli.settings import make_settings
+
+    settings = make_settings(request)
+    requests = _one_by_one(request, settings)
+    left = [each for each in requests if not _is_done(each, settings)]
+    if left:
+        _build(left, settings, several=len(requests) > 1)
+
+
+def _one_by_one(request: ManyRequest, settings: Settings) -> list[BuildRequest]:
+    """What is asked for of each image. Raises click.UsageError where several would be written to one place."""
+    names = tuple(dict.fromkeys(request.names))
+    if request.every:
+        from oci_builder.catalog import known_images
+
+        if names:
+            raise misused("--all builds every image of build/: leave out the names")
+        names = known_images(settings.project)
+    if not names:
+        raise misused("which image? name one, or several, or write --all for all of build/")
+    if len(names) > 1:
+        places = [("--out", request.out), ("--sbom", request.sbom), *(("--push", each) for each in request.pushes)]
+        for option, place in places:
+            if place is not None and "{name}" not in place and place not in ("cyclonedx", "spdx"):
+                raise misused(f"{option} {place}: {len(names)} images need {{name}} in it")
+        if request.tags:
+            raise misused(f"--tag {request.tags[0]}: {len(names)} images cannot have one name")
+    common = {each.name: getattr(request, each.name) for each in fields(BuildRequest)}
+    return [BuildRequest(**{**common, "name": name}) for name in names]
+
+
+def _is_done(request: BuildRequest, settings: Settings) -> bool:
+    """Whether there was nothing to make; what is there was told then, and a file that was missing was written."""
     from oci_builder.cli.unchanged import find
     from oci_builder.store import Store
 
-    settings = make_settings(**flags)
     store = Store(settings.cache, now=settings.now)
-    before = find(store, flags, settings.environ)
-    if before is None or not (_left_alone(before, settings, flags) or _written_again(before, settings, store, flags)):
-        _act(settings, store, flags)
+    before = find(store, vars(request), settings.environ)
+    if before is None:
+        return False
+    return _left_alone(before, settings, request) or _written_again(before, settings, store, request)
 
 
-def _left_alone(before: Before, settings: Settings, flags: Mapping[str, Any]) -> bool:
+def _left_alone(before: PreviousBuild, settings: Settings, request: BuildRequest) -> bool:
     if not before.intact:
         return False
     if not settings.quiet:
         for line in (*before.notes, f"{before.summary}, nothing to do"):
             say(line)
-    _tell(before, {"total": 0.0}, flags)
+    _tell(before, {"total": 0.0}, request)
     return True
 
 
-def _written_again(before: Before, settings: Settings, store: Store, flags: Mapping[str, Any]) -> bool:
+def _written_again(before: PreviousBuild, settings: Settings, store: Store, request: BuildRequest) -> bool:
     from oci_builder.cli.again import write_again
     from oci_builder.cli.unchanged import refresh
 
@@ -101,180 +149,143 @@ def _written_again(before: Before, settings: Settings, store: Store, flags: Mapp
         return False
     if not settings.quiet:
         say(f"{before.summary}, {seconds['total']:.1f} s")
-    _tell(before, seconds, flags)
-    refresh(store, flags, settings.environ)
+    _tell(before, seconds, request)
+    refresh(store, vars(request), settings.environ)
     return True
 
 
-def _tell(before: Before, seconds: Mapping[str, float], flags: Mapping[str, Any]) -> None:
-    if flags["as_json"]:
+def _tell(before: PreviousBuild, seconds: Mapping[str, float], request: BuildRequest) -> None:
+    if request.as_json:
         tell_json({**before.document, "seconds": dict(seconds)})
 
 
-def _act(settings: Settings, store: Store, flags: Mapping[str, Any]) -> None:
-    from oci_builder.catalog import find_image
-    from oci_builder.cli.bills import wanted_bills
-    from oci_builder.cli.delivery import deliver
+def _build(requests: Sequence[BuildRequest], settings: Settings, *, several: bool) -> None:
     from oci_builder.cli.progress import shown
     from oci_builder.cli.registries import base_references, make_registries
-    from oci_builder.cli.sharing import cache_repositories, fill, open_cache
-    from oci_builder.cli.unchanged import glance, keep, look
-    from oci_builder.platforms import Platform
+    from oci_builder.cli.remote_cache import cache_repositories, fill, open_cache
     from oci_builder.pruning import parse_size, prune
 
-    limit = parse_size(flags["cache_max_size"]) if flags["cache_max_size"] else None
-    # Before the recipe is read: who edits it meanwhile has edited another.
-    glanced = glance(find_image(flags["name"], settings.project))
-    source = open_source(settings, **flags)
-    platforms = tuple(dict.fromkeys(Platform.parse(text) for text in flags["platforms"]))
-    wanted = _wanted(source, platforms, settings, flags)
-    bills = wanted_bills(flags["sbom"], wanted.platforms, source.recipe, pushes=wanted.pushes)
-    # The lock is the recipe's: a build of something else reads it and leaves it as it is.
-    as_written = not flags["base"] and not flags["requirements"] and set(platforms) <= set(source.recipe.targets)
-    caches = cache_repositories((*flags["cache_from"], *flags["cache_to"]))
-    login_for = wanted.pushes or caches or base_references(source.recipe.base)
-    registries = make_registries(settings, login_for, **flags)
-    lazily = bool(wanted.pushes) and not wanted.files and wanted.folder is None and wanted.loaded is None
-    how = make_options(settings, keep_lock=as_written, registries=registries, lazily=lazily, **flags)
-    base = _base_folder(source, how)
-    looked = look(flags, source, base, glanced) if glanced else None
-    if base != _base_folder(source, how):
-        looked = None  # another came to be found first meanwhile
-    with shown(settings) as listener:
-        cache = open_cache(registries, settings, listener, sources=flags["cache_from"], targets=flags["cache_to"])
-        store = store.sharing(cache) if cache else store
-        if wanted.together:
-            results = deliver(source, wanted, registries, how, store, listener, bills=bills)
-        else:
-            results = [
-                _build(source, target, path, how, store, listener, bill=bills.files.get(target))
-                for target, path in wanted.files.items()
-            ]
-        if cache and flags["cache_to"]:
-            fill(cache, store, listener, images=[result.image for result in results], pushes=wanted.pushes)
-    for result in results:
-        result.tell(as_json=flags["as_json"], quiet=settings.quiet)
-    if len(results) == 1:
-        # Last of all: what is told of the file is told of it as it is now.
-        keep(store, flags, settings.environ, looked=looked, result=results[0], notes=listener.notes)
+    first = requests[0]
+    limit = parse_size(first.cache_max_size) if first.cache_max_size else None
+    opened = [_Opened.of(request, settings) for request in requests]
+    caches = cache_repositories((*first.cache_from, *first.cache_to))
+    pushes = tuple(place for each in opened for place in each.job.wanted.pushes)
+    bases = [place for each in opened for place in base_references(each.job.source.recipe.base)]
+    registries = make_registries(settings, pushes or caches or bases, first)
+    with shown(settings) as reporter:
+        context = settings.context(registries, reporter)
+        cache = open_cache(registries, settings, reporter, sources=first.cache_from, targets=first.cache_to)
+        store = context.store.sharing(cache) if cache else context.store
+        context = replace(context, store=store)
+        made = _made_each(opened, context, reporter) if several else {0: _made_one(opened[0], context, reporter)}
+        results = {each: made[number] for number, each in enumerate(opened) if number in made}
+        if cache and first.cache_to:
+            images = [result.image for found in results.values() for result in found]
+            fill(cache, store, reporter, images=images, pushes=pushes)
+    for each, found in results.items():
+        for result in found:
+            result.tell(as_json=first.as_json, quiet=settings.quiet)
+        each.keep(settings, store, found, notes=reporter.notes)
     if limit is not None:
         # Others that build now are let be; whoever ends last prunes.
         prune(store, now=settings.now, max_size=limit)
+    failed = {each.request.name: each.failure[0] for each in opened if each.failure}
+    if failed:
+        raise ImagesFailed(failed, made=len(results))
 
 
-def _wanted(
-    source: ImageSource, platforms: Sequence[Platform], settings: Settings, flags: Mapping[str, Any]
-) -> Outputs:
-    """Where the images go. Raises, before any work is done, what could only fail after it."""
-    from oci_builder.cli.delivery import check_streams, outputs
-    from oci_builder.export.loading import find_engine
+def _made_one(each: _Opened, context: BuildContext, reporter: Timed) -> list[Result]:
+    from oci_builder.assemble import build_and
 
-    wanted = outputs(
-        source.recipe,
-        platforms,
-        out=flags["out"],
-        out_format=flags["out_format"],
-        pushes=flags["pushes"],
-        load=flags["load"],
-    )
-    check_streams(wanted.files.values(), as_json=flags["as_json"], verify=flags["verify"])
-    if wanted.loaded:
-        find_engine(settings.environ)
-    return wanted
+    job = each.job
+    built, done = build_and(job.tasks, lambda built: job.deliver(built, context), context)
+    return job.results(built, done, reporter.lap())
 
 
-def _base_folder(source: ImageSource, how: Options) -> Path | None:
+def _made_each(opened: Sequence[_Opened], context: BuildContext, reporter: Timed) -> dict[int, list[Result]]:
+    """What can be made, by number; each failure is said and kept with its image."""
+    from oci_builder.assemble import Built, build_all
+    from oci_builder.errors import OcibuildError
+
+    made = iter(build_all([task for each in opened for task in each.job.tasks], context))
+    results: dict[int, list[Result]] = {}
+    for number, each in enumerate(opened):
+        found = [next(made) for _ in each.job.tasks]
+        built = [image for image in found if isinstance(image, Built)]
+        try:
+            for error in found:
+                if isinstance(error, OcibuildError):
+                    raise error
+            results[number] = each.job.results(built, each.job.deliver(built, context), reporter.lap())
+        except OcibuildError as error:
+            each.failure.append(error)
+            reporter.note(f"{each.request.name}: {error}{f'; {error.hint}' if error.hint else ''}")
+    return results
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """One image that is asked for, its recipe read; ``looked`` is what its inputs were like before that."""
+
+    request: BuildRequest
+    job: Job
+    looked: Looked | None
+    failure: list[OcibuildError] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, request: BuildRequest, settings: Settings) -> _Opened:
+        """Read the recipe. Raises OcibuildError and click.UsageError for what could only fail after the build."""
+        from oci_builder.catalog import find_image
+        from oci_builder.cli.bills import wanted_bills
+        from oci_builder.cli.delivery import Job, outputs
+        from oci_builder.cli.unchanged import glance, look
+        from oci_builder.export.loading import find_engine
+        from oci_builder.platforms import Platform
+
+        # Before the recipe is read: who edits it meanwhile has edited another.
+        glanced = glance(find_image(request.name, settings.project))
+        source = open_source(settings, request)
+        platforms = tuple(dict.fromkeys(Platform.parse(text) for text in request.platforms))
+        wanted = outputs(source.recipe, platforms, request)
+        if wanted.loaded:
+            find_engine(settings.environ)  # before the work, not after it
+        bills = wanted_bills(request.sbom, wanted.platforms, source.recipe, pushes=wanted.pushes)
+        # The lock is the recipe's: a build of something else reads it and leaves it as it is.
+        as_written = not request.base and not request.requirements and set(platforms) <= set(source.recipe.targets)
+        policy = make_policy(settings, request, update_lock=as_written)
+        lazy = bool(wanted.pushes) and not wanted.files and wanted.folder is None and wanted.loaded is None
+        job = Job(
+            source=source,
+            wanted=wanted,
+            bills=bills,
+            policy=replace(policy, lazy_base=lazy),
+            verify=request.verify,
+        )
+        base = _base_folder(source, settings, policy)
+        looked = look(vars(request), source, base, glanced) if glanced else None
+        if base != _base_folder(source, settings, policy):
+            looked = None  # another came to be found first meanwhile
+        return cls(request, job, looked)
+
+    def keep(self, settings: Settings, store: Store, results: Sequence[Result], *, notes: list[str]) -> None:
+        """Remember what was made. Last of all: what is told of the file is told of it as it is now."""
+        from oci_builder.cli.unchanged import keep
+
+        if len(results) == 1:
+            keep(store, vars(self.request), settings.environ, looked=self.looked, result=results[0], notes=notes)
+
+
+def _base_folder(source: ImageSource, settings: Settings, policy: BuildPolicy) -> Path | None:
     """Where the recipe of the base is; None for an image, whose tag may move."""
     from oci_builder.catalog import find_layer
     from oci_builder.errors import NotFound
 
     try:
-        name = source.recipe.base
-        return find_layer(name, recipe_folder=source.folder, project_dir=how.project, extra=how.layers)
+        return find_layer(
+            source.recipe.base,
+            recipe_folder=source.folder,
+            project_dir=settings.project.absolute(),
+            extra=policy.layer_path,
+        )
     except NotFound:
         return None
-
-
-def open_source(settings: Settings, *, name: str, **flags: Any) -> ImageSource:
-    """The recipe that ``name`` leads to, changed by the flags. Raises NotFound, RecipeError, InvalidValue."""
-    from oci_builder.catalog import find_image
-    from oci_builder.recipes import ImageSource, load_image, with_overrides
-
-    source = load_image(find_image(name, settings.project), project=flags.get("project_dir"))
-    recipe = with_overrides(
-        source.recipe,
-        base=_base_from_here(flags.get("base")),
-        tags=flags.get("tags", ()),
-        # A file named on the command line is relative to where the user stands, not to the recipe.
-        requirements=[str(path.absolute()) for path in flags.get("requirements", ())],
-        user=flags.get("user"),
-        env=flags.get("env"),
-        labels=flags.get("labels"),
-    )
-    return ImageSource(source.folder, recipe, source.within)
-
-
-def make_options(settings: Settings, *, keep_lock: bool = True, **flags: Any) -> Options:
-    """How to build, from settings and flags. Raises click.UsageError where two flags exclude each other."""
-    from oci_builder.assemble import Options
-
-    for first, second in (("offline", "online"), ("locked", "frozen")):
-        if flags.get(first) and flags.get(second):
-            raise misused(f"--{first} and --{second} exclude each other")
-    offline = True if flags.get("offline") else False if flags.get("online") else None
-    return Options(
-        find_links=tuple(_from_here(place) for place in flags.get("find_links", ())),
-        offline=offline,
-        locked=flags.get("locked", False),
-        frozen=flags.get("frozen", False),
-        keep_lock=keep_lock,
-        mirrors=tuple(flags.get("mirrors", ())),
-        layers=tuple(path.absolute() for path in flags.get("layers", ())),
-        project=settings.project.absolute(),
-        jobs=settings.jobs,
-        epoch=settings.epoch,
-        now=settings.now,
-        environ=settings.environ,
-        registries=flags.get("registries"),
-        lazily=flags.get("lazily", False),
-        verify=flags.get("verify", False),
-        stands_on=flags.get("stands_on", ""),
-    )
-
-
-def _build(
-    source: ImageSource,
-    target: Platform,
-    path: Path,
-    how: Options,
-    store: Store,
-    listener: Timed,
-    *,
-    bill: Path | None,
-) -> Result:
-    from oci_builder.assemble import write
-    from oci_builder.cli.result import Result
-
-    references = source.recipe.references
-    built, size = write(source, target, path, references=references, options=how, store=store, listener=listener)
-    if bill is not None:
-        from oci_builder.assemble.bill import write_bill
-
-        with listener.stage("sbom"):
-            write_bill(built, bill, references=references, store=store)
-    return Result(image=built.image, path=path, size=size, references=references, seconds=listener.lap())
-
-
-def _base_from_here(base: str | None) -> str | None:
-    """An image's file or folder that lies where the user stands by its full path; all else as it is written."""
-    from oci_builder.cli.delivery import SUFFIXES
-
-    if base is None:
-        return None
-    is_file = base.endswith(SUFFIXES) and Path(base).is_file()
-    is_folder = "/" in base and any(Path(base, name).is_file() for name in ("index.json", "manifest.json"))
-    return str(Path(base).absolute()) if is_file or is_folder else base
-
-
-def _from_here(place: str) -> str:
-    return place if "://" in place else str(Path(place).absolute())

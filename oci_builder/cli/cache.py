@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from oci_builder.cli import options
+from oci_builder.cli.request import CommandRequest, takes
 from oci_builder.cli.terminal import say, tell, tell_json
 
 if TYPE_CHECKING:
     from oci_builder.cli.settings import Settings
     from oci_builder.inventory import Shelf
     from oci_builder.pruning import Pruned
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneRequest(CommandRequest):
+    """What ``ocibuild cache prune`` is told besides: how much stays, and for how long."""
+
+    cache_max_size: str | None = None
+    days: float | None = None
 
 
 @click.group("cache")
@@ -23,16 +33,17 @@ def command() -> None:
 @command.command("info")
 @options.cache
 @options.as_json
-def info(as_json: bool, **flags: Any) -> None:
+@takes(CommandRequest)
+def info(request: CommandRequest) -> None:
     """Print where the cache is, how much of what is in it, and when it was used."""
     from oci_builder.cli.settings import make_settings
     from oci_builder.inventory import shelves, together
     from oci_builder.store import Store
 
-    settings = make_settings(**flags)
+    settings = make_settings(request)
     kinds = shelves(Store(settings.cache))
     whole = together(kinds.values())
-    if as_json:
+    if request.as_json:
         parts = {name: _document(shelf) for name, shelf in kinds.items()}
         tell_json({"folder": str(settings.cache), "files": whole.files, "size": whole.size, "kinds": parts})
         return
@@ -56,7 +67,8 @@ def info(as_json: bool, **flags: Any) -> None:
 )
 @options.as_json
 @options.talk
-def prune(**flags: Any) -> None:
+@takes(PruneRequest)
+def prune(request: PruneRequest) -> None:
     """Remove what has not been used for long.
 
     With --cache-max-size, what was used least recently goes until the rest fits. Nothing is removed while a build runs.
@@ -66,32 +78,33 @@ def prune(**flags: Any) -> None:
     from oci_builder.pruning import prune as pruned
     from oci_builder.store import Store
 
-    settings = make_settings(**flags)
-    limit, days = flags["cache_max_size"], flags["days"]
+    settings = make_settings(request)
+    limit, days = request.cache_max_size, request.days
     max_size = parse_size(limit) if limit else None
     if days is None and max_size is None:
         days = 30
     max_age = None if days is None else int(days * DAY)
     done = pruned(Store(settings.cache), now=settings.now, max_size=max_size, max_age=max_age)
-    _tell(done, settings, as_json=flags["as_json"])
+    _tell(done, settings, as_json=request.as_json)
 
 
 @command.command("verify")
 @options.cache
 @options.as_json
 @options.talk
-def verify(**flags: Any) -> None:
+@takes(CommandRequest)
+def verify(request: CommandRequest) -> None:
     """Read everything that is kept; what is damaged is removed, and made again by the next build."""
     from oci_builder.cli.settings import make_settings
     from oci_builder.errors import FileProblem
     from oci_builder.inventory import shelves, together
     from oci_builder.store import Store
 
-    settings = make_settings(**flags)
+    settings = make_settings(request)
     store = Store(settings.cache)
     whole = together(shelves(store).values())
     damaged = [str(path.relative_to(settings.cache)) for path in store.unsound()]
-    if flags["as_json"]:
+    if request.as_json:
         read = {"folder": str(settings.cache), "files": whole.files, "size": whole.size}
         tell_json({**read, "damaged": damaged})
     for name in damaged:
@@ -107,15 +120,16 @@ def verify(**flags: Any) -> None:
 @options.cache
 @options.as_json
 @options.talk
-def clear(**flags: Any) -> None:
+@takes(CommandRequest)
+def clear(request: CommandRequest) -> None:
     """Remove all that is kept; no build may be running. The next one does its work anew."""
     from oci_builder.cli.settings import make_settings
     from oci_builder.pruning import prune as pruned
     from oci_builder.store import Store
 
-    settings = make_settings(**flags)
+    settings = make_settings(request)
     # Only what we made: a cache folder named by hand may hold other things.
-    _tell(pruned(Store(settings.cache), now=settings.now, max_size=0), settings, as_json=flags["as_json"])
+    _tell(pruned(Store(settings.cache), now=settings.now, max_size=0), settings, as_json=request.as_json)
 
 
 def _tell(done: Pruned, settings: Settings, *, as_json: bool) -> None:

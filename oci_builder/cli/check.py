@@ -9,12 +9,13 @@ import click
 
 from oci_builder.cli import images, options
 from oci_builder.cli.messages import misused
+from oci_builder.cli.request import RecipeRequest, takes
 from oci_builder.cli.terminal import tell, tell_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from oci_builder.gate.finding import Finding, Gated
+    from oci_builder.gate.finding import Finding, GateResult
 
 _MANY, _SHOWN = 6, 4
 """Warnings of one kind about one package that are said in full, and how many are where there are more."""
@@ -31,7 +32,8 @@ _MANY, _SHOWN = 6, 4
 @options.jobs
 @options.as_json
 @options.talk
-def command(as_json: bool, **flags: Any) -> None:
+@takes(RecipeRequest)
+def command(request: RecipeRequest) -> None:
     """Check that an image would run, without running it.
 
     The image NAME is built, but not written. Every library, symbol version, requirement and module that it counts on
@@ -42,16 +44,16 @@ def command(as_json: bool, **flags: Any) -> None:
     """
     from oci_builder.errors import CheckFailed
 
-    gated = _made(**flags) if _is_made(flags["name"]) else _built(**flags)
-    if as_json:
+    gated = _made(request) if _is_made(request.name) else _built(request)
+    if request.as_json:
         tell_json({target: _document(found) for target, found in gated.items()})
-    elif not flags["quiet"]:
+    elif not request.quiet:
         for found in gated.values():
             for line in _lines(found):
                 tell(line)
     errors = [finding.message for found in gated.values() for finding in found.errors]
     if errors:
-        raise CheckFailed(flags["name"], [f"{len(errors)} error{'' if len(errors) == 1 else 's'}"])
+        raise CheckFailed(request.name, [f"{len(errors)} error{'' if len(errors) == 1 else 's'}"])
 
 
 def _is_made(name: str) -> bool:
@@ -62,37 +64,34 @@ def _is_made(name: str) -> bool:
     return path.is_file() or (path / "index.json").is_file() or (not path.exists() and read_reference(name) is not None)
 
 
-def _made(*, name: str, platforms: tuple[str, ...], **flags: Any) -> dict[str, Gated]:
+def _made(request: RecipeRequest) -> dict[str, GateResult]:
+    platforms = request.platforms
     if len(platforms) > 1:
         raise misused("--platform: of an image that is made already, one is checked at a time")
-    looking = images.look_at([name], platforms[0] if platforms else None, **flags)
+    looking = images.look_at([request.name], request, platform=platforms[0] if platforms else None)
     (found,) = looking.inventories()
     return {found.contents.platform: looking.gated(found)}
 
 
-def _built(**flags: Any) -> dict[str, Gated]:
+def _built(request: RecipeRequest) -> dict[str, GateResult]:
     from oci_builder import assemble
-    from oci_builder.cli.build import make_options, open_source
     from oci_builder.cli.progress import shown
+    from oci_builder.cli.recipe import make_policy, open_source
     from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.settings import make_settings
     from oci_builder.platforms import Platform
-    from oci_builder.store import Store
 
-    settings = make_settings(**flags)
-    source = open_source(settings, **flags)
-    registries = make_registries(settings, base_references(source.recipe.base), **flags)
-    how = make_options(settings, keep_lock=False, registries=registries, **flags)
-    platforms = [Platform.parse(text) for text in flags["platforms"]] or list(source.recipe.targets[:1])
-    store = Store(settings.cache, now=settings.now)
-    with shown(settings) as listener:
-        return {
-            str(target): assemble.check(source, target, options=how, store=store, listener=listener)
-            for target in platforms
-        }
+    settings = make_settings(request)
+    source = open_source(settings, request)
+    registries = make_registries(settings, base_references(source.recipe.base), request)
+    policy = make_policy(settings, request, update_lock=False)
+    platforms = [Platform.parse(text) for text in request.platforms] or list(source.recipe.targets[:1])
+    with shown(settings) as reporter:
+        context = settings.context(registries, reporter)
+        return {str(target): assemble.check(source, target, context=context, policy=policy) for target in platforms}
 
 
-def _lines(gated: Gated) -> list[str]:
+def _lines(gated: GateResult) -> list[str]:
     lines = [_line(finding) for finding in gated.errors]
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in gated.warnings:
@@ -119,7 +118,7 @@ def _line(finding: Finding) -> str:
     return f"{finding.severity}: {finding.message}{hint} [{finding.kind}: {finding.subject}]"
 
 
-def _document(gated: Gated) -> dict[str, Any]:
+def _document(gated: GateResult) -> dict[str, Any]:
     import msgspec
 
     return {

@@ -14,15 +14,13 @@ from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 
 if TYPE_CHECKING:
-    from oci_builder.assemble import Built, Options
+    from oci_builder.assemble import BuildContext, BuildPolicy, BuildTask, Built
     from oci_builder.cli.bills import Bills
-    from oci_builder.cli.progress import Timed
+    from oci_builder.cli.request import BuildRequest
     from oci_builder.cli.result import Result
     from oci_builder.recipes import ImageRecipe, ImageSource
-    from oci_builder.registry.access import Registries
     from oci_builder.registry.pushing import Pushed
     from oci_builder.registry.referrers import Attached
-    from oci_builder.store import Store
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
@@ -42,35 +40,46 @@ class Outputs:
 
     @property
     def together(self) -> bool:
-        """Whether the images are made together: all platforms go somewhere as one, or one goes somewhere besides."""
-        return self.folder is not None or bool(self.pushes) or self.loaded is not None
+        """Whether the images of all platforms go somewhere as one."""
+        return self.folder is not None or bool(self.pushes)
 
 
-def outputs(
-    recipe: ImageRecipe,
-    platforms: Sequence[Platform],
-    *,
-    out: str | None,
-    out_format: str | None,
-    pushes: Sequence[str],
-    load: bool = False,
-) -> Outputs:
+def outputs(recipe: ImageRecipe, platforms: Sequence[Platform], request: BuildRequest) -> Outputs:
     """What the flags ask for. Raises click.UsageError and InvalidValue for what could only fail after the build."""
-    names = tuple(Reference.parse(text) for text in pushes)
+    out, out_format = _out_of(recipe, platforms, request), request.out_format
+    names = tuple(Reference.parse(filled(text, recipe)) for text in request.pushes)
     for name in names:
         if name.digest is not None:
             raise misused(f"--push {name}: a name to push to has a tag, and no digest")
     everything = tuple(platforms) or recipe.targets
-    if load and len(platforms) > 1:
+    if request.load and len(platforms) > 1:
         raise misused("--load takes the image of one platform: name it alone, and build the others apart")
-    loaded = everything[0] if load else None
+    loaded = everything[0] if request.load else None
     if is_folder(out, out_format):
-        folder = out_folder((out or f"{recipe.name}/").replace("{version}", recipe.release))
+        folder = out_folder(filled(out or f"{recipe.name}/", recipe))
         return Outputs(platforms=everything, files={}, folder=folder, pushes=names, loaded=loaded)
-    if (names or load) and out is None:
+    if (names or loaded) and out is None:
         return Outputs(platforms=everything if names else everything[:1], files={}, pushes=names, loaded=loaded)
     files = out_files(out, platforms, recipe)
+    check_streams(files.values(), as_json=request.as_json, verify=request.verify)
     return Outputs(platforms=everything if names else tuple(files), files=files, pushes=names, loaded=loaded)
+
+
+def filled(text: str, recipe: ImageRecipe) -> str:
+    """``text`` with what stands for the image in it: ``{name}`` and ``{version}``."""
+    return text.replace("{name}", recipe.name).replace("{version}", recipe.release)
+
+
+def _out_of(recipe: ImageRecipe, platforms: Sequence[Platform], request: BuildRequest) -> str | None:
+    """``--out``, or what ``--out-dir`` makes of it. Raises click.UsageError where both are given."""
+    if request.out_dir is None:
+        return request.out
+    if request.out is not None:
+        raise misused("--out and --out-dir exclude each other: a folder for files, or the name of one")
+    if not request.out_dir.is_dir():
+        raise misused(f"--out-dir {request.out_dir}: there is no such folder")
+    ending = "/" if request.out_format == "oci-dir" else f"{'-{arch}' if len(platforms) > 1 else ''}.tar"
+    return f"{request.out_dir}/{recipe.name}{ending}"
 
 
 def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecipe) -> dict[Platform, Path]:
@@ -90,7 +99,7 @@ def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecip
         raise misused(f"--out {pattern}: a file name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     if len(platforms) > 1 and "{arch}" not in pattern:
         raise misused(f"--out {pattern}: {len(platforms)} platforms need {{arch}} in the file name")
-    pattern = pattern.replace("{version}", recipe.release)
+    pattern = filled(pattern, recipe)
     targets = platforms or (recipe.targets if "{arch}" in pattern else recipe.targets[:1])
     files = {target: Path(pattern.replace("{arch}", target.architecture)) for target in targets}
     for path in files.values():
@@ -141,134 +150,113 @@ def out_folder(out: str) -> Path:
     return folder
 
 
-def deliver(
-    source: ImageSource,
-    wanted: Outputs,
-    registries: Registries,
-    how: Options,
-    store: Store,
-    listener: Timed,
-    *,
-    bills: Bills,
-) -> list[Result]:
-    """Build for all platforms, write and push; one result for each image."""
-    from oci_builder.assemble import made
-    from oci_builder.cli.result import Result
-
-    references = source.recipe.references
-    work = _Work(wanted, references, registries, how, store, listener, bills)
-    built, done = made(source, wanted.platforms, work.run, options=how, store=store, listener=listener)
-    seconds = listener.lap()
-    return [
-        Result(
-            image=each.image,
-            path=wanted.folder or wanted.files.get(each.image.platform),
-            size=done.sizes.get(each.image.platform, done.written),
-            references=references,
-            seconds=seconds,
-            # One push for all: told with the last.
-            loaded=done.loaded if each.image.platform == wanted.loaded else "",
-            pushed=done.pushed if each is built[-1] else (),
-            attached=done.attached if each is built[-1] else (),
-        )
-        for each in built
-    ]
-
-
 @dataclass(frozen=True, kw_only=True)
-class _Done:
-    sizes: Mapping[Platform, int]
-    written: int
-    loaded: str
-    pushed: Sequence[Pushed]
-    attached: Sequence[Attached]
+class Job:
+    """One recipe on its way: what is wanted of it, and what its user chose."""
 
-
-@dataclass(frozen=True)
-class _Work:
+    source: ImageSource
     wanted: Outputs
-    references: Sequence[Reference]
-    registries: Registries
-    how: Options
-    store: Store
-    listener: Timed
     bills: Bills
+    policy: BuildPolicy
+    verify: bool = False
 
-    def run(self, built: tuple[Built, ...]) -> _Done:
+    @property
+    def tasks(self) -> tuple[BuildTask, ...]:
+        """The images to make: one for each platform."""
+        from oci_builder.assemble import BuildTask
+
+        return tuple(BuildTask(source=self.source, platform=each, policy=self.policy) for each in self.wanted.platforms)
+
+    def deliver(self, built: Sequence[Built], context: BuildContext) -> Delivered:
         """Write first, then push: what others see comes last."""
-        from oci_builder.assemble.bill import write_bill
-        from oci_builder.assemble.delivery import deliver, write_folder
-        from oci_builder.assemble.proof import layout_proof, prove_served
+        from oci_builder.assemble.delivery import push_built, write_folder
+        from oci_builder.assemble.proof import prove_served
+        from oci_builder.assemble.sbom import write_bill
 
+        references, wanted = self.source.recipe.references, self.wanted
         images = [each.image for each in built]
         written = 0
-        if self.wanted.folder is not None:
-            written = write_folder(
-                images,
-                self.wanted.folder,
-                references=self.references,
-                store=self.store,
-                listener=self.listener,
-                proof=layout_proof(self.wanted.folder, self.how, self.listener),
-            )
-        sizes = {each.image.platform: self._file(each) for each in built if each.image.platform in self.wanted.files}
-        loaded = "".join(self._load(each) for each in built if each.image.platform == self.wanted.loaded)
+        if wanted.folder is not None:
+            written = write_folder(images, wanted.folder, references=references, context=context, verify=self.verify)
+        sizes = {each.image.platform: self._file(each, context) for each in built if self._has_file(each)}
+        loaded = "".join(self._load(each, context) for each in built if each.image.platform == wanted.loaded)
         for each in built:
             if bill := self.bills.files.get(each.image.platform):
-                with self.listener.stage("sbom"):
-                    write_bill(each, bill, references=self.references, store=self.store)
+                with context.reporter.stage("sbom"):
+                    write_bill(each, bill, references=references, store=context.store)
         pushed: Sequence[Pushed] = ()
-        if self.wanted.pushes:
-            pushed = deliver(
-                images,
-                self.wanted.pushes,
-                self.registries,
-                sources={digest: place for each in built for digest, place in each.sources.items()},
-                store=self.store,
-                jobs=self.how.jobs,
-                listener=self.listener,
-            )
-            prove_served(self.wanted.pushes, self.registries, self.how, store=self.store, listener=self.listener)
-        return _Done(sizes=sizes, written=written, loaded=loaded, pushed=pushed, attached=self._attach(built))
+        if wanted.pushes:
+            pushed = push_built(built, wanted.pushes, context)
+            if self.verify:
+                prove_served(wanted.pushes, context)
+        attached = self._attach(built, context)
+        return Delivered(sizes=sizes, written=written, loaded=loaded, pushed=pushed, attached=attached)
 
-    def _load(self, built: Built) -> str:
+    def results(self, built: Sequence[Built], done: Delivered, seconds: Mapping[str, float]) -> list[Result]:
+        """What is told of each image."""
+        from oci_builder.cli.result import Result
+
+        return [
+            Result(
+                image=each.image,
+                path=self.wanted.folder or self.wanted.files.get(each.image.platform),
+                size=done.sizes.get(each.image.platform, done.written),
+                references=self.source.recipe.references,
+                seconds=seconds,
+                # One push for all: told with the last.
+                loaded=done.loaded if each.image.platform == self.wanted.loaded else "",
+                pushed=done.pushed if each is built[-1] else (),
+                attached=done.attached if each is built[-1] else (),
+            )
+            for each in built
+        ]
+
+    def _load(self, built: Built, context: BuildContext) -> str:
         from functools import partial
 
         from oci_builder.export import docker_archive
         from oci_builder.export.loading import find_engine, load
 
-        engine = find_engine(self.how.environ)
-        with self.listener.stage("load"):
+        engine = find_engine(context.environ)
+        with context.reporter.stage("load"):
             write = partial(
                 docker_archive.write_stream,
                 built.image,
-                references=self.references,
-                store=self.store,
-                listener=self.listener,
+                references=self.source.recipe.references,
+                store=context.store,
+                reporter=context.reporter,
                 name=engine.name,
             )
-            return f"{engine.name}: {load(engine, write, self.how.environ)}"
+            return f"{engine.name}: {load(engine, write, context.environ)}"
 
-    def _attach(self, built: tuple[Built, ...]) -> Sequence[Attached]:
-        from oci_builder.assemble.bill import attach_bills, make_bill
+    def _has_file(self, built: Built) -> bool:
+        return built.image.platform in self.wanted.files
 
-        form = self.bills.form
+    def _attach(self, built: Sequence[Built], context: BuildContext) -> Sequence[Attached]:
+        from oci_builder.assemble.sbom import attach_bills, make_bill
+
+        form, references = self.bills.form, self.source.recipe.references
         if form is None or not self.wanted.pushes:
             return ()
-        bills = [(each.image, make_bill(each, form, references=self.references, store=self.store)) for each in built]
-        return attach_bills(bills, form, self.wanted.pushes, self.registries, listener=self.listener)
+        bills = [(each.image, make_bill(each, form, references=references, store=context.store)) for each in built]
+        return attach_bills(bills, form, self.wanted.pushes, context.registries, reporter=context.reporter)
 
-    def _file(self, built: Built) -> int:
-        from oci_builder.assemble.proof import file_proof
-        from oci_builder.export import docker_archive
+    def _file(self, built: Built, context: BuildContext) -> int:
+        from oci_builder.assemble import write_image
 
-        path = self.wanted.files[built.image.platform]
-        with self.listener.stage("write"):
-            return docker_archive.write_file(
-                built.image,
-                path,
-                references=self.references,
-                store=self.store,
-                listener=self.listener,
-                proof=file_proof(path, self.how, self.listener),
-            )
+        path, references = self.wanted.files[built.image.platform], self.source.recipe.references
+        return write_image(built.image, path, references=references, context=context, verify=self.verify)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivered:
+    """What became of a job's images: the sizes of files by platform, bytes written to a folder, names pushed.
+
+    ``loaded`` is what an engine said that loaded one.
+    """
+
+    sizes: Mapping[Platform, int]
+    written: int
+    loaded: str
+    pushed: Sequence[Pushed]
+    attached: Sequence[Attached]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from oci_builder.cli import images, options
+from oci_builder.cli.request import CommandRequest, takes
 
 if TYPE_CHECKING:
     from oci_builder.inspect.diff import Difference
@@ -14,6 +16,16 @@ if TYPE_CHECKING:
 _NO = 3
 _FILES = 40
 """Files that are listed; --json has all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffRequest(CommandRequest):
+    """What ``ocibuild diff`` is told: two images, and whether a difference is a failure."""
+
+    before: str
+    after: str
+    platform: str | None = None
+    exit_code: bool = False
 
 
 @click.command("diff")
@@ -24,7 +36,8 @@ _FILES = 40
 @click.option("--exit-code", is_flag=True, help="Exit with 3 when the images differ, as git does with 1.")
 @options.as_json
 @options.talk
-def command(before: str, after: str, platform: str | None, exit_code: bool, as_json: bool, **flags: Any) -> None:
+@takes(DiffRequest)
+def command(request: DiffRequest) -> None:
     """Show what changes from image A to image B.
 
     Packages, configuration and files, and how many bytes a machine that has A must fetch for B. The times of files are
@@ -33,13 +46,13 @@ def command(before: str, after: str, platform: str | None, exit_code: bool, as_j
     from oci_builder.cli.terminal import tell_json
     from oci_builder.inspect.diff import difference
 
-    one, two = images.look_at([before, after], platform, **flags).inventories()
+    one, two = images.look_at([request.before, request.after], request, platform=request.platform).inventories()
     found = difference(one, two)
-    if as_json:
+    if request.as_json:
         tell_json(found.to_json())
     else:
         _tell(found)
-    if exit_code and not found.is_empty:
+    if request.exit_code and not found.is_empty:
         raise click.exceptions.Exit(_NO)
 
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from oci_builder.cli import options
+from oci_builder.cli.request import RecipeRequest, takes
 
 if TYPE_CHECKING:
     from oci_builder.assemble.download import Downloaded
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadRequest(RecipeRequest):
+    """What ``ocibuild download`` is told besides: where the folders are, and whether strangers in them go."""
+
+    dest: Path | None = None
+    prune: bool = False
 
 
 @click.command("download")
@@ -31,40 +41,33 @@ if TYPE_CHECKING:
 @options.cache
 @options.jobs
 @options.talk
-def command(dest: Path | None, platforms: tuple[str, ...], prune: bool, **flags: Any) -> None:
+@takes(DownloadRequest)
+def command(request: DownloadRequest) -> None:
     """Fetch all that an image is made from.
 
     The wheels and Debian packages that the locks of the image NAME name come to wheels/ and debs/ beside its recipe,
     an image that it stands on to base/: there, `ocibuild NAME` builds the very same file on a machine without network.
     """
     from oci_builder.assemble import download
-    from oci_builder.cli.build import make_options, open_source
     from oci_builder.cli.progress import shown
+    from oci_builder.cli.recipe import make_policy, open_source
     from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.settings import make_settings
     from oci_builder.cli.terminal import say
     from oci_builder.platforms import Platform
-    from oci_builder.store import Store
 
-    settings = make_settings(**flags)
-    source = open_source(settings, **flags)
-    registries = make_registries(settings, base_references(source.recipe.base), **flags)
-    how = make_options(settings, registries=registries, **flags)
-    wanted = tuple(dict.fromkeys(Platform.parse(text) for text in platforms))
-    folder = dest or source.folder
-    with shown(settings) as listener:
-        found = download.download(
-            source,
-            dest=folder,
-            platforms=wanted,
-            options=how,
-            store=Store(settings.cache, now=settings.now),
-            listener=listener,
-        )
-    if prune:
+    settings = make_settings(request)
+    source = open_source(settings, request)
+    registries = make_registries(settings, base_references(source.recipe.base), request)
+    wanted = tuple(dict.fromkeys(Platform.parse(text) for text in request.platforms))
+    folder = request.dest or source.folder
+    with shown(settings) as reporter:
+        context, policy = settings.context(registries, reporter), make_policy(settings, request)
+        found = download.download(source, dest=folder, platforms=wanted, context=context, policy=policy)
+    if request.prune:
         download.prune(found)
     if not settings.quiet:
-        for line in _summary(found, folder, pruned=prune):
+        for line in _summary(found, folder, pruned=request.prune):
             say(line)
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,15 +14,16 @@ from oci_builder.cli import options
 from oci_builder.cli.options import together
 
 if TYPE_CHECKING:
+    from oci_builder.cli.request import CommandRequest, LookRequest
     from oci_builder.cli.settings import Settings
-    from oci_builder.gate.finding import Gated
+    from oci_builder.gate.finding import GateResult
     from oci_builder.inspect.contents import ImageContents
     from oci_builder.inspect.packages import Inventory
     from oci_builder.inspect.reading import Watch
-    from oci_builder.listener import Listener
     from oci_builder.platforms import Platform
     from oci_builder.reference import Reference
-    from oci_builder.registry.access import Registries
+    from oci_builder.registry.registries import Registries
+    from oci_builder.reporter import Reporter
     from oci_builder.verify.verify import Report
 
 _DOCUMENTS = ("index.json", "manifest.json")
@@ -86,11 +87,11 @@ class Looking:
                 for place in self.places
                 if isinstance(place, Path)
             ]
-        with shown(self.settings) as listener:
+        with shown(self.settings) as reporter:
             return [
                 read_image(place, platform=self.platform, watch=watch)
                 if isinstance(place, Path)
-                else self._served(place, listener, watch)
+                else self._served(place, reporter, watch)
                 for place in self.places
             ]
 
@@ -110,21 +111,21 @@ class Looking:
         with _taken_for_a_reference(place):
             return verify_reference(place, self.platform, self.registries, store=Store(self.settings.cache))
 
-    def gated(self, found: Inventory) -> Gated:
+    def gated(self, found: Inventory) -> GateResult:
         """What of the Python distributions of the first image would not run; ``found`` is what is in it."""
-        from oci_builder.assemble.gating import judge_made
+        from oci_builder.assemble.gate import judge_made
         from oci_builder.bases import Pulling
         from oci_builder.cli.progress import shown
         from oci_builder.store import Store
 
         place, store = self.places[0], Store(self.settings.cache)
         pulling = Pulling(registries=self.registries, jobs=self.settings.jobs)
-        with shown(self.settings) as listener, listener.stage("check"), store.scratch() as folder:
+        with shown(self.settings) as reporter, reporter.stage("check"), store.scratch() as folder:
             # What lies in a file here is not worth a second place in the cache.
             used = Store(folder) if isinstance(place, Path) else store
-            return judge_made(place, found, pulling=pulling, store=used, listener=listener)
+            return judge_made(place, found, pulling=pulling, store=used, reporter=reporter)
 
-    def _served(self, reference: Reference, listener: Listener, watch: Watch | None) -> ImageContents:
+    def _served(self, reference: Reference, reporter: Reporter, watch: Watch | None) -> ImageContents:
         from oci_builder.inspect.reading import read_parts
         from oci_builder.store import Store
         from oci_builder.verify.registry import open_served
@@ -133,8 +134,8 @@ class Looking:
         jobs = self.settings.jobs
         with (
             _taken_for_a_reference(reference),
-            listener.stage("pull"),
-            open_served(reference, self.platform, self.registries, store=store, jobs=jobs, listener=listener) as parts,
+            reporter.stage("pull"),
+            open_served(reference, self.platform, self.registries, store=store, jobs=jobs, reporter=reporter) as parts,
         ):
             return read_parts(parts, watch=watch)
 
@@ -153,20 +154,20 @@ def _taken_for_a_reference(reference: Reference) -> Iterator[None]:
         raise
 
 
-def look_at(places: Sequence[str | Path], platform_text: str | None, **flags: Any) -> Looking:
+def look_at(places: Sequence[str | Path], request: CommandRequest, *, platform: str | None = None) -> Looking:
     """Find images by what the command line calls them. Raises NotFound, InvalidValue, click.UsageError."""
     from oci_builder.cli.registries import make_registries
     from oci_builder.cli.settings import make_settings
     from oci_builder.platforms import Platform
 
-    chosen = Platform.parse(platform_text) if platform_text else None
+    chosen = Platform.parse(platform) if platform else None
     found = tuple(find_image(place) if isinstance(place, str) else place for place in places)
-    settings = make_settings(**flags)
+    settings = make_settings(request)
     references = [place for place in found if not isinstance(place, Path)]
-    return Looking(found, chosen, settings, make_registries(settings, references, **flags))
+    return Looking(found, chosen, settings, make_registries(settings, references, request))
 
 
-def read_inventory(text: str, platform_text: str | None, **flags: Any) -> Inventory:
-    """What is in the image that ``text`` names. Raises NotFound, InvalidValue, UnsupportedImage and more."""
-    (found,) = look_at([text], platform_text, **flags).inventories()
+def read_inventory(request: LookRequest) -> Inventory:
+    """What is in the image that is asked for. Raises NotFound, InvalidValue, UnsupportedImage and more."""
+    (found,) = look_at([request.image], request, platform=request.platform).inventories()
     return found

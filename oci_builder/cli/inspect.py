@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from oci_builder.cli import images, options
+from oci_builder.cli.request import LookRequest, takes
 
 if TYPE_CHECKING:
     from oci_builder.inspect.contents import ImageContents
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 @images.one_image
 @options.as_json
 @options.talk
-def command(image: str, platform: str | None, as_json: bool, **flags: Any) -> None:
+@takes(LookRequest)
+def command(request: LookRequest) -> None:
     """Show configuration, layers and packages of an image.
 
     IMAGE is a docker archive or an OCI layout, packed or a folder, or an image of a registry, whoever made it. Nothing
@@ -26,8 +28,8 @@ def command(image: str, platform: str | None, as_json: bool, **flags: Any) -> No
     from oci_builder.cli.terminal import tell_json
     from oci_builder.inspect.inspect import describe
 
-    found = images.read_inventory(image, platform, **flags)
-    if as_json:
+    found = images.read_inventory(request)
+    if request.as_json:
         tell_json(describe(found))
     else:
         _tell(found)

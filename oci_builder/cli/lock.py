@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import click
 
 from oci_builder.cli import options
+from oci_builder.cli.request import RecipeRequest, takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockRequest(RecipeRequest):
+    """What ``ocibuild lock`` is told besides: to look only, and what to choose anew."""
+
+    check: bool = False
+    upgrade: bool = False
+    upgrade_packages: tuple[str, ...] = ()
 
 
 @click.command("lock")
@@ -22,40 +32,36 @@ from oci_builder.cli import options
 @options.cache
 @options.jobs
 @options.talk
-def command(check: bool, upgrade: bool, upgrade_packages: tuple[str, ...], **flags: Any) -> None:
+@takes(LockRequest)
+def command(request: LockRequest) -> None:
     """Write down which wheels an image is made of.
 
     The lock of the image NAME is pylock.toml beside its recipe; builds take exactly what it says.
     """
     from packaging.utils import canonicalize_name
 
-    from oci_builder.assemble import lock
-    from oci_builder.cli.build import make_options, open_source
+    from oci_builder.assemble import Planner
     from oci_builder.cli.progress import shown
+    from oci_builder.cli.recipe import make_policy, open_source
     from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.settings import make_settings
     from oci_builder.cli.terminal import say
     from oci_builder.errors import CheckFailed
-    from oci_builder.store import Store
 
-    settings = make_settings(**flags)
-    source = open_source(settings, **flags)
-    registries = make_registries(settings, base_references(source.recipe.base), **flags)
-    how = make_options(settings, registries=registries, **flags)
-    with shown(settings) as listener:
-        change = lock(
-            source,
-            options=how,
-            upgrade=upgrade,
-            upgrade_packages=[canonicalize_name(name) for name in upgrade_packages],
-            store=Store(settings.cache, now=settings.now),
-            listener=listener,
-        )
-    if check and not change.current:
-        findings = change.changes or ["it is missing, or its inputs have changed"]
-        raise CheckFailed(str(change.path), findings, hint=f"run `ocibuild lock {flags['name']}`")
-    if not check and not change.current:
+    settings = make_settings(request)
+    source = open_source(settings, request)
+    registries = make_registries(settings, base_references(source.recipe.base), request)
+    packages = [canonicalize_name(name) for name in request.upgrade_packages]
+    with shown(settings) as reporter:
+        planner = Planner(settings.context(registries, reporter), make_policy(settings, request))
+        change = planner.lock(source, upgrade=request.upgrade, upgrade_packages=packages)
+    if request.check and not change.current:
+        findings = change.changes or [f"{path}: missing, or made from other inputs" for path in change.behind]
+        raise CheckFailed(str(change.path), findings, hint=f"run `ocibuild lock {request.name}`")
+    behind = change.behind
+    if not request.check:
         change.keep()
     if not settings.quiet:
-        for line in (*change.changes, f"{change.path}: {'unchanged' if change.current else 'written'}"):
+        written = [f"{path}: written" for path in behind] or [f"{change.path}: unchanged"]
+        for line in (*change.changes, *written):
             say(line)

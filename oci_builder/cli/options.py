@@ -47,6 +47,11 @@ def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 image_name = click.argument("name", shell_complete=_complete_image)
 
+image_names_or_all = together(
+    click.argument("names", metavar="NAME...", nargs=-1, shell_complete=_complete_image),
+    click.option("--all", "every", is_flag=True, help="Build every image of build/."),
+)
+
 recipe_inputs = together(
     click.option("--base", metavar="LAYER|IMAGE", help="What to stand on, instead of the recipe's base."),
     click.option(
@@ -124,9 +129,9 @@ find_links = click.option(
 sources = together(
     find_links,
     click.option(
-        "--no-index", "--offline", "offline", is_flag=True, help="Use no network. [when build/NAME/wheels/ exists]"
+        "--no-index", "--offline", "offline", is_flag=True, help="Use no network, for wheels, packages or bases."
     ),
-    click.option("--online", is_flag=True, help="Use the network although build/NAME/wheels/ exists."),
+    click.option("--online", is_flag=True, help="Ask indexes for wheels although build/NAME/wheels/ exists."),
     debian,
     layers,
 )

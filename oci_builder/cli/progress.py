@@ -128,12 +128,12 @@ class Bars(Timed):
 
 @contextlib.contextmanager
 def shown(settings: Settings) -> Iterator[Timed]:
-    """The listener that the settings ask for; the terminal is as before when the block is left, however it is left."""
-    listener = _listener(settings)
+    """The reporter that the settings ask for; the terminal is as before when the block is left, however it is left."""
+    reporter = _listener(settings)
     try:
-        yield listener
+        yield reporter
     finally:
-        listener.close()
+        reporter.close()
 
 
 def human_bytes(size: float) -> str:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import click
 
 from oci_builder.cli import options
+from oci_builder.cli.request import CommandRequest, takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullRequest(CommandRequest):
+    """What ``ocibuild pull`` is told: what to fetch, and where it goes."""
+
+    reference: str
+    out: str
+    out_format: str | None = None
+    platforms: tuple[str, ...] = ()
 
 
 @click.command("pull")
@@ -32,7 +43,8 @@ from oci_builder.cli import options
 @options.jobs
 @options.as_json
 @options.talk
-def command(reference: str, out: str, out_format: str | None, as_json: bool, **flags: Any) -> None:
+@takes(PullRequest)
+def command(request: PullRequest) -> None:
     """Write an image of a registry to a file that docker, podman and containerd load.
 
     Every byte is verified on the way. Layers stay in the cache: another pull fetches what is new.
@@ -47,35 +59,26 @@ def command(reference: str, out: str, out_format: str | None, as_json: bool, **f
     from oci_builder.export.output import check_target
     from oci_builder.platforms import Platform
     from oci_builder.reference import Reference
-    from oci_builder.store import Store
 
-    settings = make_settings(**flags)
-    name = Reference.parse(reference)
-    platforms = tuple(dict.fromkeys(Platform.parse(text) for text in flags["platforms"]))
-    folder = is_folder(out, out_format)
+    settings = make_settings(request)
+    name = Reference.parse(request.reference)
+    platforms = tuple(dict.fromkeys(Platform.parse(text) for text in request.platforms))
+    out = request.out
+    folder = is_folder(out, request.out_format)
     path = out_folder(out) if folder else stream_path(out)
     if not folder and len(platforms) > 1:
         raise misused(f"--out {out}: a file holds one platform; a folder, with a slash at its end, takes several")
     if not folder:
         check_target(path)
-        check_streams([path], as_json=as_json)
-    registries = make_registries(settings, [name], **flags)
-    store = Store(settings.cache, now=settings.now)
-    with shown(settings) as listener:
-        pulled = pull_file(
-            name,
-            path,
-            platforms=platforms,
-            folder=folder,
-            registries=registries,
-            store=store,
-            jobs=settings.jobs,
-            listener=listener,
-        )
+        check_streams([path], as_json=request.as_json)
+    registries = make_registries(settings, [name], request)
+    with shown(settings) as reporter:
+        context = settings.context(registries, reporter)
+        pulled = pull_file(name, path, platforms=platforms, folder=folder, context=context)
     if not settings.quiet:
         ids = ", ".join(f"{image.platform} {image.id.hex[:12]}" for image in pulled.images)
         say(f"{path}: {ids}, {human_bytes(pulled.received)} received, {human_bytes(pulled.written)} written")
-    if as_json:
+    if request.as_json:
         images = [
             {"id": str(image.id), "digest": str(image.digest), "platform": str(image.platform)}
             for image in pulled.images

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from oci_builder.cli import options
 from oci_builder.cli.messages import misused
+from oci_builder.cli.request import CommandRequest, takes
 
 if TYPE_CHECKING:
-    from oci_builder.oci.manifest import Documents
+    from oci_builder.oci.manifest import ImageDocuments
     from oci_builder.reference import Reference
     from oci_builder.registry.referrers import Attached
     from oci_builder.sbom import Format
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushRequest(CommandRequest):
+    """What ``ocibuild push`` is told: a file or folder, the names it gets, and a bill to attach."""
+
+    file: Path
+    references: tuple[str, ...]
+    sbom: str | None = None
 
 
 @click.command("push")
@@ -32,7 +43,8 @@ if TYPE_CHECKING:
 @options.jobs
 @options.as_json
 @options.talk
-def command(file: Path, references: tuple[str, ...], sbom: str | None, as_json: bool, **flags: Any) -> None:
+@takes(PushRequest)
+def command(request: PushRequest) -> None:
     """Push an image file to a registry.
 
     FILE is what `ocibuild build`, `docker save` or skopeo wrote: an archive, or an OCI image layout's folder. All of a
@@ -40,8 +52,6 @@ def command(file: Path, references: tuple[str, ...], sbom: str | None, as_json: 
     registry has is not sent. A bill of materials is an
     artifact that has the image as its subject: `oras discover` and `regctl artifact list` show it.
     """
-
-    from oci_builder.assemble.bill import attach_bills
     from oci_builder.assemble.delivery import push_file
     from oci_builder.cli.bills import as_document_of, told_of
     from oci_builder.cli.progress import shown
@@ -49,24 +59,22 @@ def command(file: Path, references: tuple[str, ...], sbom: str | None, as_json: 
     from oci_builder.cli.settings import make_settings
     from oci_builder.cli.terminal import say, tell_json
     from oci_builder.reference import Reference
-    from oci_builder.store import Store
 
-    settings = make_settings(**flags)
-    names = [Reference.parse(text) for text in references]
-    bills = _bills(file, sbom) if sbom is not None else None
-    registries = make_registries(settings, names, **flags)
-    store = Store(settings.cache)
+    settings = make_settings(request)
+    names = [Reference.parse(text) for text in request.references]
+    bills = _bills(request.file, request.sbom) if request.sbom is not None else None
+    registries = make_registries(settings, names, request)
     attached: tuple[Attached, ...] = ()
-    with shown(settings) as listener:
-        pushed = push_file(file, names, registries, store=store, jobs=settings.jobs, listener=listener)
+    with shown(settings) as reporter:
+        pushed = push_file(request.file, names, settings.context(registries, reporter))
         if bills is not None:
-            from oci_builder.assemble.bill import attach_bills
+            from oci_builder.assemble.sbom import attach_bills
 
-            attached = attach_bills(*bills, names, registries, listener=listener)
+            attached = attach_bills(*bills, names, registries, reporter=reporter)
     if not settings.quiet:
         for line in (*map(told, pushed), *map(told_of, attached)):
             say(line)
-    if as_json:
+    if request.as_json:
         found = {name: [as_document_of(each) for each in attached if _is_beside(each, name)] for name in names}
         tell_json([{**as_document(each), "attached": found[each.reference]} for each in pushed])
 
@@ -76,10 +84,10 @@ def _is_beside(attached: Attached, name: Reference) -> bool:
     return (place.registry, place.repository) == (name.registry, name.repository)
 
 
-def _bills(file: Path, sbom: str) -> tuple[Sequence[tuple[Documents, bytes]], Format]:
+def _bills(file: Path, sbom: str) -> tuple[Sequence[tuple[ImageDocuments, bytes]], Format]:
     """The bill of each image in ``file``. Raises click.UsageError, InvalidValue, UnsupportedImage, FileProblem."""
-    from oci_builder.assemble.bill import bill_of_file, load_bill
     from oci_builder.assemble.delivery import read_images
+    from oci_builder.assemble.sbom import bill_of_file, load_bill
     from oci_builder.sbom import SUFFIXES, format_of
 
     images = read_images(file)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,11 +11,12 @@ import click
 from oci_builder.cli.messages import misused
 
 if TYPE_CHECKING:
+    from oci_builder.cli.request import CommandRequest
     from oci_builder.cli.settings import Settings
     from oci_builder.reference import Reference
-    from oci_builder.registry.access import Registries
     from oci_builder.registry.auth import Login
     from oci_builder.registry.pushing import Pushed
+    from oci_builder.registry.registries import Registries
 
 _LINE = 64 << 10
 """Letters of a line of stdin; tokens have some thousand."""
@@ -24,29 +24,24 @@ _LINE = 64 << 10
 USER, PASSWORD = "OCIBUILD_REGISTRY_USER", "OCIBUILD_REGISTRY_PASSWORD"
 
 
-def make_registries(
-    settings: Settings,
-    references: Iterable[Reference],
-    *,
-    insecure: bool = False,
-    ca_file: Path | None = None,
-    creds_stdin: bool = False,
-    **_: Any,
-) -> Registries:
+def make_registries(settings: Settings, references: Iterable[Reference], request: CommandRequest) -> Registries:
     """The registries of a run; a login of this run's own is for the one registry of ``references``.
 
     Raises click.UsageError where they are in several: it would be sent to one that it is not for.
     """
-    from oci_builder.registry.access import Access, Registries
+    from oci_builder.registry.access import Access
     from oci_builder.registry.auth import Logins
+    from oci_builder.registry.registries import Registries
 
+    creds_stdin = request.creds_stdin
     login = _login(settings, creds_stdin=creds_stdin)
     hosts = sorted({reference.registry for reference in references})
     if login is not None and len(hosts) > 1:
         where = "--creds-stdin" if creds_stdin else USER
         raise misused(f"{where} is for one registry, and this goes to {', '.join(hosts)}")
     given = {host: login for host in hosts if login is not None}
-    registries = Registries(Access(logins=Logins(settings.environ, given=given), insecure=insecure, ca_file=ca_file))
+    logins = Logins(settings.environ, given=given)
+    registries = Registries(Access(logins=logins, insecure=request.insecure, ca_file=request.ca_file))
     if context := click.get_current_context(silent=True):
         context.call_on_close(registries.close)
     return registries

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
 from oci_builder.cli import images, options
+from oci_builder.cli.request import LookRequest, takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportRequest(LookRequest):
+    """What ``ocibuild report`` is told besides: an older image, and where the page goes."""
+
+    before: str | None = None
+    out: Path
 
 
 @click.command("report")
@@ -24,7 +33,8 @@ from oci_builder.cli import images, options
     help="Where to write. [report.html]",
 )
 @options.talk
-def command(image: str, before: str | None, platform: str | None, out: Path, **flags: Any) -> None:
+@takes(ReportRequest)
+def command(request: ReportRequest) -> None:
     """Write a page that shows an image: sizes, packages, licences, findings.
 
     The findings are those of `ocibuild verify`, and what of its Python distributions would not run. With BEFORE, an
@@ -35,14 +45,14 @@ def command(image: str, before: str | None, platform: str | None, out: Path, **f
     from oci_builder.export.output import check_target, output
     from oci_builder.report import remarks_of, render
 
-    out = stream_path(str(out))
+    out, before = stream_path(str(request.out)), request.before
     check_target(out)
-    looking = images.look_at([image, *([before] if before else [])], platform, **flags)
+    looking = images.look_at([request.image, *([before] if before else [])], request, platform=request.platform)
     found, *older = looking.inventories()
     findings = looking.verify(looking.places[0]).findings
     gated = looking.gated(found)
     page = render(found, remarks=remarks_of(findings, gated), before=older[0] if older else None)
     with output(out, note=say) as sink:
         sink.write(page)
-    if not flags["quiet"]:
+    if not request.quiet:
         say(f"{out}: written")

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from oci_builder.cli import images, options
+from oci_builder.cli.request import LookRequest, takes
 
 if TYPE_CHECKING:
     from oci_builder.inspect.packages import Inventory
+
+
+@dataclass(frozen=True, kw_only=True)
+class SbomRequest(LookRequest):
+    """What ``ocibuild sbom`` is told besides: where the bill goes, in which format, and whose digests are taken."""
+
+    out: Path | None = None
+    form: str | None = None
+    lock: Path | None = None
 
 
 @click.command("sbom")
@@ -26,28 +37,26 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["cyclonedx", "spdx"]), help="What to write to stdout. [cyclonedx]")
 @click.option("--lock", type=options.FILE, metavar="FILE", help="Take the digests of the wheels from this pylock.toml.")
 @options.talk
-def command(
-    image: str, platform: str | None, out: Path | None, form: str | None, lock: Path | None, **flags: Any
-) -> None:
+@takes(SbomRequest)
+def command(request: SbomRequest) -> None:
     """Write the bill of materials of an image.
 
     Wheels, the shared libraries in them, and Debian packages. The same image gives the same bytes. An image does not
     keep the digests of its wheels: `ocibuild build --sbom` knows them, and the lock does.
     """
-    from oci_builder import __version__
     from oci_builder.cli.terminal import say, tell_document
     from oci_builder.export.output import check_target, output
     from oci_builder.sbom import bill_of_materials, format_of
+    from oci_builder.version import __version__
 
-    if out == Path("-"):
-        out = None
+    out, form = None if request.out == Path("-") else request.out, request.form
     if out is not None and form is not None:
         raise click.UsageError("--out and --format exclude each other: the file's name says the format")
     chosen = format_of(out) if out is not None else "spdx" if form == "spdx" else "cyclonedx"
     if out is not None:
         check_target(out)
-    found = images.read_inventory(image, platform, **flags)
-    wheels = _digests(found, lock) if lock is not None else {}
+    found = images.read_inventory(request)
+    wheels = _digests(found, request.lock) if request.lock is not None else {}
     data = bill_of_materials(found, chosen, tool_version=__version__, wheels=wheels)
     if out is None:
         tell_document(data)

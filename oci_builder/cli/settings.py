@@ -9,11 +9,17 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from oci_builder.cli.request import CommandRequest
 from oci_builder.cli.terminal import is_terminal, say
 from oci_builder.errors import FileProblem, InvalidValue
 from oci_builder.files import explained
+
+if TYPE_CHECKING:
+    from oci_builder.assemble.context import BuildContext
+    from oci_builder.registry.registries import Registries
+    from oci_builder.reporter import Reporter
 
 COMPLETION = "_OCIBUILD_COMPLETE"
 EPOCH = "SOURCE_DATE_EPOCH"
@@ -36,33 +42,40 @@ class Settings:
     epoch: int | None
     environ: Mapping[str, str]
 
+    def context(self, registries: Registries, reporter: Reporter) -> BuildContext:
+        """The world as builds want it."""
+        from oci_builder.assemble.context import BuildContext
+        from oci_builder.store import Store
+
+        return BuildContext(
+            store=Store(self.cache, now=self.now),
+            reporter=reporter,
+            registries=registries,
+            project=self.project.absolute(),
+            jobs=self.jobs,
+            now=self.now,
+            environ=self.environ,
+        )
+
 
 def completion_instruction() -> str | None:
     """What the shell wants to have completed, if that is why it started us."""
     return os.environ.get(COMPLETION)
 
 
-def make_settings(
-    *,
-    project_dir: Path | None = None,
-    cache_dir: Path | None = None,
-    jobs: int | None = None,
-    progress: str = "auto",
-    quiet: bool = False,
-    epoch: int | None = None,
-    **_: Any,
-) -> Settings:
-    """The settings of a run, from the flags of its command; others are ignored. Raises InvalidValue, FileProblem."""
-    cache = cache_dir.absolute() if cache_dir else _default_cache(quiet=quiet)
+def make_settings(request: CommandRequest, *, epoch: int | None = None) -> Settings:
+    """The settings of a run, as it was asked for. Raises InvalidValue, FileProblem."""
+    quiet = request.quiet
+    cache = request.cache_dir.absolute() if request.cache_dir else _default_cache(quiet=quiet)
     environ = dict(os.environ)
     if not _has_home(environ):
         # pip asks for one. A folder that is ours alone: settings of others in it would be obeyed.
         environ["HOME"] = str(cache)
     return Settings(
-        project=project_dir or Path(),
+        project=request.project_dir or Path(),
         cache=cache,
-        jobs=jobs or len(os.sched_getaffinity(0)),
-        shown=_shown(progress, quiet=quiet, environ=environ),
+        jobs=request.jobs or len(os.sched_getaffinity(0)),
+        shown=_shown(request.progress, quiet=quiet, environ=environ),
         quiet=quiet,
         now=int(time.time()),
         epoch=epoch if epoch is not None else parse_epoch(environ.get(EPOCH)),

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import click
 
 from oci_builder.cli import images, options
+from oci_builder.cli.request import LookRequest, takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeRequest(LookRequest):
+    """What ``ocibuild tree`` is told besides: how deep to go, and from how many percent on."""
+
+    depth: int
+    at_least: float
 
 
 @click.command("tree")
@@ -21,7 +30,8 @@ from oci_builder.cli import images, options
 )
 @options.as_json
 @options.talk
-def command(image: str, platform: str | None, depth: int, at_least: float, as_json: bool, **flags: Any) -> None:
+@takes(TreeRequest)
+def command(request: TreeRequest) -> None:
     """Show what is large in an image: by layer, package and folder.
 
     Bytes are unpacked ones. Files that a later layer deletes or replaces are counted where they are: they are shipped.
@@ -30,14 +40,14 @@ def command(image: str, platform: str | None, depth: int, at_least: float, as_js
     from oci_builder.inspect.sizes import as_json as document
     from oci_builder.inspect.sizes import size_tree, walk
 
-    found = images.read_inventory(image, platform, **flags)
+    found = images.read_inventory(request)
     root = size_tree(found)
-    floor = int(root.size * at_least / 100)
-    if as_json:
-        tell_json(document(root, depth=depth, at_least=floor))
+    floor = int(root.size * request.at_least / 100)
+    if request.as_json:
+        tell_json(document(root, depth=request.depth, at_least=floor))
         return
     made = {f"layer {layer.number}": layer.created_by for layer in found.contents.layers}
-    for level, node in walk(root, depth=depth, at_least=floor):
+    for level, node in walk(root, depth=request.depth, at_least=floor):
         note = made.get(node.name, "") if node.kind == "layer" else ""
         name = f"{node.name}  {note}" if note else f"{node.name}/" if node.kind == "folder" else node.name
         tell(_line(level, printable(name, 70), node.size, root.size, node.shadowed))

@@ -20,10 +20,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oci_builder import __version__
 from oci_builder.errors import FileProblem
 from oci_builder.export.output import stream_of
 from oci_builder.files import open_regular
+from oci_builder.version import __version__
 
 if TYPE_CHECKING:
     from oci_builder.cli.result import Result
@@ -59,6 +59,7 @@ _ELSEWHERE = frozenset(
 _NOISE = frozenset({"_", "COLUMNS", "LINES", "OLDPWD", "SHLVL", "WINDOWID"})
 
 _COMMENT = re.compile(r"(?:^|\s)#.*")
+_CONSTRAINTS = re.compile(r"-c ([\w-][\w.-]*)\Z", re.ASCII)
 _ELSEWHERE_IN_A_LINE = re.compile(r"^-|[/:\\\0]")
 
 _TICK, _COARSE = 50_000_000, 2_000_000_000
@@ -68,7 +69,7 @@ _Seen = list[int] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
+class PreviousBuild:
     """What the same command made before, from what is still as it was: what it said, as text, as JSON and as notes.
 
     ``intact`` tells that its file is as it was left, so that there is nothing to do. ``references``, ``manifest`` and
@@ -84,7 +85,7 @@ class Before:
     config: str
 
 
-def find(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str]) -> Before | None:
+def find(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str]) -> PreviousBuild | None:
     """What the same command made, if it would make the same again."""
     known = _record(store, flags, environ)
     if known is None:
@@ -93,7 +94,7 @@ def find(store: Store, flags: Mapping[str, Any], environ: Mapping[str, str]) -> 
         if any(_seen(path) != seen for path, seen in known["inputs"].items()):
             return None
         intact = _seen(known["file"]) == known["seen"]
-        return Before(intact=intact, **known["told"])
+        return PreviousBuild(intact=intact, **known["told"])
     except (KeyError, TypeError, AttributeError):
         return None
 
@@ -211,14 +212,19 @@ def _lies_in(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
-def _stands_alone(path: Path) -> bool:
-    # A file that is included, or a wheel or project that is named, may lie anywhere.
+def _stands_alone(path: Path, *, deep: bool = False) -> bool:
+    # A file that is included, or a wheel or project that is named, may lie anywhere; constraints beside it do not.
     try:
         with open_regular(path) as stream:
             lines = stream.read().decode().splitlines()
     except (OSError, UnicodeDecodeError):
         return False
-    return not any(_ELSEWHERE_IN_A_LINE.search(_COMMENT.sub("", line).strip().lstrip("\ufeff")) for line in lines)
+    plain = [_COMMENT.sub("", line).strip().lstrip("\ufeff") for line in lines]
+    beside = [found for line in plain if (found := _CONSTRAINTS.match(line))]
+    rest = [line for line in plain if not _CONSTRAINTS.match(line)]
+    if any(_ELSEWHERE_IN_A_LINE.search(line) for line in rest) or (deep and beside):
+        return False
+    return all(_stands_alone(path.parent / found[1], deep=True) for found in beside)
 
 
 def _holds_its_own(folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,10 @@ import click
 
 from oci_builder.cli import images, options
 from oci_builder.cli.messages import misused
+from oci_builder.cli.request import RecipeRequest, takes
 
 if TYPE_CHECKING:
     from oci_builder.cli.images import Looking
-    from oci_builder.recipes import ImageSource
     from oci_builder.verify.locked import LockReport
     from oci_builder.verify.reproduce import Identity
     from oci_builder.verify.verify import CheckedImage, Report
@@ -32,6 +33,16 @@ _BUILDING = options.together(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class VerifyRequest(RecipeRequest):
+    """What ``ocibuild verify`` is told: an image, what to compare it with, and for --rebuild what a build is told."""
+
+    image: str
+    platform: str | None = None
+    lock: Path | None = None
+    rebuild: bool = False
+
+
 @click.command("verify")
 @images.image
 @click.argument("name", required=False)
@@ -42,15 +53,8 @@ _BUILDING = options.together(
 @_BUILDING
 @options.as_json
 @options.talk
-def command(
-    image: str,
-    name: str | None,
-    platform: str | None,
-    lock: Path | None,
-    rebuild: bool,
-    as_json: bool,
-    **flags: Any,
-) -> None:
+@takes(VerifyRequest)
+def command(request: VerifyRequest) -> None:
     """Check that an image is what it says it is.
 
     IMAGE is a file, a folder or an image of a registry, whoever made it. Every digest, size and reference in it is
@@ -63,23 +67,24 @@ def command(
     from oci_builder.cli.terminal import tell_json
     from oci_builder.errors import CheckFailed
 
-    if name and not rebuild:
+    image, lock, rebuild = request.image, request.lock, request.rebuild
+    if request.name and not rebuild:
         raise misused("an image's NAME goes with --rebuild")
     # Whatever is there can be checked, also where it does not look like an image any more.
-    looking = images.look_at([Path(image) if _is_there(image) else image], platform, **flags)
+    looking = images.look_at([Path(image) if _is_there(image) else image], request, platform=request.platform)
     (place,) = looking.places
     if rebuild and not (isinstance(place, Path) and place.is_file()):
         raise misused("--rebuild compares files: write the image to one first, with `ocibuild pull`")
     report = looking.verify(place)
     compared = _compared(looking, lock) if lock is not None and not report.findings else None
     findings = [*report.findings, *(compared.findings if compared else ())]
-    if as_json:
+    if request.as_json:
         tell_json(_document(str(place), report, compared))
     if findings:
         raise CheckFailed(f"{place} is not what {lock} says" if not report.findings else str(place), findings)
     if rebuild and isinstance(place, Path):
-        _rebuild(place, name, flags)
-    if not flags["quiet"]:
+        _rebuild(place, request)
+    if not request.quiet:
         _tell(str(place), report, compared, lock, rebuilt=rebuild)
 
 
@@ -89,12 +94,12 @@ def _is_there(text: str) -> bool:
 
 def _compared(looking: Looking, lock: Path) -> LockReport:
     from oci_builder.store import Store
-    from oci_builder.verify.compiled import Bytecode
+    from oci_builder.verify.compiled import BytecodeWatcher
     from oci_builder.verify.locked import compare_with_lock, wheel_at_hand
     from oci_builder.wheels.lock import read
 
     at_hand = wheel_at_hand(Store(looking.settings.cache), lock.parent / "wheels")
-    bytecode = Bytecode()
+    bytecode = BytecodeWatcher()
     return compare_with_lock(looking.contents(watch=bytecode)[0], bytecode, read(lock), at_hand)
 
 
@@ -153,10 +158,10 @@ def _image(image: CheckedImage) -> dict[str, Any]:
     }
 
 
-def _rebuild(file: Path, name: str | None, flags: dict[str, Any]) -> None:
+def _rebuild(file: Path, request: VerifyRequest) -> None:
     from oci_builder import assemble
-    from oci_builder.cli.build import make_options, open_source
     from oci_builder.cli.progress import shown
+    from oci_builder.cli.recipe import make_policy, open_source
     from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.settings import make_settings
     from oci_builder.errors import CheckFailed
@@ -168,18 +173,19 @@ def _rebuild(file: Path, name: str | None, flags: dict[str, Any]) -> None:
 
     known = identity(file)
     references = [Reference.parse(text) for text in known.references]
-    settings = make_settings(**flags, epoch=known.created)
-    source: ImageSource = open_source(settings, name=name or _called(known), **flags)
-    registries = make_registries(settings, base_references(source.recipe.base), **flags)
-    how = make_options(settings, keep_lock=False, registries=registries, stands_on=known.base, **flags)
+    settings = make_settings(request, epoch=known.created)
+    source = open_source(settings, replace(request, name=request.name or _called(known)))
+    registries = make_registries(settings, base_references(source.recipe.base), request)
+    policy = replace(make_policy(settings, request, update_lock=False), base_pin=known.base)
     with (
-        shown(settings) as listener,
+        shown(settings) as reporter,
         tempfile.TemporaryDirectory(dir=file.absolute().parent, prefix=".rebuilt-") as folder,
         Store(settings.cache).without(RECORDS) as store,
     ):
         again = Path(folder) / file.name
         platform = Platform.parse(known.platform)
-        assemble.write(source, platform, again, references=references, options=how, store=store, listener=listener)
+        context = replace(settings.context(registries, reporter), store=store)
+        assemble.write(source, platform, again, references=references, context=context, policy=policy)
         difference = first_difference(file, again)
     if difference:
         raise CheckFailed(f"{file} is not what {source.recipe.name} gives", [difference])

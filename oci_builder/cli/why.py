@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from oci_builder.cli import images, options
+from oci_builder.cli.request import LookRequest, takes
 
 if TYPE_CHECKING:
     from oci_builder.inspect.why import Reason
@@ -18,6 +20,13 @@ _CHAINS = 10
 """Ways to a package that are shown."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class WhyRequest(LookRequest):
+    """What ``ocibuild why`` is told besides: which package is meant."""
+
+    package: str
+
+
 @click.command("why")
 @images.image
 @click.argument("package")
@@ -25,7 +34,8 @@ _CHAINS = 10
 @images.reaching
 @options.as_json
 @options.talk
-def command(image: str, package: str, platform: str | None, as_json: bool, **flags: Any) -> None:
+@takes(WhyRequest)
+def command(request: WhyRequest) -> None:
     """Say who requires PACKAGE in an image, which layer holds it, and its size.
 
     IMAGE is a file, a folder or an image of a registry; NAME also means NAME.tar. PACKAGE is a Python distribution or a
@@ -34,8 +44,8 @@ def command(image: str, package: str, platform: str | None, as_json: bool, **fla
     from oci_builder.cli.terminal import tell_json
     from oci_builder.inspect.why import reason
 
-    found = reason(images.read_inventory(image, platform, **flags), package)
-    if as_json:
+    found = reason(images.read_inventory(request), request.package)
+    if request.as_json:
         tell_json(found.to_json())
     else:
         _tell(found)

@@ -18,7 +18,7 @@ from oci_builder.debian.lock import Pin
 from oci_builder.debian.recipe import Suite
 from oci_builder.debian.signed import MAX_CONTENTS, MAX_RELEASE, Release, contents_path, index_path, verify_index
 from oci_builder.debian.sources import DebFolder, reason
-from oci_builder.errors import ArchiveIndexError, OcibuildError, ToolFailed
+from oci_builder.errors import OcibuildError, ToolFailed
 from oci_builder.files import fill, open_regular
 from oci_builder.store import Store
 
@@ -127,7 +127,7 @@ class Apt:
         self._fresh  # noqa: B018 - runs apt-get update, once
         found = sorted(lists.glob(f"*{ending}")) or sorted(lists.glob(f"*{loose}"))
         if not found:
-            raise ArchiveIndexError(str(suite), f"apt-get on this machine got no {path}")
+            raise ToolFailed("apt-get update", f"it got no {path} of {suite}")
         with open_regular(found[0]) as stream:
             return stream.read(limit + 1)
 

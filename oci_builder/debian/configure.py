@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from oci_builder.debian.deb import Package
+from oci_builder.debian.deb import DebFile
 from oci_builder.debian.recipe import LayerRecipe
 from oci_builder.errors import PackageError
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, directory, file, symlink
 from oci_builder.tree.tree import Tree
 
@@ -29,7 +29,7 @@ class _Unpacked:
     """All that the packages hold, before anything is dropped."""
 
     tree: Tree
-    sources: Sources
+    sources: MappedFiles
 
     def read(self, path: str) -> bytes:
         entry = self.tree.get(path)
@@ -38,7 +38,7 @@ class _Unpacked:
         return self.sources.read(entry.content, what=f"{entry.origin}: {path}")
 
 
-def configuration(tree: Tree, recipe: LayerRecipe, sources: Sources) -> list[Entry]:
+def configuration(tree: Tree, recipe: LayerRecipe, sources: MappedFiles) -> list[Entry]:
     """The entries that maintainer scripts would make of ``tree``, the packages as they are.
 
     Raises PackageError when a package they come from is not among them.
@@ -49,7 +49,7 @@ def configuration(tree: Tree, recipe: LayerRecipe, sources: Sources) -> list[Ent
     return [*entries, *_time(), *_python(recipe)]
 
 
-def status(name: str, package: Package) -> list[Entry]:
+def status(name: str, package: DebFile) -> list[Entry]:
     """What tells scanners that a package is here: as in distroless images, since there is no dpkg to keep a list."""
     folder = "var/lib/dpkg/status.d"
     entries = [file(f"{folder}/{name}", package.control, origin=ORIGIN)]

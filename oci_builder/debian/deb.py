@@ -20,7 +20,7 @@ from oci_builder.digest import CHUNK
 from oci_builder.errors import PackageError
 from oci_builder.files import open_regular, spooled
 from oci_builder.tree.entry import Entry, EntryPath, FileSlice, Inline, Kind, entry_path
-from oci_builder.tree.limits import Budget, Damaged, Limits, Source
+from oci_builder.tree.limits import Budget, ByteReader, Damaged, Limits
 from oci_builder.tree.tarstream import TarMember, TarStream
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ _WANTED = frozenset({"control", "md5sums", *_SCRIPTS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
+class DebFile:
     """What a .deb holds: its control file, its list of MD5 sums (empty if it has none) and its entries.
 
     ``scripts`` names the maintainer scripts that an installation would run.
@@ -61,7 +61,7 @@ class Package:
     scripts: tuple[str, ...] = ()
 
 
-def read_deb(file: Path, spool: Path, *, origin: str) -> Package:
+def read_deb(file: Path, spool: Path, *, origin: str) -> DebFile:
     """Read ``file``, its contents unpacked one after the other into the new file ``spool``.
 
     Paths and modes are the package's own, times too; hard links name their target. Raises PackageError, UnsafePath,
@@ -78,7 +78,7 @@ def read_deb(file: Path, spool: Path, *, origin: str) -> Package:
         raise PackageError(origin, f"not a readable .deb: {error}") from error
     if "control" not in scripts:
         raise PackageError(origin, "not a readable .deb: no control file in it")
-    return Package(
+    return DebFile(
         control=scripts["control"],
         md5sums=scripts.get("md5sums", b""),
         entries=entries,
@@ -119,7 +119,7 @@ def _stream(file: BinaryIO, member: _Member, limits: Limits, origin: str) -> Tar
     part = io.BufferedReader(_Slice(file, member), CHUNK)
     match member.name.partition(".tar")[2]:
         case ".xz":
-            plain: Source = _Unxz(part)
+            plain: ByteReader = _Unxz(part)
         case ".gz":
             plain = gzip.GzipFile(fileobj=part)
         case "":

@@ -32,7 +32,7 @@ from oci_builder.errors import OcibuildError, PackageError, PackageUnavailable, 
 from oci_builder.files import atomic, open_regular
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.store import Store
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import file
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree
@@ -134,13 +134,13 @@ class Extras:
         layer = find(key, store)
         if layer is None:
             with self.opening.sources(self._recipe) as sources:
-                fetch_packages(lock.packages, sources, store=store, listener=self.opening.listener)
+                fetch_packages(lock.packages, sources, store=store, reporter=self.opening.reporter)
             layer = self._made(lock, store)
             keep(layer, key, store)
         return layer
 
     def _made(self, lock: ExtraLock, store: Store) -> Layer:
-        with store.scratch() as spool, Sources() as sources:
+        with store.scratch() as spool, MappedFiles() as sources:
             tree = self._added(lock.packages, spool)
             together = self.below.overlaid(tree)
             libraries = Libraries.of(together, self.opening.platform.machine, sources)
@@ -186,13 +186,13 @@ class Extras:
     def _resolved(self, archive: _Archive, sources: Sequence[ArchiveSource]) -> ExtraLock:
         chosen: dict[str, tuple[Stanza, Pin]] = {}
         todo = list(self.requested)
-        with Sources() as contents:
+        with MappedFiles() as contents:
             known = Libraries.of(self.below, self.opening.platform.machine, contents)
             while todo:
                 for name in todo:
                     chosen[name] = archive.newest(name)
                 pins = [pin for _, pin in chosen.values()]
-                fetch_packages(pins, sources, store=self.opening.store, listener=self.opening.listener)
+                fetch_packages(pins, sources, store=self.opening.store, reporter=self.opening.reporter)
                 todo = self._wanting(known, pins) or self._companions(archive, chosen, sources)
         return ExtraLock(
             schema=SCHEMA,
@@ -206,7 +206,7 @@ class Extras:
 
     def _wanting(self, known: Libraries, pins: Sequence[Pin]) -> list[str]:
         """The packages of the libraries that are missing. Raises PackageError for one that nobody brings."""
-        with self.opening.store.scratch() as spool, Sources() as sources:
+        with self.opening.store.scratch() as spool, MappedFiles() as sources:
             tree = self._added(pins, spool)
             files = {**known.files, **Libraries.of(tree, known.machine, sources).files}
         present = {pin.name for pin in pins}
@@ -229,7 +229,7 @@ class Extras:
             for first, *others in dependencies(fields, "pre-depends", "depends"):
                 if not others and first.name not in present:
                     found |= {each.name: each for each in archive.pins(first.name) if each.source == pin.source}
-        fetch_packages(list(found.values()), sources, store=self.opening.store, listener=self.opening.listener)
+        fetch_packages(list(found.values()), sources, store=self.opening.store, reporter=self.opening.reporter)
         with self.opening.store.scratch() as spool:
             return [name for name, pin in found.items() if self._is_data(pin, spool / name)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from oci_builder.bytecode import Compiler, pyc_path
 from oci_builder.errors import PackageError
 from oci_builder.files import explained, spooled
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.elf import parse
 from oci_builder.tree.entry import Entry, EntryPath, FileSlice, Kind, entry_path
 from oci_builder.tree.tree import Tree
@@ -34,7 +34,7 @@ class Interpreter:
     env: Mapping[str, str]
 
 
-def spool(tree: Tree, folder: Path, *, minor: str, machine: str, sources: Sources) -> Interpreter:
+def spool(tree: Tree, folder: Path, *, minor: str, machine: str, sources: MappedFiles) -> Interpreter:
     """Write Python and what it needs to compile below ``folder``, and say how to start it.
 
     The loader is named by its real path: the image's ``/lib64`` is an absolute link, which here leads to the host's.
@@ -55,7 +55,7 @@ def spool(tree: Tree, folder: Path, *, minor: str, machine: str, sources: Source
     return Interpreter(argv=argv, env={"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"})
 
 
-def _libraries(tree: Tree, program: str, library: str, sources: Sources) -> list[str]:
+def _libraries(tree: Tree, program: str, library: str, sources: MappedFiles) -> list[str]:
     """The names by which the loader asks for what ``program`` needs, and for what that needs."""
     found: list[str] = []
     todo = [program]
@@ -85,7 +85,7 @@ def _modules_to_run(tree: Tree, minor: str) -> list[EntryPath]:
     return [path for path, entry in tree.paths.items() if path.startswith(wanted) and entry.kind is not Kind.DIRECTORY]
 
 
-def _write(tree: Tree, name: str, folder: Path, sources: Sources) -> None:
+def _write(tree: Tree, name: str, folder: Path, sources: MappedFiles) -> None:
     """Write the file that ``name`` leads to, under ``name``."""
     entry = tree.get(tree.resolve(name))
     if entry is None or entry.content is None:
@@ -98,7 +98,9 @@ def _write(tree: Tree, name: str, folder: Path, sources: Sources) -> None:
     path.chmod(0o755 if entry.mode & 0o111 else 0o644)
 
 
-def bytecode(tree: Tree, compiler: Compiler, spool: Path, *, minor: str, sources: Sources, jobs: int) -> list[Entry]:
+def bytecode(
+    tree: Tree, compiler: Compiler, spool: Path, *, minor: str, sources: MappedFiles, jobs: int
+) -> list[Entry]:
     """The ``.pyc`` files of the standard library, their contents in the new file ``spool``, by ``jobs`` at once.
 
     A module reached through a link has bytecode of its own: Python looks beside the name it was asked for.
@@ -117,7 +119,7 @@ def bytecode(tree: Tree, compiler: Compiler, spool: Path, *, minor: str, sources
     return entries
 
 
-def _modules(paths: list[EntryPath], tree: Tree, sources: Sources) -> Iterator[tuple[str, bytes]]:
+def _modules(paths: list[EntryPath], tree: Tree, sources: MappedFiles) -> Iterator[tuple[str, bytes]]:
     for path in paths:
         entry = tree.get(tree.resolve(path))
         content = entry.content if entry is not None else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from oci_builder.errors import MissingLibrary
 from oci_builder.tree import elf
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.elf import Elf
 from oci_builder.tree.entry import Entry, EntryPath, Kind
 from oci_builder.tree.tree import Tree
@@ -46,7 +46,7 @@ class Libraries:
     files: Mapping[EntryPath, Elf]
 
     @classmethod
-    def of(cls, tree: Tree, machine: str, sources: Sources) -> Libraries:
+    def of(cls, tree: Tree, machine: str, sources: MappedFiles) -> Libraries:
         """Read the headers of every file of ``tree`` that may be one. Raises DamagedElf."""
         found = {entry.path: parsed for entry in tree if (parsed := _elf(entry, sources)) is not None}
         return cls(tree, machine, found)
@@ -111,7 +111,7 @@ class Libraries:
         return name if f"{folder}/{name}" in self.tree else ""
 
 
-def _elf(entry: Entry, sources: Sources) -> Elf | None:
+def _elf(entry: Entry, sources: MappedFiles) -> Elf | None:
     if entry.kind is not Kind.FILE or entry.content is None or entry.size < len(elf.MAGIC):
         return None
     what = f"{entry.origin}: {entry.path}"

@@ -29,10 +29,10 @@ from oci_builder.errors import (
     ToolFailed,
 )
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
-from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.tree import Tree
 
 _RENEWED = "renewed-lock"
@@ -56,12 +56,13 @@ class Supply:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opened:
+class OpenedRootfs:
     """A base whose layer is in the store, and the lock it really follows."""
 
     recipe: LayerRecipe
     lock: RootfsLock
     layer: Layer
+    key: LayerKey
 
     @property
     def python(self) -> str:
@@ -77,9 +78,9 @@ class Opening:
     platform: Platform
     store: Store
     supply: Supply
-    listener: Listener
+    reporter: Reporter
 
-    def opened(self) -> Opened:
+    def opened(self) -> OpenedRootfs:
         """The base, built if the store does not have it.
 
         Raises RecipeError, StaleLock, PackageUnavailable, PackageError, ToolFailed and what reading packages raises.
@@ -97,7 +98,8 @@ class Opening:
             layer = self._found(recipe, lock) or self._built(recipe, lock)
         if lock is not shipped:
             self._say(shipped, lock)
-        return Opened(recipe=recipe, lock=lock, layer=layer)
+        key = self._key(recipe, lock, interpreter_version(recipe, lock))
+        return OpenedRootfs(recipe=recipe, lock=lock, layer=layer, key=key)
 
     def packages(self) -> tuple[RootfsLock, RootfsLock]:
         """The lock in the base's folder and the one ``opened`` follows, whose packages are all in the store afterwards.
@@ -164,12 +166,13 @@ class Opening:
         """``lock``, or what replaces it, once all its packages are in the store."""
         with self.sources(recipe) as sources:
             try:
-                fetch_packages(lock.packages, sources, store=self.store, listener=self.listener)
+                fetch_packages(lock.packages, sources, store=self.store, reporter=self.reporter)
                 return lock
             except PackageUnavailable as error:
                 if self.supply.offline:
                     error.hint = (
-                        "not in the store; build once online, or put its .deb file into a folder debs beside image.toml"
+                        "where there is a network: ocibuild download, which puts its .deb file into debs/ beside "
+                        "image.toml; or build here once with a network"
                     )
                     raise
                 if self.supply.locked:
@@ -191,13 +194,16 @@ class Opening:
             # An index that does not hold says more than what is missing for it.
             raise
         except OcibuildError as error:
-            missing.hint = "name a mirror of Debian's archives with --mirror, or in OCIBUILD_DEBIAN_MIRROR"
+            missing.hint = (
+                "name a mirror of Debian's archives with --mirror, or in OCIBUILD_DEBIAN_MIRROR; for a machine without "
+                "network: ocibuild download, elsewhere, fills debs/ beside image.toml"
+            )
             raise missing from error
         if renewed.packages == lock.packages:
             # Nothing newer: the packages exist and cannot be had.
             missing.hint = "the archives still list it; try again, or name another mirror with --mirror"
             raise missing
-        fetch_packages(renewed.packages, sources, store=self.store, listener=self.listener)
+        fetch_packages(renewed.packages, sources, store=self.store, reporter=self.reporter)
         self.store.put_record(_RENEWED, shipped.digest.hex, encode(renewed))
         return renewed
 
@@ -205,14 +211,14 @@ class Opening:
         self, recipe: LayerRecipe, sources: Sequence[ArchiveSource], *, after: RootfsLock | None
     ) -> RootfsLock:
         return update(
-            recipe, self.platform, sources, trust=self.trust(after.suites if after else ()), listener=self.listener
+            recipe, self.platform, sources, trust=self.trust(after.suites if after else ()), reporter=self.reporter
         )
 
     def _say(self, shipped: RootfsLock, lock: RootfsLock) -> None:
         lines = changes(shipped, lock)
         shown = ", ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")
         name = self.folder.name
-        self.listener.note(
+        self.reporter.note(
             f"{name}: packages of its lock were superseded: {shown}; to keep that: ocibuild base update {name}"
         )
 
@@ -256,14 +262,14 @@ class _Compilers:
         self.used = ""
 
     @contextlib.contextmanager
-    def open(self, tree: Tree, sources: Sources) -> Iterator[Compiler | None]:
+    def open(self, tree: Tree, sources: MappedFiles) -> Iterator[Compiler | None]:
         """The compiler of ``tree`` itself, or that of the same recipe on this machine's CPU."""
         opening = self._opening
         running = tree
         if opening.platform != host_platform():
             other = self._neighbour()
             if other is None or other.python != self._wanted:
-                opening.listener.note(
+                opening.reporter.note(
                     f"{opening.folder.name}: this machine has no Python {self._wanted} to run, "
                     f"so the {opening.platform} base comes without bytecode and starts slower"
                 )
@@ -277,7 +283,7 @@ class _Compilers:
             with Compiler(started.argv, started.env) as compiler:
                 yield compiler
 
-    def _neighbour(self) -> Opened | None:
+    def _neighbour(self) -> OpenedRootfs | None:
         opening = self._opening
         try:
             return replace(opening, platform=host_platform()).opened()

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from oci_builder.bytecode import Compiler
 from oci_builder.debian.configure import ORIGIN, configuration, status
 from oci_builder.debian.control import stanza
-from oci_builder.debian.deb import Package, read_deb
+from oci_builder.debian.deb import DebFile, read_deb
 from oci_builder.debian.interpreter import bytecode
 from oci_builder.debian.libraries import Libraries
 from oci_builder.debian.lock import Pin, RootfsLock
@@ -24,7 +24,7 @@ from oci_builder.errors import PackageError, PathConflict
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
 from oci_builder.threads import in_threads
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import MTIME, Entry, EntryPath, Kind, directory, entry_path, file, symlink
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree, parents, same_place
@@ -36,7 +36,7 @@ _MERGED = re.compile(r"(bin|sbin|lib|lib32|lib64|libx32)(?=/|\Z)")
 
 KnownScripts = Mapping[str, Sequence[str]]
 
-Compilers = Callable[[Tree, Sources], AbstractContextManager[Compiler | None]]
+Compilers = Callable[[Tree, MappedFiles], AbstractContextManager[Compiler | None]]
 """Given the tree so far, opens what compiles its standard library, or None where nothing can."""
 
 
@@ -55,7 +55,7 @@ def entries(
     Folders and what is made here have the time ``MTIME``, files of packages their own, so that a newer lock with the
     same packages gives the same bytes. Raises PackageError, UnsafePath, PathConflict, MissingLibrary, ToolFailed.
     """
-    with Sources() as sources:
+    with MappedFiles() as sources:
         tree = _configured(recipe, lock, store, spool, sources, jobs)
         libraries = Libraries.of(tree, platform.machine, sources)
         tree = _with(tree, [file("etc/ld.so.cache", libraries.cache(), origin=ORIGIN)])
@@ -91,7 +91,7 @@ def added(
     return place(list(_fresh(tree, below)), below)
 
 
-def _read(pin: Pin, store: Store, spool: Path) -> Package:
+def _read(pin: Pin, store: Store, spool: Path) -> DebFile:
     """The package of ``pin``. Raises PackageError, also for one that says it is another: scanners believe it."""
     package = read_deb(store.path(pin.digest), spool / pin.name, origin=str(pin))
     fields = stanza(package.control.decode("utf-8", "replace"))
@@ -126,7 +126,9 @@ def _check_idle(pin: Pin, globs: Sequence[str], paths: Iterable[str]) -> None:
             raise PackageError(str(pin), why, hint="use a base image that has it")
 
 
-def _configured(recipe: LayerRecipe, lock: RootfsLock, store: Store, spool: Path, sources: Sources, jobs: int) -> Tree:
+def _configured(
+    recipe: LayerRecipe, lock: RootfsLock, store: Store, spool: Path, sources: MappedFiles, jobs: int
+) -> Tree:
     merged = _Merger()
     said: list[Entry] = []
     # base-files first: the modes of its folders are the ones that count.

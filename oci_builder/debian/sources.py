@@ -20,7 +20,7 @@ from oci_builder.debian.signed import (
 )
 from oci_builder.digest import Digest
 from oci_builder.errors import CorruptBlob, DigestMismatch, OcibuildError, PackageUnavailable, TransportError
-from oci_builder.listener import Listener
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class ArchiveSource(Protocol):
         """Put the packages into ``store``, each checked; return why for those it could not get."""
 
 
-def fetch_packages(pins: Sequence[Pin], sources: Sequence[ArchiveSource], *, store: Store, listener: Listener) -> None:
+def fetch_packages(pins: Sequence[Pin], sources: Sequence[ArchiveSource], *, store: Store, reporter: Reporter) -> None:
     """All of ``pins`` are in ``store``, whole, taken from the first of ``sources`` that has them.
 
     Raises PackageUnavailable, with what each source said of the first one missing.
@@ -61,7 +61,7 @@ def fetch_packages(pins: Sequence[Pin], sources: Sequence[ArchiveSource], *, sto
         for pin, why in failed.items():
             tried[pin].append(f"{source.name}: {why}")
         missing = [pin for pin in missing if pin in failed]
-        listener.advance(source.name, len(pins) - len(missing), len(pins))
+        reporter.advance(source.name, len(pins) - len(missing), len(pins))
     if missing:
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise PackageUnavailable(f"{missing[0]}{others}", tried=tried[missing[0]] or ["no source to take it from"])

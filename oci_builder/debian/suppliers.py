@@ -11,12 +11,12 @@ from oci_builder.debian.sonames import sonames
 from oci_builder.debian.sources import ArchiveSource, Mirror, reason
 from oci_builder.debian.trust import Trust
 from oci_builder.errors import OcibuildError, PackageUnavailable
-from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 
 
-def suppliers(folder: Path, platform: Platform, *, store: Store, supply: Supply, listener: Listener) -> dict[str, str]:
+def suppliers(folder: Path, platform: Platform, *, store: Store, supply: Supply, reporter: Reporter) -> dict[str, str]:
     """Soname to package, by the signed lists of contents of the suites of the base in ``folder``.
 
     Of the supply, only mirrors and clock are looked at. Raises RecipeError, and PackageUnavailable when no source has
@@ -31,7 +31,7 @@ def suppliers(folder: Path, platform: Platform, *, store: Store, supply: Supply,
         sources: list[ArchiveSource] = [Apt(suites, platform.architecture, scratch, contents=True)]
         sources += [Mirror(url, archives) for url in (*supply.mirrors, *recipe.source.mirrors)]
         for source in sources:
-            listener.advance(source.name, 0, None)
+            reporter.advance(source.name, 0, None)
             found: dict[str, str] = {}
             for suite in suites:
                 try:

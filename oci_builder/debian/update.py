@@ -15,8 +15,8 @@ from oci_builder.debian.sources import ArchiveSource, reason
 from oci_builder.debian.trust import Trust
 from oci_builder.debian.versions import satisfies, upstream, version_key
 from oci_builder.errors import ArchiveIndexError, OcibuildError, PackageError, PackageUnavailable, StaleLock
-from oci_builder.listener import Listener
 from oci_builder.platforms import Platform
+from oci_builder.reporter import Reporter
 
 Stanza = Mapping[str, str]
 
@@ -30,7 +30,7 @@ def update(
     sources: Sequence[ArchiveSource],
     *,
     trust: Trust,
-    listener: Listener,
+    reporter: Reporter,
 ) -> RootfsLock:
     """The recipe's packages in their newest versions, by the first of ``sources`` whose signed indexes hold.
 
@@ -39,7 +39,7 @@ def update(
     """
     tried: list[OcibuildError] = []
     for source in sources:
-        listener.advance(source.name, 0, None)
+        reporter.advance(source.name, 0, None)
         try:
             indexes = _indexes(recipe, platform.architecture, source, trust)
         except OcibuildError as error:

@@ -22,13 +22,13 @@ from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.export.output import output, stream_of
 from oci_builder.layer import LEVEL
-from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import encode
 from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME, blob_path
-from oci_builder.oci.manifest import Blobs, Documents
+from oci_builder.oci.manifest import Blobs, ImageDocuments
 from oci_builder.oci.mediatypes import INDEX
 from oci_builder.reference import Reference
+from oci_builder.reporter import Reporter
 from oci_builder.tree.tarwrite import BLOCK, END, padding
 
 _MAX_ENTRY = 8**11 - 1
@@ -52,12 +52,12 @@ class Part:
 
 
 def write_file(
-    image: Documents,
+    image: ImageDocuments,
     path: Path,
     *,
     references: Sequence[Reference],
     store: Blobs,
-    listener: Listener,
+    reporter: Reporter,
     proof: Callable[[Path], None] | None = None,
 ) -> int:
     """Write ``image`` to ``path``, whole or not at all, and return the size in bytes; a pipe or device gets it at once.
@@ -70,36 +70,42 @@ def write_file(
     """
     packed = _is_packed(path)
     parts = plan(image, references)
-    with output(path, note=listener.note, proof=proof) as file:
+    with output(path, note=reporter.note, proof=proof) as file:
         sink = _GzipSink(file) if packed else file
-        _send(parts, sink, store=store, listener=listener, name=path.name)
+        _send(parts, sink, store=store, reporter=reporter, name=path.name)
         if isinstance(sink, _GzipSink):
             sink.close()
         return file.tell()
 
 
 def write_stream(
-    image: Documents, sink: BinaryIO, *, references: Sequence[Reference], store: Blobs, listener: Listener, name: str
+    image: ImageDocuments,
+    sink: BinaryIO,
+    *,
+    references: Sequence[Reference],
+    store: Blobs,
+    reporter: Reporter,
+    name: str,
 ) -> int:
     """Write ``image`` to ``sink``, plain, and return the size in bytes; ``name`` is what progress is told of.
 
     Raises InvalidValue for a reference without a tag, CorruptBlob where the store does not hold a layer.
     """
     parts = plan(image, references)
-    _send(parts, sink, store=store, listener=listener, name=name)
+    _send(parts, sink, store=store, reporter=reporter, name=name)
     return size_of(parts)
 
 
-def _send(parts: Sequence[Part], sink: BinaryIO | _GzipSink, *, store: Blobs, listener: Listener, name: str) -> None:
+def _send(parts: Sequence[Part], sink: BinaryIO | _GzipSink, *, store: Blobs, reporter: Reporter, name: str) -> None:
     done, total = 0, size_of(parts)
     with contextlib.closing(_ahead(_chunks(parts, store))) as chunks:
         for data in chunks:
             sink.write(data)
             done += len(data)
-            listener.advance(name, done, total)
+            reporter.advance(name, done, total)
 
 
-def plan(image: Documents, references: Sequence[Reference]) -> tuple[Part, ...]:
+def plan(image: ImageDocuments, references: Sequence[Reference]) -> tuple[Part, ...]:
     """Every entry of the archive, in order; documents first, so that a reader of a stream knows what follows.
 
     Raises InvalidValue for a reference without a tag, UnsupportedImage for a blob too large for USTAR.
@@ -143,18 +149,18 @@ def _name(reference: Reference) -> Reference:
     return Reference(reference.registry, reference.repository, reference.tag)
 
 
-def _index(image: Documents, names: Sequence[Reference]) -> dict[str, object]:
+def _index(image: ImageDocuments, names: Sequence[Reference]) -> dict[str, object]:
     # One descriptor per tag: containerd reads one name from each.
     named = [_descriptor(image, {CONTAINERD_NAME: str(name), REF_NAME: name.tag}) for name in names]
     return {"schemaVersion": 2, "mediaType": INDEX, "manifests": named or [_descriptor(image, {})]}
 
 
-def _descriptor(image: Documents, annotations: dict[str, str]) -> dict[str, object]:
+def _descriptor(image: ImageDocuments, annotations: dict[str, str]) -> dict[str, object]:
     of = image.descriptor
     return Descriptor(media_type=of.media_type, digest=of.digest, size=of.size, annotations=annotations).to_json()
 
 
-def _docker_manifest(image: Documents, names: Sequence[Reference]) -> list[object]:
+def _docker_manifest(image: ImageDocuments, names: Sequence[Reference]) -> list[object]:
     layers = [blob_path(layer.descriptor.digest) for layer in image.layers]
     return [{"Config": blob_path(image.id), "RepoTags": [str(name) for name in names], "Layers": layers}]
 

@@ -14,14 +14,14 @@ from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import FileProblem, UnsupportedImage
 from oci_builder.files import atomic, explained, open_regular
 from oci_builder.folders import Folder
-from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode, encode
 from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME
-from oci_builder.oci.manifest import Blobs, Documents, platform_json
+from oci_builder.oci.manifest import Blobs, ImageDocuments, platform_json
 from oci_builder.oci.mediatypes import INDEX
 from oci_builder.oci.parcel import Parcel, pack
 from oci_builder.reference import Reference
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 
 _LAYOUT = "oci-layout"
@@ -30,12 +30,12 @@ _VERSION: JSON = {"imageLayoutVersion": "1.0.0"}
 
 
 def write_folder(
-    images: Sequence[Documents],
+    images: Sequence[ImageDocuments],
     folder: Path,
     *,
     references: Sequence[Reference],
     blobs: Blobs,
-    listener: Listener,
+    reporter: Reporter,
     proof: Callable[[bytes], None] | None = None,
 ) -> int:
     """Have ``folder`` hold the image, or several as one index, under the references' tags; gives the bytes written.
@@ -46,7 +46,7 @@ def write_folder(
     """
     platform = platform_json(images[0].platform) if len(images) == 1 else {}
     return write_parcel(
-        pack(images), folder, references=references, platform=platform, blobs=blobs, listener=listener, proof=proof
+        pack(images), folder, references=references, platform=platform, blobs=blobs, reporter=reporter, proof=proof
     )
 
 
@@ -57,7 +57,7 @@ def write_parcel(
     references: Sequence[Reference],
     platform: JSON,
     blobs: Blobs,
-    listener: Listener,
+    reporter: Reporter,
     proof: Callable[[bytes], None] | None = None,
 ) -> int:
     """The same with anything that travels together; ``platform`` is what the folder's index says of its top, if that
@@ -67,7 +67,7 @@ def write_parcel(
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         opened = Folder(folder)
-    written = _write_blobs(parcel, opened, blobs, listener)
+    written = _write_blobs(parcel, opened, blobs, reporter)
     top = parcel.descriptor.to_json() | ({"platform": platform} if platform else {})
     _keep(opened, _LAYOUT, encode(_VERSION))
     entries = [top | {"annotations": _names(reference)} for reference in dict.fromkeys(references)] or [top]
@@ -117,7 +117,7 @@ def _read(path: Path) -> JSON:
         return decode(stream.read(MAX_DOCUMENT + 1), what=str(path))
 
 
-def _write_blobs(parcel: Parcel, folder: Folder, blobs: Blobs, listener: Listener) -> int:
+def _write_blobs(parcel: Parcel, folder: Folder, blobs: Blobs, reporter: Reporter) -> int:
     place = folder
     for name in PurePosixPath(BLOBS).parts:
         with explained(place.path / name):
@@ -132,7 +132,7 @@ def _write_blobs(parcel: Parcel, folder: Folder, blobs: Blobs, listener: Listene
             _copy(place, layer, blobs)
             written += layer.size
         done += layer.size
-        listener.advance(folder.path.name, done, total)
+        reporter.advance(folder.path.name, done, total)
     for digest, data in documents.items():
         named = Descriptor(media_type="", digest=digest, size=len(data))
         if not _holds(place.path / digest.hex, named):

@@ -12,7 +12,7 @@ from oci_builder.gate.sanity import COPIED
 from oci_builder.imported.names import readable
 from oci_builder.inspect.sources import imports
 from oci_builder.oci.documents import RunConfig
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, Kind
 from oci_builder.tree.tree import Tree, parents
 
@@ -27,7 +27,7 @@ def copied_import_findings(entries: Iterable[Entry], tree: Tree, modules: Module
     folders = {run.workdir.strip("/"), *(part.strip("/") for part in run.env.get("PYTHONPATH", "").split(":"))}
     folders |= {folder for entry in copied if entry.path.endswith(".py") for folder in ("", *parents(entry.path))}
     missing: dict[str, list[str]] = {}
-    with Sources() as sources:
+    with MappedFiles() as sources:
         for entry in copied:
             if not _is_python(entry, sources) or is_aside(entry.path.removesuffix(".py").split("/")):
                 continue
@@ -62,7 +62,7 @@ def _some(paths: Sequence[str]) -> str:
     return f"/{readable(paths[0])}{more}"
 
 
-def _is_python(entry: Entry, sources: Sources) -> bool:
+def _is_python(entry: Entry, sources: MappedFiles) -> bool:
     if entry.path.endswith(".py"):
         return True
     name = entry.path.rpartition("/")[2]

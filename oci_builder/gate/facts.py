@@ -19,7 +19,7 @@ from oci_builder.layer import Layer
 from oci_builder.oci.jsonio import name_of, text_of
 from oci_builder.store import Store
 from oci_builder.tree import elf
-from oci_builder.tree.content import LARGE, Sources
+from oci_builder.tree.content import LARGE, MappedFiles
 from oci_builder.tree.elf import Elf
 from oci_builder.tree.entry import Entry, Kind, Member
 from oci_builder.tree.tree import Tree
@@ -93,7 +93,7 @@ def layer_facts(layer: Layer, store: Store) -> Facts:
     return _gather(layer, store, {})
 
 
-class Gathering:
+class FactsCollector:
     """The facts of one layer, gathered while it is written into ``store``: no library is inflated again for them."""
 
     def __init__(self, store: Store) -> None:
@@ -114,7 +114,7 @@ class Gathering:
 
 def _gather(layer: Layer, store: Store, parsed: Mapping[str, ElfFile | None]) -> Facts:
     tree = layer.tree(store)
-    with store.scratch() as spool, Sources() as sources:
+    with store.scratch() as spool, MappedFiles() as sources:
         files = tuple(found for entry in tree if (found := _elf_file(entry, sources, spool, parsed)) is not None)
         folders = [entry.path.rpartition("/")[0] for entry in tree if entry.path.endswith(".dist-info/METADATA")]
         facts = Facts(files=files, distributions=tuple(_distribution(folder, tree, sources) for folder in folders))
@@ -133,7 +133,7 @@ def _with_names(facts: Facts, spell: Callable[[str], str]) -> Facts:
     )
 
 
-def _elf_file(entry: Entry, sources: Sources, spool: Path, parsed: Mapping[str, ElfFile | None]) -> ElfFile | None:
+def _elf_file(entry: Entry, sources: MappedFiles, spool: Path, parsed: Mapping[str, ElfFile | None]) -> ElfFile | None:
     if not _may_be_elf(entry):
         return None
     if entry.path in parsed:
@@ -156,7 +156,7 @@ def _read(entry: Entry, parse: Callable[[], Elf | None]) -> ElfFile:
         return msgspec.structs.replace(known, damage=error.why)
 
 
-def head_of(entry: Entry, sources: Sources, size: int) -> bytes:
+def head_of(entry: Entry, sources: MappedFiles, size: int) -> bytes:
     """The first bytes, 400 at most, without reading the rest: most files are no ELF files."""
     content = entry.content
     if not isinstance(content, Member):
@@ -168,7 +168,7 @@ def head_of(entry: Entry, sources: Sources, size: int) -> bytes:
         return b""  # whoever reads it all says what is wrong with it
 
 
-def _parsed(entry: Entry, sources: Sources, spool: Path) -> Elf | None:
+def _parsed(entry: Entry, sources: MappedFiles, spool: Path) -> Elf | None:
     if not isinstance(entry.content, Member) or entry.size <= LARGE:
         return elf.parse(_whole(entry, sources), what=entry.path)
     # In memory, a library of gigabytes would set its peak; mapped, only what is looked at is there.
@@ -176,11 +176,11 @@ def _parsed(entry: Entry, sources: Sources, spool: Path) -> Elf | None:
     with spooled(path) as sink:
         for chunk in sources.chunks(entry.content, what=entry.path):
             sink.write(chunk)
-    with Sources() as large:
+    with MappedFiles() as large:
         return elf.parse(large.slice(path, 0, entry.size), what=entry.path)
 
 
-def _whole(entry: Entry, sources: Sources) -> bytes | bytearray | memoryview:
+def _whole(entry: Entry, sources: MappedFiles) -> bytes | bytearray | memoryview:
     content = entry.content
     if isinstance(content, Member):
         length = content.size + content.size // 16 + _SLACK
@@ -203,7 +203,7 @@ def _size(blob: Path) -> int:
     return blob.stat().st_size
 
 
-def _distribution(folder: str, tree: Tree, sources: Sources) -> Distribution:
+def _distribution(folder: str, tree: Tree, sources: MappedFiles) -> Distribution:
     text = _text(f"{folder}/METADATA", tree, sources)
     fields = email.parser.HeaderParser().parsestr(text)
     return Distribution(
@@ -230,7 +230,7 @@ def _scripts(text: str) -> Iterator[tuple[str, str]]:
             yield from parser.items(section)
 
 
-def _text(path: str, tree: Tree, sources: Sources) -> str:
+def _text(path: str, tree: Tree, sources: MappedFiles) -> str:
     entry = tree.get(path)
     if entry is None or entry.content is None or entry.size > _MAX_METADATA:
         return ""

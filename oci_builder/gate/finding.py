@@ -72,7 +72,7 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gated:
+class GateResult:
     """What the gate said of an image. ``allowed`` pairs a finding with the reason it was allowed for."""
 
     errors: tuple[Finding, ...]
@@ -80,7 +80,7 @@ class Gated:
     allowed: tuple[tuple[Finding, str], ...] = ()
 
 
-def judged(findings: Iterable[Finding], allow: Sequence[Allowance]) -> Gated:
+def judged(findings: Iterable[Finding], allow: Sequence[Allowance]) -> GateResult:
     """Errors, warnings and what is allowed; an allowance for nothing is a warning of its own."""
     errors: list[Finding] = []
     warnings: list[Finding] = []
@@ -94,7 +94,7 @@ def judged(findings: Iterable[Finding], allow: Sequence[Allowance]) -> Gated:
         else:
             (errors if finding.severity == "error" else warnings).append(finding)
     warnings += [_unused(allowance) for allowance in allow if allowance not in used]
-    return Gated(errors=tuple(errors), warnings=tuple(warnings), allowed=tuple(allowed))
+    return GateResult(errors=tuple(errors), warnings=tuple(warnings), allowed=tuple(allowed))
 
 
 def _unused(allowance: Allowance) -> Finding:

@@ -11,7 +11,7 @@ from oci_builder.digest import Digest
 from oci_builder.gate.copied import copied_import_findings
 from oci_builder.gate.dlopen import by_name_findings
 from oci_builder.gate.facts import Distribution, ElfFile, Facts, layer_facts
-from oci_builder.gate.finding import Allowance, Finding, Gated, judged
+from oci_builder.gate.finding import Allowance, Finding, GateResult, judged
 from oci_builder.gate.imports import import_findings
 from oci_builder.gate.modules import Modules
 from oci_builder.gate.native import Native, library_findings
@@ -25,7 +25,7 @@ from oci_builder.imported.names import readable
 from oci_builder.layer import Layer
 from oci_builder.oci.jsonio import encode
 from oci_builder.store import Store
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.target import Target
@@ -38,7 +38,7 @@ Supplier = Callable[[str], str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class GateRules:
     """What a recipe says of the check. ``max_size`` is in bytes of files, 0 for no limit; ``imports`` reads every
     module too, which takes seconds the first time. ``extras`` are those it asks for, by normalised name; ``inherited``
     are the keys of the configuration that come from the base."""
@@ -51,7 +51,7 @@ class Rules:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ground:
+class BaseContents:
     """What an image stands on: the base's layers and their tree. Without a ``target`` there is no Python to check.
 
     ``judged`` are origins in that tree that are looked at as if they were none of the base's: the distributions of an
@@ -64,7 +64,7 @@ class Ground:
     judged: frozenset[str] = frozenset()
 
 
-def gate(image: Image, ground: Ground, *, rules: Rules, supplier: Supplier, store: Store) -> Gated:
+def gate(image: Image, ground: BaseContents, *, rules: GateRules, supplier: Supplier, store: Store) -> GateResult:
     """What is wrong with ``image``, whose lowest layers are those of ``ground``.
 
     An image with the layers of one that was judged before is not looked at again. Raises DigestMismatch for a
@@ -83,7 +83,7 @@ def gate(image: Image, ground: Ground, *, rules: Rules, supplier: Supplier, stor
     return judged((_with_supplier(finding, supplier) for finding in findings), rules.allow)
 
 
-def _key(image: Image, ground: Ground, rules: Rules) -> str:
+def _key(image: Image, ground: BaseContents, rules: GateRules) -> str:
     decides = {
         "layers": [str(layer.diff_id) for layer in image.layers],
         "base": len(ground.layers),
@@ -113,7 +113,7 @@ def _remembered(key: str, store: Store) -> tuple[Finding, ...] | None:
         return None
 
 
-def _findings(image: Image, ground: Ground, rules: Rules, store: Store) -> Iterator[Finding]:
+def _findings(image: Image, ground: BaseContents, rules: GateRules, store: Store) -> Iterator[Finding]:
     upper = [layer.tree(store) for layer in image.layers[len(ground.layers) :]]
     tree = ground.tree.overlaid(entry for each in upper for entry in each)
     facts = [layer_facts(layer, store) for layer in image.layers]
@@ -122,7 +122,7 @@ def _findings(image: Image, ground: Ground, rules: Rules, store: Store) -> Itera
     judged = (entry for entry in ground.tree if entry.origin in ground.judged) if ground.judged else ()
     ours = [*_above(upper, tree), *judged]
     files = _files(facts, tree)
-    with Sources() as sources:
+    with MappedFiles() as sources:
         programs = Programs(tree, files, image.run, image.platform.machine, sources)
         scripts = ground.target.promise.scripts if ground.target else ""
         started = judge_starts(tree, image.run, programs, inherited=rules.inherited, modules=modules, scripts=scripts)
@@ -147,7 +147,7 @@ def _findings(image: Image, ground: Ground, rules: Rules, store: Store) -> Itera
 
 def _native(
     image: Image,
-    ground: Ground,
+    ground: BaseContents,
     target: Target,
     tree: Tree,
     files: Mapping[str, ElfFile],

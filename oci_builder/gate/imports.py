@@ -13,7 +13,7 @@ from oci_builder.gate.modules import Modules, module_name
 from oci_builder.inspect.sources import Import, imports
 from oci_builder.layer import Layer
 from oci_builder.store import Store
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Kind
 
 RECORDS = "imports-2"
@@ -122,7 +122,7 @@ def _layer_imports(layer: Layer, site: str, store: Store) -> tuple[_Module, ...]
 
 def _read(layer: Layer, site: str, store: Store) -> Iterator[_Module]:
     start = f"{site}/"
-    with Sources() as sources:
+    with MappedFiles() as sources:
         for entry in layer.tree(store):
             below = entry.path.removeprefix(start)
             if entry.kind is not Kind.FILE or below == entry.path or not below.endswith(".py") or entry.content is None:

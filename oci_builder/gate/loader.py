@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from oci_builder.errors import UnsafePath
 from oci_builder.gate.facts import ElfFile
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.elf import Elf
 from oci_builder.tree.tree import Tree
 
@@ -149,7 +149,7 @@ def _cached(tree: Tree) -> Iterator[tuple[str, str]]:
     entry = tree.get(tree.resolve("etc/ld.so.cache"))
     if entry is None or entry.content is None or entry.size > _MAX_CACHE:
         return
-    with Sources() as sources:
+    with MappedFiles() as sources:
         data = sources.read(entry.content, what="/etc/ld.so.cache")
     data = data[max(data.find(_CACHE), 0) :]
     if not data.startswith(_CACHE) or len(data) < _CACHE_HEADER:

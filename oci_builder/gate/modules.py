@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from oci_builder.inspect.sources import Import, imports, mentions, texts
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, Kind
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.target import Target
@@ -114,7 +114,7 @@ class Modules:
         self, origin: str, read: Callable[..., list[Import]], starts: Iterable[str] | None = None
     ) -> frozenset[str]:
         todo, seen = list(self.top_level(origin) if starts is None else starts), set[str]()
-        with Sources() as sources:
+        with MappedFiles() as sources:
             while todo:
                 name = todo.pop()
                 entry = self.find(name) if name not in seen else None

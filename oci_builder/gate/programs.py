@@ -13,7 +13,7 @@ from oci_builder.imported.names import readable
 from oci_builder.oci.documents import RunConfig
 from oci_builder.tree import elf
 from oci_builder.tree.accounts import groups_of, ids_of
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, Kind
 from oci_builder.tree.tree import Tree, parents
 
@@ -53,7 +53,7 @@ class Programs:
     ``met`` are the paths of the files that were found on the way: programs, and what starts them.
     """
 
-    def __init__(self, tree: Tree, files: Mapping[str, ElfFile], run: RunConfig, machine: str, sources: Sources):
+    def __init__(self, tree: Tree, files: Mapping[str, ElfFile], run: RunConfig, machine: str, sources: MappedFiles):
         self._tree, self._files, self._machine, self._sources = tree, files, machine, sources
         self._workdir = f"/{run.workdir.strip('/')}"
         self.path = run.env.get("PATH") or PATH

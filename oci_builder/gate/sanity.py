@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from oci_builder.gate.facts import Distribution
 from oci_builder.gate.finding import Finding
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, Kind
 
 COPIED = "copy"
@@ -54,7 +54,7 @@ def mode_findings(entries: Iterable[Entry]) -> Iterator[Finding]:
 
 def secret_findings(entries: Iterable[Entry]) -> Iterator[Finding]:
     """Copied files that are secrets by their names, or hold credentials where such files do."""
-    with Sources() as sources:
+    with MappedFiles() as sources:
         for entry in entries:
             if entry.origin == COPIED and entry.kind is Kind.FILE and _is_secret(entry, sources):
                 message = f"[[copy]]: /{entry.path} looks like a secret; whoever gets the image can read it"
@@ -117,7 +117,7 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(sorted(names)[:3])}{more}"
 
 
-def _is_secret(entry: Entry, sources: Sources) -> bool:
+def _is_secret(entry: Entry, sources: MappedFiles) -> bool:
     path = f"/{entry.path}"
     name = path.rpartition("/")[2]
     if name in _SECRET_NAMES or _ENV.match(name) or path.endswith(tuple(f"/{known}" for known in _SECRET_PATHS)):

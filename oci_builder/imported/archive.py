@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 from oci_builder.digest import CHUNK
 from oci_builder.files import explained, nameless, open_regular
-from oci_builder.imported.documents import Documents, Findings
+from oci_builder.imported.documents import DocumentBudget, Findings
 from oci_builder.imported.unpacked import GZIP_MAGIC, Inflated, Section
-from oci_builder.tree.limits import Budget, Damaged, Limits, Source
+from oci_builder.tree.limits import Budget, ByteReader, Damaged, Limits
 from oci_builder.tree.tarstream import TarMember, TarStream
 
 _MAX_LINKS = 8
@@ -28,7 +28,7 @@ class Archive:
 
     def __init__(self, file: BinaryIO, members: dict[str, TarMember]) -> None:
         self._file, self._members = file, members
-        self._documents = Documents()
+        self._documents = DocumentBudget()
 
     @property
     def names(self) -> Sequence[str]:
@@ -85,7 +85,7 @@ def open_archive(path: Path, findings: Findings) -> Iterator[Archive]:
         yield Archive(file, _index(file, path.name, findings, budget))
 
 
-def _inflate(source: Source, plain: BinaryIO, findings: Findings) -> None:
+def _inflate(source: ByteReader, plain: BinaryIO, findings: Findings) -> None:
     try:
         while data := source.read(CHUNK):
             plain.write(data)

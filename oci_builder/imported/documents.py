@@ -37,7 +37,7 @@ MAX_DOCUMENTS = 64 << 20
 
 
 @dataclass(slots=True)
-class Documents:
+class DocumentBudget:
     """How much was read of a file or folder as documents."""
 
     size: int = 0
@@ -55,7 +55,7 @@ class Documents:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedBlob:
     """A descriptor of a document: what blob it names, as what, how long."""
 
     digest: Digest
@@ -92,7 +92,7 @@ def as_list(value: object, what: str, findings: Findings) -> Sequence[object]:
     return found[:_MAX_ITEMS]
 
 
-def read_descriptor(value: object, what: str, findings: Findings) -> Named | None:
+def read_descriptor(value: object, what: str, findings: Findings) -> NamedBlob | None:
     """A descriptor (descriptor.md), or None after saying why not."""
     fields = as_object(value)
     size, media_type = fields.get("size"), fields.get("mediaType")
@@ -105,10 +105,10 @@ def read_descriptor(value: object, what: str, findings: Findings) -> Named | Non
         findings.add(f"{what}: the descriptor of {digest} lacks a size or a media type")
         return None
     annotations = as_object(fields.get("annotations"))
-    return Named(digest, size, media_type, {key: str(text) for key, text in annotations.items()})
+    return NamedBlob(digest, size, media_type, {key: str(text) for key, text in annotations.items()})
 
 
-def read_descriptors(values: object, what: str, findings: Findings) -> Iterator[Named]:
+def read_descriptors(values: object, what: str, findings: Findings) -> Iterator[NamedBlob]:
     """The descriptors of an array; those that do not read are said and left out."""
     if not isinstance(values, list):
         findings.add(f"{what}: expected an array of descriptors")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from oci_builder.files import explained, open_regular
-from oci_builder.imported.documents import Documents, Findings
+from oci_builder.imported.documents import DocumentBudget, Findings
 from oci_builder.imported.unpacked import Section
 
 _MAX_FILES = 20_000
@@ -18,12 +18,12 @@ _MAX_DEPTH = 16
 """Folders in each other; a layout has three."""
 
 
-class Folder:
+class LayoutFiles:
     """The files of a folder by name, read like those of an archive: one at a time, and none outside the folder."""
 
     def __init__(self, files: dict[str, Path], stack: contextlib.ExitStack) -> None:
         self._files, self._stack = files, stack
-        self._documents = Documents()
+        self._documents = DocumentBudget()
         self._open: BinaryIO | None = None
 
     @property
@@ -59,13 +59,13 @@ class Folder:
 
 
 @contextlib.contextmanager
-def open_folder(root: Path, findings: Findings) -> Iterator[Folder]:
+def open_folder(root: Path, findings: Findings) -> Iterator[LayoutFiles]:
     """The regular files of ``root``, and links to them; what leads out of it is said and left out.
 
     Raises FileProblem.
     """
     with explained(root), contextlib.ExitStack() as stack:
-        yield Folder(dict(_regular(root, findings)), stack)
+        yield LayoutFiles(dict(_regular(root, findings)), stack)
 
 
 def _regular(root: Path, findings: Findings) -> Iterator[tuple[str, Path]]:

@@ -16,7 +16,7 @@ from oci_builder.imported.libc import read_file
 from oci_builder.imported.merging import without
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.store import Store
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, EntryPath, Kind
 from oci_builder.tree.tree import Tree, parents
 
@@ -61,7 +61,7 @@ def removal(tree: Tree, gone: Mapping[str, Installation], *, prefix: str, store:
     """
     if not gone:
         return None
-    with Sources() as sources:
+    with MappedFiles() as sources:
         held = _by_folder(tree)
         compiled = _Compiled(held)
         files = {path for one in gone.values() for path in _files(tree, one, prefix.strip("/"), compiled, sources)}
@@ -97,7 +97,9 @@ def _by_folder(tree: Tree) -> dict[str, list[EntryPath]]:
     return held
 
 
-def _files(tree: Tree, one: Installation, prefix: str, compiled: _Compiled, sources: Sources) -> Iterator[EntryPath]:
+def _files(
+    tree: Tree, one: Installation, prefix: str, compiled: _Compiled, sources: MappedFiles
+) -> Iterator[EntryPath]:
     """What the RECORD of a distribution names and the tree has, with the bytecode of its modules."""
     data = read_file(tree, sources, f"{one.folder}/RECORD", limit=MAX_RECORD)
     if data is None:

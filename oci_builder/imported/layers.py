@@ -25,7 +25,7 @@ from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.store import Store
 from oci_builder.tree.entry import OPAQUE, WHITEOUT
-from oci_builder.tree.limits import Budget, Damaged, Source, Unfit
+from oci_builder.tree.limits import Budget, ByteReader, Damaged, Unfit
 from oci_builder.tree.tarstream import TarMember, TarStream
 
 ORIGIN = "the base image"
@@ -57,7 +57,7 @@ class _Packed(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class LayerDescription:
     """What is said of a layer before it is read: the image, the layer's number (from 1), diff ID and history."""
 
     image: str
@@ -77,7 +77,7 @@ class _Known:
     entries: Entries
 
 
-def open_layer(blob: LayerBlob, named: Named, store: Store, budget: Budget | None = None) -> Layer:
+def open_layer(blob: LayerBlob, named: LayerDescription, store: Store, budget: Budget | None = None) -> Layer:
     """The layer in ``blob``, which is in the store afterwards, packed and plain; ``budget`` is that of its image.
 
     Raises DigestMismatch where it is not the one promised, UnsupportedImage where it cannot be read.
@@ -89,13 +89,13 @@ def open_layer(blob: LayerBlob, named: Named, store: Store, budget: Budget | Non
     return _layer(index, descriptor, named)
 
 
-def remembered(descriptor: Descriptor, named: Named, store: Store) -> Layer | None:
+def remembered(descriptor: Descriptor, named: LayerDescription, store: Store) -> Layer | None:
     """A layer that was read before, whether or not its packed bytes are in the store; None where it was not."""
     index = _known(named.diff_id, store)
     return None if index is None else _layer(index, descriptor, named)
 
 
-def _layer(index: _Known, descriptor: Descriptor, named: Named) -> Layer:
+def _layer(index: _Known, descriptor: Descriptor, named: LayerDescription) -> Layer:
     return Layer(
         descriptor=descriptor,
         diff_id=named.diff_id,
@@ -120,7 +120,7 @@ def _known(diff_id: Digest, store: Store) -> _Known | None:
     return known if store.has(diff_id, known.size) else None
 
 
-def _descriptor(blob: LayerBlob, named: Named, store: Store) -> Descriptor | None:
+def _descriptor(blob: LayerBlob, named: LayerDescription, store: Store) -> Descriptor | None:
     """What names the packed layer, if the store has it."""
     if blob.digest is not None and _packing(blob) is Packing.GZIP:
         found = Descriptor(media_type=LAYER_GZIP, digest=blob.digest, size=blob.size)
@@ -142,7 +142,7 @@ def _packing(blob: LayerBlob) -> Packing:
     return packing_of(blob.open().read(HEAD))
 
 
-def _read(blob: LayerBlob, named: Named, store: Store, budget: Budget) -> tuple[_Known, Descriptor]:
+def _read(blob: LayerBlob, named: LayerDescription, store: Store, budget: Budget) -> tuple[_Known, Descriptor]:
     packing = _packing(blob)
     with _explained(named), store.writer() as packed, store.writer() as plain:
         packer = None if packing is Packing.GZIP else _Packer(packed)
@@ -169,7 +169,7 @@ def _read(blob: LayerBlob, named: Named, store: Store, budget: Budget) -> tuple[
 _AGAIN = "the image was changed or cut off on its way; get it again"
 
 
-def _keep_packed(descriptor: Descriptor, named: Named, store: Store) -> None:
+def _keep_packed(descriptor: Descriptor, named: LayerDescription, store: Store) -> None:
     # Only what was packed here: taking another's gzip for it would make bytes depend on what was read before.
     record = _Packed(digest=str(descriptor.digest), size=descriptor.size)
     store.put_record(_PACKED, _packed_key(named.diff_id), msgspec.json.encode(record))
@@ -178,7 +178,7 @@ def _keep_packed(descriptor: Descriptor, named: Named, store: Store) -> None:
 class _Reading:
     """One walk over a layer: its entries, each checked by what engines take."""
 
-    def __init__(self, stream: TarStream, named: Named) -> None:
+    def __init__(self, stream: TarStream, named: LayerDescription) -> None:
         self._stream, self._label = stream, named.label
         # By path as it is listed, the number of its entry and whether others may lie below, in one whole number.
         self._seen: dict[str, int] = {}
@@ -285,7 +285,7 @@ def _made(member: TarMember, *, path: str, kind: str, size: int = 0, sha256: str
 
 
 @contextlib.contextmanager
-def _explained(named: Named) -> Iterator[None]:
+def _explained(named: LayerDescription) -> Iterator[None]:
     try:
         yield
     except Damaged as error:
@@ -329,7 +329,7 @@ class _Both:
 class _Copied:
     """Passes reads on, and writes what came to ``sink``."""
 
-    def __init__(self, source: Source, sink: HashingWriter | _Both | None) -> None:
+    def __init__(self, source: ByteReader, sink: HashingWriter | _Both | None) -> None:
         self._source, self._sink = source, sink
 
     def read(self, size: int, /) -> bytes:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from oci_builder.errors import DamagedElf
 from oci_builder.tree import elf
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Checked, Entry, EntryPath, FileSlice, Kind
 from oci_builder.tree.tree import Tree
 
@@ -38,7 +38,7 @@ class Libc:
     version: tuple[int, int]
 
 
-def find_libc(tree: Tree, sources: Sources, *, machine: str, loader: str) -> Libc | None:
+def find_libc(tree: Tree, sources: MappedFiles, *, machine: str, loader: str) -> Libc | None:
     """The C library of ``tree``; ``loader`` is what starts its Python (PT_INTERP), empty where that is not known.
 
     Of two libraries the loader's is it. None where there is none whose version can be told.
@@ -51,7 +51,7 @@ def find_libc(tree: Tree, sources: Sources, *, machine: str, loader: str) -> Lib
     return None
 
 
-def read_file(tree: Tree, sources: Sources, path: str, *, limit: int = MAX_LIBRARY) -> bytes | None:
+def read_file(tree: Tree, sources: MappedFiles, path: str, *, limit: int = MAX_LIBRARY) -> bytes | None:
     """The content of a file of ``tree``, links followed; None where there is none, or a larger one."""
     entry = file_at(tree, path)
     if entry is None or entry.content is None or entry.size > limit:
@@ -69,7 +69,7 @@ def _places(machine: str) -> Iterator[str]:
     yield from (f"lib/{machine}-linux-gnu", f"usr/lib/{machine}-linux-gnu", "lib64", "usr/lib64", "lib", "usr/lib")
 
 
-def _glibc(tree: Tree, sources: Sources, machine: str) -> Libc | None:
+def _glibc(tree: Tree, sources: MappedFiles, machine: str) -> Libc | None:
     for folder in _places(machine):
         data = read_file(tree, sources, f"{folder}/libc.so.6", limit=_MAX_LIBC)
         if data is None:
@@ -91,7 +91,7 @@ def _newest(data: bytes, what: str) -> tuple[int, int] | None:
     return max(((int(match[1]), int(match[2])) for match in found if match), default=None)
 
 
-def _musl(tree: Tree, sources: Sources, machine: str) -> Libc | None:
+def _musl(tree: Tree, sources: MappedFiles, machine: str) -> Libc | None:
     for path in (f"lib/ld-musl-{machine}.so.1", f"usr/lib/ld-musl-{machine}.so.1"):
         data = read_file(tree, sources, path, limit=_MAX_LIBC)
         if data is None:
@@ -103,7 +103,7 @@ def _musl(tree: Tree, sources: Sources, machine: str) -> Libc | None:
     return None
 
 
-def loader_of(tree: Tree, sources: Sources, path: EntryPath) -> str:
+def loader_of(tree: Tree, sources: MappedFiles, path: EntryPath) -> str:
     """The dynamic loader a program asks for; empty for a static one, a script, or what cannot be read."""
     data = mapped_file(tree, sources, path)
     try:
@@ -113,7 +113,7 @@ def loader_of(tree: Tree, sources: Sources, path: EntryPath) -> str:
     return parsed.interpreter if parsed else ""
 
 
-def mapped_file(tree: Tree, sources: Sources, path: str) -> bytes | memoryview | None:
+def mapped_file(tree: Tree, sources: MappedFiles, path: str) -> bytes | memoryview | None:
     """As ``read_file``, for a large one of which little is looked at: it is not brought into memory whole."""
     entry = file_at(tree, path)
     if entry is None or entry.content is None or entry.size > MAX_LIBRARY:

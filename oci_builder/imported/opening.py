@@ -10,14 +10,14 @@ from types import MappingProxyType
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.imported.documents import as_object, as_strings
-from oci_builder.imported.layers import Named, open_layer
+from oci_builder.imported.layers import LayerDescription, open_layer
 from oci_builder.imported.merging import merged
 from oci_builder.imported.parts import MAX_LAYERS, ImageParts, open_parts
 from oci_builder.layer import Layer
-from oci_builder.listener import Listener
 from oci_builder.oci.inherited import Inherited, inherit
 from oci_builder.oci.jsonio import JSON, decode
 from oci_builder.platforms import Platform
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.tree.limits import DEFAULT, Budget, Limits
 from oci_builder.tree.tree import Tree
@@ -35,22 +35,22 @@ class ForeignImage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Described:
+class ImageDescription:
     """What the configuration of an image says of its layers, checked; oldest first."""
 
     config: JSON
-    layers: tuple[Named, ...]
+    layers: tuple[LayerDescription, ...]
 
 
 def open_file(
-    path: Path, platform: Platform, *, store: Store, listener: Listener, limits: Limits = DEFAULT
+    path: Path, platform: Platform, *, store: Store, reporter: Reporter, limits: Limits = DEFAULT
 ) -> ForeignImage:
     """The image for ``platform`` in an archive or an OCI layout folder; its layers are in the store afterwards.
 
     Raises UnsupportedImage, DigestMismatch, FileProblem.
     """
     with open_parts(path, platform=platform) as parts:
-        return open_image(parts, platform, store=store, listener=listener, limits=limits)
+        return open_image(parts, platform, store=store, reporter=reporter, limits=limits)
 
 
 def open_image(
@@ -59,7 +59,7 @@ def open_image(
     *,
     known: Mapping[int, Layer] = MappingProxyType({}),
     store: Store,
-    listener: Listener,
+    reporter: Reporter,
     limits: Limits = DEFAULT,
 ) -> ForeignImage:
     """The image in ``parts``, wherever they come from; layers that are ``known``, by number, are not opened.
@@ -71,7 +71,7 @@ def open_image(
     budget = Budget(limits)
     for blob, named in zip(parts.layers, described.layers, strict=True):
         opened.append(known.get(named.number) or open_layer(blob, named, store, budget))
-        listener.advance(f"layer {named.number} of {parts.name}", named.number, len(described.layers))
+        reporter.advance(f"layer {named.number} of {parts.name}", named.number, len(described.layers))
     return ForeignImage(
         name=parts.name,
         digest=Digest.of(parts.manifest if parts.manifest is not None else parts.config),
@@ -81,7 +81,7 @@ def open_image(
     )
 
 
-def describe(config: bytes, platform: Platform, *, layers: int, what: str) -> Described:
+def describe(config: bytes, platform: Platform, *, layers: int, what: str) -> ImageDescription:
     """What a configuration says of so many layers. Raises UnsupportedImage where it is of another image or platform."""
     if layers > MAX_LAYERS:
         raise UnsupportedImage(what, f"{layers} layers, and Docker mounts {MAX_LAYERS} at most")
@@ -94,10 +94,10 @@ def describe(config: bytes, platform: Platform, *, layers: int, what: str) -> De
         raise UnsupportedImage(what, f"its configuration names {len(diff_ids)} layers, and it has {layers}")
     steps = _steps(document)
     named = [
-        Named(image=what, number=number, diff_id=_digest(text, what), created_by=_nth(steps, number))
+        LayerDescription(image=what, number=number, diff_id=_digest(text, what), created_by=_nth(steps, number))
         for number, text in enumerate(diff_ids, 1)
     ]
-    return Described(config=document, layers=tuple(named))
+    return ImageDescription(config=document, layers=tuple(named))
 
 
 def _platform(document: Mapping[str, object]) -> Platform | None:

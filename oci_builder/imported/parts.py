@@ -17,7 +17,7 @@ from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.imported.archive import open_archive
 from oci_builder.imported.documents import (
     Findings,
-    Named,
+    NamedBlob,
     as_list,
     as_object,
     as_strings,
@@ -30,7 +30,7 @@ from oci_builder.imported.folder import open_folder
 from oci_builder.oci.layout import CONTAINERD_NAME, REF_NAME, blob_path
 from oci_builder.oci.mediatypes import CONFIG, DOCKER_CONFIG, DOCKER_LIST, DOCKER_MANIFEST, INDEX, MANIFEST
 from oci_builder.platforms import Platform
-from oci_builder.tree.limits import Source
+from oci_builder.tree.limits import ByteReader
 
 _MAX_DEPTH = 4
 """Indexes in indexes; docker writes two."""
@@ -46,7 +46,7 @@ class LayerBlob:
 
     digest: Digest | None
     size: int
-    open: Callable[[], Source]
+    open: Callable[[], ByteReader]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Files(Protocol):
     def size(self, name: str) -> int | None:
         """Bytes, or None if it is not there."""
 
-    def open(self, name: str) -> Source | None:
+    def open(self, name: str) -> ByteReader | None:
         """The content, or None."""
 
     def document(self, name: str, findings: Findings) -> bytes | None:
@@ -103,7 +103,7 @@ def find_parts(files: Files, name: str, platform: Platform | None, findings: Fin
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    named: Named
+    named: NamedBlob
     names: dict[str, None]
 
 
@@ -134,7 +134,7 @@ def _manifests(files: Files, findings: Findings) -> dict[Digest, _Found]:
     return found
 
 
-def _is_attestation(named: Named, value: object) -> bool:
+def _is_attestation(named: NamedBlob, value: object) -> bool:
     platform = as_object(as_object(value).get("platform"))
     return "vnd.docker.reference.type" in named.annotations or platform.get("os") == "unknown"
 
@@ -158,12 +158,12 @@ def _chosen(
     raise UnsupportedImage(name, f"holds {len(found)} images: for {has}", hint=hint)
 
 
-def _config_of(files: Files, named: Named, findings: Findings) -> str:
+def _config_of(files: Files, named: NamedBlob, findings: Findings) -> str:
     manifest = read_object(files.document(blob_path(named.digest), findings), "manifest", findings)
     return str(as_object((manifest or {}).get("config")).get("digest"))
 
 
-def _platform(files: Files, named: Named, findings: Findings) -> str:
+def _platform(files: Files, named: NamedBlob, findings: Findings) -> str:
     manifest = read_object(files.document(blob_path(named.digest), findings), "manifest", findings)
     config = read_descriptor((manifest or {}).get("config"), "manifest", findings)
     data = files.document(blob_path(config.digest), findings) if config else None
@@ -232,7 +232,7 @@ def _layer(files: Files, name: str, path: str, digest: Digest | None) -> LayerBl
         hint = "a file that leaves out layers the engine has already cannot be read alone"
         raise UnsupportedImage(name, f"{path} is not in it", hint=hint)
 
-    def opened() -> Source:
+    def opened() -> ByteReader:
         found = files.open(path)
         assert found is not None, "its size was known"
         return found

@@ -10,7 +10,7 @@ from itertools import islice
 
 from oci_builder.errors import NoPython, UnsafePath
 from oci_builder.imported.libc import MAX_TEXT, Libc, file_at, find_libc, loader_of, mapped_file, read_file, version_in
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import EntryPath
 from oci_builder.tree.tree import Tree
 
@@ -50,13 +50,13 @@ def find_python(tree: Tree, env: Mapping[str, str], *, machine: str, what: str) 
     Raises NoPython, naming ``what``.
     """
     try:
-        with Sources() as sources:
+        with MappedFiles() as sources:
             return _found(tree, env, machine, what, sources)
     except UnsafePath as error:
         raise NoPython(what, f"its links go round in circles: {error}") from error
 
 
-def _found(tree: Tree, env: Mapping[str, str], machine: str, what: str, sources: Sources) -> Python:
+def _found(tree: Tree, env: Mapping[str, str], machine: str, what: str, sources: MappedFiles) -> Python:
     places = _Places(tree)
     for command in _commands(tree, env, places):
         home = _home(tree, command)
@@ -162,7 +162,7 @@ def _is_debians(tree: Tree, home: str, minor: str) -> bool:
     return any(mark in tree for mark in marks) or any(path.startswith("var/lib/dpkg/status.d/") for path in tree.paths)
 
 
-def _version(tree: Tree, sources: Sources, minor: str, *, real: EntryPath, places: _Places) -> str | None:
+def _version(tree: Tree, sources: MappedFiles, minor: str, *, real: EntryPath, places: _Places) -> str | None:
     """The full version: what the interpreter itself holds, or else what headers and package databases say."""
     base = posixpath.dirname(posixpath.dirname(real))
     number = re.escape(minor) + _NUMBER
@@ -180,7 +180,7 @@ def _version(tree: Tree, sources: Sources, minor: str, *, real: EntryPath, place
     return None
 
 
-def _inside(tree: Tree, sources: Sources, path: EntryPath, pattern: re.Pattern[bytes]) -> set[bytes]:
+def _inside(tree: Tree, sources: MappedFiles, path: EntryPath, pattern: re.Pattern[bytes]) -> set[bytes]:
     """What stands in a program or library for ``pattern``: nothing, one text, or two where there are more."""
     data = mapped_file(tree, sources, path)
     found: set[bytes] = set()
@@ -198,7 +198,7 @@ def _libraries(minor: str, places: _Places) -> Iterator[EntryPath]:
     yield from (path for path in places.shared if name.match(posixpath.basename(path)))
 
 
-def _said(tree: Tree, sources: Sources, base: str, minor: str) -> Iterator[str]:
+def _said(tree: Tree, sources: MappedFiles, base: str, minor: str) -> Iterator[str]:
     """Texts that begin with the version, from wherever an image says it."""
 
     def text(path: str) -> bytes:

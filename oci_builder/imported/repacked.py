@@ -9,7 +9,7 @@ from typing import BinaryIO
 from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
 from oci_builder.files import open_regular
-from oci_builder.imported.layers import Named, open_layer
+from oci_builder.imported.layers import LayerDescription, open_layer
 from oci_builder.imported.opening import describe
 from oci_builder.imported.parts import LayerBlob
 from oci_builder.oci.documents import Descriptor
@@ -35,7 +35,7 @@ def in_gzip(image: GivenImage, store: Store, *, what: str) -> GivenImage:
     return GivenImage(platform=image.platform, parsed=parsed, config=image.config)
 
 
-def _packed(descriptor: Descriptor, named: Named, store: Store) -> Descriptor:
+def _packed(descriptor: Descriptor, named: LayerDescription, store: Store) -> Descriptor:
     if descriptor.media_type != LAYER_ZSTD:
         return descriptor
     with contextlib.ExitStack() as stack:

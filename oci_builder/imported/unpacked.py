@@ -8,7 +8,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from oci_builder.digest import CHUNK, Digest
-from oci_builder.tree.limits import Damaged, Source
+from oci_builder.tree.limits import ByteReader, Damaged
 
 if TYPE_CHECKING:
     from zstandard import ZstdDecompressionObj
@@ -46,7 +46,7 @@ def packing_of(head: bytes) -> Packing:
     return Packing.ZSTD if head[:HEAD] in _ZSTD_MAGICS else Packing.NONE
 
 
-def unpacked(source: Source, packing: Packing, *, what: str) -> Source:
+def unpacked(source: ByteReader, packing: Packing, *, what: str) -> ByteReader:
     """``source`` as plain bytes; reading raises Damaged, naming ``what``."""
     if packing is Packing.GZIP:
         return Inflated(source, what=what)
@@ -56,7 +56,7 @@ def unpacked(source: Source, packing: Packing, *, what: str) -> Source:
 class Hashed:
     """Passes reads on, counting and hashing what came."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteReader) -> None:
         self._source = source
         self._hash = hashlib.sha256()
         self.size = 0
@@ -81,7 +81,7 @@ class Hashed:
 class _Unpacked:
     """What comes out of compressed bytes, ``_more`` of it at a time."""
 
-    def __init__(self, source: Source, *, what: str) -> None:
+    def __init__(self, source: ByteReader, *, what: str) -> None:
         self._source, self._what = source, what
         self._packed = memoryview(b"")
         self._plain = bytearray()
@@ -102,7 +102,7 @@ class _Unpacked:
 class Inflated(_Unpacked):
     """The content of a gzip file of any number of members (RFC 1952); each one's CRC and length are checked."""
 
-    def __init__(self, source: Source, *, what: str) -> None:
+    def __init__(self, source: ByteReader, *, what: str) -> None:
         super().__init__(source, what=what)
         self._inflater = zlib.decompressobj(_GZIP)
         self._begun = False
@@ -130,7 +130,7 @@ class Inflated(_Unpacked):
 class Unzstd(_Unpacked):
     """The content of a zstd file of any number of frames (RFC 8878); checksums are checked where a frame has one."""
 
-    def __init__(self, source: Source, *, what: str) -> None:
+    def __init__(self, source: ByteReader, *, what: str) -> None:
         super().__init__(source, what=what)
         self._frame: ZstdDecompressionObj | None = None
 
@@ -157,7 +157,7 @@ class Unzstd(_Unpacked):
 class Section:
     """``size`` bytes of a seekable file from ``offset``; several may share the file if read one at a time."""
 
-    def __init__(self, file: Source, size: int) -> None:
+    def __init__(self, file: ByteReader, size: int) -> None:
         self._file, self._left = file, size
 
     def read(self, size: int, /) -> bytes:

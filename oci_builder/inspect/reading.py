@@ -29,7 +29,7 @@ from oci_builder.layer import DELETIONS, IndexEntry, Layer
 from oci_builder.oci.jsonio import decode
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import OPAQUE, WHITEOUT, Kind
 from oci_builder.tree.limits import Budget, Damaged
 from oci_builder.tree.tarstream import TarMember, TarStream
@@ -139,7 +139,7 @@ def _record(entry: IndexEntry, number: int) -> FileRecord:
 
 def _kept(layer: Layer, store: Store) -> dict[str, bytes]:
     wanted = [entry for entry in layer.entries if entry.size <= MAX_KEPT_FILE and is_wanted(entry.path)]
-    with Sources() as sources:
+    with MappedFiles() as sources:
         return {
             readable(entry.path): sources.read(content, what=entry.path)
             for entry in wanted

@@ -15,7 +15,7 @@ from oci_builder.layer.value import LEVEL, Layer
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.store import Store
-from oci_builder.tree.content import LARGE, Sources, is_held
+from oci_builder.tree.content import LARGE, MappedFiles, is_held
 from oci_builder.tree.entry import (
     Content,
     DeflateSlice,
@@ -45,14 +45,14 @@ def write_layer(
     holds: tuple[str, ...],
     comment: str = "",
     level: int = LEVEL,
-    sources: Sources | None = None,
+    sources: MappedFiles | None = None,
     watch: Watch = _unwatched,
 ) -> Layer:
     """Write ``tree`` into ``store`` as a gzip layer, reading every content once; ``sources`` may be open already.
 
     Raises DigestMismatch where a content is not what was promised, FileProblem where the store cannot be written.
     """
-    with store.writer() as sink, contextlib.nullcontext(sources) if sources else Sources() as reader:
+    with store.writer() as sink, contextlib.nullcontext(sources) if sources else MappedFiles() as reader:
         pass_ = _Pass(sink, reader, level, watch)
         index = tuple(pass_.add(entry) for entry in tree)
         pass_.close()
@@ -75,7 +75,7 @@ def pack(data: bytes) -> bytes:
 class _Pass:
     """One walk over a tree: packed bytes to the sink, the diff ID and every file's digest on the way."""
 
-    def __init__(self, sink: HashingWriter, sources: Sources, level: int, watch: Watch) -> None:
+    def __init__(self, sink: HashingWriter, sources: MappedFiles, level: int, watch: Watch) -> None:
         self._sink, self._sources, self._level, self._watch = sink, sources, level, watch
         self._headers = bytearray()
         # Tens of thousands of files make hundreds of thousands of small pieces; below, each would cost a call.

@@ -37,7 +37,7 @@ _LAYERS = {
 }
 
 
-class Described(Protocol):
+class HasDescriptor(Protocol):
     """Something with a blob."""
 
     @property
@@ -45,7 +45,7 @@ class Described(Protocol):
         """What names the blob."""
 
 
-class Documents(Protocol):
+class ImageDocuments(Protocol):
     """An image as exporting and pushing need it: made here (``image.Image``) or elsewhere (``GivenImage``)."""
 
     @property
@@ -77,7 +77,7 @@ class Documents(Protocol):
         """The digest of the manifest."""
 
     @property
-    def layers(self) -> Sequence[Described]:
+    def layers(self) -> Sequence[HasDescriptor]:
         """Oldest first."""
 
 
@@ -241,7 +241,7 @@ def parse_descriptor(value: object, what: str) -> Descriptor:
     return Descriptor(media_type=media_type, digest=digest, size=size, annotations=annotations)
 
 
-def index_of(images: Sequence[Documents]) -> bytes:
+def index_of(images: Sequence[ImageDocuments]) -> bytes:
     """The index of one image for several platforms, in their order, as bytes."""
     manifests = [{**image.descriptor.to_json(), "platform": platform_json(image.platform)} for image in images]
     return encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})

@@ -12,7 +12,7 @@ from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
-from oci_builder.oci.manifest import Documents, Index, Manifest, as_oci, index_of, parse_manifest
+from oci_builder.oci.manifest import ImageDocuments, Index, Manifest, as_oci, index_of, parse_manifest
 from oci_builder.oci.mediatypes import INDEX, INDEXES, MANIFEST, MANIFESTS
 
 _MAX_DEPTH = 8
@@ -73,7 +73,7 @@ class Parcel:
         return Descriptor(media_type=media_type, digest=Digest.of(raw), size=len(raw))
 
 
-def pack(images: Sequence[Documents]) -> Parcel:
+def pack(images: Sequence[ImageDocuments]) -> Parcel:
     """One image as itself, several as an index of them in this order. Raises UnsupportedImage past 4 MiB."""
     manifests = tuple((image.descriptor.media_type, image.manifest) for image in images)
     top = (INDEX, index_of(images)) if len(images) > 1 else manifests[0]

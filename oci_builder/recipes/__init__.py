@@ -12,7 +12,16 @@ from oci_builder.recipes.image import (
     PythonRecipe,
     UserRecipe,
 )
-from oci_builder.recipes.source import BASE, DEBS, WHEELS, ImageSource, image_schema, load_image, with_overrides
+from oci_builder.recipes.source import (
+    BASE,
+    DEBS,
+    WHEELS,
+    ImageSource,
+    Overrides,
+    image_schema,
+    load_image,
+    with_overrides,
+)
 
 __all__ = [
     "BASE",
@@ -27,6 +36,7 @@ __all__ = [
     "ImageRecipe",
     "ImageSource",
     "LayeringRecipe",
+    "Overrides",
     "PythonRecipe",
     "UserRecipe",
     "image_schema",

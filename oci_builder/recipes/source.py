@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -204,29 +204,33 @@ def _named(recipe: ImageRecipe, folder: Path, python: PythonRecipe) -> ImageReci
     return msgspec.structs.replace(recipe, name=name, python=python)
 
 
-def with_overrides(
-    recipe: ImageRecipe,
-    *,
-    base: str | None = None,
-    tags: Sequence[str] = (),
-    requirements: Sequence[str] = (),
-    user: str | None = None,
-    env: Mapping[str, str] | None = None,
-    labels: Mapping[str, str] | None = None,
-) -> ImageRecipe:
-    """The recipe with what a command line says instead; env and labels are added. Raises InvalidValue, RecipeError.
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """What somebody wants instead of what a recipe says; ``env`` and ``labels`` are added.
 
     ``user`` is NAME, NAME:UID or NAME:UID:GID; ``0`` and ``root`` mean root.
     """
+
+    base: str | None = None
+    tags: Sequence[str] = ()
+    requirements: Sequence[str] = ()
+    user: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def with_overrides(recipe: ImageRecipe, overrides: Overrides) -> ImageRecipe:
+    """The recipe with ``overrides`` instead of what it says there. Raises InvalidValue, RecipeError."""
     document = msgspec.to_builtins(recipe)
-    document |= _written({"base": base, "tags": list(tags)})
-    if requirements:
-        document["python"] = {**document.get("python", {}), "requirements": list(requirements)}
-    if user is not None:
-        document["user"] = _user(user, recipe.user)
-    if env or labels:
+    document |= _written({"base": overrides.base, "tags": list(overrides.tags)})
+    if overrides.requirements:
+        document["python"] = {**document.get("python", {}), "requirements": list(overrides.requirements)}
+    if overrides.user is not None:
+        document["user"] = _user(overrides.user, recipe.user)
+    tables = {name: table for name, table in (("env", overrides.env), ("labels", overrides.labels)) if table}
+    if tables:
         config = document.get("config", {})
-        added = {name: {**config.get(name, {}), **(table or {})} for name, table in (("env", env), ("labels", labels))}
+        added = {name: {**config.get(name, {}), **table} for name, table in tables.items()}
         document["config"] = config | _written(added)
     return convert(document, ImageRecipe, file="command line")
 

@@ -10,13 +10,13 @@ What other rooms call. Nothing here imports oras (0.4 to 0.9 s) before ``Registr
     fetch_manifest(reference, registries) -> Manifest | Index  # oci/manifest.py; verified, raw bytes kept
     fetch_image(reference, platform, registries) -> PulledImage   # manifest and config (bytes, verified), no layers
     blob_chunks(reference, descriptor, registries) -> Generator[bytes]   # streamed, resumed where it breaks, verified
-    fetch_blobs(reference, descriptors, registries, store=, jobs=, listener=) -> int   # into the store, in parallel
+    fetch_blobs(reference, descriptors, registries, store=, jobs=, reporter=) -> int   # into the store, in parallel
 
     # writing (pushing.py)
-    push(images, references, registries, blobs=, store=, sources=, jobs=, listener=) -> tuple[Pushed, ...]
+    push(images, references, registries, blobs=, store=, sources=, jobs=, reporter=) -> tuple[Pushed, ...]
 
     # finished layers for other machines (cache.py), found by Store(root, shared=cache)
-    cache = RegistryCache(registries, sources=, targets=, jobs=, listener=)
+    cache = RegistryCache(registries, sources=, targets=, jobs=, reporter=)
     cache.offer(store, sources=)
 
 ``reference`` names the repository; where it matters its digest, else its tag, names the manifest. ``blobs`` is a Store

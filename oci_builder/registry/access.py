@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from oci_builder.registry.auth import Logins
-
-if TYPE_CHECKING:
-    from oci_builder.reference import Reference
-    from oci_builder.registry.client import Client
-
 
 _WEEK = 7 * 86_400.0
 """Seconds; a size that somebody made up must not be more than clocks can count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """How long to wait, in seconds. ``total`` with all attempts and waits; a large blob adds its size / ``slowest``.
 
     ``silence`` is how long a registry may say nothing at all; ``slowest`` is in bytes per second. ``sleep`` and
@@ -63,28 +56,4 @@ class Access:
     logins: Logins
     insecure: bool = False
     ca_file: Path | None = None
-    patience: Patience = field(default_factory=Patience)
-
-
-class Registries:
-    """The registries of one run, each met when it is first needed; threads may share it."""
-
-    def __init__(self, access: Access) -> None:
-        self.access = access
-        self._clients: dict[str, Client] = {}
-        self._lock = threading.Lock()
-
-    def of(self, reference: Reference) -> Client:
-        """The client for the registry of ``reference``. Raises RegistryError where nobody answers."""
-        from oci_builder.registry.meeting import meet
-
-        with self._lock:
-            if reference.registry not in self._clients:
-                self._clients[reference.registry] = meet(reference.registry, self.access)
-            return self._clients[reference.registry]
-
-    def close(self) -> None:
-        """Close all connections; the next request opens new ones."""
-        with self._lock:
-            for client in self._clients.values():
-                client.close()
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)

@@ -15,18 +15,18 @@ from functools import partial
 from oci_builder.digest import Digest
 from oci_builder.errors import OcibuildError, RegistryError, UnsupportedImage
 from oci_builder.layer import RECORDS, Layer, parse_record
-from oci_builder.listener import Listener, Silent
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import encode
 from oci_builder.oci.manifest import Manifest
 from oci_builder.oci.mediatypes import LAYER_GZIP, MANIFEST
 from oci_builder.oci.parcel import Parcel
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
-from oci_builder.registry.proof import prove
 from oci_builder.registry.pulling import blob_chunks, fetch_blobs, fetch_manifest
-from oci_builder.registry.pushing import send
+from oci_builder.registry.pushing import Pusher
+from oci_builder.registry.registries import Registries
 from oci_builder.registry.transfer import Progress, in_parallel
+from oci_builder.registry.verify_layer import prove
+from oci_builder.reporter import Quiet, Reporter
 from oci_builder.store import Store
 
 ARTIFACT = "application/vnd.ocibuild.cache.v1"
@@ -67,14 +67,16 @@ class RegistryCache:
         sources: Sequence[Reference],
         targets: Sequence[Reference],
         jobs: int,
-        listener: Listener,
+        reporter: Reporter,
     ) -> None:
         access = registries.access
         # Less than for an image: what a cache does not give in time is made here.
-        patience = replace(access.patience, attempts=min(access.patience.attempts, 3), silence=15.0, total=60.0)
-        self._registries = Registries(replace(access, patience=patience))
+        retry_policy = replace(
+            access.retry_policy, attempts=min(access.retry_policy.attempts, 3), silence=15.0, total=60.0
+        )
+        self._registries = Registries(replace(access, retry_policy=retry_policy))
         self._sources, self._targets = tuple(sources), tuple(targets)
-        self._jobs, self._listener = jobs, listener
+        self._jobs, self._listener = jobs, reporter
         self._used: dict[_Entry, None] = {}
         self._found: set[tuple[_Entry, Reference]] = set()
         self._dead: set[Reference] = set()
@@ -84,7 +86,7 @@ class RegistryCache:
         """Keep in ``store`` what the sources have. What they do not have, or not whole, is left to be made."""
         if kind in KINDS and self._sources:
             tasks = [partial(self._fetch, _Entry(kind, key), store) for key in dict.fromkeys(keys)]
-            in_parallel(tasks, jobs=self._jobs, progress=Progress(Silent(), total=0))
+            in_parallel(tasks, jobs=self._jobs, progress=Progress(Quiet(), total=0))
 
     def use(self, kind: str, key: str) -> None:
         """Remember a record for ``offer``."""
@@ -102,7 +104,7 @@ class RegistryCache:
         # The first alone: docker-registry stumbles over one blob that several send at once, and all have one in common.
         for task in tasks[:1]:
             task()
-        in_parallel(tasks[1:], jobs=self._jobs, progress=Progress(Silent(), total=0))
+        in_parallel(tasks[1:], jobs=self._jobs, progress=Progress(Quiet(), total=0))
 
     def close(self) -> None:
         """Close all connections."""
@@ -136,7 +138,7 @@ class RegistryCache:
         if layer is None or [part.digest for part in parts[1:]] != [layer.descriptor.digest]:
             raise UnsupportedImage(str(place), "its record does not read, or is another layer's")
         had = store.has(layer.descriptor.digest, layer.descriptor.size)
-        fetch_blobs(place, [layer.descriptor], self._registries, store=store, jobs=1, listener=Silent())
+        fetch_blobs(place, [layer.descriptor], self._registries, store=store, jobs=1, reporter=Quiet())
         try:
             prove(layer, store)
         except OcibuildError:
@@ -149,16 +151,10 @@ class RegistryCache:
         if parcel is None:
             return
         try:
-            send(
-                parcel,
-                replace(target, tag=entry.tag),
-                self._registries,
-                blobs=store,
-                store=store,
-                sources=sources,
-                jobs=1,
-                listener=Silent(),
+            pusher = Pusher(
+                registries=self._registries, blobs=store, store=store, jobs=1, reporter=Quiet(), sources=sources
             )
+            pusher.send(parcel, replace(target, tag=entry.tag))
         except RegistryError as error:
             self._give_up(target, error)
         except OcibuildError as error:

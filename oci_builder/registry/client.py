@@ -20,21 +20,21 @@ from oci_builder.errors import RegistryError
 from oci_builder.oci.jsonio import MAX_DOCUMENT
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Access, Deadline
-from oci_builder.registry.asking import Ask
 from oci_builder.registry.auth import HUB
 from oci_builder.registry.challenges import read_challenge
 from oci_builder.registry.network import (
     BROKEN,
-    Passing,
+    TransientError,
     Trusting,
     content_length,
     failure,
     origin,
     redirected,
     retry_after,
-    within,
+    run_with_deadline,
     words,
 )
+from oci_builder.registry.request import Request
 from oci_builder.registry.tokens import Tokens
 from oci_builder.transport import redacted
 
@@ -76,15 +76,15 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
         """What oras's own methods ask with; the answer is complete. Raises RegistryError."""
         repository = url.partition("/v2/")[2].partition("/tags/")[0]
         scopes = frozenset({f"repository:{repository}:pull"})
-        ask = Ask(method=method, url=url, headers=headers or {}, body=data, scopes=scopes)
-        deadline = self.access.patience.deadline()
+        request = Request(method=method, url=url, headers=headers or {}, body=data, scopes=scopes)
+        deadline = self.access.retry_policy.deadline()
 
         def act() -> requests.Response:
-            answer = self.once(ask, deadline)
+            answer = self.once(request, deadline)
             answer._content = self.read(answer, MAX_DOCUMENT, deadline)
             return answer
 
-        return self.again(act, deadline)
+        return self.retry(act, deadline)
 
     def address(self, reference: Reference, part: str) -> str:
         """The address of ``manifests/NAME``, ``blobs/DIGEST`` or ``uploads`` of a repository."""
@@ -94,57 +94,57 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
         path = paths[kind](name) if kind in paths else container.upload_blob_url()
         return f"{self.prefix}://{path}"
 
-    def answers(self, deadline: Deadline) -> bool:
-        """Whether a registry answers here. Raises RegistryError; Passing, where nothing does."""
+    def ping(self, deadline: Deadline) -> bool:
+        """Whether a registry answers here. Raises RegistryError; TransientError, where nothing does."""
         answer = self._exchange("GET", f"{self.origin}/v2/", deadline)
         api = "docker-distribution-api-version" in answer.headers
         answer.close()
         # What an https server says to plain http (Go and nginx: 400 and a sentence) is not a registry's answer.
         return api or answer.status_code != 400
 
-    def again(self, act: Callable[[], T], deadline: Deadline) -> T:
-        """``act``, tried again while its failure is Passing and time is left. Raises the last failure."""
+    def retry(self, act: Callable[[], T], deadline: Deadline) -> T:
+        """``act``, tried again while its failure is TransientError and time is left. Raises the last failure."""
         attempt = 0
         while True:
             try:
                 return act()
-            except Passing as error:
+            except TransientError as error:
                 attempt += 1
                 self.pause(error, attempt, deadline)
 
-    def pause(self, error: Passing, attempt: int, deadline: Deadline) -> None:
+    def pause(self, error: TransientError, attempt: int, deadline: Deadline) -> None:
         """Wait after attempt number ``attempt``, or raise ``error``: tried often enough, or no time is left."""
-        patience = self.access.patience
-        if attempt >= patience.attempts:
+        retry_policy = self.access.retry_policy
+        if attempt >= retry_policy.attempts:
             error.hint = error.hint or f"tried {attempt} times; try again later"
             raise error
         # Not all at once again: several transfers fail together.
-        backoff = min(patience.first_wait * 2 ** (attempt - 1), _LONGEST_WAIT) * random.uniform(0.7, 1.0)
+        backoff = min(retry_policy.first_wait * 2 ** (attempt - 1), _LONGEST_WAIT) * random.uniform(0.7, 1.0)
         wait = backoff if error.wait is None else error.wait
         # A server may not have us sleep for the hours that a large blob would be waited for.
-        if wait > min(deadline.left, patience.total):
+        if wait > min(deadline.left, retry_policy.total):
             asked = f"it asks to wait {wait:.0f} s, and" if error.wait is not None else "waiting longer does not help:"
-            error.hint = f"{asked} {min(deadline.seconds, patience.total):.0f} s is all the time there is"
+            error.hint = f"{asked} {min(deadline.seconds, retry_policy.total):.0f} s is all the time there is"
             raise error
-        patience.sleep(wait)
+        retry_policy.sleep(wait)
 
-    def once(self, ask: Ask, deadline: Deadline) -> requests.Response:
+    def once(self, request: Request, deadline: Deadline) -> requests.Response:
         """Ask once: with a token where one is wanted, through redirects. The answer's body is still to be read.
 
-        Raises RegistryError; Passing, where another attempt may hear something else.
+        Raises RegistryError; TransientError, where another attempt may hear something else.
         """
-        url = ask.url
+        url = request.url
         for _ in range(_REDIRECTS):
-            answer = self._answered(ask, url, deadline)
-            if not answer.is_redirect or answer.status_code in ask.accept:
-                self._judge(answer, ask, deadline)
+            answer = self._answered(request, url, deadline)
+            if not answer.is_redirect or answer.status_code in request.accept:
+                self._raise_for_status(answer, request, deadline)
                 return answer
             self._drained(answer, deadline)
             url = redirected(url, answer)
-        raise RegistryError(ask.method, redacted(ask.url), f"more than {_REDIRECTS} redirects")
+        raise RegistryError(request.method, redacted(request.url), f"more than {_REDIRECTS} redirects")
 
     def read(self, answer: requests.Response, limit: int, deadline: Deadline) -> bytes:
-        """All of a small body. Raises RegistryError if it is longer than ``limit`` bytes; Passing, if it breaks."""
+        """All of a small body. Raises RegistryError past ``limit`` bytes; TransientError, if it breaks."""
         pieces, size = [], 0
         while piece := self.read_piece(answer, deadline):
             pieces.append(piece)
@@ -162,7 +162,7 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
         return content_length(answer)
 
     def read_piece(self, answer: requests.Response, deadline: Deadline) -> bytes:
-        """What has arrived of a body, empty at its end. Raises Passing where it breaks, RegistryError out of time."""
+        """What has arrived of a body, empty at its end. Raises TransientError, and RegistryError out of time."""
         if deadline.left <= 0:
             answer.close()
             raise self.refusal(answer, f"not finished within {deadline.seconds:.0f} s")
@@ -178,9 +178,9 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
         """The error that ``answer`` is, and another attempt would not mend."""
         return RegistryError(answer.request.method or "", redacted(answer.url), why, status=answer.status_code)
 
-    def broken(self, answer: requests.Response, why: str) -> Passing:
+    def broken(self, answer: requests.Response, why: str) -> TransientError:
         """The error that ``answer`` is until it is asked for again."""
-        return Passing(answer.request.method or "", redacted(answer.url), why)
+        return TransientError(answer.request.method or "", redacted(answer.url), why)
 
     def close(self) -> None:
         """Close the connections that are kept for the next request."""
@@ -191,31 +191,31 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
                 pools[key].close()
         self.session.close()
 
-    def _answered(self, ask: Ask, url: str, deadline: Deadline) -> requests.Response:
+    def _answered(self, request: Request, url: str, deadline: Deadline) -> requests.Response:
         own = origin(url) == self.origin
-        authorization = self._tokens.header(ask.scopes, self._exchanged) if own else ""
-        answer = self._sent(ask, url, authorization, deadline)
+        authorization = self._tokens.header(request.scopes, self._exchanged) if own else ""
+        answer = self._sent(request, url, authorization, deadline)
         # A challenge from where a redirect led is none of our registry's: it gets nothing.
         if answer.status_code != 401 or not own:
             return answer
         challenge = read_challenge(answer.headers.get("WWW-Authenticate", ""))
         if challenge is None:
             return answer
-        self._tokens.challenged(challenge, ask.scopes, refused=authorization)
+        self._tokens.challenged(challenge, request.scopes, refused=authorization)
         try:
-            renewed = self._tokens.header(ask.scopes, self._exchanged)
+            renewed = self._tokens.header(request.scopes, self._exchanged)
         except RegistryError:
             answer.close()
             raise
         if renewed in ("", authorization):
             return answer
         self._drained(answer, deadline)
-        return self._sent(ask, url, renewed, deadline)
+        return self._sent(request, url, renewed, deadline)
 
-    def _sent(self, ask: Ask, url: str, authorization: str, deadline: Deadline) -> requests.Response:
+    def _sent(self, request: Request, url: str, authorization: str, deadline: Deadline) -> requests.Response:
         headers = {"Authorization": authorization} if authorization else {}
-        content = ask.body() if callable(ask.body) else ask.body
-        return self._exchange(ask.method, url, deadline, data=content, headers={**ask.headers, **headers})
+        content = request.body() if callable(request.body) else request.body
+        return self._exchange(request.method, url, deadline, data=content, headers={**request.headers, **headers})
 
     def _exchange(
         self, method: str, url: str, deadline: Deadline, *, headers: Mapping[str, str] | None = None, **more: Any
@@ -229,14 +229,14 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
                 headers={"User-Agent": "ocibuild", "Accept-Encoding": "identity", **(headers or {})},
                 stream=True,
                 allow_redirects=False,
-                timeout=self.access.patience.silence,
+                timeout=self.access.retry_policy.silence,
                 verify=self._tls_verify,
                 **more,
             )
             return found
 
         try:
-            answer = within(deadline, act)
+            answer = run_with_deadline(deadline, act)
             # Nobody knows where such an answer ends, and waiting for that takes minutes.
             content_length(answer)
             return answer
@@ -248,26 +248,26 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
 
     def _exchanged(self, method: str, url: str, **more: Any) -> bytes:
         """What a login service answers. No redirects: a password goes where the registry says, and no further."""
-        deadline = self.access.patience.deadline()
+        deadline = self.access.retry_policy.deadline()
 
         def act() -> bytes:
             answer = self._exchange(method, url, deadline, **more)
-            self._judge(answer, Ask(method=method, url=url), deadline)
+            self._raise_for_status(answer, Request(method=method, url=url), deadline)
             return self.read(answer, MAX_DOCUMENT, deadline)
 
-        return self.again(act, deadline)
+        return self.retry(act, deadline)
 
-    def _judge(self, answer: requests.Response, ask: Ask, deadline: Deadline) -> None:
+    def _raise_for_status(self, answer: requests.Response, request: Request, deadline: Deadline) -> None:
         """Raise what an answer nobody asked for means."""
         status = answer.status_code
-        if status in ask.accept:
+        if status in request.accept:
             return
         codes, said = self._errors(answer, deadline)
         why = self._tokens.without_secrets(f"{status} {said or answer.reason or ''}".strip())
         hint = self._tokens.hint() if status in (401, 403) else None
-        kind = Passing if status in _AGAIN else RegistryError
-        error = kind(ask.method, redacted(ask.url), why, status=status, codes=codes, hint=hint)
-        if isinstance(error, Passing):
+        kind = TransientError if status in _AGAIN else RegistryError
+        error = kind(request.method, redacted(request.url), why, status=status, codes=codes, hint=hint)
+        if isinstance(error, TransientError):
             error.wait = retry_after(answer.headers)
         raise error
 

@@ -29,7 +29,7 @@ class Answer:
     complaints: bytes
 
 
-def ask_helper(program: str, key: str, environ: Mapping[str, str], *, patience: float = _TIME) -> Answer | None:
+def ask_helper(program: str, key: str, environ: Mapping[str, str], *, time_limit: float = _TIME) -> Answer | None:
     """What ``program`` gives for ``key``; None where it does not start, does not end or says too much."""
     if len(key) > _LONGEST_KEY:
         return None
@@ -45,7 +45,7 @@ def ask_helper(program: str, key: str, environ: Mapping[str, str], *, patience: 
         return None
     with process:
         try:
-            return _heard(process, key, time.monotonic() + patience)
+            return _heard(process, key, time.monotonic() + time_limit)
         finally:
             # Whatever it started may hold its pipes open: those are ours to close.
             process.kill()

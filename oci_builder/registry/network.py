@@ -33,7 +33,7 @@ BROKEN = (
 _CONNECTIONS = 16
 
 
-class Passing(RegistryError):
+class TransientError(RegistryError):
     """A failure that may be over in a while; ``wait`` is what the registry asked for, in seconds."""
 
     wait: float | None = None
@@ -64,7 +64,7 @@ class Trusting(HTTPAdapter):
         return super().proxy_manager_for(proxy, ssl_context=self._context, **more)
 
 
-def within(deadline: Deadline, act: Callable[[], T]) -> T:
+def run_with_deadline(deadline: Deadline, act: Callable[[], T]) -> T:
     """``act``, in a thread that is left alone when the time is up: a server that drips bytes keeps no socket's timeout.
 
     Raises what ``act`` raises, and TimeoutError.
@@ -73,20 +73,22 @@ def within(deadline: Deadline, act: Callable[[], T]) -> T:
 
 
 def failure(method: str, url: str, error: Exception) -> RegistryError:
-    """One of BROKEN as ours: Passing unless it will be the same the next time."""
+    """One of BROKEN as ours: TransientError unless it will be the same the next time."""
     cause = _innermost(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         why = f"its certificate does not hold: {cause.verify_message}"
         hint = "name its authority's certificate with --ca-file, or trust anything with --insecure"
         return RegistryError(method, redacted(url), why, hint=hint)
     if isinstance(cause, ssl.SSLError):
-        return Passing(method, redacted(url), "it does not speak TLS, or broke off", hint="plain http needs --insecure")
+        return TransientError(
+            method, redacted(url), "it does not speak TLS, or broke off", hint="plain http needs --insecure"
+        )
     if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
         hint = "check the name of the registry, and the proxy if there is one"
         return RegistryError(method, redacted(url), "no such host", hint=hint)
     if isinstance(error, ValueError):
         return RegistryError(method, redacted(url), "its address, or a header that was sent or came, does not hold")
-    return Passing(method, redacted(url), words(error))
+    return TransientError(method, redacted(url), words(error))
 
 
 def words(error: BaseException) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, InvalidValue, RegistryError, UnsupportedImage
-from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
 from oci_builder.oci.manifest import GivenImage, Index, Manifest, parse_manifest, platform_of
@@ -19,9 +18,11 @@ from oci_builder.oci.mediatypes import INDEXES, MANIFESTS
 from oci_builder.oci.parcel import Parcel, gather
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Deadline, Registries
-from oci_builder.registry.asking import Ask
+from oci_builder.registry.access import Deadline
+from oci_builder.registry.registries import Registries
+from oci_builder.registry.request import Request
 from oci_builder.registry.transfer import Progress, in_parallel
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class PulledImage(GivenImage):
 def resolve(reference: Reference, registries: Registries) -> Descriptor | None:
     """What ``reference`` names today, without fetching it; None if it names nothing. Raises RegistryError."""
     client = registries.of(reference)
-    return head_manifest(client, reference, _scope(reference), client.access.patience.deadline())
+    return head_manifest(client, reference, _scope(reference), client.access.retry_policy.deadline())
 
 
 def head_manifest(
@@ -49,8 +50,8 @@ def head_manifest(
 ) -> Descriptor | None:
     """``resolve`` for somebody who has a client and the rights of a push."""
     url = client.address(reference, f"manifests/{_name(reference)}")
-    ask = Ask(method="HEAD", url=url, scopes=scopes, headers=_ACCEPT, accept=(200, 404))
-    answer = client.again(lambda: client.once(ask, deadline), deadline)
+    request = Request(method="HEAD", url=url, scopes=scopes, headers=_ACCEPT, accept=(200, 404))
+    answer = client.retry(lambda: client.once(request, deadline), deadline)
     client.read(answer, MAX_DOCUMENT, deadline)
     if answer.status_code == 404:
         return None
@@ -76,8 +77,8 @@ def fetch_manifest(reference: Reference, registries: Registries) -> Manifest | I
 
 def fetch_manifest_with(client: Client, reference: Reference, scopes: frozenset[str]) -> Manifest | Index:
     """``fetch_manifest`` for somebody who has a client and the rights of a push."""
-    deadline = client.access.patience.deadline(MAX_DOCUMENT)
-    ask = Ask(
+    deadline = client.access.retry_policy.deadline(MAX_DOCUMENT)
+    request = Request(
         method="GET",
         url=client.address(reference, f"manifests/{_name(reference)}"),
         scopes=scopes,
@@ -85,11 +86,11 @@ def fetch_manifest_with(client: Client, reference: Reference, scopes: frozenset[
     )
 
     def act() -> tuple[bytes, str, str]:
-        answer = client.once(ask, deadline)
+        answer = client.once(request, deadline)
         raw = client.read(answer, MAX_DOCUMENT, deadline)
         return raw, answer.headers.get("Content-Type", ""), answer.headers.get("Docker-Content-Digest", "")
 
-    raw, media_type, promised = client.again(act, deadline)
+    raw, media_type, promised = client.retry(act, deadline)
     actual = Digest.of(raw)
     expected = str(reference.digest) if reference.digest else promised
     if expected.startswith("sha256:") and expected != str(actual):
@@ -140,7 +141,7 @@ def blob_chunks(reference: Reference, descriptor: Descriptor, registries: Regist
     Believe none of them before the end: there they have been verified. Raises RegistryError, DigestMismatch.
     """
     client = registries.of(reference)
-    deadline = client.access.patience.deadline(descriptor.size)
+    deadline = client.access.retry_policy.deadline(descriptor.size)
     seen, at, attempt = hashlib.sha256(), 0, 0
     while at < descriptor.size or not attempt:
         attempt += 1
@@ -169,7 +170,7 @@ def fetch_blobs(
     *,
     store: Store,
     jobs: int,
-    listener: Listener,
+    reporter: Reporter,
 ) -> int:
     """Have all the blobs in the store, fetching what it lacks, several at once; gives the bytes received.
 
@@ -179,7 +180,7 @@ def fetch_blobs(
     missing = {
         descriptor.digest: descriptor for descriptor in descriptors if not store.has(descriptor.digest, descriptor.size)
     }
-    progress = Progress(listener, total=sum(descriptor.size for descriptor in missing.values()))
+    progress = Progress(reporter, total=sum(descriptor.size for descriptor in missing.values()))
 
     def fetch(descriptor: Descriptor) -> None:
         what = str(descriptor.digest)[:19]
@@ -200,8 +201,10 @@ def _pieces(
     """The blob from byte ``at`` on; never more than the descriptor says."""
     url = client.address(reference, f"blobs/{descriptor.digest}")
     headers = {"Range": f"bytes={at}-"} if at else {}
-    ask = Ask(method="GET", url=url, scopes=_scope(reference), headers=headers, accept=(200, 206) if at else (200,))
-    answer = client.once(ask, deadline)
+    request = Request(
+        method="GET", url=url, scopes=_scope(reference), headers=headers, accept=(200, 206) if at else (200,)
+    )
+    answer = client.once(request, deadline)
     with contextlib.closing(answer):
         # Whoever does not resume gives all of it again.
         skip = at if answer.status_code == 200 else 0
@@ -221,9 +224,9 @@ def _pieces(
 
 
 def _pause(client: Client, error: RegistryError, attempt: int, deadline: Deadline) -> None:
-    from oci_builder.registry.network import Passing
+    from oci_builder.registry.network import TransientError
 
-    if not isinstance(error, Passing):
+    if not isinstance(error, TransientError):
         raise error
     client.pause(error, attempt, deadline)
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, InvalidValue
-from oci_builder.listener import Listener, Silent
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
-from oci_builder.oci.manifest import Blobs, Documents
+from oci_builder.oci.manifest import Blobs, ImageDocuments
 from oci_builder.oci.parcel import Parcel, pack
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
-from oci_builder.registry.asking import Ask
 from oci_builder.registry.pulling import fetch_blobs, head_manifest
+from oci_builder.registry.registries import Registries
+from oci_builder.registry.request import Request
 from oci_builder.registry.transfer import Progress, in_parallel
 from oci_builder.registry.upload import Outcome, Upload
+from oci_builder.reporter import Quiet, Reporter
 from oci_builder.store import Store
 
 if TYPE_CHECKING:
@@ -41,68 +41,46 @@ class Pushed:
         return self.blobs is None
 
 
-def push(
-    images: Sequence[Documents],
-    references: Sequence[Reference],
-    registries: Registries,
-    *,
-    blobs: Blobs,
-    store: Store,
-    sources: Mapping[Digest, Reference],
-    jobs: int,
-    listener: Listener,
-) -> tuple[Pushed, ...]:
-    """Have every reference name the image, or the index of several; one result for each, in order.
+@dataclass(frozen=True, kw_only=True)
+class Pusher:
+    """Sends to ``registries``, ``jobs`` blobs at once, what ``blobs`` has or else ``store``.
 
-    A blob of ``sources`` is mounted from there within a registry; from elsewhere it comes through ``store``. A
-    repository gets its manifest after all blobs, so that a push that breaks leaves no name that leads to half an image;
-    a second one sends what the first did not. Raises RegistryError, DigestMismatch, CorruptBlob, UnsupportedImage, and
-    InvalidValue for a reference with a digest.
+    A blob of ``sources`` is mounted from there within a registry; from elsewhere it comes through ``store``.
     """
-    return push_parcel(
-        pack(images), references, registries, blobs=blobs, store=store, sources=sources, jobs=jobs, listener=listener
-    )
 
+    registries: Registries
+    blobs: Blobs
+    store: Store
+    jobs: int
+    reporter: Reporter
+    sources: Mapping[Digest, Reference] = field(default_factory=dict)
 
-def push_parcel(
-    parcel: Parcel,
-    references: Sequence[Reference],
-    registries: Registries,
-    *,
-    blobs: Blobs,
-    store: Store,
-    sources: Mapping[Digest, Reference],
-    jobs: int,
-    listener: Listener,
-) -> tuple[Pushed, ...]:
-    """The same with anything that travels together."""
-    found = dict(sources)
-    done: dict[Reference, Pushed] = {}
-    for reference in dict.fromkeys(references):
-        if reference.digest is not None:
-            raise InvalidValue("name to push to", str(reference), "it needs a tag, and no digest")
-        done[reference] = send(
-            parcel, reference, registries, blobs=blobs, store=store, sources=found, jobs=jobs, listener=listener
-        )
-        # The next repository of this registry mounts what this one has.
-        found = {**dict.fromkeys((blob.digest for blob in parcel.blobs), reference), **found}
-    return tuple(done[reference] for reference in references)
+    def push(self, images: Sequence[ImageDocuments], references: Sequence[Reference]) -> tuple[Pushed, ...]:
+        """Have every reference name the image, or the index of several; one result for each, in order.
 
+        A repository gets its manifest after all blobs, so that a push that breaks leaves no name that leads to half an
+        image; a second one sends what the first did not. Raises RegistryError, DigestMismatch, CorruptBlob,
+        UnsupportedImage, and InvalidValue for a reference with a digest.
+        """
+        return self.push_parcel(pack(images), references)
 
-def send(
-    parcel: Parcel,
-    reference: Reference,
-    registries: Registries,
-    *,
-    blobs: Blobs,
-    store: Store,
-    sources: Mapping[Digest, Reference],
-    jobs: int,
-    listener: Listener,
-) -> Pushed:
-    """Have one reference name a parcel. Raises what ``push`` raises."""
-    held = _Held(blobs, store, parcel.documents)
-    return _Delivery(parcel, reference, registries, held, store, sources, jobs).run(listener)
+    def push_parcel(self, parcel: Parcel, references: Sequence[Reference]) -> tuple[Pushed, ...]:
+        """The same with anything that travels together."""
+        sender = self
+        done: dict[Reference, Pushed] = {}
+        for reference in dict.fromkeys(references):
+            if reference.digest is not None:
+                raise InvalidValue("name to push to", str(reference), "it needs a tag, and no digest")
+            done[reference] = sender.send(parcel, reference)
+            # The next repository of this registry mounts what this one has.
+            there = dict.fromkeys((blob.digest for blob in parcel.blobs), reference)
+            sender = replace(sender, sources={**there, **sender.sources})
+        return tuple(done[reference] for reference in references)
+
+    def send(self, parcel: Parcel, reference: Reference) -> Pushed:
+        """Have one reference name a parcel. Raises what ``push`` raises."""
+        held = _Held(self.blobs, self.store, parcel.documents)
+        return _Delivery(parcel, reference, held, self).run()
 
 
 @dataclass(frozen=True)
@@ -129,22 +107,19 @@ class _Delivery:
 
     parcel: Parcel
     reference: Reference
-    registries: Registries
     held: _Held
-    store: Store
-    sources: Mapping[Digest, Reference]
-    jobs: int
+    pusher: Pusher
 
-    def run(self, listener: Listener) -> Pushed:
+    def run(self) -> Pushed:
         """Deliver."""
         digest = self.parcel.digest
         if self._names_it(self.reference):
             return Pushed(reference=self.reference, digest=digest)
         outcomes: dict[Digest, Outcome] = {}
         if not self._names_it(replace(self.reference, tag="", digest=digest)):
-            progress = Progress(listener, total=sum(blob.size for blob in self.parcel.blobs))
+            progress = Progress(self.pusher.reporter, total=sum(blob.size for blob in self.parcel.blobs))
             tasks = [partial(self._deliver, blob, progress, outcomes) for blob in self._largest_first()]
-            in_parallel(tasks, jobs=self.jobs, progress=progress)
+            in_parallel(tasks, jobs=self.pusher.jobs, progress=progress)
             for media_type, raw in self.parcel.manifests:
                 self._name(media_type, raw, str(Digest.of(raw)))
         self._name(*self.parcel.top, self.reference.tag)
@@ -163,19 +138,19 @@ class _Delivery:
 
     def _neighbour(self, blob: Descriptor) -> str:
         """Another repository of the same registry that has the blob."""
-        source = self.sources.get(blob.digest)
+        source = self.pusher.sources.get(blob.digest)
         if source is None or source.registry != self.reference.registry:
             return ""
         return source.repository if source.repository != self.reference.repository else ""
 
     def _names_it(self, reference: Reference) -> bool:
-        client = self.registries.of(reference)
-        there = head_manifest(client, reference, self._scopes, client.access.patience.deadline())
+        client = self.pusher.registries.of(reference)
+        there = head_manifest(client, reference, self._scopes, client.access.retry_policy.deadline())
         return there is not None and there.digest == self.parcel.digest
 
     def _deliver(self, blob: Descriptor, progress: Progress, outcomes: dict[Digest, Outcome]) -> None:
         upload = Upload(
-            client=self.registries.of(self.reference),
+            client=self.pusher.registries.of(self.reference),
             reference=self.reference,
             descriptor=blob,
             scopes=self._scopes,
@@ -187,12 +162,12 @@ class _Delivery:
         outcomes[blob.digest] = upload.run()
 
     def _supply(self, blob: Descriptor) -> None:
-        source = self.sources.get(blob.digest)
+        source = self.pusher.sources.get(blob.digest)
         if source is not None and not self.held.has(blob.digest, blob.size):
-            fetch_blobs(source, [blob], self.registries, store=self.store, jobs=1, listener=Silent())
+            fetch_blobs(source, [blob], self.pusher.registries, store=self.pusher.store, jobs=1, reporter=Quiet())
 
     def _name(self, media_type: str, raw: bytes, name: str) -> None:
-        put_manifest(self.registries.of(self.reference), self.reference, self._scopes, media_type, raw, name)
+        put_manifest(self.pusher.registries.of(self.reference), self.reference, self._scopes, media_type, raw, name)
 
 
 def put_manifest(
@@ -202,8 +177,8 @@ def put_manifest(
 
     Raises RegistryError, and DigestMismatch where another manifest arrived.
     """
-    deadline = client.access.patience.deadline(len(raw))
-    ask = Ask(
+    deadline = client.access.retry_policy.deadline(len(raw))
+    request = Request(
         method="PUT",
         url=client.address(reference, f"manifests/{name}"),
         scopes=scopes,
@@ -211,7 +186,7 @@ def put_manifest(
         body=raw,
         accept=(201,),
     )
-    answer = client.again(lambda: client.once(ask, deadline), deadline)
+    answer = client.retry(lambda: client.once(request, deadline), deadline)
     client.read(answer, MAX_DOCUMENT, deadline)
     actual = answer.headers.get("Docker-Content-Digest", "")
     if actual.startswith("sha256:") and actual != str(Digest.of(raw)):

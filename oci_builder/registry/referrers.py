@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Literal
 
 from oci_builder.digest import Digest
 from oci_builder.errors import RegistryError, UnsupportedImage
-from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode, encode
 from oci_builder.oci.manifest import Index
 from oci_builder.oci.mediatypes import INDEX, MANIFEST
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
-from oci_builder.registry.asking import Ask
 from oci_builder.registry.pulling import fetch_manifest_with, head_manifest
 from oci_builder.registry.pushing import put_manifest
+from oci_builder.registry.registries import Registries
+from oci_builder.registry.request import Request
 from oci_builder.registry.transfer import Progress, in_parallel
 from oci_builder.registry.upload import Upload
+from oci_builder.reporter import Reporter
 
 if TYPE_CHECKING:
     from oci_builder.registry.client import Client
@@ -87,13 +87,13 @@ class Attached:
 
 
 def attach(
-    artifact: Artifact, subject: Descriptor, reference: Reference, registries: Registries, *, listener: Listener
+    artifact: Artifact, subject: Descriptor, reference: Reference, registries: Registries, *, reporter: Reporter
 ) -> Attached:
     """Have the repository of ``reference`` hold the artifact, and list it for ``subject``, which it has already.
 
     What is there is not sent; what others have attached stays. Raises RegistryError, DigestMismatch, UnsupportedImage.
     """
-    return _Attaching(artifact, subject, reference, registries.of(reference)).run(listener)
+    return _Attaching(artifact, subject, reference, registries.of(reference)).run(reporter)
 
 
 def fallback_tag(subject: Digest) -> str:
@@ -108,12 +108,12 @@ class _Attaching:
     reference: Reference
     client: Client
 
-    def run(self, listener: Listener) -> Attached:
+    def run(self, reporter: Reporter) -> Attached:
         raw = self.artifact.manifest(self.subject)
         digest = Digest.of(raw)
         exact = replace(self.reference, tag="", digest=digest)
-        there = head_manifest(self.client, exact, self._scopes, self.client.access.patience.deadline()) is not None
-        sent, known = (0, False) if there else (self._send(listener), self._put(raw, digest))
+        there = head_manifest(self.client, exact, self._scopes, self.client.access.retry_policy.deadline()) is not None
+        sent, known = (0, False) if there else (self._send(reporter), self._put(raw, digest))
         by_api = self._listed_by_api() if not known else frozenset({str(digest)})
         if by_api is not None and str(digest) not in by_api:
             # There, but not listed: the registry learned of subjects later, or forgot.
@@ -133,11 +133,11 @@ class _Attaching:
     def _scopes(self) -> frozenset[str]:
         return frozenset({f"repository:{self.reference.repository}:pull,push"})
 
-    def _send(self, listener: Listener) -> int:
+    def _send(self, reporter: Reporter) -> int:
         """Send both blobs; gives the bytes that were not there."""
         blobs = _Few({Digest.of(data): data for data in (_EMPTY, self.artifact.data)})
         descriptors = (self.artifact.blob, _descriptor(_EMPTY_TYPE, _EMPTY))
-        progress = Progress(listener, total=sum(each.size for each in descriptors))
+        progress = Progress(reporter, total=sum(each.size for each in descriptors))
         sent: list[int] = []
 
         def deliver(descriptor: Descriptor) -> None:
@@ -162,15 +162,15 @@ class _Attaching:
     def _listed_by_api(self) -> frozenset[str] | None:
         """What the registry lists of our kind; None where it lists nothing for anybody."""
         base = self.client.address(self.reference, f"manifests/{self.subject.digest}").rpartition("/manifests/")[0]
-        ask = Ask(method="GET", url=f"{base}/referrers/{self.subject.digest}", scopes=self._scopes)
-        deadline = self.client.access.patience.deadline(MAX_DOCUMENT)
+        request = Request(method="GET", url=f"{base}/referrers/{self.subject.digest}", scopes=self._scopes)
+        deadline = self.client.access.retry_policy.deadline(MAX_DOCUMENT)
 
         def act() -> tuple[bytes, str]:
-            answer = self.client.once(ask, deadline)
+            answer = self.client.once(request, deadline)
             return self.client.read(answer, MAX_DOCUMENT, deadline), answer.headers.get("Content-Type", "")
 
         try:
-            raw, media_type = self.client.again(act, deadline)
+            raw, media_type = self.client.retry(act, deadline)
         except RegistryError as error:
             if error.status not in _NO_API:
                 raise

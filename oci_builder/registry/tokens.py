@@ -65,7 +65,7 @@ class Tokens:
             if self._challenge is None:
                 return ""
             token = self._tokens.get(scopes)
-            if token is None or token.until <= self._access.patience.clock():
+            if token is None or token.until <= self._access.retry_policy.clock():
                 token = self._tokens[scopes] = self._new(self._challenge, scopes, exchange)
             return token.header
 
@@ -114,7 +114,7 @@ class Tokens:
         if not isinstance(text, str) or not _TOKEN.match(text):
             raise RegistryError("GET", self._registry, "its login service gave a token that no header can hold")
         # A little less: it has to be valid still when it arrives.
-        return _Token(f"Bearer {text}", self._access.patience.clock() + max(life - 10, life / 2))
+        return _Token(f"Bearer {text}", self._access.retry_policy.clock() + max(life - 10, life / 2))
 
     def _realm(self, challenge: Challenge) -> str:
         try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from oci_builder.errors import OcibuildError
-from oci_builder.listener import Listener
+from oci_builder.reporter import Reporter
 from oci_builder.threads import in_threads
 
 _AT_ONCE = 8
@@ -20,10 +20,10 @@ class Stopped(OcibuildError):
 
 
 class Progress:
-    """Bytes moved by several threads, told to a listener by one at a time."""
+    """Bytes moved by several threads, told to a reporter by one at a time."""
 
-    def __init__(self, listener: Listener, *, total: int) -> None:
-        self._listener, self.total, self.done = listener, total, 0
+    def __init__(self, reporter: Reporter, *, total: int) -> None:
+        self._listener, self.total, self.done = reporter, total, 0
         self._lock = threading.Lock()
         self._stop = threading.Event()
 

@@ -15,7 +15,7 @@ from oci_builder.oci.jsonio import MAX_DOCUMENT
 from oci_builder.oci.manifest import Blobs
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Deadline
-from oci_builder.registry.asking import Ask
+from oci_builder.registry.request import Request
 from oci_builder.registry.transfer import Progress
 
 if TYPE_CHECKING:
@@ -51,11 +51,11 @@ class Upload:
 
     def run(self) -> Outcome:
         """Have the blob in the repository. Raises RegistryError, DigestMismatch, and what reading the blob raises."""
-        deadline = self.client.access.patience.deadline(self.descriptor.size)
+        deadline = self.client.access.retry_policy.deadline(self.descriptor.size)
         if not self.source and self._is_there(deadline):
             self.progress.add(self._label, self.descriptor.size)
             return "there"
-        return self.client.again(lambda: self._attempt(deadline), deadline)
+        return self.client.retry(lambda: self._attempt(deadline), deadline)
 
     @property
     def _label(self) -> str:
@@ -63,7 +63,7 @@ class Upload:
 
     def _is_there(self, deadline: Deadline) -> bool:
         url = self.client.address(self.reference, f"blobs/{self.descriptor.digest}")
-        answer = self.client.again(lambda: self._asked("HEAD", url, deadline, accept=(200, 404)), deadline)
+        answer = self.client.retry(lambda: self._asked("HEAD", url, deadline, accept=(200, 404)), deadline)
         return answer.status_code == 200
 
     def _attempt(self, deadline: Deadline) -> Outcome:
@@ -135,8 +135,8 @@ class Upload:
         body: Callable[[], _Body] | bytes | None = None,
     ) -> requests.Response:
         self.progress.check()
-        ask = Ask(method=method, url=url, scopes=self.scopes, headers=headers or {}, body=body, accept=accept)
-        answer = self.client.once(ask, deadline)
+        request = Request(method=method, url=url, scopes=self.scopes, headers=headers or {}, body=body, accept=accept)
+        answer = self.client.once(request, deadline)
         self.client.read(answer, MAX_DOCUMENT, deadline)
         return answer
 

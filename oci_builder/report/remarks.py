@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from oci_builder.gate.finding import Finding, Gated
+from oci_builder.gate.finding import Finding, GateResult
 
-_NOTHING = Gated(errors=(), warnings=())
+_NOTHING = GateResult(errors=(), warnings=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Remark:
     text: str
 
 
-def remarks_of(findings: Sequence[str], gated: Gated = _NOTHING) -> tuple[Remark, ...]:
+def remarks_of(findings: Sequence[str], gated: GateResult = _NOTHING) -> tuple[Remark, ...]:
     """What ``verify`` found, and what the gate did: errors, warnings, and as notes what the recipe allows."""
     return (
         *(Remark("verify", "error", line) for line in findings),

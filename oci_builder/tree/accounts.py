@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from oci_builder.bounded import parse_decimal
 from oci_builder.errors import InvalidValue
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, Inline, Kind, directory
 from oci_builder.tree.tree import Tree
 
@@ -120,7 +120,7 @@ def _lines(base: Tree, path: str) -> list[str]:
     entry = base.get(base.resolve(path))
     if entry is None or entry.content is None:
         return []
-    with Sources() as sources:
+    with MappedFiles() as sources:
         text = sources.read(entry.content, what=f"/{path} of the base")
     # Not splitlines(): a person's name may hold what it takes for the end of a line.
     return [line for line in text.decode(errors="surrogateescape").split("\n") if line]

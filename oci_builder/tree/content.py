@@ -35,7 +35,7 @@ LARGE = 32 << 20
 """Bytes of content above which it is streamed: whole, it would set the peak of memory."""
 
 
-class Sources:
+class MappedFiles:
     """The files that contents lie in, mapped while they are needed."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ class Unfit(Damaged):
     """Bytes that are whole, and what nobody is to unpack: past a limit, or against a rule of engines."""
 
 
-class Source(Protocol):
+class ByteReader(Protocol):
     """What bytes are read from."""
 
     def read(self, size: int, /) -> bytes:
@@ -80,7 +80,7 @@ class Budget:
         """Another image of the same file begins: what it holds is counted anew, what stands for it together."""
         self._plain = self._entries = self._names = self._headers = self._records = 0
 
-    def unpacking(self, source: Source, *, key: Hashable, packed: int | Measured, what: str) -> Source:
+    def unpacking(self, source: ByteReader, *, key: Hashable, packed: int | Measured, what: str) -> ByteReader:
         """``source`` gives what the blob ``key`` unpacks to, of so many ``packed`` bytes; reading it counts.
 
         Where the size is only somebody's word, ``packed`` is what is read of the blob. One that an image names twice
@@ -124,7 +124,7 @@ class Budget:
 class _Counted:
     """Passes reads on, and tells the budget what came; and of ``packed``, if it is given, how much of it was read."""
 
-    def __init__(self, source: Source, budget: Budget, what: str, key: Hashable, packed: Measured | None) -> None:
+    def __init__(self, source: ByteReader, budget: Budget, what: str, key: Hashable, packed: Measured | None) -> None:
         self._source, self._budget, self._what = source, budget, what
         self._packed, self._key = packed, key
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from oci_builder.bounded import parse_decimal
 from oci_builder.digest import CHUNK
-from oci_builder.tree.limits import Budget, Damaged, Source, Unfit
+from oci_builder.tree.limits import Budget, ByteReader, Damaged, Unfit
 from oci_builder.tree.tarwrite import BLOCK
 
 _CHECKSUM = re.compile(rb"[0-7]{6}\0 \Z")
@@ -86,7 +86,7 @@ class TarStream:
     whoever knows no digest of the archive has to take it for one that was cut off.
     """
 
-    def __init__(self, source: Source, *, what: str, budget: Budget) -> None:
+    def __init__(self, source: ByteReader, *, what: str, budget: Budget) -> None:
         self._source, self._what, self._budget = source, what, budget
         self._buffer, self._at = b"", 0
         self._left = self._pad = self._extensions = self._records = 0

@@ -21,7 +21,7 @@ _UNCHECKED_HASH = (1).to_bytes(4, "little")
 
 
 @dataclass(slots=True)
-class Bytecode:
+class BytecodeWatcher:
     """Watches an image being read, and keeps of modules and bytecode what tells whether they belong together."""
 
     _headers: dict[str, bytes] = field(default_factory=dict)

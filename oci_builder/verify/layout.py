@@ -9,7 +9,7 @@ from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue
 from oci_builder.imported.documents import (
     Findings,
-    Named,
+    NamedBlob,
     as_list,
     as_object,
     as_strings,
@@ -22,8 +22,8 @@ from oci_builder.imported.parts import Files
 from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME, blob_path
 from oci_builder.oci.mediatypes import INDEX
 from oci_builder.reference import Reference
-from oci_builder.tree.limits import Source
-from oci_builder.verify.manifests import Contents, Found, LayerFile, follow
+from oci_builder.tree.limits import ByteReader
+from oci_builder.verify.manifests import Contents, LayerFile, ManifestFindings, follow
 
 _LAYOUT_KEYS = frozenset({"imageLayoutVersion"})
 _INDEX_KEYS = frozenset({"schemaVersion", "mediaType", "manifests", "annotations", "artifactType", "subject"})
@@ -41,15 +41,15 @@ class FileHolder:
         """All that is here."""
         return True
 
-    def has(self, named: Named) -> bool:
+    def has(self, named: NamedBlob) -> bool:
         """Whether the file is there."""
         return self.files.size(blob_path(named.digest)) is not None
 
-    def manifest(self, named: Named, findings: Findings) -> bytes | None:
+    def manifest(self, named: NamedBlob, findings: Findings) -> bytes | None:
         """All of it; None after saying why not."""
         return self.files.document(blob_path(named.digest), findings)
 
-    def document(self, named: Named, findings: Findings) -> bytes | None:
+    def document(self, named: NamedBlob, findings: Findings) -> bytes | None:
         """All of it; None after saying why not."""
         return self.files.document(blob_path(named.digest), findings)
 
@@ -57,14 +57,14 @@ class FileHolder:
         """Its bytes; None if it is not there."""
         return self.files.size(layer.path)
 
-    def open(self, layer: LayerFile) -> Source | None:
+    def open(self, layer: LayerFile) -> ByteReader | None:
         """Its content; None if it is not there."""
         return self.files.open(layer.path)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The images of a file or folder, and of what other things its manifests tell (``Found.others``).
+    """The images of a file or folder, and of what other things its manifests tell (``ManifestFindings.others``).
 
     ``strays`` are blobs that nothing refers to.
     """
@@ -106,7 +106,7 @@ def find_images(files: Files, findings: Findings) -> Held:
     )
 
 
-def _read_index(files: Files, findings: Findings) -> list[Named]:
+def _read_index(files: Files, findings: Findings) -> list[NamedBlob]:
     layout = read_object(files.document("oci-layout", findings), "oci-layout", findings)
     if layout is not None:
         only_known(layout, _LAYOUT_KEYS, "oci-layout", findings)
@@ -150,7 +150,9 @@ def _docker_layer(path: str) -> LayerFile:
         return LayerFile(path)
 
 
-def _compare(entries: Sequence[Mapping[str, object]], found: Found, tops: Sequence[Named], findings: Findings) -> None:
+def _compare(
+    entries: Sequence[Mapping[str, object]], found: ManifestFindings, tops: Sequence[NamedBlob], findings: Findings
+) -> None:
     """The two documents that name the images of a file, each for other engines, against each other."""
     names = [(top, name) for top in tops if (name := _name(top, findings))]
     unsaid = {name for _, name in names}
@@ -169,7 +171,7 @@ def _compare(entries: Sequence[Mapping[str, object]], found: Found, tops: Sequen
         findings.add(f"index.json names {_listed(unsaid)}, and manifest.json does not")
 
 
-def _name(named: Named, findings: Findings) -> Reference | None:
+def _name(named: NamedBlob, findings: Findings) -> Reference | None:
     if not named.annotations.keys() & {CONTAINERD_NAME, REF_NAME}:
         return None
     reference = _parse(named.annotations.get(CONTAINERD_NAME, ""), "index.json", findings)

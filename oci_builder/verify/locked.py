@@ -23,7 +23,7 @@ from oci_builder.inspect.contents import ImageContents, LayerContents
 from oci_builder.inspect.distributions import distributions, markers
 from oci_builder.inspect.installed import Package
 from oci_builder.store import Store
-from oci_builder.verify.compiled import Bytecode, bytecode_files
+from oci_builder.verify.compiled import BytecodeWatcher, bytecode_files
 from oci_builder.wheels.archive import WheelArchive, is_bytecode, open_wheel
 from oci_builder.wheels.lock import WheelLock
 
@@ -65,7 +65,9 @@ class LockReport:
     bytecode: int = 0
 
 
-def compare_with_lock(contents: ImageContents, bytecode: Bytecode, lock: WheelLock, at_hand: AtHand) -> LockReport:
+def compare_with_lock(
+    contents: ImageContents, bytecode: BytecodeWatcher, lock: WheelLock, at_hand: AtHand
+) -> LockReport:
     """Compare; ``bytecode`` has watched the image being read. Raises WheelError for a wheel at hand that is none."""
     report = LockReport()
     known: dict[str, str] = {}
@@ -204,7 +206,7 @@ def _compare_files(contents: ImageContents, known: Mapping[str, str], report: Lo
         report.files[whose] = report.files.get(whose, 0) + 1
 
 
-def _compare_bytecode(contents: ImageContents, bytecode: Bytecode, report: LockReport) -> None:
+def _compare_bytecode(contents: ImageContents, bytecode: BytecodeWatcher, report: LockReport) -> None:
     for path in bytecode_files(contents.tree):
         if _owner(contents.layers[contents.tree[path].layer - 1]) == "wheels":
             wrong = bytecode.judge(contents.tree, path)

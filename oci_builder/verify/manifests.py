@@ -9,7 +9,7 @@ from typing import Protocol
 from oci_builder.digest import Digest
 from oci_builder.imported.documents import (
     Findings,
-    Named,
+    NamedBlob,
     as_list,
     as_object,
     read_descriptor,
@@ -30,7 +30,7 @@ from oci_builder.oci.mediatypes import (
     LAYER_ZSTD,
     MANIFEST,
 )
-from oci_builder.tree.limits import Source
+from oci_builder.tree.limits import ByteReader
 
 _DOCKER_PLAIN = "application/vnd.docker.image.rootfs.diff.tar"
 # Which kinds of blob go with which manifest: engines refuse a mixture, each another one.
@@ -79,24 +79,24 @@ class Holder(Protocol):
     def wants(self, platform: str) -> bool:
         """Whether an image that an index has for ``platform`` ("linux/arm64", or nothing) is to be looked at."""
 
-    def has(self, named: Named) -> bool:
+    def has(self, named: NamedBlob) -> bool:
         """Whether the manifest is there."""
 
-    def manifest(self, named: Named, findings: Findings) -> bytes | None:
+    def manifest(self, named: NamedBlob, findings: Findings) -> bytes | None:
         """The bytes of a manifest or an index; None after saying why not."""
 
-    def document(self, named: Named, findings: Findings) -> bytes | None:
+    def document(self, named: NamedBlob, findings: Findings) -> bytes | None:
         """The bytes of a configuration; None after saying why not."""
 
     def size(self, layer: LayerFile) -> int | None:
         """Its bytes; None where only its descriptor says how many there are."""
 
-    def open(self, layer: LayerFile) -> Source | None:
+    def open(self, layer: LayerFile) -> ByteReader | None:
         """A layer, or another large blob, to be read before the next is opened; None if it is not there."""
 
 
 @dataclass(slots=True)
-class Found:
+class ManifestFindings:
     """What manifests led to: ``images``, ``others`` (blobs that are no layers), and the paths of all blobs.
 
     ``leads`` says for each manifest and index by digest which images it leads to; ``absent`` are the images that an
@@ -110,7 +110,7 @@ class Found:
     leads: dict[Digest, frozenset[Digest]] = field(default_factory=dict)
 
 
-def follow(tops: Sequence[Named], holder: Holder, findings: Findings, *, what: str) -> Found:
+def follow(tops: Sequence[NamedBlob], holder: Holder, findings: Findings, *, what: str) -> ManifestFindings:
     """The images that descriptors lead to. ``what`` is the document that they are from."""
     walk = _Walk(holder, findings)
     for named in tops:
@@ -121,10 +121,10 @@ def follow(tops: Sequence[Named], holder: Holder, findings: Findings, *, what: s
 class _Walk:
     def __init__(self, holder: Holder, findings: Findings) -> None:
         self._holder, self._findings = holder, findings
-        self._seen: dict[Digest, Named] = {}
-        self.found = Found()
+        self._seen: dict[Digest, NamedBlob] = {}
+        self.found = ManifestFindings()
 
-    def visit(self, named: Named, what: str, depth: int) -> frozenset[Digest]:
+    def visit(self, named: NamedBlob, what: str, depth: int) -> frozenset[Digest]:
         """Follow one descriptor; gives the images it leads to."""
         known = self._seen.setdefault(named.digest, named)
         if (known.size, known.media_type) != (named.size, named.media_type):
@@ -142,7 +142,7 @@ class _Walk:
             self._findings.add(f"{what}: {named.digest} is a {named.media_type}, which is neither image nor index")
         return self.found.leads[named.digest]
 
-    def _index(self, named: Named, depth: int) -> frozenset[Digest]:
+    def _index(self, named: NamedBlob, depth: int) -> frozenset[Digest]:
         what = f"index {named.digest}"
         document = self._read(named, what)
         if document is None:
@@ -160,7 +160,7 @@ class _Walk:
                 self.found.absent.append(f"{platform or 'a manifest'} ({child.digest})")
         return frozenset(leads)
 
-    def _manifest(self, named: Named) -> frozenset[Digest]:
+    def _manifest(self, named: NamedBlob) -> frozenset[Digest]:
         what = f"manifest {named.digest}"
         document = self._read(named, what)
         if document is None:
@@ -177,7 +177,7 @@ class _Walk:
         self.found.images[named.digest] = self._image(named, config, layers)
         return frozenset({named.digest})
 
-    def _image(self, named: Named, config: Named | None, layers: Sequence[Named]) -> Contents:
+    def _image(self, named: NamedBlob, config: NamedBlob | None, layers: Sequence[NamedBlob]) -> Contents:
         _check_media_types(named, config, layers, self._findings)
         data = self._holder.document(config, self._findings) if config is not None else None
         if data is not None and config is not None:
@@ -192,7 +192,7 @@ class _Walk:
             ),
         )
 
-    def _read(self, named: Named, what: str) -> Mapping[str, object] | None:
+    def _read(self, named: NamedBlob, what: str) -> Mapping[str, object] | None:
         self.found.known.add(blob_path(named.digest))
         data = self._holder.manifest(named, self._findings)
         if data is not None:
@@ -205,7 +205,7 @@ class _Walk:
         return document
 
 
-def _check_bytes(named: Named, data: bytes, findings: Findings) -> None:
+def _check_bytes(named: NamedBlob, data: bytes, findings: Findings) -> None:
     if len(data) != named.size or Digest.of(data) != named.digest:
         findings.add(
             f"{blob_path(named.digest)}: {len(data)} bytes with the digest {Digest.of(data)}, "
@@ -213,7 +213,7 @@ def _check_bytes(named: Named, data: bytes, findings: Findings) -> None:
         )
 
 
-def _with_values(values: object, what: str, findings: Findings) -> Iterator[tuple[Named, object]]:
+def _with_values(values: object, what: str, findings: Findings) -> Iterator[tuple[NamedBlob, object]]:
     if not isinstance(values, list):
         findings.add(f"{what}: expected an array of descriptors")
         return
@@ -228,7 +228,9 @@ def _platform(value: object) -> str:
     return "/".join(part for part in parts if isinstance(part, str) and part)
 
 
-def _is_artifact(named: Named, document: Mapping[str, object], config: Named | None, layers: Sequence[Named]) -> bool:
+def _is_artifact(
+    named: NamedBlob, document: Mapping[str, object], config: NamedBlob | None, layers: Sequence[NamedBlob]
+) -> bool:
     """Whether a manifest tells of something else than an image: attestations, signatures, bills of materials."""
     if document.get("artifactType") or _ATTESTATION in named.annotations:
         return True
@@ -247,7 +249,9 @@ def _packing(media_type: str) -> Packing:
     return Packing.ZSTD if media_type.endswith("zstd") else Packing.NONE
 
 
-def _check_media_types(of: Named, config: Named | None, layers: Sequence[Named], findings: Findings) -> None:
+def _check_media_types(
+    of: NamedBlob, config: NamedBlob | None, layers: Sequence[NamedBlob], findings: Findings
+) -> None:
     config_type, layer_types = _FAMILIES[of.media_type]
     if config is not None and config.media_type != config_type:
         findings.add(f"manifest {of.digest}: its configuration is a {config.media_type}, not a {config_type}")

@@ -11,18 +11,18 @@ from typing import BinaryIO
 from oci_builder.digest import Digest, HashingWriter
 from oci_builder.errors import DigestMismatch, InvalidValue, OcibuildError, RegistryError, UnsupportedImage
 from oci_builder.files import open_regular
-from oci_builder.imported.documents import Findings, Named
+from oci_builder.imported.documents import Findings, NamedBlob
 from oci_builder.imported.parts import ImageParts, LayerBlob
-from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
 from oci_builder.oci.manifest import Index, Manifest
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import PulledImage, blob_chunks, fetch_blobs, fetch_image, fetch_manifest
+from oci_builder.registry.registries import Registries
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
-from oci_builder.tree.limits import Damaged, Source
+from oci_builder.tree.limits import ByteReader, Damaged
 from oci_builder.verify.manifests import LayerFile
 
 _GONE = 404
@@ -36,7 +36,7 @@ def open_served(
     *,
     store: Store,
     jobs: int,
-    listener: Listener,
+    reporter: Reporter,
 ) -> Iterator[ImageParts]:
     """The image that ``reference`` names, of several the one for ``platform``; its layers are in the store.
 
@@ -45,7 +45,7 @@ def open_served(
     """
     image = _pulled(reference, platform, registries)
     layers = [layer.descriptor for layer in image.layers]
-    fetch_blobs(image.reference, layers, registries, store=store, jobs=jobs, listener=listener)
+    fetch_blobs(image.reference, layers, registries, store=store, jobs=jobs, reporter=reporter)
     with contextlib.ExitStack() as stack:
 
         def opened(digest: Digest) -> BinaryIO:
@@ -88,7 +88,7 @@ class RegistryHolder:
     store: Store
     _known: dict[Digest, Manifest | Index | OcibuildError | None] = field(default_factory=dict)
 
-    def top(self, findings: Findings) -> Named | None:
+    def top(self, findings: Findings) -> NamedBlob | None:
         """What the reference names; None after saying what is wrong with it. Raises RegistryError."""
         try:
             found = fetch_manifest(self.reference, self.registries)
@@ -105,11 +105,11 @@ class RegistryHolder:
         except InvalidValue:
             return False
 
-    def has(self, named: Named) -> bool:
+    def has(self, named: NamedBlob) -> bool:
         """Whether the manifest is served. Raises RegistryError."""
         return self._fetched(named) is not None
 
-    def manifest(self, named: Named, findings: Findings) -> bytes | None:
+    def manifest(self, named: NamedBlob, findings: Findings) -> bytes | None:
         """The manifest; None after saying what is wrong with it. Raises RegistryError."""
         found = self._fetched(named)
         if found is None:
@@ -120,7 +120,7 @@ class RegistryHolder:
             findings.add(f"manifest {named.digest}: served as {found.media_type}, and named as {named.media_type}")
         return found.raw if isinstance(found, Manifest | Index) else None
 
-    def document(self, named: Named, findings: Findings) -> bytes | None:
+    def document(self, named: NamedBlob, findings: Findings) -> bytes | None:
         """The configuration; None after saying what is wrong with it. Raises RegistryError."""
         if named.size > MAX_DOCUMENT:
             findings.add(f"blob {named.digest}: {named.size} bytes, and a document has {MAX_DOCUMENT} at most")
@@ -135,12 +135,12 @@ class RegistryHolder:
         """Unknown until all of it has come."""
         return None
 
-    def open(self, layer: LayerFile) -> Source | None:
+    def open(self, layer: LayerFile) -> ByteReader | None:
         """The blob, read off the registry while it is read here."""
         assert layer.digest is not None and layer.size is not None, "a manifest names it"
         return _Flowing(self._chunks(Descriptor(media_type="", digest=layer.digest, size=layer.size)))
 
-    def _fetched(self, named: Named) -> Manifest | Index | OcibuildError | None:
+    def _fetched(self, named: NamedBlob) -> Manifest | Index | OcibuildError | None:
         if named.digest not in self._known:
             self._known[named.digest] = self._asked(replace(self.reference, tag="", digest=named.digest))
         return self._known[named.digest]
@@ -203,9 +203,9 @@ class _Flowing:
         return bool(self._rest)
 
 
-def _named(descriptor: Descriptor) -> Named:
-    return Named(descriptor.digest, descriptor.size, descriptor.media_type, descriptor.annotations)
+def _named(descriptor: Descriptor) -> NamedBlob:
+    return NamedBlob(descriptor.digest, descriptor.size, descriptor.media_type, descriptor.annotations)
 
 
-def _descriptor(named: Named) -> Descriptor:
+def _descriptor(named: NamedBlob) -> Descriptor:
     return Descriptor(media_type=named.media_type, digest=named.digest, size=named.size)

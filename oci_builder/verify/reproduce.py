@@ -16,7 +16,7 @@ from oci_builder.imported.archive import Archive, open_archive
 from oci_builder.imported.documents import Findings, as_object, as_strings, read_list, read_object
 from oci_builder.imported.unpacked import HEAD, packing_of, unpacked
 from oci_builder.oci.documents import parse_rfc3339
-from oci_builder.tree.limits import Budget, Damaged, Source
+from oci_builder.tree.limits import Budget, ByteReader, Damaged
 from oci_builder.tree.tarstream import TarMember, TarStream
 from oci_builder.verify.layout import find_contents
 from oci_builder.verify.manifests import Contents
@@ -188,7 +188,7 @@ def _pieces(archive: Archive, path: str) -> Iterator[bytes]:
     return _read(section) if section is not None else iter(())
 
 
-def _read(source: Source) -> Iterator[bytes]:
+def _read(source: ByteReader) -> Iterator[bytes]:
     while data := source.read(CHUNK):
         yield data
 

@@ -21,9 +21,9 @@ from oci_builder.imported.parts import Files
 from oci_builder.imported.unpacked import HEAD, Hashed, packing_of, unpacked
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
-from oci_builder.tree.limits import Budget, Damaged, Source
+from oci_builder.tree.limits import Budget, ByteReader, Damaged
 from oci_builder.tree.tarstream import TarStream
 from oci_builder.verify.config import check_config
 from oci_builder.verify.layer_rules import LayerRules
@@ -143,7 +143,7 @@ class _Indexed:
     def size(self, name: str) -> int | None:
         return len(self._index) if name == _INDEX else self._files.size(name)
 
-    def open(self, name: str) -> Source | None:
+    def open(self, name: str) -> ByteReader | None:
         return io.BytesIO(self._index) if name == _INDEX else self._files.open(name)
 
     def document(self, name: str, findings: Findings) -> bytes | None:
@@ -292,7 +292,7 @@ class _Checker:
 class _Peeked:
     """A source whose first bytes are looked at before they are read."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteReader) -> None:
         self._source = source
         self._head = b""
 

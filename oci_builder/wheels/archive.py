@@ -19,7 +19,7 @@ from installer.records import InvalidRecordEntry, parse_record_file
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from oci_builder.errors import WheelError
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Checked, DeflateSlice
 from oci_builder.wheels.zipped import Zipped, read_zip
 
@@ -67,7 +67,7 @@ class WheelArchive:
     version: str
     dist_info: str
     members: Mapping[str, WheelMember]
-    sources: Sources = field(repr=False, compare=False)
+    sources: MappedFiles = field(repr=False, compare=False)
 
     @property
     def origin(self) -> str:
@@ -114,7 +114,7 @@ def is_bytecode(path: str) -> bool:
     return "__pycache__" in path and "__pycache__" in path.split("/")[:-1]
 
 
-def open_wheel(path: Path, filename: str, *, sources: Sources | None = None) -> WheelArchive:
+def open_wheel(path: Path, filename: str, *, sources: MappedFiles | None = None) -> WheelArchive:
     """Read the directory and RECORD of the wheel at ``path``, whose real name is ``filename``.
 
     It stays mapped in ``sources``, or else while the archive is there.
@@ -122,7 +122,7 @@ def open_wheel(path: Path, filename: str, *, sources: Sources | None = None) -> 
     Raises WheelError when it is no wheel, is damaged, or holds what RECORD does not list; UnsafePath for a name that
     would leave its folder.
     """
-    sources = sources or Sources()
+    sources = sources or MappedFiles()
     files = read_zip(path, filename, sources)
     dist_info, version = _dist_info(filename, files)
     record_path = f"{dist_info}/RECORD"
@@ -159,7 +159,7 @@ def _dist_info(filename: str, files: Sequence[Zipped]) -> tuple[str, str]:
     return found[0], str(version)
 
 
-def _record_text(record: Zipped, files: Sequence[Zipped], sources: Sources, filename: str) -> str:
+def _record_text(record: Zipped, files: Sequence[Zipped], sources: MappedFiles, filename: str) -> str:
     # It has a line for each file, and each is kept: it may be as long as they make it. A quoted path doubles at most.
     most = _MANY + sum(2 * len(each.info.filename.encode()) + _ROW for each in files)
     if record.info.file_size > most:

@@ -20,11 +20,11 @@ from packaging.utils import (
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import DigestMismatch, ResolutionError, UnsafeArchive, UnsupportedRequirement, WheelError
 from oci_builder.files import fill
-from oci_builder.listener import Listener
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.tree.tarread import check_archive
-from oci_builder.wheels.pins import Source, WheelPin
-from oci_builder.wheels.pip import Rules, WheelSources, build, for_target, run
+from oci_builder.wheels.pins import Sdist, WheelPin
+from oci_builder.wheels.pip import PipRules, WheelSources, build, for_target, run
 from oci_builder.wheels.requirements import RequirementLine
 from oci_builder.wheels.target import Target
 
@@ -45,7 +45,7 @@ def build_wheels(
     lines: Sequence[RequirementLine],
     sources: WheelSources,
     store: Store,
-    listener: Listener,
+    reporter: Reporter,
 ) -> dict[str, WheelPin]:
     """A pin, by normalised name, of a wheel built from the newest sdist that ``lines`` allow; it is in the store.
 
@@ -61,11 +61,11 @@ def build_wheels(
         hashes = [text for line in ours for text in line.hashes]
         with store.scratch() as scratch:
             sdist = _fetch_sdist(f"{name}{specifier}", hashes, name, target, sources, scratch)
-            built[name] = _pin(sdist, name, sources=sources, store=store, listener=listener)
+            built[name] = _pin(sdist, name, sources=sources, store=store, reporter=reporter)
     return built
 
 
-def rebuild(pin: WheelPin, target: Target, *, sources: WheelSources, store: Store, listener: Listener) -> None:
+def rebuild(pin: WheelPin, target: Target, *, sources: WheelSources, store: Store, reporter: Reporter) -> None:
     """Put the wheel of a pin that was ``built_from`` an sdist into the store.
 
     Raises what ``build_wheels`` does, DigestMismatch when the build gives another wheel than it once did, and
@@ -79,7 +79,7 @@ def rebuild(pin: WheelPin, target: Target, *, sources: WheelSources, store: Stor
     sha256 = f"sha256:{pin.built_from.sha256.hex}"
     with store.scratch() as scratch:
         sdist = _fetch_sdist(f"{pin.name}=={pin.version}", [sha256], pin.name, target, sources, scratch)
-        again = _pin(sdist, pin.name, sources=sources, store=store, listener=listener)
+        again = _pin(sdist, pin.name, sources=sources, store=store, reporter=reporter)
     if again.sha256 != pin.sha256:
         raise DigestMismatch(
             f"{pin.filename}, built from {pin.built_from.filename}",
@@ -97,7 +97,7 @@ def _fetch_sdist(
     fill(asked, "\n".join([*sources.options, line, ""]).encode())
     kept.mkdir()
     arguments = ["download", "--no-deps", f"--no-binary={name}", f"--dest={scratch}", f"--requirement={asked}"]
-    rules = Rules(markers=target.markers(), keep=(name, kept))
+    rules = PipRules(markers=target.markers(), keep=(name, kept))
     outcome = run([*arguments, *for_target(target), *sources.arguments()], sources=sources, rules=rules)
     found = sorted(kept.iterdir())
     if not found:
@@ -107,10 +107,10 @@ def _fetch_sdist(
     return found[0]
 
 
-def _pin(sdist: Path, name: str, *, sources: WheelSources, store: Store, listener: Listener) -> WheelPin:
-    source = Source(filename=sdist.name, sha256=digest_file(str(sdist))[0])
+def _pin(sdist: Path, name: str, *, sources: WheelSources, store: Store, reporter: Reporter) -> WheelPin:
+    source = Sdist(filename=sdist.name, sha256=digest_file(str(sdist))[0])
     known = _remembered(source, store)
-    filename, digest, size = known or _build(sdist, source, sources=sources, store=store, listener=listener)
+    filename, digest, size = known or _build(sdist, source, sources=sources, store=store, reporter=reporter)
     try:
         found, version, _, tags = parse_wheel_filename(filename)
     except InvalidWheelFilename as error:
@@ -133,10 +133,10 @@ def _pin(sdist: Path, name: str, *, sources: WheelSources, store: Store, listene
 
 
 def _build(
-    sdist: Path, source: Source, *, sources: WheelSources, store: Store, listener: Listener
+    sdist: Path, source: Sdist, *, sources: WheelSources, store: Store, reporter: Reporter
 ) -> tuple[str, Digest, int]:
     _check(sdist)
-    listener.note(f"building {sdist.name}: its build code runs on this machine")
+    reporter.note(f"building {sdist.name}: its build code runs on this machine")
     folder = sdist.parent.with_name("wheel")
     outcome = build([f"--wheel-dir={folder}"], sdist, sources=sources, epoch=ZIP_EPOCH)
     wheels = sorted(folder.glob("*.whl"))
@@ -160,7 +160,7 @@ def _check(sdist: Path) -> None:
     check_archive(sdist, max_members=MAX_MEMBERS, max_bytes=MAX_BYTES)
 
 
-def _remembered(source: Source, store: Store) -> tuple[str, Digest, int] | None:
+def _remembered(source: Sdist, store: Store) -> tuple[str, Digest, int] | None:
     data = store.record(_RECORDS, source.sha256.hex)
     if data is None:
         return None

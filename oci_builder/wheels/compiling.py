@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from oci_builder.bytecode import Compiler, pyc_path
 from oci_builder.layer import pack
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import DeflateSlice, Entry, Kind, Packed, entry_path
 from oci_builder.wheels.install import Installed
 
@@ -43,17 +43,17 @@ def wanted(path: str, purelib: str, mode: Mode) -> bool:
     return mode == "all" or _TESTS.isdisjoint(path.removeprefix(prefix).split("/")[:-1])
 
 
-def complete(
-    installed: Installed,
-    compiler: Compiler | None,
-    *,
-    tag: str,
-    mode: Mode,
-    children: int,
-    sources: Sources,
-    room: Room,
-) -> Compiled:
-    """Compile the modules of ``installed`` in so many children at most, and write its RECORD.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How modules are read: from ``sources``, kept while there is ``room``, for so many ``children`` at most."""
+
+    sources: MappedFiles
+    room: Room
+    children: int = 1
+
+
+def complete(installed: Installed, compiler: Compiler | None, tag: str, mode: Mode, reading: Reading) -> Compiled:
+    """Compile the modules of ``installed``, for the interpreter that ``tag`` names, and write its RECORD.
 
     No ``compiler``, no bytecode. Raises DigestMismatch for a source that is not what its wheel promised, ToolFailed
     when the interpreter dies.
@@ -63,8 +63,9 @@ def complete(
     purelib = installed.schemes["purelib"]
     modules = [entry for entry in installed.entries if wanted(entry.path, purelib, mode)]
     others = [entry for entry in installed.entries if not wanted(entry.path, purelib, mode)]
-    reader = _Reader(sources, room)
-    able = min(children, 1 + sum(entry.size for entry in modules) // WORTH)
+    room = reading.room
+    reader = _Reader(reading.sources, room)
+    able = min(reading.children, 1 + sum(entry.size for entry in modules) // WORTH)
     compiled = compiler.compile(reader.read(modules), children=able)
     made = [_pyc(entry, data, tag, room) for entry, data in zip(modules, compiled, strict=True) if data is not None]
     record = installed.record(entry.path for entry in made)
@@ -94,7 +95,7 @@ class Room:
 class _Reader:
     """Reads sources for the compiler, and keeps them with their entries for the writer."""
 
-    def __init__(self, sources: Sources, room: Room) -> None:
+    def __init__(self, sources: MappedFiles, room: Room) -> None:
         self._sources, self._room = sources, room
         self.entries: list[Entry] = []
 

@@ -31,13 +31,15 @@ _CONFLICT = re.compile(r"The conflict is caused by:\n(?P<lines>(?:[ \t]+\S.*\n)+
 _CANNOT = re.compile(r"Cannot install (?P<what>.+) because these package versions have conflicting dependencies")
 _BY_LINE = re.compile(r"-[rc] (\S+ \(line \d+\))")
 _DIFFERS = re.compile(
-    r"^\s+(?P<what>\S+).*\n\s+Expected sha256 (?P<expected>\w+)\s+Got\s+(?P<actual>\w+)", re.MULTILINE
+    r"^\s+(?P<what>\S+).*\n\s+Expected (?P<kind>\w+) (?P<expected>\w+)\s+Got\s+(?P<actual>\w+)", re.MULTILINE
 )
 _NETWORK = re.compile(
     r"connection broken by|Max retries exceeded|Connection (?:refused|reset)"
     r"|Could not fetch URL(?!.* 404 )|(?:401|403|407|429|5\d\d) (?:Client|Server) Error|\b401 Error"
     r"|timed out|CERTIFICATE_VERIFY_FAILED"
 )
+_OTHER_PYTHON = re.compile(r"Package '(?P<what>[^'\n]+)' requires a different Python: \S+ not in '(?P<asked>[^'\n]*)'")
+_OTHER_PYTHONS = re.compile(r"^['\"](?P<asked>[^'\"\n]*)['\"] \(required by (?P<what>[^\n]+)\)$", re.MULTILINE)
 _HASHES = ("Hashes are required", "THESE PACKAGES DO NOT MATCH THE HASHES", "which --require-hashes")
 _DISK = re.compile(r"OSError: \[Errno (?P<number>\d{1,3})\] [^\n:]+(?:: '(?P<place>[^'\n]+)')?")
 _DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
@@ -64,6 +66,8 @@ class Failure:
         if mismatch := mismatch_error(self.said, hint="correct its --hash, or find out who changed the wheel"):
             return mismatch
         found = candidates(self.log)
+        if unfit := self._other_python(found):
+            return unfit
         if conflict := self._conflict():
             return conflict
         if missing := _NO_MATCH.search(self.said):
@@ -71,6 +75,24 @@ class Failure:
         if network := network_error(self.said):
             return network
         return ResolutionError(self._what(), " ".join(distilled(self.said)))
+
+    def _other_python(self, found: Sequence[Candidate]) -> NoMatchingWheel | None:
+        """The error for wheels of which nobody said beforehand which Python they need: a folder does not."""
+        listed = self.said if "Packages require a different Python." in self.said else ""
+        matches = [*_OTHER_PYTHON.finditer(self.said), *_OTHER_PYTHONS.finditer(listed)]
+        if not matches:
+            return None
+        told = [(match["what"], match["asked"]) for match in matches]
+        names = {what: canonicalize_name(what.split(" ", 1)[0].partition("[")[0]) for what, _ in told}
+        lines = []
+        for what, asked in dict.fromkeys(told):
+            there = [each for each in found if each.name == names[what] and not each.said]
+            which = f"{names[what]} {_newest(each.version for each in there)}" if there else what
+            lines.append(f"{which} needs Python {asked}, and the base has {self.target.promise.version}")
+        version = self.target.promise.version
+        places = " and ".join(dict.fromkeys(self._place(name) for name in names.values()))
+        hint = self.sources.bring(version) if self.sources.offline else f"relax {places}, or use a newer base"
+        return NoMatchingWheel(", ".join(sorted(set(names.values()))), str(self.target), rejected=lines, hint=hint)
 
     def _missing(self, what: str, found: Sequence[Candidate]) -> OcibuildError:
         name, specifier = _split(what)
@@ -119,17 +141,21 @@ class Failure:
             return f'if it is pure Python, name it in image.toml ([python] build = ["{name}"]); else {folder}'
         if any("needs glibc" in line for line in why):
             return f"relax {self._place(name)}, or use a base with a newer glibc"
+        version = self.target.promise.version
         if any("needs Python" in line for line in why):
-            return f"relax {self._place(name)}, or use a base with a newer Python"
-        return f"relax {self._place(name)}, leave it out with a marker, or {folder}"
+            return f"relax {self._place(name)}, or use a base with a newer Python{self._or_bring(version)}"
+        return f"relax {self._place(name)}, leave it out with a marker, or {folder}{self._or_bring(version)}"
 
     def _unknown(self, name: str) -> str:
         if self.sources.offline:
-            return f"put its wheel, and those it depends on, into {self._folder()}"
+            return f"put its wheel, and those it depends on, into {self._folder()}; {self.sources.bring()}"
         return f"check the spelling at {self._place(name)}, and which index pip is configured for (pip config list)"
 
     def _relax(self, name: str) -> str:
-        return f"change {self._place(name)}"
+        return f"change {self._place(name)}{self._or_bring()}"
+
+    def _or_bring(self, version: str = "") -> str:
+        return f", or bring another; {self.sources.bring(version)}" if self.sources.offline else ""
 
     def _folder(self) -> str:
         return str(self.sources.find_links[0]) if self.sources.find_links else "the image's wheels/"
@@ -160,7 +186,7 @@ def mismatch_error(said: str, *, hint: str) -> DigestMismatch | None:
     found = _DIFFERS.search("\n".join(line for line in rest.splitlines()[:_NEAR] if line.strip())) if mark else None
     if not found:
         return None
-    expected, actual = f"sha256:{found['expected']}", f"sha256:{found['actual']}"
+    expected, actual = f"{found['kind']}:{found['expected']}", f"{found['kind']}:{found['actual']}"
     return DigestMismatch(found["what"], expected=expected, actual=actual, hint=hint)
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from oci_builder.errors import DigestMismatch, OcibuildError, ResolutionError, UnsupportedRequirement
 from oci_builder.files import fill
-from oci_builder.listener import Listener
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.threads import in_threads
 from oci_builder.wheels.build import rebuild
 from oci_builder.wheels.explain import disk_error, distilled, mismatch_error, network_error
 from oci_builder.wheels.lock import direct_url
 from oci_builder.wheels.pins import WheelPin
-from oci_builder.wheels.pip import Rules, WheelSources, for_target, run
+from oci_builder.wheels.pip import PipRules, WheelSources, for_target, run
 from oci_builder.wheels.process import Running
 from oci_builder.wheels.target import Target
 from oci_builder.wheels.wheelurl import WheelUrl, check_filename, parse_wheel_url
@@ -41,7 +41,7 @@ def fetch_wheels(
     sources: WheelSources,
     store: Store,
     jobs: int,
-    listener: Listener,
+    reporter: Reporter,
 ) -> Mapping[str, Path]:
     """Where each pin's verified bytes are in the store, by sha256 in hex.
 
@@ -50,10 +50,10 @@ def fetch_wheels(
     UnsupportedRequirement for a pin that does not lead to a wheel, and what ``build.rebuild`` does.
     """
     missing = [pin for pin in pins if not store.has(pin.sha256, pin.size)]
-    progress = _Progress(listener, total=len(missing))
+    progress = _Progress(reporter, total=len(missing))
     missing = [pin for pin in missing if not _copied(pin, sources, store, progress)]
     for pin in [pin for pin in missing if pin.built_from]:
-        rebuild(pin, target, sources=sources, store=store, listener=listener)
+        rebuild(pin, target, sources=sources, store=store, reporter=reporter)
         progress.have(pin.filename)
     _download([pin for pin in missing if not pin.built_from], target, sources, store, jobs, progress)
     return {pin.sha256.hex: store.path(pin.sha256) for pin in pins}
@@ -65,10 +65,10 @@ def sized(pins: Sequence[WheelPin], store: Store) -> tuple[WheelPin, ...]:
 
 
 class _Progress:
-    """Which wheels are here; told from several threads, said to the listener from one at a time."""
+    """Which wheels are here; told from several threads, said to the reporter from one at a time."""
 
-    def __init__(self, listener: Listener, *, total: int) -> None:
-        self._listener, self._total = listener, total
+    def __init__(self, reporter: Reporter, *, total: int) -> None:
+        self._listener, self._total = reporter, total
         self._seen: set[str] = set()
         self._lock = threading.Lock()
 
@@ -86,9 +86,11 @@ def _copied(pin: WheelPin, sources: WheelSources, store: Store, progress: _Progr
             continue
         try:
             store.put_file(path, digest=pin.sha256, size=path.stat().st_size, what=str(path))
-        except DigestMismatch:
+        except DigestMismatch as error:
             # The folder may hold another build under the same name; the index is asked next, unless there is none.
             if sources.offline:
+                again = f"ocibuild lock {sources.image}".rstrip()
+                error.hint = f"put the locked one there ({sources.bring()}), or lock this one: {again}"
                 raise
             continue
         progress.have(pin.filename)
@@ -121,11 +123,11 @@ def _download_part(
         failures = []
         for lines in _attempts(pins, sources):
             fill(asked, "\n".join([*sources.options, *lines, ""]).encode())
-            heard, rules = _Heard(progress), Rules(markers=target.markers())
+            heard, rules = _Heard(progress), PipRules(markers=target.markers())
             outcome = run(arguments, sources=sources, rules=rules, folder=scratch, hear=heard, running=running)
             if outcome.code == 0:
                 break
-            failures.append(_failure(outcome.said, pins))
+            failures.append(_failure(outcome.said, pins, sources))
         else:
             raise failures[0]
         for pin in pins:
@@ -191,8 +193,9 @@ def _line(pin: WheelPin, url: WheelUrl | None) -> str:
     return f"{what} --hash=sha256:{pin.sha256.hex}"
 
 
-def _failure(said: str, pins: Sequence[WheelPin]) -> OcibuildError:
-    changed = "the index, or something on the way, gives other bytes than were locked; lock again if it may"
+def _failure(said: str, pins: Sequence[WheelPin], sources: WheelSources) -> OcibuildError:
+    again = f"ocibuild lock {sources.image}".rstrip()
+    changed = f"the index, or something on the way, gives other bytes than were locked; if it may: {again}"
     if disk := disk_error(said):
         return disk
     if mismatch := mismatch_error(said, hint=changed):
@@ -201,5 +204,7 @@ def _failure(said: str, pins: Sequence[WheelPin]) -> OcibuildError:
         return network
     found = _NO_MATCH.search(said)
     what = found["what"].partition(" (from ")[0] if found else ", ".join(map(str, pins))
-    hint = "put the wheel into the image's wheels/, or lock again if its index no longer has it"
+    hint = f"put the wheel into the image's wheels/, or, if its index no longer has it: {again}"
+    if sources.offline:
+        hint = f"put the wheel into the image's wheels/; {sources.bring()}"
     return ResolutionError(what, " ".join(distilled(said)), hint=hint)

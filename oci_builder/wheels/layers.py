@@ -1,4 +1,4 @@
-"""Groups of wheels as layers: found where they were made before, else made, several at once."""
+"""Layers of wheels: found where they were made before, else made, several at once."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol
+from functools import lru_cache, partial
+from typing import Protocol, TypeAlias
 
 from oci_builder.bytecode import Compiler, pyc_path
-from oci_builder.layer import RECORDS, Layer, LayerKey, find, keep, write_layer
-from oci_builder.listener import Listener
+from oci_builder.errors import OcibuildError
+from oci_builder.layer import RECORDS, Layer, find, keep, write_layer
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
-from oci_builder.tree.content import Sources
-from oci_builder.tree.entry import Entry, Kind
+from oci_builder.tree.content import MappedFiles
+from oci_builder.tree.entry import Entry
 from oci_builder.tree.placing import place
-from oci_builder.tree.tree import Tree, parents
-from oci_builder.wheels.compiling import Compiled, Mode, Room, complete, completed, wanted
-from oci_builder.wheels.layering import Group, Wheel
+from oci_builder.tree.tree import Tree
+from oci_builder.wheels.bytecode_cache import BytecodeCache
+from oci_builder.wheels.compiling import Compiled, Reading, Room, complete, completed, wanted
+from oci_builder.wheels.installed_wheels import InstalledWheels
+from oci_builder.wheels.layering import Wheel
 from oci_builder.wheels.listing import Listing
-from oci_builder.wheels.opened import Opened
-from oci_builder.wheels.remembered import Remembered
-from oci_builder.wheels.target import Target
+from oci_builder.wheels.steps import Anchors, CompilerRef, LayerStep, StepWheel
 from oci_builder.workers import in_workers
 
 
-class Interpreter(Protocol):
+class CompilerProcess(Protocol):
     """How to start the interpreter that compiles."""
 
     @property
@@ -39,7 +40,7 @@ class Interpreter(Protocol):
         """Its whole environment."""
 
 
-class Examiner(Protocol):
+class LayerObserver(Protocol):
     """Looks at one layer, in the process that makes it: what it keeps in the store is all that comes of it."""
 
     def watch(self, entry: Entry, data: bytes | bytearray | memoryview) -> None:
@@ -49,219 +50,202 @@ class Examiner(Protocol):
         """See the layer when it is done."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bytecode:
-    """Which modules are compiled, and by whom. ``compiler`` names the exact interpreter: the bytes depend on it.
-
-    ``start`` lends that interpreter; it is called only when there is something to compile.
-    """
-
-    mode: Mode
-    compiler: str
-    start: Callable[[], AbstractContextManager[Interpreter]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
-    """All that making one layer needs, the same in every process."""
-
-    opened: Opened
-    base: Tree
-    store: Store
-    lost: Mapping[str, frozenset[str]]
-    mode: Mode
-    compiler: str
-    interpreter: Interpreter | None
-    examine: Callable[[Store], Examiner]
+Lend: TypeAlias = Callable[[CompilerRef], AbstractContextManager[CompilerProcess]]
+"""Lends the interpreter that is meant; called only when there is something to compile."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
     """A layer to make; ``children`` interpreters compile for it."""
 
-    group: Group
-    key: LayerKey
+    step: LayerStep
     weight: int
     children: int
 
 
-def wheel_layers(
-    groups: Sequence[Group],
-    listing: Listing,
-    base: Tree,
-    *,
-    bytecode: Bytecode,
-    lost: Mapping[str, frozenset[str]],
-    listener: Listener,
-    examine: Callable[[Store], Examiner],
-) -> tuple[Layer, ...]:
-    """One layer for each group, in their order; ``lost`` are the paths that distributions give up to others.
+@dataclass(frozen=True, kw_only=True)
+class LayerMaker:
+    """Makes layers in ``jobs`` processes. Every layer that is made has an observer of its own.
 
-    Every layer that is made has an examiner of its own. Raises WheelError, DigestMismatch, PathConflict, ToolFailed,
-    FileProblem.
+    ``fetch`` gets wheels that are not here. With ``keep_going`` an error ends no more than its own layer.
     """
-    opened, store, target = listing.opened, listing.store, listing.opened.target
-    anchors = _anchors(target, base)
-    keys = [_key(group, target, anchors, bytecode, lost) for group in groups]
-    store.expect(RECORDS, [key.hex for key in keys])
-    done = {key: layer for key in keys if (layer := find(key, store)) is not None}
-    todo = [(group, key) for group, key in zip(groups, keys, strict=True) if key not in done]
-    opened.have(wheel for group, _ in todo for wheel in group.wheels)
-    total = sum(group.size for group in groups)
-    finished = total - sum(group.size for group, _ in todo)
-    listener.advance("", finished, total)
-    with _interpreter(bytecode, needed=bool(todo)) as interpreter, store.scratch() as begun:
-        work = _Work(
-            opened=opened,
-            base=base,
+
+    store: Store
+    reporter: Reporter
+    jobs: int
+    lend: Lend
+    observe: Callable[[Store], LayerObserver]
+    fetch: Callable[[Sequence[Wheel]], None] | None = None
+    keep_going: bool = False
+
+    def run(self, steps: Sequence[LayerStep]) -> Iterator[tuple[LayerStep, Layer | OcibuildError]]:
+        """Each step once, by its key, with its layer, which is in the store then.
+
+        Raises WheelError, DigestMismatch, PathConflict, ToolFailed, FileProblem; with ``keep_going`` they are given in
+        the place of a layer.
+        """
+        store, unique = self.store, {step.key: step for step in steps}
+        store.expect(RECORDS, [key.hex for key in unique])
+        done = {key: layer for key in unique if (layer := find(key, store)) is not None}
+        todo = [step for key, step in unique.items() if key not in done]
+        self._have([wheel for step in todo for wheel in step.wheels])
+        failed = self._make(todo, total=sum(step.weight for step in unique.values()))
+        for key, step in unique.items():
+            # Only now: while there are workers, memory is theirs.
+            found = done.get(key) or failed.get(step) or find(key, store)
+            assert found is not None, "a worker keeps what it has made"
+            yield step, found
+
+    def _make(self, todo: Sequence[LayerStep], *, total: int) -> Mapping[LayerStep, OcibuildError]:
+        finished = total - sum(step.weight for step in todo)
+        self.reporter.advance("", finished, total)
+        failed: dict[LayerStep, OcibuildError] = {}
+        if not todo:
+            return failed
+        with contextlib.ExitStack() as stack:
+            refs = dict.fromkeys(step.bytecode.compiler for step in todo if step.bytecode.compiler)
+            lent = {ref: stack.enter_context(self.lend(ref)) for ref in refs}
             # Here, whatever becomes of the workers, what they had begun goes with the folder.
-            store=store.beginning_in(begun),
-            lost=lost,
-            mode=bytecode.mode,
-            compiler=bytecode.compiler,
-            interpreter=interpreter,
-            examine=examine,
+            begun = self.store.beginning_in(stack.enter_context(self.store.scratch()))
+            # Forked: what was read of the store is there without being sent. Threads would share one interpreter lock.
+            act = partial(_worker, begun, self.observe, lent, self.keep_going)
+            made = in_workers(self._tasks(todo), act, count=self.jobs, label=_doing)
+            stack.enter_context(contextlib.closing(made))
+            for task, error in made:
+                if error is not None:
+                    failed[task.step] = error
+                finished += task.step.weight
+                self.reporter.advance(task.step.label, finished, total)
+        return failed
+
+    def _have(self, wheels: Sequence[StepWheel]) -> None:
+        here = dict.fromkeys(wheel.here(self.store) for wheel in wheels)
+        missing = [wheel for wheel in here if not wheel.path.is_file()]
+        if missing and self.fetch is not None:
+            self.fetch(missing)
+
+    def _tasks(self, todo: Sequence[LayerStep]) -> list[_Task]:
+        """The largest first: one that starts last would be waited for alone.
+
+        One that is more than a process's share of all has several to compile it.
+        """
+        weights = {step: self._weight(step) for step in todo}
+        compiled = max(sum(weights[step] for step in todo if step.bytecode.compiler), 1)
+        tasks = [
+            _Task(step, each, max(1, math.ceil(self.jobs * each / compiled)) if step.bytecode.compiler else 1)
+            for step, each in weights.items()
+        ]
+        return sorted(tasks, key=lambda task: (-task.weight, task.step.key.hex))
+
+    def _weight(self, step: LayerStep) -> int:
+        """Bytes of source to compile: what making the layer costs, nearly; without bytecode, bytes of wheels."""
+        if step.bytecode.compiler is None:
+            return step.weight
+        opened = InstalledWheels(step.target, fetch=self.fetch, most=step.most)
+        listing = Listing(opened=opened, store=self.store, jobs=self.jobs)
+        return sum(
+            claim.size
+            for wheel in (each.here(self.store) for each in step.wheels)
+            for claim in listing.claims(wheel)
+            if wanted(claim.path, step.target.schemes(wheel.pin.name)["purelib"], step.bytecode.mode)
         )
-        tasks = _tasks(todo, work, listing)
-        # Forked: the base's tree is there without being sent. Threads would share one interpreter lock.
-        made = in_workers(tasks, partial(_worker, work), count=listing.jobs, label=_doing)
-        with contextlib.closing(made):
-            for task, _ in made:
-                finished += task.group.size
-                listener.advance(task.group.label, finished, total)
-    for _, key in todo:
-        # Only now: while there are workers, memory is theirs.
-        layer = find(key, store)
-        assert layer is not None, "a worker keeps what it has made"
-        done[key] = layer
-    return tuple(done[key] for key in keys)
 
 
-def _interpreter(bytecode: Bytecode, *, needed: bool) -> AbstractContextManager[Interpreter | None]:
-    return bytecode.start() if needed and bytecode.mode != "none" else contextlib.nullcontext()
+def make_layer(
+    step: LayerStep, store: Store, compiler: Compiler | None, *, observer: LayerObserver, children: int = 1
+) -> Layer:
+    """Make the layer, and keep it under its key in ``store``, which has its wheels.
 
-
-def _key(
-    group: Group, target: Target, anchors: list[list[object]], bytecode: Bytecode, lost: Mapping[str, frozenset[str]]
-) -> LayerKey:
-    wheels = [
-        {
-            "filename": wheel.pin.filename,
-            "sha256": wheel.pin.sha256.hex,
-            "requested": wheel.pin.requested,
-            "direct_url": wheel.pin.direct_url,
-            "lost": sorted(lost.get(wheel.pin.name, ())),
-        }
-        for wheel in group.wheels
-    ]
-    return LayerKey.of(
-        kind="wheels",
-        wheels=wheels,
-        schemes=dict(target.schemes("")),
-        interpreter=target.promise.interpreter,
-        anchors=anchors,
-        bytecode=[bytecode.mode, "" if bytecode.mode == "none" else bytecode.compiler],
-    )
-
-
-def _anchors(target: Target, base: Tree) -> list[list[object]]:
-    """The base's folders and links that a wheel's layer repeats or passes through: they are part of its bytes."""
-    prefix = target.promise.prefix.strip("/")
-    above = {*parents(f"{prefix}/x")}
-    return [
-        [entry.path, entry.kind.value, entry.mode, entry.uid, entry.gid, entry.mtime, entry.target]
-        for path in base.paths
-        if (path in above or path.startswith(f"{prefix}/")) and (entry := base.paths[path]).kind is not Kind.FILE
-    ]
-
-
-def _make(task: _Task, work: _Work, compiler: Compiler | None, examiner: Examiner) -> Layer:
-    group = task.group
-    tag = _tag(work)
-    entries: list[Entry] = []
-    with Sources() as sources:
+    ``compiler`` compiles, in so many ``children``. Raises as ``LayerMaker.run``.
+    """
+    tag, entries = _tag(step), list[Entry]()
+    with MappedFiles() as sources:
         room = Room()
-        for wheel in group.wheels:
-            made = _complete(wheel, task, work, compiler, sources, room)
-            given_up = _with_bytecode(work.lost.get(wheel.pin.name, frozenset()), tag)
+        for wheel in step.wheels:
+            made = _complete(step, wheel, _Means(store, compiler, children, sources, room))
+            given_up = _with_bytecode(wheel.lost, tag)
             entries += (entry for entry in made.entries if entry.path not in given_up)
-        names = tuple(wheel.label for wheel in group.wheels)
-        tree = place(entries, work.base)
-        said = f"ocibuild wheels: {', '.join(names)}"
-        return write_layer(tree, work.store, created_by=said, holds=names, sources=sources, watch=examiner.watch)
+        tree = place(entries, _base(step.anchors))
+        said = f"ocibuild wheels: {', '.join(step.holds)}"
+        layer = write_layer(tree, store, created_by=said, holds=step.holds, sources=sources, watch=observer.watch)
+    keep(layer, step.key, store)
+    observer.finish(layer)
+    return layer
 
 
-def _complete(
-    wheel: Wheel, task: _Task, work: _Work, compiler: Compiler | None, sources: Sources, room: Room
-) -> Compiled:
-    installed = work.opened.installed(wheel, sources)
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What a layer is made with."""
+
+    store: Store
+    compiler: Compiler | None
+    children: int
+    sources: MappedFiles
+    room: Room
+
+
+@lru_cache(maxsize=4)
+def _base(anchors: Anchors) -> Tree:
+    """The base that the layers of an image stand on: most of those that a process makes have the same."""
+    return anchors.tree()
+
+
+def _complete(step: LayerStep, each: StepWheel, means: _Means) -> Compiled:
+    store, compiler, wheel = means.store, means.compiler, each.here(means.store)
+    opened = InstalledWheels(step.target, most=step.most)
+    installed = opened.installed(wheel, means.sources)
     # A wheel that is alone in its layer is compiled when its layer is made, and then never again.
-    shares = len(task.group.wheels) > 1 and compiler is not None
-    remembered = Remembered(
-        store=work.store, compiler=work.compiler, mode=work.mode, schemes=work.opened.target.schemes(wheel.pin.name)
-    )
-    if shares and (known := remembered.recall(wheel, origin=installed.origin)) is not None:
+    shares = len(step.wheels) > 1 and compiler is not None
+    mode, name = step.bytecode.key
+    cache = BytecodeCache(store=store, compiler=name, mode=mode, schemes=step.target.schemes(wheel.pin.name))
+    if shares and (known := cache.recall(wheel, origin=installed.origin)) is not None:
         return completed(installed, known)
     made = complete(
-        installed, compiler, tag=_tag(work), mode=work.mode, children=task.children, sources=sources, room=room
+        installed, compiler, _tag(step), step.bytecode.mode, Reading(means.sources, means.room, means.children)
     )
     if shares:
-        remembered.keep(wheel, made.made)
+        cache.keep(wheel, made.made)
     return made
 
 
-def _tag(work: _Work) -> str:
-    minor = work.opened.target.minor
-    return f"cpython-{minor[0]}{minor[1]}"
+def _tag(step: LayerStep) -> str:
+    major, minor = step.target.minor
+    return f"cpython-{major}{minor}"
 
 
 def _with_bytecode(paths: frozenset[str], tag: str) -> frozenset[str]:
-    # Who gives up a module gives up its bytecode.
+    """``paths``, and the bytecode of the modules among them: a module that is given up takes its bytecode along."""
     return paths | {pyc_path(path, tag) for path in paths if path.endswith(".py")}
 
 
-def _tasks(todo: Sequence[tuple[Group, LayerKey]], work: _Work, listing: Listing) -> list[_Task]:
-    """The largest first: one that starts last would be waited for alone.
-
-    One that is more than a process's share of all has several to compile it.
-    """
-    if work.interpreter is None:
-        tasks = [_Task(group, key, group.size, 1) for group, key in todo]
-    else:
-        wheels = [wheel for group, _ in todo for wheel in group.wheels]
-        listing.have(wheels)
-        weights = {wheel: _weight(wheel, work.mode, listing) for wheel in wheels}
-        sums = [sum(weights[wheel] for wheel in group.wheels) for group, _ in todo]
-        whole = max(sum(sums), 1)
-        tasks = [
-            _Task(group, key, each, max(1, math.ceil(listing.jobs * each / whole)))
-            for (group, key), each in zip(todo, sums, strict=True)
-        ]
-    return sorted(tasks, key=lambda task: (-task.weight, task.key.hex))
-
-
-def _weight(wheel: Wheel, mode: Mode, listing: Listing) -> int:
-    """Bytes of source to compile: what making the layer costs, nearly."""
-    purelib = listing.opened.target.schemes(wheel.pin.name)["purelib"]
-    return sum(claim.size for claim in listing.claims(wheel) if wanted(claim.path, purelib, mode))
-
-
 def _doing(task: _Task) -> str:
-    return f"the layer of {task.group.label}"
+    return f"the layer of {task.step.label}"
 
 
 @contextlib.contextmanager
-def _worker(work: _Work) -> Iterator[Callable[[_Task], None]]:
-    """A worker that makes layers; one interpreter compiles for it until it leaves."""
-    if work.interpreter is None:
-        yield partial(_make_and_keep, work, None)
-        return
-    with Compiler(work.interpreter.argv, work.interpreter.env) as compiler:
-        yield partial(_make_and_keep, work, compiler)
+def _worker(
+    store: Store,
+    observe: Callable[[Store], LayerObserver],
+    lent: Mapping[CompilerRef, CompilerProcess],
+    keep_going: bool,
+) -> Iterator[Callable[[_Task], OcibuildError | None]]:
+    """A worker that makes layers; of each interpreter that is needed, one compiles for it until it leaves."""
+    with contextlib.ExitStack() as stack:
+        started: dict[CompilerRef, Compiler] = {}
 
+        def compiler_for(ref: CompilerRef | None) -> Compiler | None:
+            if ref is not None and ref not in started:
+                started[ref] = stack.enter_context(Compiler(lent[ref].argv, lent[ref].env))
+            return started[ref] if ref is not None else None
 
-def _make_and_keep(work: _Work, compiler: Compiler | None, task: _Task) -> None:
-    examiner = work.examine(work.store)
-    layer = _make(task, work, compiler, examiner)
-    keep(layer, task.key, work.store)
-    examiner.finish(layer)
+        def act(task: _Task) -> OcibuildError | None:
+            try:
+                compiler = compiler_for(task.step.bytecode.compiler)
+                make_layer(task.step, store, compiler, observer=observe(store), children=task.children)
+            except OcibuildError as error:
+                if not keep_going:
+                    raise
+                return error
+            return None
+
+        yield act

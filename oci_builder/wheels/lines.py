@@ -14,6 +14,7 @@ from pathlib import Path
 from oci_builder.errors import NotFound, RecipeError, UnsupportedRequirement
 from oci_builder.files import open_regular
 from oci_builder.wheels import options
+from oci_builder.wheels.closure import is_made
 from oci_builder.wheels.options import Option
 
 LIMIT = 4 << 20
@@ -74,18 +75,26 @@ class Line:
 
 
 class Reader:
-    """Reads files; what it has read counts against the limits as long as it lives."""
+    """Reads files; what it has read counts against the limits as long as it lives.
+
+    ``made`` are the files of constraints that were made with a lock, which say nothing here.
+    """
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self._folder, self._environ = folder, environ
         self._files = self._bytes = self._lines = 0
+        self.made: list[Path] = []
 
     def read(self, file: Path, *, constraint: bool, above: tuple[Path, ...] = ()) -> Iterator[Line]:
         """The lines of ``file`` and, in their place, of what it includes; options that include are not among them.
 
         Raises RecipeError (a line that pip would not take, too much), UnsupportedRequirement, NotFound.
         """
-        for number, raw in _logical_lines(self._content(file, above)):
+        content = self._content(file, above)
+        if constraint and above and is_made(content):
+            self.made.append(file)
+            return
+        for number, raw in _logical_lines(content):
             self._lines += 1
             if self._lines > LINES:
                 raise RecipeError(str(file), "", f"with it there are more than {LINES} lines", line=number)

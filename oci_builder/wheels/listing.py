@@ -11,9 +11,9 @@ import msgspec
 
 from oci_builder.layer import LayerKey
 from oci_builder.store import Store
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
+from oci_builder.wheels.installed_wheels import InstalledWheels
 from oci_builder.wheels.layering import Wheel
-from oci_builder.wheels.opened import Opened
 from oci_builder.workers import in_workers
 
 RECORDS = "claims"
@@ -32,7 +32,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Listing:
     """The claims of wheels, one wheel's at a time in memory. What nobody knows is found out in ``jobs`` processes."""
 
-    opened: Opened
+    opened: InstalledWheels
     store: Store
     jobs: int = 1
     _found: set[Wheel] = field(default_factory=set, init=False, repr=False, compare=False)
@@ -79,7 +79,7 @@ class Listing:
         yield partial(self._find_out, store)
 
     def _find_out(self, store: Store, wheel: Wheel) -> None:
-        with Sources() as sources:
+        with MappedFiles() as sources:
             installed = self.opened.installed(wheel, sources)
         claims = [Claim(entry.path, entry.sha256, entry.size) for entry in installed.entries]
         store.put_record(RECORDS, self._key(wheel), msgspec.json.encode(claims))

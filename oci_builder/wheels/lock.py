@@ -30,7 +30,7 @@ from oci_builder.bounded import load_json, load_toml
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, NotFound, RecipeError, StaleLock, UnsupportedRequirement
 from oci_builder.files import open_regular
-from oci_builder.wheels.pins import Source, WheelPin
+from oci_builder.wheels.pins import Sdist, WheelPin
 from oci_builder.wheels.target import Target
 from oci_builder.wheels.wheelurl import check_filename, parse_wheel_url
 
@@ -161,7 +161,7 @@ def encode(pins_by_target: Mapping[Target, Sequence[WheelPin]], *, fingerprint: 
     targets = sorted(pins_by_target, key=str)
     head = {
         "lock-version": "1.0",
-        "environments": sorted({_marker(target, targets) for target in targets}),
+        "environments": sorted({marker_of(target, targets) for target in targets}),
         "requires-python": _requires_python(targets),
         "created-by": "ocibuild",
     }
@@ -216,7 +216,7 @@ def _package(pins: Mapping[Target, WheelPin], targets: Sequence[Target]) -> str:
     pin = next(iter(pins.values()))
     head: dict[str, Any] = {"name": pin.name, "version": pin.version}
     if len(pins) < len(targets):
-        head["marker"] = " or ".join(sorted({_marker(target, targets) for target in pins}))
+        head["marker"] = " or ".join(sorted({marker_of(target, targets) for target in pins}))
     wheels = {wheel.filename: wheel for wheel in pins.values()}
     files = [f"[[packages.wheels]]\n{_pairs(_wheel(wheels[filename]))}" for filename in sorted(wheels)]
     tool = _tool(pin)
@@ -238,8 +238,8 @@ def _tool(pin: WheelPin) -> dict[str, Any]:
     return tool
 
 
-def _source(built: _BuiltFrom | None) -> Source | None:
-    return Source(filename=built.name, sha256=Digest(built.sha256)) if built else None
+def _source(built: _BuiltFrom | None) -> Sdist | None:
+    return Sdist(filename=built.name, sha256=Digest(built.sha256)) if built else None
 
 
 def _checked(kind: type[T], tool: Mapping[str, Any] | None, path: Path, key: str) -> T:
@@ -251,7 +251,7 @@ def _checked(kind: type[T], tool: Mapping[str, Any] | None, path: Path, key: str
         raise RecipeError(str(path), key, why, hint=_AGAIN) from error
 
 
-def _marker(target: Target, among: Sequence[Target]) -> str:
+def marker_of(target: Target, among: Sequence[Target]) -> str:
     """A marker that tells ``target`` from the other targets of the lock."""
     marker = f"sys_platform == 'linux' and platform_machine == '{target.platform.machine}'"
     if len({other.minor for other in among}) > 1:

@@ -8,7 +8,7 @@ from oci_builder.digest import Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Sdist:
     """The sdist that a wheel was built from on this host."""
 
     filename: str
@@ -31,7 +31,7 @@ class WheelPin:
     size: int | None
     requested: bool
     direct_url: str | None = None
-    built_from: Source | None = None
+    built_from: Sdist | None = None
     url: str | None = None
 
     def __str__(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -45,19 +46,32 @@ class WheelSources:
     ``find_links`` are folders (or pages) of wheels; with ``offline`` they are all there is, and pip's configuration
     is not read. ``environ`` is the environment pip runs in: it carries index, proxy and credentials. ``options`` are
     lines of requirements files that say where to look (``requirements.read``); resolving reads them in the files
-    themselves, fetching knows them only from here. ``build`` are the projects whose build code may run here.
+    themselves, fetching knows them only from here. ``build`` are the projects whose build code may run here. ``image``
+    is the recipe that they are for and ``files`` its requirements, as messages name them.
     """
 
     find_links: tuple[Path | str, ...] = ()
     offline: bool = False
     options: tuple[str, ...] = ()
     build: frozenset[str] = frozenset()
+    image: str = ""
+    files: tuple[Path, ...] = ()
     environ: Mapping[str, str] = field(repr=False)
 
     def arguments(self) -> list[str]:
         """The options that tell pip so. Raises InvalidValue for what leads nowhere, or to what is no file."""
         links = [f"--find-links={_absolute(place)}" for place in self.find_links]
         return [*(["--isolated", "--no-index"] if self.offline else []), *links]
+
+    def bring(self, version: str = "") -> str:
+        """The command that brings what is missing; with the version of the base's Python, also that of pip alone."""
+        bring = f"where there is a network: ocibuild download {self.image}".rstrip()
+        if not version:
+            return bring
+        folder = next((place for place in map(Path, self.find_links) if place.is_dir()), Path("wheels"))
+        words = ["pip", "download", "--python-version", version, "--only-binary=:all:"]
+        words += [word for path in self.files for word in ("-r", str(path))]
+        return f"{bring}; with pip alone: {shlex.join([*words, '-d', str(folder)])}"
 
     def folders(self) -> tuple[Path, ...]:
         """The find-links that are folders of this machine."""
@@ -73,7 +87,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class PipRules:
     """What a run of pip may do; by default it takes wheels, and nothing else.
 
     ``markers`` is the environment that markers are evaluated in; None is this host's. ``keep`` is a project whose
@@ -86,8 +100,8 @@ class Rules:
     names: Collection[str] = ()
     paths: Collection[Path] = ()
 
-    def encoded(self, tell: int) -> str:
-        """The words for ``pip_hook.py``."""
+    def encoded(self, tell: int, *, shelves: Sequence[Path] | None) -> str:
+        """The words for ``pip_hook.py``; ``shelves`` are the folders of wheels where no network is asked, else None."""
         keep = [self.keep[0], str(self.keep[1])] if self.keep else None
         document = {
             "markers": dict(self.markers) if self.markers is not None else None,
@@ -96,6 +110,7 @@ class Rules:
             "paths": sorted(map(str, self.paths)),
             "settings": sorted(SETTINGS),
             "tell": tell,
+            "shelves": None if shelves is None else [str(shelf.absolute()) for shelf in shelves],
         }
         return json.dumps(document)
 
@@ -114,7 +129,7 @@ def run(
     arguments: Sequence[str],
     *,
     sources: WheelSources,
-    rules: Rules,
+    rules: PipRules,
     folder: Path | None = None,
     places: Mapping[str, str] | None = None,
     hear: Callable[[str], None] | None = None,
@@ -131,16 +146,17 @@ def run(
     for links in sources.folders():
         expect_files(links)
     running = running or Running()
+    shelves = sources.folders() if sources.offline else None
     ended = process.run(
         # -P: neither the hook's folder, which has a pip.py, nor the caller's may shadow pip.
-        lambda tell: [sys.executable, "-P", str(_HOOK), rules.encoded(tell), *arguments],
+        lambda tell: [sys.executable, "-P", str(_HOOK), rules.encoded(tell, shelves=shelves), *arguments],
         environ=_environment(sources),
         folder=folder,
         clean=redact,
         hear=hear,
         running=running,
     )
-    if error := refusal(ended.told, failed=ended.code != 0, places=places or {}, clean=redact):
+    if error := refusal(ended.told, failed=ended.code != 0, places=places or {}, clean=redact, bring=sources.bring()):
         raise error
     if ended.code == _CHANGED:
         hint = "install the version of pip that ocibuild asks for (pip install 'pip>=26.3,<27')"
@@ -158,7 +174,7 @@ def build(arguments: Sequence[str], what: Path, *, sources: WheelSources, epoch:
     environ = {**sources.environ, "SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0"}
     # In process, so that the refusals hold for what the build needs as well.
     words = ["wheel", "--no-deps", "--use-feature=inprocess-build-deps", *wheels_but(sources.build)]
-    rules = Rules(markers=None, names=sources.build, paths=[what])
+    rules = PipRules(markers=None, names=sources.build, paths=[what])
     return run(
         [*words, *arguments, *sources.arguments(), str(what)], sources=replace(sources, environ=environ), rules=rules
     )

@@ -1,11 +1,14 @@
 """pip, made to answer for another machine and to take wheels alone. Run as a program of its own, never imported.
 
-``pip_hook.py RULES ARGUMENT…`` where RULES is JSON (see ``Rules``).
+``pip_hook.py RULES ARGUMENT…`` where RULES is JSON (see ``HookRules``).
 
 * pip evaluates markers for the interpreter it runs on, whatever --platform and --python-version say (pip#11664), so an
   amd64 host would take amd64's dependencies for an arm64 image.
 * pip builds what is no wheel, whatever --only-binary says of direct URLs. Here whatever would build, unpack or run a
   source is a refusal, and no program is started. Refusals are told as JSON lines on the descriptor ``tell``.
+* pip fetches a URL that a requirement or a wheel names, whatever --no-index says. Here, offline, nothing connects, and
+  a wheel that a URL names is looked for, by name and hash, where wheels are.
+* pip reports the hash that an index gives, and an index may give another than sha256. Here that is always computed.
 * Of pip's configuration and environment only ``settings`` are heard.
 
 Everything private that is touched here is checked first: a pip whose inside has changed is an error, not a wrong
@@ -20,24 +23,43 @@ import importlib
 import json
 import os
 import shutil
+import socket
 import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from pip._internal.cli import parser
 from pip._internal.cli.main import main as run_pip
+from pip._internal.exceptions import (
+    ConnectionFailedError,
+    ConnectionTimeoutError,
+    HashMismatch,
+    NetworkConnectionError,
+)
 from pip._internal.models import installation_report
+from pip._internal.models.direct_url import ArchiveInfo
 from pip._internal.models.link import Link
 from pip._internal.network import auth, session
 from pip._internal.operations import prepare
 from pip._internal.req.req_install import InstallRequirement
+from pip._internal.utils.hashes import Hashes
+from pip._internal.utils.misc import hash_file
 from pip._internal.utils.urls import url_to_path
 from pip._vendor.packaging import _musllinux, markers
-from pip._vendor.packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename
+from pip._vendor.packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from pip._vendor.packaging.version import InvalidVersion
 
 CHANGED = 97
 """The exit code that says: this pip is not the one the hook was written for."""
@@ -92,12 +114,13 @@ class Refused(BaseException):
     """Ends pip: no handler of pip's for its own errors may go on after it."""
 
 
-class Rules:
+class HookRules:
     """What a run of pip may do.
 
     ``markers`` is the marker environment of the target, or None for this host's. ``keep`` names the one project whose
     sdist is wanted, and the folder for it. ``names`` and ``paths`` are what may be built: projects of an index, and
     archives and folders of this machine. ``settings`` are the options that may be configured, ``tell`` a descriptor.
+    ``shelves`` are the folders of wheels that stand for every network, or None where there is one.
     """
 
     def __init__(self, document: dict[str, Any]) -> None:
@@ -107,6 +130,7 @@ class Rules:
         self.paths = frozenset(map(os.path.realpath, document["paths"]))
         self.settings = frozenset(document["settings"])
         self.tell: int = document["tell"]
+        self.shelves: list[str] | None = document["shelves"]
 
     @property
     def builds(self) -> bool:
@@ -208,7 +232,7 @@ def configure(settings: frozenset[str]) -> None:
     _replace(parser.ConfigOptionParser, "_get_ordered_configuration_items", heard)
 
 
-def wheels_only(rules: Rules, teller: Teller) -> None:
+def wheels_only(rules: HookRules, teller: Teller) -> None:
     """Refuse everything but wheels before it is fetched, and again wherever pip would build, unpack or run it."""
 
     def checked(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -219,6 +243,9 @@ def wheels_only(rules: Rules, teller: Teller) -> None:
             for link in (req.source_link, req.link):
                 if link is not None and (kind := kind_of(link)) and not rules.allows(req, link, kind):
                     teller.refuse(kind, req, link=link)
+            asked = req.link if rules.shelves is not None and req.link and not req.link.is_file else None
+            if asked is not None and not _shelved(asked, rules.shelves or []):
+                teller.refuse("offline", req, link=asked)
             return method(self, req, *rest, **more)
 
         return check
@@ -357,14 +384,118 @@ def open_only_files(teller: Teller) -> None:
     _replace(session.LocalFSAdapter, "send", checked)
 
 
+def hash_on_arrival() -> None:
+    """Have the sha256 of every wheel in the report: one that an index gives no sha256 for is fetched and hashed."""
+    preparer = prepare.RequirementPreparer
+    metadata_only = _attribute(preparer, "_fetch_metadata_only")
+    prepared = _attribute(preparer, "_prepare_linked_requirement")
+
+    def fetch_metadata_only(self: Any, req: InstallRequirement) -> Any:
+        return metadata_only(self, req) if req.link and _sha256(req.link) else None
+
+    def prepare_linked_requirement(self: Any, req: InstallRequirement, *rest: Any, **more: Any) -> Any:
+        found = prepared(self, req, *rest, **more)
+        info = req.download_info
+        if info is not None and info.archive_info is not None and req.local_file_path:
+            hashes = dict(info.archive_info.hashes or {})
+            if "sha256" not in hashes:
+                hashes["sha256"] = hash_file(req.local_file_path)[0].hexdigest()
+                req.download_info = replace(info, archive_info=ArchiveInfo(hashes=hashes))
+        return found
+
+    _replace(preparer, "_fetch_metadata_only", fetch_metadata_only)
+    _replace(preparer, "_prepare_linked_requirement", prepare_linked_requirement)
+
+
+def _sha256(link: Link) -> bool:
+    """Whether the hash that pip reports for ``link`` is a sha256: it takes the first."""
+    return bool(link.hash_name == "sha256")
+
+
+def stay_offline(shelves: list[str]) -> None:
+    """Connect to nothing. The wheel that a URL names is the one of that name, and of its hash, in ``shelves``."""
+    get_file_url = _attribute(prepare, "get_file_url")
+
+    def from_shelf(link: Link, download: Any, download_dir: str | None = None, hashes: Hashes | None = None) -> Any:
+        found = _shelved(link, shelves)
+        for path in found:
+            try:
+                return get_file_url(Link(path.as_uri()), download_dir, hashes=hashes)
+            except HashMismatch:
+                if path == found[-1]:
+                    raise
+        raise NetworkConnectionError(f"offline, {link.filename} is in none of the folders of wheels")
+
+    def request(self: Any, method: str, url: str, *rest: Any, **more: Any) -> Any:
+        if not url.startswith("file:"):
+            raise NetworkConnectionError("offline, nothing is asked for")
+        return requested(self, method, url, *rest, **more)
+
+    requested = _attribute(session.PipSession, "request")
+    _replace(prepare, "get_http_url", from_shelf)
+    _replace(session.PipSession, "request", request)
+    # Should pip have other ways: no socket of a network is used.
+    sys.addaudithook(_no_network)
+
+
+def ask_the_silent_once() -> None:
+    """Not wait again for a server that did not answer, with all retries: others have what it has."""
+    requested = _attribute(session.PipSession, "request")
+    silent: dict[str, Exception] = {}
+
+    def request(self: Any, method: str, url: str, *rest: Any, **more: Any) -> Any:
+        server = urlsplit(url).netloc
+        if server in silent:
+            raise silent[server]
+        try:
+            return requested(self, method, url, *rest, **more)
+        except (ConnectionFailedError, ConnectionTimeoutError) as error:
+            silent[server] = error
+            raise
+
+    _replace(session.PipSession, "request", request)
+
+
+def _no_network(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        if arguments[0].family != socket.AF_UNIX:
+            raise PermissionError(errno.EACCES, "offline, nothing connects")
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo"):
+        raise PermissionError(errno.EACCES, "offline, no name is looked up")
+
+
+def _shelved(link: Link, shelves: list[str]) -> list[Path]:
+    """The wheels that ``link`` may mean: those of its file name, as it stands or as it is normalised."""
+    exact = [path for shelf in shelves if (path := Path(shelf, link.filename)).is_file()]
+    if exact:
+        return exact
+    try:
+        wanted = parse_wheel_filename(link.filename)
+    except (InvalidWheelFilename, InvalidVersion):
+        return []
+    return [path for shelf in shelves for path in sorted(Path(shelf).glob("*.whl")) if _is_wheel(path, wanted)]
+
+
+def _is_wheel(path: Path, wanted: tuple[Any, ...]) -> bool:
+    try:
+        return parse_wheel_filename(path.name) == wanted and path.is_file()
+    except (InvalidWheelFilename, InvalidVersion):
+        return False
+
+
 def main(arguments: list[str]) -> int:
     """Run pip behind the hook: the rules, then pip's own arguments."""
-    rules = Rules(json.loads(arguments[0]))
+    rules = HookRules(json.loads(arguments[0]))
     teller = Teller(rules.tell)
     configure(rules.settings)
     if rules.markers is not None:
         foresee(rules.markers)
     open_only_files(teller)
+    if rules.shelves is not None:
+        stay_offline(rules.shelves)
+    else:
+        ask_the_silent_once()
+    hash_on_arrival()
     wheels_only(rules, teller)
     if rules.keep is not None:
         keep_sdist(Path(rules.keep[1]), teller)

@@ -14,13 +14,13 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from oci_builder.digest import digest_file
 from oci_builder.errors import WheelError
 from oci_builder.files import explained
-from oci_builder.listener import Listener
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.wheels.archive import open_wheel
 from oci_builder.wheels.build import ZIP_EPOCH
-from oci_builder.wheels.listed import PYPROJECT, Listed, build_requires
 from oci_builder.wheels.pins import WheelPin
-from oci_builder.wheels.pip import Rules, WheelSources, build, run, wheels_but
+from oci_builder.wheels.pip import PipRules, WheelSources, build, run, wheels_but
+from oci_builder.wheels.project_requirements import PYPROJECT, ProjectRequirements, build_requires
 from oci_builder.wheels.target import Target
 
 BACKENDS = "build-system"
@@ -41,20 +41,22 @@ class Project:
     requires: tuple[str, ...]
     requires_python: str
 
-    def listed(self, extras: Iterable[str]) -> Listed:
+    def listed(self, extras: Iterable[str]) -> ProjectRequirements:
         """Its dependencies, with those of ``extras``, as requirements."""
         lines = tuple((1, text) for text in self.requires)
-        return Listed(file=self.folder / PYPROJECT, lines=lines, project=self.pin, extras=tuple(sorted(set(extras))))
+        return ProjectRequirements(
+            file=self.folder / PYPROJECT, lines=lines, project=self.pin, extras=tuple(sorted(set(extras)))
+        )
 
 
-def build_project(folder: Path, target: Target, *, sources: WheelSources, store: Store, listener: Listener) -> Project:
+def build_project(folder: Path, target: Target, *, sources: WheelSources, store: Store, reporter: Reporter) -> Project:
     """Build the project in ``folder`` with pip, in isolation, from a copy: nothing is written beside the sources.
 
     Built anew each time, because nothing but its backend knows what decides the wheel. What building takes are wheels,
     but for the projects of ``sources.build``. Raises WheelError (the build failed, or its wheel does not run on
     ``target``), UnsupportedRequirement (the build needs an sdist), FileProblem.
     """
-    listener.note(f"building {folder.resolve().name}: its build code runs on this machine")
+    reporter.note(f"building {folder.resolve().name}: its build code runs on this machine")
     with store.scratch() as scratch:
         copy = scratch / folder.resolve().name
         _copy(folder.resolve(), copy, without=store.root.resolve())
@@ -85,7 +87,7 @@ def download_backend(folder: Path, dest: Path, *, sources: WheelSources) -> None
         return
     links = replace(sources, find_links=(dest, *sources.find_links))
     words = ["download", "--use-feature=inprocess-build-deps", f"--dest={dest}", *wheels_but(sources.build)]
-    rules = Rules(markers=None, names=sources.build)
+    rules = PipRules(markers=None, names=sources.build)
     outcome = run([*words, *links.arguments(), *wanted], sources=links, rules=rules)
     if outcome.code != 0:
         raise WheelError(str(folder), f"what builds it cannot be had:\n  {_last(outcome.said)}")

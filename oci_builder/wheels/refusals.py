@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from oci_builder.bounded import load_json
-from oci_builder.errors import FileProblem, OcibuildError, ToolFailed, UnsupportedRequirement
+from oci_builder.errors import FileProblem, OcibuildError, ResolutionError, ToolFailed, UnsupportedRequirement
 
 _WHY = {
     "archive": "a source archive, whose build code would run on this machine",
@@ -30,12 +31,13 @@ class _Told(msgspec.Struct, frozen=True):
 
 
 def refusal(
-    told: bytes, *, failed: bool, places: Mapping[str, str], clean: Callable[[str], str]
+    told: bytes, *, failed: bool, places: Mapping[str, str], clean: Callable[[str], str], bring: str = ""
 ) -> OcibuildError | None:
     """The error for the first thing that was refused, None where nothing was.
 
     ``places`` tells where that stands which pip knows by a line of a file made for it. A program that was not started
-    is only told of when pip ``failed``. Raises ToolFailed for what the hook never says.
+    is only told of when pip ``failed``. ``bring`` is the command that brings what is missing offline. Raises ToolFailed
+    for what the hook never says.
     """
     for line in told.splitlines():
         try:
@@ -46,6 +48,11 @@ def refusal(
             if failed:
                 return ToolFailed("pip", f"it wanted to start {said.what!r}, which choosing wheels does not take")
             continue
+        if said.kind == "offline":
+            filename = unquote(urlsplit(said.url).path).rpartition("/")[2]
+            why = f"offline, and {_short(filename)} is in no folder of wheels"
+            what = _short(clean(said.what or said.url))
+            return ResolutionError(f"{what} ({_place(said, places, clean)})", why, hint=bring)
         return _error(said, places, clean)
     return None
 

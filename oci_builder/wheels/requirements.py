@@ -20,9 +20,9 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from oci_builder.digest import digest_file
 from oci_builder.wheels import options
 from oci_builder.wheels.lines import Line, Reader
-from oci_builder.wheels.listed import Listed
 from oci_builder.wheels.options import Option
 from oci_builder.wheels.pip import redact
+from oci_builder.wheels.project_requirements import ProjectRequirements
 from oci_builder.wheels.wheelurl import parse_wheel_url
 
 LONGEST = 4096
@@ -71,10 +71,15 @@ class Requirements:
     options: tuple[str, ...]
     where: tuple[str, ...]
     """Those of ``options`` that say where wheels are; they may hold credentials."""
+    made: tuple[Path, ...] = ()
+    """Files of constraints that locking makes (``closure``), and that say nothing here."""
 
 
 def read(
-    files: Sequence[Path | Listed], *, constraints: Sequence[Path] = (), environ: Mapping[str, str] | None = None
+    files: Sequence[Path | ProjectRequirements],
+    *,
+    constraints: Sequence[Path] = (),
+    environ: Mapping[str, str] | None = None,
 ) -> Requirements:
     """Every requirement, constraint and option of ``files`` and of what they include, in order of reading.
 
@@ -93,23 +98,29 @@ def read(
                 every += _options(line)
                 continue
             asked = _requirement(line)
-            found.append(replace(asked, raw="") if isinstance(file, Listed) and file.project else asked)
+            found.append(replace(asked, raw="") if isinstance(file, ProjectRequirements) and file.project else asked)
     written = [(each.name, options.written(each)) for each in every]
     return Requirements(
         lines=tuple(found),
         options=tuple(text for _, text in written),
         where=tuple(text for name, text in written if name in options.WHERE),
+        made=tuple(dict.fromkeys(reader.made)),
     )
 
 
 def scan(
-    files: Sequence[Path | Listed], *, constraints: Sequence[Path] = (), environ: Mapping[str, str] | None = None
+    files: Sequence[Path | ProjectRequirements],
+    *,
+    constraints: Sequence[Path] = (),
+    environ: Mapping[str, str] | None = None,
 ) -> tuple[RequirementLine, ...]:
     """The lines of ``read``."""
     return read(files, constraints=constraints, environ=environ).lines
 
 
-def index_options(files: Sequence[Path | Listed], *, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def index_options(
+    files: Sequence[Path | ProjectRequirements], *, environ: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
     """The options of ``read`` that say where wheels are (``--index-url`` …). They may hold credentials."""
     return read(files, environ=environ).where
 
@@ -140,12 +151,12 @@ def wheel_folders(lines: Iterable[RequirementLine]) -> tuple[Path, ...]:
     return tuple(sorted({line.wheel.parent for line in lines if line.wheel}))
 
 
-def _place(first: Path | Listed) -> Path:
-    return (first.file if isinstance(first, Listed) else first).absolute().parent
+def _place(first: Path | ProjectRequirements) -> Path:
+    return (first.file if isinstance(first, ProjectRequirements) else first).absolute().parent
 
 
-def _read(reader: Reader, file: Path | Listed, constraint: bool) -> Iterator[Line]:
-    if isinstance(file, Listed):
+def _read(reader: Reader, file: Path | ProjectRequirements, constraint: bool) -> Iterator[Line]:
+    if isinstance(file, ProjectRequirements):
         yield from (reader.line(file.file, number, text) for number, text in file.lines)
     else:
         yield from reader.read(file, constraint=constraint)

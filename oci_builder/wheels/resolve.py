@@ -17,14 +17,14 @@ from packaging.version import Version
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import NoMatchingWheel, ResolutionError, ToolFailed
 from oci_builder.files import explained, fill
-from oci_builder.listener import Listener
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.wheels.build import build_wheels
 from oci_builder.wheels.explain import Failure, network_error
-from oci_builder.wheels.listed import Listed
 from oci_builder.wheels.pins import WheelPin
-from oci_builder.wheels.pip import Rules, WheelSources, for_target, redact, run
+from oci_builder.wheels.pip import PipRules, WheelSources, for_target, redact, run
 from oci_builder.wheels.process import LINE
+from oci_builder.wheels.project_requirements import ProjectRequirements
 from oci_builder.wheels.requirements import RequirementLine, Requirements, read
 from oci_builder.wheels.target import Target
 from oci_builder.wheels.wheelurl import parse_wheel_url
@@ -60,7 +60,7 @@ class _Request:
 
 
 def resolve(
-    requirements: Sequence[Path | Listed],
+    requirements: Sequence[Path | ProjectRequirements],
     target: Target,
     *,
     sources: WheelSources,
@@ -68,7 +68,7 @@ def resolve(
     constraints: Sequence[Path] = (),
     preferred: Sequence[WheelPin] = (),
     store: Store,
-    listener: Listener,
+    reporter: Reporter,
 ) -> tuple[WheelPin, ...]:
     """The wheels that ``requirements`` mean on ``target``, sorted by name; nothing depends on this host.
 
@@ -81,22 +81,24 @@ def resolve(
     TransportError; UnsafeArchive and WheelError for what is built; ToolFailed.
     """
     asked = read(requirements, constraints=constraints, environ=sources.environ)
-    project = next((each.project for each in requirements if isinstance(each, Listed) and each.project), None)
+    project = next(
+        (each.project for each in requirements if isinstance(each, ProjectRequirements) and each.project), None
+    )
     if all(line.constraint for line in asked.lines) and project is None:
         return ()
     # In the file that pip is given to resolve they stand anyway; a sdist is asked for in another.
     building = replace(sources, options=asked.where)
     with store.scratch() as scratch:
-        built = build_wheels(build, target, lines=asked.lines, sources=building, store=store, listener=listener)
+        built = build_wheels(build, target, lines=asked.lines, sources=building, store=store, reporter=reporter)
         request = _request(requirements, asked, target, sources, scratch, store)
         request = replace(
             request,
             limits=(*request.limits, *_file(scratch / "built.txt", _as_urls(built, scratch, store))),
             sources=replace(sources, build=frozenset(map(canonicalize_name, build))),
         )
-        items = _ask_with_preference(request, preferred, set(built), listener)
+        items = _ask_with_preference(request, preferred, set(built), reporter)
         pins = [_pin(item, target, built, store) for item in items]
-        _note_yanked(items, listener)
+        _note_yanked(items, reporter)
     sizes = {pin.sha256: pin.size for pin in preferred}
     # The project changes with every edit of its sources: what is pinned is what it needs.
     pins = [pin for pin in pins if project is None or pin.name != project.name]
@@ -104,7 +106,7 @@ def resolve(
 
 
 def _request(
-    requirements: Sequence[Path | Listed],
+    requirements: Sequence[Path | ProjectRequirements],
     asked: Requirements,
     target: Target,
     sources: WheelSources,
@@ -112,7 +114,7 @@ def _request(
     store: Store,
 ) -> _Request:
     """What pip is asked: in files made for it, so that it reads what was read here and nothing else."""
-    built = [each for each in requirements if isinstance(each, Listed) and each.project is not None]
+    built = [each for each in requirements if isinstance(each, ProjectRequirements) and each.project is not None]
     # What is said twice pip need not read twice.
     once: dict[tuple[str, bool], RequirementLine] = {}
     for line in asked.lines:
@@ -137,7 +139,7 @@ def _request(
     )
 
 
-def _project(each: Listed, asked: Requirements, scratch: Path, store: Store) -> str:
+def _project(each: ProjectRequirements, asked: Requirements, scratch: Path, store: Store) -> str:
     assert each.project is not None
     extras = f"[{','.join(each.extras)}]" if each.extras else ""
     # One hash in a file makes pip ask for all the others.
@@ -145,13 +147,13 @@ def _project(each: Listed, asked: Requirements, scratch: Path, store: Store) -> 
     return f"{each.project.name}{extras} @ {_as_url(each.project, scratch, store)}{proof}"
 
 
-def _folder(requirements: Sequence[Path | Listed]) -> Path:
+def _folder(requirements: Sequence[Path | ProjectRequirements]) -> Path:
     first = requirements[0]
-    return (first.file if isinstance(first, Listed) else first).absolute().parent
+    return (first.file if isinstance(first, ProjectRequirements) else first).absolute().parent
 
 
 def _ask_with_preference(
-    request: _Request, preferred: Sequence[WheelPin], built: Collection[str], listener: Listener
+    request: _Request, preferred: Sequence[WheelPin], built: Collection[str], reporter: Reporter
 ) -> list[dict[str, Any]]:
     kept = [pin for pin in preferred if pin.name not in built and _still_allowed(pin, request.lines)]
     if kept:
@@ -160,7 +162,10 @@ def _ask_with_preference(
         try:
             return _ask(replace(request, limits=limits))
         except (NoMatchingWheel, ResolutionError):
-            listener.note("the locked versions no longer fit together; choosing all of them anew")
+            # Only where that helps it was the versions.
+            items = _ask(request)
+        reporter.note("the locked versions no longer fit together; all of them were chosen anew")
+        return items
     return _ask(request)
 
 
@@ -168,7 +173,7 @@ def _ask(request: _Request) -> list[dict[str, Any]]:
     """pip's report. Its log is only written when it has failed: there, it is what tells why."""
     report, log = request.scratch / "report.json", request.scratch / "pip.log"
     arguments = request.arguments(report)
-    rules = Rules(markers=request.target.markers())
+    rules = PipRules(markers=request.target.markers())
     places = {made: line.place for made, line in request.origins.items()}
     sources, folder = request.sources, request.folder
     outcome = run([*arguments, "--quiet"], sources=sources, rules=rules, folder=folder, places=places)
@@ -235,7 +240,7 @@ def _pin(item: Mapping[str, Any], target: Target, built: Mapping[str, WheelPin],
     _check_fits(filename, name, target)
     if item["is_direct"]:
         _check_url(_placeless(info)["url"], name)
-    direct = json.dumps(_placeless(info), sort_keys=True) if item["is_direct"] else None
+    direct = json.dumps(_as_pip_says(_placeless(info)), sort_keys=True) if item["is_direct"] else None
     size = None
     if item["is_direct"] and (path := _local(info["url"])):
         # No index has it: what is in the store now is what will be installed.
@@ -286,6 +291,16 @@ def _placeless(info: Mapping[str, Any]) -> dict[str, Any]:
     return {**info, "url": f"file:///{_filename(info['url'])}"} if _local(info["url"]) else dict(info)
 
 
+def _as_pip_says(info: dict[str, Any]) -> dict[str, Any]:
+    """``info`` without the sha256 that was computed on arrival where the URL has another hash: pip knows that alone."""
+    archive = info.get("archive_info", {})
+    hashes = archive.get("hashes", {})
+    if len(hashes) < 2:
+        return info
+    kept = {name: text for name, text in hashes.items() if name != "sha256"}
+    return {**info, "archive_info": {**archive, "hashes": kept}}
+
+
 def _filename(url: str) -> str:
     return unquote(urlsplit(url).path).rpartition("/")[2]
 
@@ -318,8 +333,8 @@ def _file(path: Path, lines: Sequence[str]) -> tuple[Path, ...]:
     return (path,)
 
 
-def _note_yanked(items: Sequence[Mapping[str, Any]], listener: Listener) -> None:
+def _note_yanked(items: Sequence[Mapping[str, Any]], reporter: Reporter) -> None:
     for item in items:
         if item.get("is_yanked"):
             metadata = item["metadata"]
-            listener.note(f"{metadata['name']} {metadata['version']} has been yanked by its authors")
+            reporter.note(f"{metadata['name']} {metadata['version']} has been yanked by its authors")

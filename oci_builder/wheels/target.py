@@ -15,7 +15,7 @@ _OLDEST = {"x86_64": 5, "aarch64": 17}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Promise:
+class PythonEnvironment:
     """What a base says of its Python; paths are absolute. ``version`` is full ("3.11.2"): Requires-Python asks.
 
     Of ``glibc`` and ``musl`` one is the version of its C library, and the other is (0, 0).
@@ -35,7 +35,7 @@ class Target:
     """A promise on a platform."""
 
     platform: Platform
-    promise: Promise
+    promise: PythonEnvironment
 
     @property
     def minor(self) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Literal, cast
 
 from oci_builder.errors import UnsafePath, WheelError
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import FileSlice, entry_path
 
 MAX_MEMBERS = 150_000
@@ -50,7 +50,7 @@ class Zipped:
     part: FileSlice
 
 
-def read_zip(path: Path, filename: str, sources: Sources) -> list[Zipped]:
+def read_zip(path: Path, filename: str, sources: MappedFiles) -> list[Zipped]:
     """The files in the zip at ``path``, in the order of its directory; folders are left out.
 
     Raises WheelError for what is damaged or past a limit, UnsafePath for a name that would leave its folder.

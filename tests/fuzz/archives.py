@@ -12,16 +12,16 @@ import zipfile
 from oci_builder.debian.deb import read_deb
 from oci_builder.digest import Digest
 from oci_builder.gate.loader import Loader
-from oci_builder.imported.layers import Named, open_layer
+from oci_builder.imported.layers import LayerDescription, open_layer
 from oci_builder.imported.opening import open_file
 from oci_builder.imported.parts import LayerBlob
 from oci_builder.imported.unpacked import HEAD, Packing, packing_of
 from oci_builder.layer import parse_record
-from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.tree import elf
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, EntryPath, Inline, Kind
 from oci_builder.tree.limits import Budget, Damaged
 from oci_builder.tree.tarstream import TarStream
@@ -44,7 +44,7 @@ def a_file(path: str, data: bytes) -> Entry:
 
 def _installed(data: bytes) -> None:
     path = written(WHEEL, data)
-    with Sources() as sources:
+    with MappedFiles() as sources:
         archive = open_wheel(path, WHEEL, sources=sources)
         installed = install(archive, TARGET, requested=True, direct_url='{"url": "https://x/demo.whl"}')
         for entry in installed.entries:
@@ -106,10 +106,10 @@ def _layer(data: bytes) -> None:
         data = repaired(data)
     store = Store(workshop() / "store")
     blob = LayerBlob(None, len(data), lambda: io.BytesIO(data))
-    named = Named(image="an image", number=1, diff_id=Digest.of(data), created_by="")
+    named = LayerDescription(image="an image", number=1, diff_id=Digest.of(data), created_by="")
     layer = open_layer(blob, named, store)
     tree = layer.tree(store)
-    with Sources() as sources:
+    with MappedFiles() as sources:
         for entry in tree:
             if entry.content is not None:
                 sources.read(entry.content, what=entry.path)
@@ -126,7 +126,7 @@ def _record(data: bytes) -> None:
 def _image(data: bytes) -> None:
     if packing_of(data[:HEAD]) is Packing.NONE:
         data = repaired(data)
-    open_file(written("image.tar", data), AMD64, store=Store(workshop() / "store"), listener=Silent())
+    open_file(written("image.tar", data), AMD64, store=Store(workshop() / "store"), reporter=Quiet())
 
 
 def _elf(data: bytes) -> None:

@@ -21,7 +21,7 @@ from oci_builder.oci.inherited import inherit
 from oci_builder.oci.jsonio import decode, encode
 from oci_builder.oci.manifest import GivenImage, Index, parse_manifest, platform_of
 from oci_builder.platforms import AMD64, Platform
-from oci_builder.recipes import load_image, with_overrides
+from oci_builder.recipes import Overrides, load_image, with_overrides
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Access
 from oci_builder.registry.auth import Logins
@@ -34,8 +34,8 @@ from oci_builder.tree.entry import directory
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels import lock
 from oci_builder.wheels.explain import Failure, distilled
-from oci_builder.wheels.listed import build_requires, read_pyproject
 from oci_builder.wheels.pip import WheelSources
+from oci_builder.wheels.project_requirements import build_requires, read_pyproject
 from oci_builder.wheels.rejected import candidates, fitting, reasons
 from oci_builder.wheels.requirements import fingerprint, index_options, scan
 from tests.fuzz.archives import a_file
@@ -114,7 +114,7 @@ def _recipe(data: bytes) -> None:
     for copy in recipe.copy:
         copy.owner_ids(recipe.user)
         assert 0 <= (copy.permissions or 0) <= 0o7777
-    with_overrides(recipe, user="app:1:2", env={"A": "b"}, tags=["x:1"])
+    with_overrides(recipe, Overrides(user="app:1:2", env={"A": "b"}, tags=["x:1"]))
 
 
 class _Table(msgspec.Struct):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder import __version__
+from oci_builder.version import __version__
 from tests.support.installs import build_wheel, checkout_wheel, install
 from tests.support.tiny import CHECKOUT, built, make_tiny, run_ocibuild
 from tests.support.wheels import sha256

@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from oci_builder.export.docker_archive import write_file
-from oci_builder.listener import Silent
 from oci_builder.reference import Reference
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.verify.verify import Report, verify_file
 from tests.support.images import random_image
@@ -29,7 +29,7 @@ def archive() -> bytes:
         store = Store(Path(folder, "store"))
         image = random_image(store, layers=2, nonce="property", size=2000)
         path = Path(folder, "x.tar")
-        write_file(image, path, references=NAMES, store=store, listener=Silent())
+        write_file(image, path, references=NAMES, store=store, reporter=Quiet())
         return path.read_bytes()
 
 

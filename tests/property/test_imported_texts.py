@@ -29,7 +29,7 @@ from oci_builder.recipes import ImageRecipe
 from oci_builder.reference import Reference
 from oci_builder.registry.auth import Logins
 from oci_builder.registry.challenges import read_challenge
-from oci_builder.registry.meeting import _is_loopback
+from oci_builder.registry.ping import _is_loopback
 from oci_builder.tomlfile import line_of, parse_toml
 from oci_builder.transport import redacted, seconds_of
 from oci_builder.tree.accounts import ids_of

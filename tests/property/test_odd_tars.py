@@ -16,8 +16,8 @@ from oci_builder.imported.names import readable
 from oci_builder.imported.opening import ForeignImage, open_file
 from oci_builder.inspect.reading import read_image
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
-from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.tree.entry import Kind
 from oci_builder.verify.verify import verify_file
@@ -93,13 +93,13 @@ def test_an_odd_tar_is_refused_or_read_as_others_read_it(tar: bytes) -> None:
             except OcibuildError as error:
                 str(error).encode()
         try:
-            image = open_file(path, AMD64, store=store, listener=Silent())
+            image = open_file(path, AMD64, store=store, reporter=Quiet())
         except OcibuildError as error:
             str(error).encode()
             assert not list((store.root / "v1" / "blobs" / "sha256").iterdir())
             return
         assert seen(image) == told(tar)
-        assert [*open_file(path, AMD64, store=store, listener=Silent()).tree] == [*image.tree]
+        assert [*open_file(path, AMD64, store=store, reporter=Quiet()).tree] == [*image.tree]
         _check_again(image, store)
 
 

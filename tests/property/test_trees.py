@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from oci_builder.errors import OcibuildError, PathConflict, UnsafePath
 from oci_builder.layer import Layer, write_layer
 from oci_builder.store import Store
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, directory, entry_path, file, symlink
 from oci_builder.tree.limits import Budget
 from oci_builder.tree.placing import place
@@ -74,7 +74,7 @@ def test_a_layer_reads_back_as_the_tree_it_was_made_from(found: list[Entry]) -> 
         assert hashlib.sha256(plain).hexdigest() == layer.diff_id.hex
         with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
             seen = [(m.name, m.mode, m.uid, m.gid, m.linkname, m.mtime, _content(archive, m)) for m in archive]
-        with Sources() as sources:
+        with MappedFiles() as sources:
             expected = [
                 (
                     e.path,

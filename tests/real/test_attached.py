@@ -9,18 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.assemble.bill import attach_bills
+from oci_builder.assemble.sbom import attach_bills
 from oci_builder.image import Image
-from oci_builder.listener import Silent
 from oci_builder.oci.documents import Descriptor
 from oci_builder.registry.pulling import fetch_manifest
-from oci_builder.registry.pushing import push
 from oci_builder.registry.referrers import Attached, fallback_tag
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.engines import call
 from tests.support.images import fresh_nonce, random_image
 from tests.support.real import oracles
-from tests.support.registries import KINDS, DockerRegistry, close_opened, one_of
+from tests.support.registries import KINDS, DockerRegistry, close_opened, one_of, push
 
 pytestmark = pytest.mark.real
 
@@ -48,8 +47,8 @@ def image(store: Store) -> Image:
 def attached(registry: DockerRegistry, name: str, image: Image, store: Store, bill: bytes = BILL) -> Attached:
     """The image pushed, with a bill beside it."""
     registries, reference = registry.registries(), registry.reference(name)
-    push([image], [reference], registries, blobs=store, store=store, sources={}, jobs=1, listener=Silent())
-    (found,) = attach_bills([(image, bill)], "cyclonedx", [reference], registries, listener=Silent())
+    push([image], [reference], registries, store)
+    (found,) = attach_bills([(image, bill)], "cyclonedx", [reference], registries, reporter=Quiet())
     return found
 
 
@@ -82,7 +81,7 @@ def test_what_oras_attached_stays_and_oras_adds_to_ours(
     name = f"team/{fresh_nonce()}:1"
     oras = oracles("oras") / "oras"
     registries, reference = registry.registries(), registry.reference(name)
-    push([image], [reference], registries, blobs=store, store=store, sources={}, jobs=1, listener=Silent())
+    push([image], [reference], registries, store)
     (tmp_path / "note").write_text("x")
     attach = ["attach", "--plain-http", "--disable-path-validation", "--artifact-type"]
     call(oras, *attach, "text/first", f"{registry.host}/{name}", tmp_path / "note")

@@ -21,8 +21,8 @@ from oci_builder.debian.sources import Mirror, fetch_packages
 from oci_builder.debian.trust import Trust
 from oci_builder.debian.update import update
 from oci_builder.errors import OcibuildError, PackageUnavailable
-from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64, ARM64, Platform
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.real import need, skip
 from tests.support.webserver import serving
@@ -55,7 +55,7 @@ def opened(name: str, platform: Platform, store: Store) -> Base:
 
 def opening(name: str, platform: Platform, store: Store) -> Base:
     supply = Supply(now=int(time.time()), jobs=2)
-    return open_base(LAYERS / name, platform, store=store, supply=supply, listener=Silent())
+    return open_base(LAYERS / name, platform, store=store, supply=supply, reporter=Quiet())
 
 
 def unpacked(base: Base, store: Store, folder: Path) -> Path:
@@ -157,11 +157,11 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from oci_builder.bases import Supply, open_base
-from oci_builder.listener import Silent
+from oci_builder.reporter import Quiet
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
 base = open_base(Path(sys.argv[1]), Platform.parse(sys.argv[2]), store=Store(Path(sys.argv[3])),
-                 supply=Supply(now=int(time.time())), listener=Silent())
+                 supply=Supply(now=int(time.time())), reporter=Quiet())
 print(base.layers[0].diff_id)
 """
 
@@ -205,7 +205,7 @@ def mirror(store: Store, tmp_path: Path) -> Iterator[Path]:
     recipe = load_layer(LAYERS / "python-3.11-slim")
     apt = Apt(recipe.source.suite_list(), HOST.architecture, tmp_path)
     try:
-        fetch_packages(lock.packages, [apt], store=store, listener=Silent())
+        fetch_packages(lock.packages, [apt], store=store, reporter=Quiet())
     except OcibuildError as error:
         skip(f"apt-get gives no packages here ({error})")
     folder = tmp_path / "mirror"
@@ -246,14 +246,14 @@ def test_a_mirror_gives_the_lock_and_the_packages_that_apt_gives(mirror: Path, t
         HOST,
         [Apt(recipe.source.suite_list(), HOST.architecture, tmp_path / "apt")],
         trust=trust,
-        listener=Silent(),
+        reporter=Quiet(),
     )
     with serving(mirror) as server:
         source = Mirror(server.url, ("debian", "debian-security"))
-        by_mirror = update(recipe, HOST, [source], trust=trust, listener=Silent())
+        by_mirror = update(recipe, HOST, [source], trust=trust, reporter=Quiet())
         fresh = Store(tmp_path / "fresh")
         shipped = read_lock(lock_path(folder, HOST))
-        fetch_packages(shipped.packages, [source], store=fresh, listener=Silent())
+        fetch_packages(shipped.packages, [source], store=fresh, reporter=Quiet())
     assert by_mirror == by_apt
     assert all(fresh.has(pin.digest, pin.size) for pin in shipped.packages)
 
@@ -266,11 +266,11 @@ def test_a_package_debian_no_longer_offers_is_replaced(store: Store, tmp_path: P
     write_lock(with_old_tzdata(read_lock(path)), path)
     heard: list[str] = []
 
-    class Hearing(Silent):
+    class Hearing(Quiet):
         def note(self, line: str) -> None:
             heard.append(line)
 
-    base = open_base(folder, HOST, store=store, supply=Supply(now=int(time.time())), listener=Hearing())
+    base = open_base(folder, HOST, store=store, supply=Supply(now=int(time.time())), reporter=Hearing())
     assert "tzdata 2020a-0 → " in heard[0]
     assert base.layers
 

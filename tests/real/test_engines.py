@@ -10,9 +10,9 @@ import pytest
 
 from oci_builder.export.docker_archive import write_file
 from oci_builder.image import Image
-from oci_builder.listener import Silent
 from oci_builder.oci.documents import Healthcheck, RunConfig
 from oci_builder.reference import Reference
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.tree.entry import Entry, Kind
 from oci_builder.tree.tree import Tree
@@ -48,7 +48,7 @@ def reference(nonce: str) -> Reference:
 @pytest.fixture
 def archive(image: Image, store: Store, reference: Reference, tmp_path: Path) -> Path:
     path = tmp_path / "image.tar"
-    write_file(image, path, references=[reference], store=store, listener=Silent())
+    write_file(image, path, references=[reference], store=store, reporter=Quiet())
     assert verify_file(path).findings == ()
     return path
 
@@ -101,7 +101,7 @@ def test_the_engine_reads_the_whole_configuration(
         healthcheck=Healthcheck(test=("CMD", "/bin/hello"), interval=30_000_000_000, retries=3),
     )
     path = tmp_path / "image.tar"
-    write_file(random_image(store, run=run), path, references=[reference], store=store, listener=Silent())
+    write_file(random_image(store, run=run), path, references=[reference], store=store, reporter=Quiet())
     seen = engine.inspect(engine.load(path))
     known = {key: seen["Config"].get(key) for key in run.to_json() if key != "Healthcheck"}
     assert known == {key: value for key, value in run.to_json().items() if key != "Healthcheck"}
@@ -117,7 +117,7 @@ def test_every_name_of_an_image_leads_to_it(
 ) -> None:
     names = [Reference.parse(f"{nonce}:1"), Reference.parse(f"{nonce}:latest"), Reference.parse(f"localhost/{nonce}:1")]
     path = tmp_path / "image.tar"
-    write_file(image, path, references=names, store=store, listener=Silent())
+    write_file(image, path, references=names, store=store, reporter=Quiet())
     docker.load(path)
     assert {docker.image_id(str(name)) for name in names} == {str(image.id)}
 
@@ -126,7 +126,7 @@ def test_an_image_without_a_name_loads_by_its_id(
     docker: DockerLike, image: Image, store: Store, tmp_path: Path
 ) -> None:
     path = tmp_path / "image.tar"
-    write_file(image, path, references=[], store=store, listener=Silent())
+    write_file(image, path, references=[], store=store, reporter=Quiet())
     assert verify_file(path).findings == ()
     assert docker.load(path) == str(image.id)
 
@@ -136,7 +136,7 @@ def test_a_file_compressed_outside_loads_too(
     request: pytest.FixtureRequest, name: str, image: Image, store: Store, reference: Reference, tmp_path: Path
 ) -> None:
     path = tmp_path / "image.tar.gz"
-    write_file(image, path, references=[reference], store=store, listener=Silent())
+    write_file(image, path, references=[reference], store=store, reporter=Quiet())
     assert verify_file(path).findings == ()
     engine = engine_of(request, name)
     assert engine.image_id(engine.load(path)) == str(image.id)
@@ -147,7 +147,7 @@ def test_an_image_of_125_layers_runs_in_docker(
 ) -> None:
     image = random_image(store, layers=125, nonce=nonce, size=100)
     path = tmp_path / "image.tar"
-    write_file(image, path, references=[reference], store=store, listener=Silent())
+    write_file(image, path, references=[reference], store=store, reporter=Quiet())
     loaded = docker.load(path)
     assert docker.run(loaded).stdout == f"hello {nonce}\n"
     docker.remove(loaded)

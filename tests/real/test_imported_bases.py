@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder.cli import main
+from oci_builder.cli.request import CommandRequest
 from oci_builder.cli.settings import make_settings
 from oci_builder.store import Store
 from oci_builder.verify.verify import verify_file
@@ -84,7 +85,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory, mypy_tar: Path, docker: Doc
     app.mkdir()
     (app / "requirements.txt").write_text(f"pure\n{BINARY}\n")
     (below / "image.toml").write_text('[user]\nname = "root"\n[python]\nbytecode = "none"\n')
-    store = Store(make_settings().cache)
+    store = Store(make_settings(CommandRequest()).cache)
     for pin in lock.read(ROOT / "build" / "mypy" / "pylock.toml").select(TARGET):
         if pin.name == BINARY:
             os.link(store.path(pin.sha256), project / "shelf" / pin.filename)

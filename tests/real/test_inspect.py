@@ -13,12 +13,12 @@ from oci_builder.inspect.inspect import describe
 from oci_builder.inspect.packages import Inventory, inventory
 from oci_builder.inspect.reading import read_image
 from oci_builder.inspect.why import reason
-from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
 from oci_builder.reference import Reference
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.wheels.lock import read
-from oci_builder.wheels.target import Promise, Target
+from oci_builder.wheels.target import PythonEnvironment, Target
 from tests.real.conftest import ROOT
 from tests.support.engines import DockerLike, call
 from tests.support.images import fresh_nonce, random_image
@@ -27,7 +27,7 @@ from tests.support.real import need
 
 pytestmark = pytest.mark.real
 
-PYTHON = Promise(version="3.11.2", interpreter="x", prefix="x", purelib="x", scripts="x", glibc=(2, 36))
+PYTHON = PythonEnvironment(version="3.11.2", interpreter="x", prefix="x", purelib="x", scripts="x", glibc=(2, 36))
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_what_skopeo_copies_is_read_as_well(kind: str, tmp_path: Path) -> None:
 def test_an_engine_changes_nothing_in_what_we_wrote(docker: DockerLike, store: Store, tmp_path: Path) -> None:
     image = random_image(store, layers=3)
     path = tmp_path / "ours.tar"
-    write_file(image, path, references=[Reference.parse(f"x:{fresh_nonce()}")], store=store, listener=Silent())
+    write_file(image, path, references=[Reference.parse(f"x:{fresh_nonce()}")], store=store, reporter=Quiet())
     docker.call("save", "--output", tmp_path / "saved.tar", docker.load(path))
     found = difference(inventory(read_image(path)), inventory(read_image(tmp_path / "saved.tar")))
     assert found.is_empty and found.transfer == 0

@@ -15,6 +15,7 @@ from pathlib import Path
 import pip
 import pytest
 
+from oci_builder.cli.request import CommandRequest
 from oci_builder.cli.settings import make_settings
 from oci_builder.store import Store
 from oci_builder.wheels import lock
@@ -62,7 +63,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, mypy_tar: Path) -> Path:
     folder = tmp_path_factory.mktemp("parity") / "build" / "parity"
     wheels = folder / "wheels"
     wheels.mkdir(parents=True)
-    store = Store(make_settings().cache)
+    store = Store(make_settings(CommandRequest()).cache)
     for pin in lock.read(ROOT / "build" / "mypy" / "pylock.toml").select(TARGET):
         if pin.name in PACKAGES:
             os.link(store.path(pin.sha256), wheels / pin.filename)

@@ -12,15 +12,15 @@ import pytest
 from oci_builder.errors import FileProblem, RegistryError
 from oci_builder.image import Image
 from oci_builder.layer import RECORDS, LayerKey, find, keep
-from oci_builder.listener import Silent
 from oci_builder.oci.manifest import Index
 from oci_builder.platforms import AMD64, ARM64
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
 from oci_builder.registry.auth import Login
 from oci_builder.registry.cache import RegistryCache
 from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest, resolve
-from oci_builder.registry.pushing import Pushed, push
+from oci_builder.registry.pushing import Pushed
+from oci_builder.registry.registries import Registries
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.engines import DockerLike, call
 from tests.support.images import base_tree, fresh_nonce, random_image, random_layer
@@ -35,6 +35,7 @@ from tests.support.registries import (
     docker_registry,
     one_of,
     open_registries,
+    push,
 )
 
 pytestmark = pytest.mark.real
@@ -69,9 +70,7 @@ def pushed(
 ) -> Pushed:
     """Push one image under one name; with ``source``, all its layers can be had from there."""
     sources = {layer.descriptor.digest: source for layer in image.layers} if source else {}
-    (done,) = push(
-        [image], [reference], registries, blobs=store, store=store, sources=sources, jobs=2, listener=Silent()
-    )
+    (done,) = push([image], [reference], registries, store, sources=sources)
     return done
 
 
@@ -89,7 +88,7 @@ def test_a_pushed_image_comes_back_byte_for_byte(
         back = fetch_image(reference, AMD64, registries)
         other = Store(tmp_path / "other")
         layers = [layer.descriptor for layer in back.layers]
-        fetch_blobs(reference, layers, registries, store=other, jobs=2, listener=Silent())
+        fetch_blobs(reference, layers, registries, store=other, jobs=2, reporter=Quiet())
     assert (back.manifest, back.config) == (image.manifest, image.config)
     assert all(other.has(layer.descriptor.digest, layer.descriptor.size) for layer in image.layers)
 
@@ -139,9 +138,7 @@ def test_several_platforms_are_one_index_and_what_they_share_is_sent_once(plain:
     amd64 = random_image(store, layers=2)
     arm64 = replace(amd64, platform=ARM64)
     reference, registries = plain.reference("team/many:1"), plain.registries()
-    (done,) = push(
-        [amd64, arm64], [reference], registries, blobs=store, store=store, sources={}, jobs=2, listener=Silent()
-    )
+    (done,) = push([amd64, arm64], [reference], registries, store)
     index = fetch_manifest(reference, registries)
     assert isinstance(index, Index) and index.descriptor.digest == done.digest
     assert index.platforms == (AMD64, ARM64)
@@ -203,7 +200,7 @@ def test_finished_layers_go_from_one_machine_to_another(guarded: DockerRegistry,
 
     def machine(name: str) -> tuple[Store, RegistryCache]:
         registries = guarded.registries()
-        cache = RegistryCache(registries, sources=[place], targets=[place], jobs=4, listener=Silent())
+        cache = RegistryCache(registries, sources=[place], targets=[place], jobs=4, reporter=Quiet())
         OPENED.append(cache)
         return Store(tmp_path / name, shared=cache), cache
 

@@ -10,13 +10,12 @@ import pytest
 
 from oci_builder.bases import Pulling, open_base
 from oci_builder.bases.base import Base
-from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
 from oci_builder.reference import Reference
-from oci_builder.registry.pushing import push
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.images import random_image
-from tests.support.registries import DockerRegistry, docker_registry
+from tests.support.registries import DockerRegistry, docker_registry, push
 
 pytestmark = pytest.mark.real
 
@@ -29,7 +28,7 @@ def registry(tmp_path: Path) -> Iterator[DockerRegistry]:
 
 def opened(reference: Reference, registry: DockerRegistry, store: Store, *, lazily: bool = False) -> Base:
     pulling = Pulling(registries=registry.registries(), lazily=lazily)
-    return open_base(reference, AMD64, store=store, pulling=pulling, listener=Silent())
+    return open_base(reference, AMD64, store=store, pulling=pulling, reporter=Quiet())
 
 
 def test_a_base_is_pulled_once_and_left_there_by_whoever_only_pushes(
@@ -37,7 +36,7 @@ def test_a_base_is_pulled_once_and_left_there_by_whoever_only_pushes(
 ) -> None:
     image, reference = random_image(store, layers=3), registry.reference("team/base:1")
     known = registry.registries()
-    push([image], [reference], known, blobs=store, store=store, sources={}, jobs=1, listener=Silent())
+    push([image], [reference], known, store)
     other = Store(tmp_path / "other")
     base = opened(reference, registry, other)
     assert [layer.descriptor for layer in base.layers] == [layer.descriptor for layer in image.layers]

@@ -14,9 +14,9 @@ import pytest
 from oci_builder.cli import main
 from oci_builder.errors import RegistryError
 from oci_builder.export.docker_archive import write_file
-from oci_builder.listener import Silent
 from oci_builder.registry.auth import Login
 from oci_builder.registry.pulling import resolve
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.engines import call
 from tests.support.fakeregistry import fake_registry
@@ -70,7 +70,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An image file."""
     folder = tmp_path_factory.mktemp("image")
     store = Store(folder / "store")
-    write_file(random_image(store), folder / "image.tar", references=(), store=store, listener=Silent())
+    write_file(random_image(store), folder / "image.tar", references=(), store=store, reporter=Quiet())
     return folder / "image.tar"
 
 

@@ -18,13 +18,14 @@ from typing import Any
 import pytest
 from platformdirs import user_cache_path
 
-from oci_builder.assemble import Options, write
+from oci_builder.assemble import BuildPolicy, write
 from oci_builder.bases import Supply, fetch_base
-from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64, Platform
 from oci_builder.recipes import load_image
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.real.conftest import ROOT
+from tests.support.contexts import context_of
 from tests.support.installs import checkout_wheel, install, pythons
 from tests.support.real import need, skip
 from tests.support.tiny import IMAGE, Tiny, built, make_tiny, run_ocibuild, unsound
@@ -117,9 +118,8 @@ def test_the_clock_does_not_matter(tiny: Tiny, tmp_path: Path, now: int) -> None
         AMD64,
         tmp_path / "then.tar",
         references=source.recipe.references,
-        options=Options(project=tiny.root, jobs=2, now=now),
-        store=Store(tmp_path / "fresh"),
-        listener=Silent(),
+        context=context_of(tmp_path / "fresh", project=tiny.root, now=now),
+        policy=BuildPolicy(),
     )
     assert (tmp_path / "then.tar").read_bytes() == expected
 
@@ -190,7 +190,7 @@ def write_slim(tiny: Tiny) -> Tiny:
     # The user's own cache: whoever has built on that base has its packages.
     store = Store(Path(os.environ.get("OCIBUILD_CACHE_DIR") or user_cache_path("ocibuild")))
     base = ROOT / "layers" / "python-3.11-slim"
-    packages = fetch_base(base, HOST, store=store, supply=Supply(now=int(time.time())), listener=Silent())
+    packages = fetch_base(base, HOST, store=store, supply=Supply(now=int(time.time())), reporter=Quiet())
     for name, pin in packages.files.items():
         shutil.copyfile(store.path(pin.digest), tiny.debs / name)
     for name, lock in packages.renewed.items():

@@ -9,10 +9,10 @@ import pytest
 
 from oci_builder.bases import open_base
 from oci_builder.export.docker_archive import write_file
-from oci_builder.listener import Silent
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.platforms import AMD64
 from oci_builder.reference import Reference
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.verify.verify import verify_file
 from tests.real.conftest import build
@@ -66,14 +66,14 @@ def archive(tmp_path: Path, nonce: str) -> Path:
     store = Store(tmp_path / "made")
     image = random_image(store, layers=2, nonce=nonce, size=5_000)
     path = tmp_path / "image.tar"
-    write_file(image, path, references=[Reference.parse(NAME)], store=store, listener=Silent())
+    write_file(image, path, references=[Reference.parse(NAME)], store=store, reporter=Quiet())
     return path
 
 
 def assert_same(base: Path, archive: Path, store: Store) -> None:
     """The base has the files that the image in ``archive`` has, and layers that every engine loads."""
-    found = open_base(base, AMD64, store=store, listener=Silent())
-    given = open_base(archive, AMD64, store=store, listener=Silent())
+    found = open_base(base, AMD64, store=store, reporter=Quiet())
+    given = open_base(archive, AMD64, store=store, reporter=Quiet())
     assert {(e.path, e.kind, e.mode, e.uid, e.gid) for e in found.tree} == {
         (e.path, e.kind, e.mode, e.uid, e.gid) for e in given.tree
     }
@@ -139,8 +139,8 @@ def test_a_file_system_that_docker_exported_and_imported_is_a_base(
     docker.call("save", "--output", tmp_path / "base.tar", "flat:1")
     docker.remove(image)
     docker.remove("flat:1")
-    base = open_base(tmp_path / "base.tar", AMD64, store=store, listener=Silent())
-    given = open_base(archive, AMD64, store=store, listener=Silent())
+    base = open_base(tmp_path / "base.tar", AMD64, store=store, reporter=Quiet())
+    given = open_base(archive, AMD64, store=store, reporter=Quiet())
     # docker puts files of its own there: /dev, /etc/hosts and the like.
     assert set(given.tree.paths) <= set(base.tree.paths)
     assert len(base.layers) == 1

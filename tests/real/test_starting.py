@@ -10,11 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from oci_builder.bases import open_base
-from oci_builder.gate.gate import Ground, Rules, gate
+from oci_builder.gate.gate import BaseContents, GateRules, gate
 from oci_builder.image import Image
-from oci_builder.listener import Silent
 from oci_builder.oci.documents import RunConfig
 from oci_builder.platforms import AMD64
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.real.conftest import ROOT, build
 from tests.support.elves import ElfSpec, make_elf
@@ -174,15 +174,15 @@ def starts(docker: DockerLike, container: str, way: Way) -> bool:
 def test_the_gate_and_the_kernel_agree_on_what_starts(
     docker: DockerLike, container: str, archive: Path, store: Store
 ) -> None:
-    base = open_base(archive, AMD64, store=store, listener=Silent())
+    base = open_base(archive, AMD64, store=store, reporter=Quiet())
     ours = (replace(entry, origin="copy") for entry in base.tree if entry.path.partition("/")[0] in ("t", "plain"))
-    ground = Ground(layers=base.layers, tree=base.tree.overlaid(ours), target=None)
+    ground = BaseContents(layers=base.layers, tree=base.tree.overlaid(ours), target=None)
     inherited = base.inherited.run.env if base.inherited else {}
     wrong = []
     for way in WAYS:
         run = RunConfig(user=way.user, workdir=way.workdir, entrypoint=way.words, env={**inherited, **way.env})
         image = Image(platform=AMD64, run=run, created=0, layers=base.layers)
-        gated = gate(image, ground, rules=Rules(), supplier=lambda _: "", store=store)
+        gated = gate(image, ground, rules=GateRules(), supplier=lambda _: "", store=store)
         started = starts(docker, container, way)
         if started is bool(gated.errors):
             wrong.append((str(way), started, gated.errors))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from oci_builder.gate.finding import Finding, Gated
-from oci_builder.gate.gate import Ground, Rules, gate
+from oci_builder.gate.finding import Finding, GateResult
+from oci_builder.gate.gate import BaseContents, GateRules, gate
 from oci_builder.image import Image
 from oci_builder.layer import Layer, write_layer
 from oci_builder.oci.documents import RunConfig
@@ -69,21 +69,21 @@ def judged(
     *entries: Entry,
     on: Tree | None = None,
     env: dict[str, str] | None = None,
-    rules: Rules | None = None,
+    rules: GateRules | None = None,
     run: RunConfig | None = None,
-) -> Gated:
+) -> GateResult:
     """What the gate says of that image."""
     image = made(store, *entries, on=on, env=env, run=run)
     return gate_of(image, store, rules=rules)
 
 
-def gate_of(image: Image, store: Store, *, rules: Rules | None = None) -> Gated:
+def gate_of(image: Image, store: Store, *, rules: GateRules | None = None) -> GateResult:
     """What the gate says of ``image``, whose first layer is its base."""
-    ground = Ground(layers=image.layers[:1], tree=image.layers[0].tree(store), target=TARGET)
-    return gate(image, ground, rules=rules or Rules(), supplier=lambda name: PACKAGES.get(name, ""), store=store)
+    ground = BaseContents(layers=image.layers[:1], tree=image.layers[0].tree(store), target=TARGET)
+    return gate(image, ground, rules=rules or GateRules(), supplier=lambda name: PACKAGES.get(name, ""), store=store)
 
 
-def kinds(gated: Gated) -> list[tuple[str, str, str]]:
+def kinds(gated: GateResult) -> list[tuple[str, str, str]]:
     """Severity, kind and subject of all that was found."""
     return _kinds([*gated.errors, *gated.warnings])
 

@@ -9,7 +9,7 @@ import html
 import json
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,10 @@ class Index:
         yanked: Mapping[str, str],
         as_json: bool,
         broken: frozenset[str],
+        hashes: Sequence[str],
     ) -> None:
         self.folder, self.user, self.password = folder, user, password
-        self.yanked, self.as_json, self.broken = yanked, as_json, broken
+        self.yanked, self.as_json, self.broken, self.hashes = yanked, as_json, broken, hashes
         self.paths: list[str] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.port = self._server.server_address[1]
@@ -84,9 +85,15 @@ def serve_index(
     yanked: Mapping[str, str] | None = None,
     as_json: bool = True,
     broken: frozenset[str] = frozenset(),
+    hashes: Sequence[str] = ("sha256",),
 ) -> Iterator[Index]:
-    """Serve ``folder``; a password asks for basic authentication, files in ``broken`` arrive damaged."""
-    index = Index(folder, user=user, password=password, yanked=yanked or {}, as_json=as_json, broken=broken)
+    """Serve ``folder``; a password asks for basic authentication, files in ``broken`` arrive damaged.
+
+    Of each file it tells ``hashes``, in HTML the first of them.
+    """
+    index = Index(
+        folder, user=user, password=password, yanked=yanked or {}, as_json=as_json, broken=broken, hashes=hashes
+    )
     thread = threading.Thread(target=index.serve, daemon=True)
     thread.start()
     try:
@@ -116,7 +123,7 @@ def _file(index: Index, path: Path) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "filename": path.name,
         "url": f"../../files/{path.name}",
-        "hashes": {"sha256": hashlib.sha256(content).hexdigest()},
+        "hashes": {name: hashlib.new(name, content).hexdigest() for name in index.hashes},
         "size": len(content),
         "yanked": index.yanked.get(path.name, False),
     }
@@ -128,7 +135,9 @@ def _file(index: Index, path: Path) -> dict[str, Any]:
 def _anchor(entry: Mapping[str, Any]) -> str:
     python = entry.get("requires-python")
     wants = f' data-requires-python="{html.escape(python)}"' if python else ""
-    return f'<a href="{entry["url"]}#sha256={entry["hashes"]["sha256"]}"{wants}>{entry["filename"]}</a><br>'
+    gone = f' data-yanked="{html.escape(entry["yanked"])}"' if entry["yanked"] else ""
+    fragment = next((f"#{name}={digest}" for name, digest in entry["hashes"].items()), "")
+    return f'<a href="{entry["url"]}{fragment}"{wants}{gone}>{entry["filename"]}</a><br>'
 
 
 def _page(index: Index, project: str) -> tuple[bytes, str] | None:

@@ -20,9 +20,15 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
+from oci_builder.digest import Digest
+from oci_builder.oci.manifest import ImageDocuments
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Access, Patience, Registries
+from oci_builder.registry.access import Access, RetryPolicy
 from oci_builder.registry.auth import Login, Logins
+from oci_builder.registry.pushing import Pushed, Pusher
+from oci_builder.registry.registries import Registries
+from oci_builder.reporter import Quiet
+from oci_builder.store import Store
 from tests.support.real import need, oracles
 
 USER, PASSWORD = "somebody", "correct horse"
@@ -74,9 +80,9 @@ class DockerRegistry:
         """``team/x:1`` in this registry."""
         return Reference.parse(f"{self.host}/{name}")
 
-    def registries(self, *, patience: Patience | None = None) -> Registries:
+    def registries(self, *, retry_policy: RetryPolicy | None = None) -> Registries:
         """Somebody who may do everything here."""
-        return open_registries(self.host, login=self.login, ca_file=self.ca_file, patience=patience)
+        return open_registries(self.host, login=self.login, ca_file=self.ca_file, retry_policy=retry_policy)
 
     @property
     def requests(self) -> list[str]:
@@ -102,20 +108,20 @@ def open_registries(
     login: Login | None = None,
     ca_file: Path | None = None,
     insecure: bool = False,
-    patience: Patience | None = None,
+    retry_policy: RetryPolicy | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Registries:
     """Registries as a run has them; nothing of this machine's own logins is seen."""
     logins = Logins(environ or {}, given={host: login} if login else {})
-    access = Access(logins=logins, insecure=insecure, ca_file=ca_file, patience=patience or quick())
+    access = Access(logins=logins, insecure=insecure, ca_file=ca_file, retry_policy=retry_policy or quick())
     registries = Registries(access)
     OPENED.append(registries)
     return registries
 
 
-def quick(**changes: Any) -> Patience:
-    """Patience that waits for nobody between attempts."""
-    return Patience(sleep=lambda seconds: None, **changes)
+def quick(**changes: Any) -> RetryPolicy:
+    """RetryPolicy that waits for nobody between attempts."""
+    return RetryPolicy(sleep=lambda seconds: None, **changes)
 
 
 @contextlib.contextmanager
@@ -294,3 +300,17 @@ def _await(address: str) -> None:
 def one_of(kind: str, folder: Path) -> AbstractContextManager[DockerRegistry]:
     """The registry that KINDS calls ``kind``, in ``folder``."""
     return referrers_registry(folder) if kind == "referrers" else docker_registry(folder, program=kind)
+
+
+def push(
+    images: Sequence[ImageDocuments],
+    references: Sequence[Reference],
+    registries: Registries,
+    store: Store,
+    *,
+    sources: Mapping[Digest, Reference] | None = None,
+    jobs: int = 2,
+) -> tuple[Pushed, ...]:
+    """Push what lies in ``store``, in silence."""
+    pusher = Pusher(registries=registries, blobs=store, store=store, jobs=jobs, reporter=Quiet(), sources=sources or {})
+    return pusher.push(images, references)

@@ -206,21 +206,21 @@ def kill_all() -> list[int]:
     return list(found)
 
 
-def _attend(listener: _Listener, act: Act, ending: Ending, *, until: float) -> None:
+def _attend(reporter: _Listener, act: Act, ending: Ending, *, until: float) -> None:
     while time.monotonic() < until:
-        listener.reap(ending)
-        if not listener.wait():
-            if listener.deserted:
-                listener.reap(ending, for_good=True)
+        reporter.reap(ending)
+        if not reporter.wait():
+            if reporter.deserted:
+                reporter.reap(ending, for_good=True)
                 return
             continue
-        if (call := listener.receive(len(ending.calls) + 1)) is None:
+        if (call := reporter.receive(len(ending.calls) + 1)) is None:
             continue
         failure = 0
         if call.name:
             ending.calls.append(call)
             failure = act(call)
-        listener.answer(failure)
+        reporter.answer(failure)
     ending.code = None
 
 

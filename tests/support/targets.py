@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oci_builder.digest import digest_file
+from oci_builder.gate.facts import FactsCollector
+from oci_builder.layer import Layer
 from oci_builder.platforms import AMD64
+from oci_builder.reporter import Quiet
+from oci_builder.store import Store
 from oci_builder.tree.entry import Entry, Kind, directory, entry_path, symlink
 from oci_builder.tree.tree import Tree
-from oci_builder.wheels.layering import Wheel
-from oci_builder.wheels.layers import Bytecode
+from oci_builder.wheels.layering import Group, Wheel
+from oci_builder.wheels.layers import LayerMaker
 from oci_builder.wheels.pins import WheelPin
-from oci_builder.wheels.target import Promise, Target
+from oci_builder.wheels.steps import NO_BYTECODE, Anchors, BytecodeChoice, CompilerRef, layer_steps
+from oci_builder.wheels.target import PythonEnvironment, Target
 
 SITE = "usr/local/lib/python3.11/site-packages"
 
 TARGET = Target(
     platform=AMD64,
-    promise=Promise(
+    promise=PythonEnvironment(
         version="3.11.2",
         interpreter="/usr/local/bin/python3.11",
         prefix="/usr/local",
@@ -74,8 +79,40 @@ def host_python() -> Iterator[HostPython]:
     yield HostPython(env={})
 
 
-NO_BYTECODE = Bytecode(mode="none", compiler="", start=host_python)
-BYTECODE = Bytecode(mode="default", compiler="this test's", start=host_python)
+BYTECODE = BytecodeChoice(mode="default", compiler=CompilerRef(name="this test's", version="0"))
+
+
+def lend_host_python(ref: CompilerRef) -> contextlib.AbstractContextManager[HostPython]:
+    """Lend the running interpreter, whichever is meant."""
+    return host_python()
+
+
+def shelve(wheels: Iterable[Wheel], store: Store) -> list[Wheel]:
+    """Have ``store`` hold the wheels, as fetching them does; those that are gone it has."""
+    found = []
+    for wheel in wheels:
+        if wheel.path.is_file():
+            store.put_bytes(wheel.path.read_bytes())
+        found.append(replace(wheel, path=store.path(wheel.pin.sha256)))
+    return found
+
+
+def make_layers(
+    groups: Sequence[Group],
+    store: Store,
+    base: Tree,
+    *,
+    bytecode: BytecodeChoice = NO_BYTECODE,
+    lost: Mapping[str, frozenset[str]] | None = None,
+    jobs: int = 2,
+) -> tuple[Layer, ...]:
+    """The layers of groups of wheels that ``store`` has, compiled by the running interpreter."""
+    steps = layer_steps(groups, TARGET, Anchors.of(TARGET, base), bytecode=bytecode, lost=lost or {})
+    maker = LayerMaker(store=store, reporter=Quiet(), jobs=jobs, lend=lend_host_python, observe=FactsCollector)
+    made = {step.key: layer for step, layer in maker.run(steps)}
+    layers = [made[step.key] for step in steps]
+    assert all(isinstance(layer, Layer) for layer in layers)
+    return tuple(layer for layer in layers if isinstance(layer, Layer))
 
 
 def folder(path: str, *, mode: int = 0o755, uid: int = 0, gid: int = 0, mtime: int = 7) -> Entry:

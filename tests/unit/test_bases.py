@@ -16,8 +16,8 @@ from oci_builder.bases import Base, Supply, interpreter, open_base, update_base
 from oci_builder.debian.lock import lock_path, write_lock
 from oci_builder.errors import PackageUnavailable, StaleLock, ToolFailed
 from oci_builder.layer import write_layer
-from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64, ARM64, Platform
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.debian import Deb, small_base, write_layer_folder, write_mirror
 from tests.support.webserver import WebServer, serving
@@ -28,8 +28,8 @@ NEWER = "3.11.2-6+deb12u10"
 
 
 @dataclass
-class Notes(Silent):
-    """A listener that keeps what is said."""
+class Notes(Quiet):
+    """A reporter that keeps what is said."""
 
     lines: list[str] = field(default_factory=list)
 
@@ -56,7 +56,7 @@ class World:
     def lock(self, *platforms: Platform) -> None:
         """Lock what the mirror has."""
         for platform in platforms:
-            lock = update_base(self.folder, platform, store=self.store, supply=self.supply(), listener=self.notes)
+            lock = update_base(self.folder, platform, store=self.store, supply=self.supply(), reporter=self.notes)
             write_lock(lock, lock_path(self.folder, platform))
 
     def supply(self, **options: Any) -> Supply:
@@ -66,7 +66,7 @@ class World:
     def open(self, platform: Platform = HOST, store: Store | None = None, **options: Any) -> Base:
         """The base."""
         return open_base(
-            self.folder, platform, store=store or self.store, supply=self.supply(**options), listener=self.notes
+            self.folder, platform, store=store or self.store, supply=self.supply(**options), reporter=self.notes
         )
 
 
@@ -154,7 +154,7 @@ def test_a_locked_build_of_a_base_in_the_store_needs_nothing(world: World) -> No
 def test_an_offline_build_of_an_unknown_base_says_what_to_do(world: World) -> None:
     with pytest.raises(PackageUnavailable) as raised:
         world.open(offline=True)
-    assert "online" in (raised.value.hint or "")
+    assert "with a network" in (raised.value.hint or "")
     assert world.server.paths.count("/debian/pool") == 0
 
 
@@ -208,13 +208,13 @@ def test_another_cpus_base_of_another_version_comes_without_bytecode_and_says_so
     assert "without bytecode" in world.notes.lines[-1]
     with (
         pytest.raises(ToolFailed, match="this machine can run"),
-        interpreter(base, store=world.store, supply=world.supply(), listener=world.notes),
+        interpreter(base, store=world.store, supply=world.supply(), reporter=world.notes),
     ):
         pass
 
 
 def test_the_bases_python_runs_here(world: World) -> None:
-    with interpreter(world.open(), store=world.store, supply=world.supply(), listener=world.notes) as python:
+    with interpreter(world.open(), store=world.store, supply=world.supply(), reporter=world.notes) as python:
         said = subprocess.run(
             [*python.argv, "-c", "import sys; print(sys.flags.isolated)"],
             env=dict(python.env),

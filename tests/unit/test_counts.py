@@ -18,17 +18,16 @@ import deflate
 import msgspec
 import pytest
 
-from oci_builder.gate.facts import RECORDS, Gathering, layer_facts
+from oci_builder.gate.facts import RECORDS, layer_facts
 from oci_builder.layer import Layer
-from oci_builder.listener import Silent
 from oci_builder.store import Store
-from oci_builder.wheels.claims import settle
+from oci_builder.wheels.conflicts import resolve_conflicts
+from oci_builder.wheels.installed_wheels import InstalledWheels
 from oci_builder.wheels.layering import Group, Wheel
-from oci_builder.wheels.layers import Bytecode, wheel_layers
 from oci_builder.wheels.listing import Listing
-from oci_builder.wheels.opened import Opened
+from oci_builder.wheels.steps import NO_BYTECODE, BytecodeChoice
 from tests.support.elves import ElfSpec, make_elf
-from tests.support.targets import BYTECODE, NO_BYTECODE, TARGET, base_tree, wheel_of
+from tests.support.targets import BYTECODE, TARGET, base_tree, make_layers, shelve, wheel_of
 from tests.support.wheels import make_wheel
 
 JOBS = 2
@@ -55,6 +54,7 @@ class Counter:
         context = multiprocessing.get_context("fork")
         self._values = {name: context.Value("q", 0) for name in Counts.__dataclass_fields__}
         self._on = context.Value("b", 0)
+        self.wheels: set[str] = set()
         sys.addaudithook(self._heard)
 
     def add(self, name: str, amount: int) -> None:
@@ -73,7 +73,7 @@ class Counter:
         return Counts(**{name: value.value for name, value in self._values.items()})
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open" and str(arguments[0]).endswith(".whl"):
+        if event == "open" and str(arguments[0]) in self.wheels:
             self.add("opened", 1)
         elif event == "open" and "/records/" in str(arguments[0]):
             self.add("records", 1)
@@ -139,32 +139,23 @@ def content_of(wheels: Sequence[Wheel]) -> int:
     return total
 
 
-def built(wheels: Sequence[Wheel], store: Store, bytecode: Bytecode) -> tuple[Counts, tuple[Layer, ...]]:
+def built(wheels: Sequence[Wheel], store: Store, bytecode: BytecodeChoice) -> tuple[Counts, tuple[Layer, ...]]:
     layers: list[Layer] = []
+    wheels = shelve(wheels, store)
+    COUNTER.wheels = {str(wheel.path) for wheel in wheels}
 
     def build() -> None:
-        listing = Listing(opened=Opened(TARGET), store=store, jobs=JOBS)
-        settle(wheels, listing, policy="error")
+        listing = Listing(opened=InstalledWheels(TARGET), store=store, jobs=JOBS)
+        resolve_conflicts(wheels, listing, policy="error")
         groups = [Group(wheels=(wheel,)) for wheel in wheels]
-        silent = Silent()
-        layers.extend(
-            wheel_layers(
-                groups,
-                listing,
-                base_tree(),
-                bytecode=bytecode,
-                lost={},
-                listener=silent,
-                examine=Gathering,
-            )
-        )
+        layers.extend(make_layers(groups, store, base_tree(), bytecode=bytecode, jobs=JOBS))
 
     return COUNTER.of(build), tuple(layers)
 
 
 @pytest.mark.parametrize(("bytecode", "compilers"), [(NO_BYTECODE, 0), (BYTECODE, JOBS)])
 def test_the_first_time_everything_is_inflated_once_and_hashed_three_times(
-    tmp_path: Path, store: Store, bytecode: Bytecode, compilers: int
+    tmp_path: Path, store: Store, bytecode: BytecodeChoice, compilers: int
 ) -> None:
     wheels = wheels_in(tmp_path, one="1.0", two="1.0", three="1.0")
     counts, layers = built(wheels, store, bytecode)

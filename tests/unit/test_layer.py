@@ -16,7 +16,7 @@ from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch
 from oci_builder.layer import RECORDS, Layer, LayerKey, find, keep, write_layer
 from oci_builder.store import Store
-from oci_builder.tree.content import LARGE, Sources
+from oci_builder.tree.content import LARGE, MappedFiles
 from oci_builder.tree.entry import DeflateSlice, Entry, Kind, directory, entry_path, file, symlink
 from oci_builder.tree.tree import Tree
 from tests.support.images import base_tree, random_entries
@@ -95,7 +95,7 @@ def test_the_tree_of_a_layer_is_the_tree_it_was_made_from(store: Store) -> None:
     layer = write_layer(tree, store, created_by="t", holds=())
     again = layer.tree(store)
     assert [_without_content(entry) for entry in again] == [_without_content(entry) for entry in tree]
-    with Sources() as sources:
+    with MappedFiles() as sources:
         for entry in again:
             if entry.content is not None:
                 data = sources.read(entry.content, what=entry.path)
@@ -114,7 +114,7 @@ def test_content_larger_than_memory_likes_is_split_and_read_back_whole(store: St
     layer = layer_of(store, file("big", data, origin="t"), file("small", b"x", origin="t"))
     assert layer.diff_id == Digest.of(unpacked(layer, store))
     tree = layer.tree(store)
-    with Sources() as sources:
+    with MappedFiles() as sources:
         for path, expected in (("big", data), ("small", b"x")):
             entry = tree.get(path)
             assert entry is not None and entry.content is not None
@@ -212,5 +212,5 @@ def test_a_blob_damaged_in_the_store_is_noticed_when_a_file_of_it_is_read(store:
     path.write_bytes(data)
     entry = layer.tree(store).get("f")
     assert entry is not None and entry.content is not None
-    with Sources() as sources, pytest.raises(DigestMismatch, match="f"):
+    with MappedFiles() as sources, pytest.raises(DigestMismatch, match="f"):
         sources.read(entry.content, what="f")

@@ -71,9 +71,9 @@ MANY = """
 import sys
 from pathlib import Path
 from oci_builder.store import Store
-from oci_builder.wheels.claims import settle
+from oci_builder.wheels.conflicts import resolve_conflicts
 from oci_builder.wheels.listing import Listing
-from oci_builder.wheels.opened import Opened
+from oci_builder.wheels.installed_wheels import InstalledWheels
 from tests.support.targets import TARGET, wheel_of
 
 def peak():
@@ -81,10 +81,10 @@ def peak():
 
 folder = Path(sys.argv[1])
 wheels = [wheel_of(path) for path in sorted(folder.glob("*.whl"))]
-listing = Listing(opened=Opened(TARGET), store=Store(folder / "cache"), jobs=2)
-settle(wheels[:1], listing, policy="error")
+listing = Listing(opened=InstalledWheels(TARGET), store=Store(folder / "cache"), jobs=2)
+resolve_conflicts(wheels[:1], listing, policy="error")
 before = peak()
-settle(wheels, listing, policy="error")
+resolve_conflicts(wheels, listing, policy="error")
 assert sum(len(listing.claims(wheel)) for wheel in wheels) > 8 * 2500
 print(peak() - before)
 """

@@ -16,6 +16,7 @@ from oci_builder.oci.documents import Healthcheck
 from oci_builder.platforms import AMD64, ARM64
 from oci_builder.recipes import (
     ImageRecipe,
+    Overrides,
     UserRecipe,
     image_schema,
     load_image,
@@ -325,7 +326,9 @@ def test_the_version_of_a_file_name_is_the_recipes_else_that_of_the_first_tag() 
 
 def test_a_command_line_changes_what_it_names_and_nothing_else() -> None:
     before = recipe(EVERYTHING)
-    after = with_overrides(before, base="other", tags=["a:1"], env={"DEBUG": "1"}, labels={"x": "y"}, user="bob")
+    after = with_overrides(
+        before, Overrides(base="other", tags=["a:1"], env={"DEBUG": "1"}, labels={"x": "y"}, user="bob")
+    )
     assert (after.base, after.tags, after.config.env["DEBUG"], after.config.env["LANG"]) == (
         "other",
         ("a:1",),
@@ -334,7 +337,7 @@ def test_a_command_line_changes_what_it_names_and_nothing_else() -> None:
     )
     assert after.config.labels == {**before.config.labels, "x": "y"}
     assert (after.user.name, after.user.uid, after.user.home) == ("bob", 1234, "/home/bob")
-    assert with_overrides(before) == before
+    assert with_overrides(before, Overrides()) == before
     assert after.copy == before.copy
     assert after.config.exposed_ports == before.config.exposed_ports
 
@@ -343,7 +346,7 @@ def test_a_command_line_changes_what_it_names_and_nothing_else() -> None:
     ("text", "ids"), [("root", (0, 0)), ("0", (0, 0)), ("app", (1000, 1000)), ("app:5", (5, 5)), ("app:5:6", (5, 6))]
 )
 def test_a_user_can_be_given_with_numbers(text: str, ids: tuple[int, int]) -> None:
-    user = with_overrides(recipe("name = 'a'"), user=text).user
+    user = with_overrides(recipe("name = 'a'"), Overrides(user=text)).user
     assert (user.uid, user.gid) == ids
 
 
@@ -358,7 +361,7 @@ def test_a_user_can_be_given_with_numbers(text: str, ids: tuple[int, int]) -> No
 )
 def test_a_command_line_is_checked_like_a_file(changes: dict[str, Any], kind: type[OcibuildError]) -> None:
     with pytest.raises(kind):
-        with_overrides(recipe("name = 'a'"), **changes)
+        with_overrides(recipe("name = 'a'"), Overrides(**changes))
 
 
 def test_the_schema_accepts_what_we_accept_and_refuses_a_slip() -> None:

@@ -17,7 +17,7 @@ from oci_builder.cli import main
 from oci_builder.platforms import AMD64, ARM64
 from oci_builder.verify.verify import verify_file
 from oci_builder.wheels.lock import encode, read
-from oci_builder.wheels.target import Promise, Target
+from oci_builder.wheels.target import PythonEnvironment, Target
 from tests.support.archives import make_tar
 from tests.support.fakeregistry import FakeRegistry, fake_registry
 from tests.support.imported import (
@@ -52,9 +52,9 @@ def image(version: str = "3.11.9", *, glibc: str = "2.36", arm: bool = False) ->
 IMAGES = [image(), image("3.11.8", glibc="2.31", arm=True)]
 
 
-def promise(version: str, glibc: int) -> Promise:
+def promise(version: str, glibc: int) -> PythonEnvironment:
     """What such an image promises."""
-    return Promise(
+    return PythonEnvironment(
         version=version,
         interpreter="/usr/local/bin/python3.11",
         prefix="/usr/local",
@@ -312,7 +312,7 @@ def test_an_offline_build_without_its_base_says_how_to_bring_it(world: World) ->
     assert world.run("download", "app") == 0
     shutil.rmtree(world.folder / "base")
     world.forget()
-    assert world.run("build", "app", "--out", str(world.out)) == 2
+    assert world.run("build", "app", "--offline", "--out", str(world.out)) == 2
     assert f"no base image '{world.reference}@" in world.said[-1]
     assert "ocibuild download" in world.said[-1]
     assert world.registry.asked == []

@@ -16,10 +16,10 @@ from oci_builder.bases.base import Base
 from oci_builder.bases.host import find_interpreter
 from oci_builder.bases.images import without_replaced
 from oci_builder.errors import DigestMismatch, NoPython, NotFound, UnsupportedImage
-from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64, ARM64
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
-from oci_builder.wheels.target import Promise, Target
+from oci_builder.wheels.target import PythonEnvironment, Target
 from tests.support.archives import make_tar
 from tests.support.imported import (
     Member,
@@ -36,8 +36,8 @@ HERE = platform.python_version()
 
 
 @dataclass
-class Notes(Silent):
-    """A listener that keeps what is said."""
+class Notes(Quiet):
+    """A reporter that keeps what is said."""
 
     lines: list[str] = field(default_factory=list)
 
@@ -48,14 +48,14 @@ class Notes(Silent):
 def based(members: Sequence[Member], tmp_path: Path, store: Store) -> Base:
     layer = make_tar(*members)
     path = save_like_old_docker(tmp_path / "image.tar", [layer], config_of([layer], run={"Env": ["A=1"]}))
-    return open_base(path, AMD64, store=store, listener=Silent())
+    return open_base(path, AMD64, store=store, reporter=Quiet())
 
 
 def test_a_base_made_elsewhere_promises_what_is_in_it(tmp_path: Path, store: Store) -> None:
     base = based(docker_python(), tmp_path, store)
     assert base.target == Target(
         platform=AMD64,
-        promise=Promise(
+        promise=PythonEnvironment(
             version="3.11.9",
             interpreter="/usr/local/bin/python3.11",
             prefix="/usr/local",
@@ -88,7 +88,7 @@ def test_a_base_without_python_is_opened_and_refused_when_it_is_asked_for(tmp_pa
 
 
 def test_scratch_is_nothing(store: Store) -> None:
-    base = open_base(None, AMD64, store=store, listener=Silent())
+    base = open_base(None, AMD64, store=store, reporter=Quiet())
     assert base.layers == () and len(base.tree) == 0
     with pytest.raises(NoPython, match="scratch: it is empty"):
         _ = base.target
@@ -96,7 +96,7 @@ def test_scratch_is_nothing(store: Store) -> None:
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, store: Store) -> None:
     with pytest.raises(NotFound, match=r"gone\.tar"):
-        open_base(tmp_path / "gone.tar", AMD64, store=store, listener=Silent())
+        open_base(tmp_path / "gone.tar", AMD64, store=store, reporter=Quiet())
 
 
 def saved(path: Path) -> tuple[Path, bytes]:
@@ -124,20 +124,20 @@ def test_a_damaged_file_is_one_error_that_names_it(
     path, _ = saved(tmp_path / "image.tar")
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises((UnsupportedImage, DigestMismatch), match=r"image\.tar"):
-        open_base(path, AMD64, store=store, listener=Silent())
+        open_base(path, AMD64, store=store, reporter=Quiet())
 
 
 def test_a_file_for_another_machine_is_refused(tmp_path: Path, store: Store) -> None:
     path, _ = saved(tmp_path / "image.tar")
     with pytest.raises(UnsupportedImage, match=r"image\.tar: it is an image for linux/amd64, not for linux/arm64"):
-        open_base(path, ARM64, store=store, listener=Silent())
+        open_base(path, ARM64, store=store, reporter=Quiet())
 
 
 def test_a_layout_without_the_platform_says_which_it_has(tmp_path: Path, store: Store) -> None:
     layer = make_tar(*docker_python())
     path = save_layout(tmp_path / "layout", [layer], config_of([layer]))
     with pytest.raises(UnsupportedImage, match="holds no image for linux/arm64/v8, but for linux/amd64"):
-        open_base(path, ARM64, store=store, listener=Silent())
+        open_base(path, ARM64, store=store, reporter=Quiet())
 
 
 def test_distributions_that_wheels_replace_are_deleted_by_a_layer_more(tmp_path: Path, store: Store) -> None:
@@ -151,9 +151,9 @@ def test_distributions_that_wheels_replace_are_deleted_by_a_layer_more(tmp_path:
 
 def compiler(base: Base, notes: Notes, store: Store, path: str = "") -> str | None:
     found = compiling(
-        base, environ={"PATH": path}, layers=lambda name: None, supply=Supply(now=0), store=store, listener=notes
+        base, environ={"PATH": path}, layers=lambda name: None, supply=Supply(now=0), store=store, reporter=notes
     )
-    return found.name if found else None
+    return found.ref.name if found else None
 
 
 def test_a_python_of_exactly_its_version_compiles_for_it(tmp_path: Path, store: Store) -> None:

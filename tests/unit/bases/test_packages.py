@@ -16,8 +16,8 @@ from oci_builder.debian.extras import read_extra_lock
 from oci_builder.debian.lock import lock_path, write_lock
 from oci_builder.debian.sonames import libraries_path, read_libraries
 from oci_builder.errors import PackageError, PackageUnavailable, PathConflict, StaleLock
-from oci_builder.listener import Silent
 from oci_builder.platforms import Platform
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.debian import Deb, small_base, write_layer_folder, write_mirror, write_suite
 from tests.support.elves import ElfSpec, make_elf
@@ -66,7 +66,7 @@ class World:
     def add(self, *packages: str, supply: Supply | None = None) -> Base:
         """The base with ``packages``."""
         how = supply or self.supply
-        return with_packages(self.base, packages, lock=self.lock, supply=how, store=self.store, listener=Silent())
+        return with_packages(self.base, packages, lock=self.lock, supply=how, store=self.store, reporter=Quiet())
 
 
 @pytest.fixture
@@ -79,10 +79,10 @@ def world(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iter
         write_mirror(tmp_path / "mirror", small_base())
         write_suite(tmp_path / "mirror", "debian", "bookworm", [*small_base(), *DEBS], contents=CONTENTS)
         supply = Supply(now=now, mirrors=(server.url,))
-        known = update_base(folder, HOST, store=store, supply=supply, listener=Silent())
+        known = update_base(folder, HOST, store=store, supply=supply, reporter=Quiet())
         write_lock(known, lock_path(folder, HOST))
-        assert update_libraries(folder, HOST, store=store, supply=supply, listener=Silent())
-        base = open_base(folder, HOST, store=store, supply=supply, listener=Silent())
+        assert update_libraries(folder, HOST, store=store, supply=supply, reporter=Quiet())
+        base = open_base(folder, HOST, store=store, supply=supply, reporter=Quiet())
         yield World(base, supply, tmp_path / "base.lock.json", server, store)
 
 
@@ -122,7 +122,7 @@ def test_the_newest_version_comes_from_the_suite_that_has_it_though_that_lists_n
     assert text.count('"debian/bookworm"') == 1
     recipe.write_text(text.replace('"debian/bookworm"', '"debian/bookworm", "debian-security/bookworm-security"'))
     # The index stays as it was: what counts is who brings which library, and that has not changed.
-    assert not update_libraries(recipe.parent, HOST, store=world.store, supply=world.supply, listener=Silent())
+    assert not update_libraries(recipe.parent, HOST, store=world.store, supply=world.supply, reporter=Quiet())
     base = world.add("libgl1")
     assert base.layers[-1].holds == ("libgl1 1.0-1", "libx11-6 1.0-1+deb12u1")
     (pin,) = [pin for pin in read_extra_lock(world.lock).packages if pin.name == "libx11-6"]

@@ -23,7 +23,7 @@ import pytest
 
 from oci_builder.errors import OcibuildError
 from oci_builder.recipes import load_image
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.copying import Copy, copied
 from oci_builder.verify.verify import verify_file
 from tests.support.tiny import NAME, Tiny, make_tiny, run_ocibuild
@@ -179,7 +179,7 @@ def test_what_is_copied_is_the_projects_thousands_of_times(tiny: Tiny, outside: 
                     continue
                 for name in ("files", "../../more/deep"):
                     copy = Copy(source=name, folder=tiny.image, within=source.within, dest="/a")
-                    with Sources() as sources:
+                    with MappedFiles() as sources:
                         for entry in copied(copy):
                             if entry.content is not None:
                                 assert sources.read(entry.content, what=entry.path) == b"of the project\n"

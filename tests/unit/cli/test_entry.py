@@ -64,7 +64,7 @@ def test_a_verb_with_a_slip_is_not_taken_for_an_image(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["build"], "missing argument 'NAME'"),
+        (["build"], "which image? name one, or several"),
         (["mypy", "--bogus"], "no such option '--bogus'"),
         (["mypy", "--label", "x"], "expected NAME=VALUE, got 'x'"),
         (["mypy", "--env", "=x"], "expected NAME=VALUE, got '=x'"),

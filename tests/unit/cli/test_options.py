@@ -11,8 +11,9 @@ import click
 import pytest
 
 from oci_builder.cli.app import COMMANDS, app
-from oci_builder.cli.build import make_options, open_source
 from oci_builder.cli.delivery import out_files
+from oci_builder.cli.recipe import make_policy, open_source
+from oci_builder.cli.request import CommandRequest, RecipeRequest
 from oci_builder.cli.settings import Settings, make_settings, parse_epoch
 from oci_builder.errors import InvalidValue
 from oci_builder.platforms import AMD64, ARM64
@@ -24,7 +25,7 @@ def recipe(**fields: Any) -> ImageRecipe:
 
 
 def settings(tmp_path: Path) -> Settings:
-    return make_settings(project_dir=tmp_path, cache_dir=tmp_path / "cache", jobs=2)
+    return make_settings(CommandRequest(project_dir=tmp_path, cache_dir=tmp_path / "cache", jobs=2))
 
 
 def test_every_command_is_a_word_no_image_may_be_named_like() -> None:
@@ -50,10 +51,10 @@ def test_an_epoch_is_the_flags_then_the_environments_then_nobodys(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "5")
-    assert make_settings(cache_dir=tmp_path, epoch=0).epoch == 0
-    assert make_settings(cache_dir=tmp_path).epoch == 5
+    assert make_settings(CommandRequest(cache_dir=tmp_path), epoch=0).epoch == 0
+    assert make_settings(CommandRequest(cache_dir=tmp_path)).epoch == 5
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
-    assert make_settings(cache_dir=tmp_path).epoch is None
+    assert make_settings(CommandRequest(cache_dir=tmp_path)).epoch is None
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "8589934592", "٣"])
@@ -63,32 +64,38 @@ def test_an_epoch_has_to_fit_a_tar_header(text: str) -> None:
 
 
 def test_progress_is_lines_where_no_terminal_is(tmp_path: Path) -> None:
-    assert make_settings(cache_dir=tmp_path).shown == "plain"
-    assert make_settings(cache_dir=tmp_path, progress="rich").shown == "rich"
-    assert make_settings(cache_dir=tmp_path, progress="rich", quiet=True).shown == "none"
+    assert make_settings(CommandRequest(cache_dir=tmp_path)).shown == "plain"
+    assert make_settings(CommandRequest(cache_dir=tmp_path, progress="rich")).shown == "rich"
+    assert make_settings(CommandRequest(cache_dir=tmp_path, progress="rich", quiet=True)).shown == "none"
 
 
 def test_the_cache_is_the_users_when_nobody_says_otherwise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert make_settings().cache == tmp_path / "ocibuild"
+    assert make_settings(CommandRequest()).cache == tmp_path / "ocibuild"
 
 
 @pytest.mark.parametrize(
-    ("flags", "offline"), [({}, None), ({"offline": True}, True), ({"online": True}, False), ({"offline": False}, None)]
+    ("request_", "offline"),
+    [
+        (RecipeRequest(), None),
+        (RecipeRequest(offline=True), True),
+        (RecipeRequest(online=True), False),
+        (RecipeRequest(offline=False), None),
+    ],
 )
 def test_without_a_flag_the_wheels_folder_decides_about_the_network(
-    tmp_path: Path, flags: dict[str, bool], offline: bool | None
+    tmp_path: Path, request_: RecipeRequest, offline: bool | None
 ) -> None:
-    assert make_options(settings(tmp_path), **flags).offline is offline
+    assert make_policy(settings(tmp_path), request_).offline is offline
 
 
 def test_paths_on_the_command_line_are_relative_to_where_one_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    made = make_options(settings(tmp_path), find_links=("w", "https://x.example/w"), layers=(Path("l"),))
+    made = make_policy(settings(tmp_path), RecipeRequest(find_links=("w", "https://x.example/w"), layers=(Path("l"),)))
     assert made.find_links == (str(tmp_path / "w"), "https://x.example/w")
-    assert made.layers == (tmp_path / "l",)
+    assert made.layer_path == (tmp_path / "l",)
 
 
 def test_flags_change_the_recipe_and_its_folder_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +103,9 @@ def test_flags_change_the_recipe_and_its_folder_stays(tmp_path: Path, monkeypatc
     folder = tmp_path / "build" / "mypy"
     folder.mkdir(parents=True)
     (folder / "requirements.txt").touch()
-    made = open_source(settings(tmp_path), name="mypy", base="b", requirements=(Path("r.txt"),), env={"A": "1"})
+    made = open_source(
+        settings(tmp_path), RecipeRequest(name="mypy", base="b", requirements=(Path("r.txt"),), env={"A": "1"})
+    )
     assert (made.folder, made.recipe.base, made.requirements) == (folder, "b", (tmp_path / "r.txt",))
     assert made.recipe.config.env == {"A": "1"}
 

@@ -14,10 +14,10 @@ from oci_builder.errors import UnsupportedImage
 from oci_builder.export.docker_archive import write_file
 from oci_builder.image import Image
 from oci_builder.layer import write_layer
-from oci_builder.listener import Silent
 from oci_builder.oci.documents import RunConfig
 from oci_builder.platforms import AMD64
 from oci_builder.reference import Reference
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.tree.entry import Entry, file, symlink
 from oci_builder.tree.tree import Tree
@@ -101,7 +101,7 @@ def image_of(folder: Path, *entries: Entry, created_by: str = "made") -> Path:
     store = Store(folder / "store")
     layer = write_layer(Tree(entries), store, created_by=created_by, holds=())
     image = Image(platform=AMD64, run=RunConfig(), created=0).append(layer)
-    write_file(image, folder / "i.tar", references=[Reference.parse("i")], store=store, listener=Silent())
+    write_file(image, folder / "i.tar", references=[Reference.parse("i")], store=store, reporter=Quiet())
     return folder / "i.tar"
 
 

@@ -10,8 +10,8 @@ import pytest
 from oci_builder.cli import main
 from oci_builder.cli.result import Result
 from oci_builder.export.docker_archive import write_file
-from oci_builder.listener import Silent
 from oci_builder.reference import Reference
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.images import random_image
 
@@ -19,7 +19,7 @@ from tests.support.images import random_image
 def made(store: Store, path: Path) -> Result:
     image = random_image(store, layers=2)
     references = (Reference.parse("mypy:1"), Reference.parse("team/mypy"))
-    size = write_file(image, path, references=references, store=store, listener=Silent())
+    size = write_file(image, path, references=references, store=store, reporter=Quiet())
     return Result(image=image, path=path, size=size, references=references, seconds={"layers": 0.5, "total": 1.25})
 
 

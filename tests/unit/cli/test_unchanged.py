@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from oci_builder.cli import build, main
+from oci_builder.cli.recipe import open_source
 from oci_builder.recipes import ImageSource
 from oci_builder.verify.verify import verify_file
 from tests.support.tiny import CHECKOUT, NAME, Tiny, make_tiny, unsound
@@ -251,7 +252,7 @@ def test_what_is_copied_from_elsewhere_is_never_stale(tiny: Tiny, capsys: pytest
 def test_an_edit_while_the_recipe_is_read_is_built_the_next_time(
     tiny: Tiny, first: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    read = build.open_source
+    read = open_source
 
     def edited_meanwhile(*args: Any, **flags: Any) -> ImageSource:
         if first:

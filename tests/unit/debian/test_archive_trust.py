@@ -40,11 +40,11 @@ from oci_builder.errors import (
     PackageUnavailable,
     TransportError,
 )
-from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.transport import Transport
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.tree import Tree
 from tests.support.debian import (
     Deb,
@@ -98,8 +98,8 @@ class Site:
         source = Mirror(self.address or self.server.url, ("debian", "debian-security"), transport=self.transport)
         suites = self.lock.suites if self.lock else ()
         trust = Trust(keys=key_files(folder), now=self.now, suites=suites, store=self.store)
-        lock = update(recipe, AMD64, [source], trust=trust, listener=Silent())
-        fetch_packages(lock.packages, [source], store=self.store, listener=Silent())
+        lock = update(recipe, AMD64, [source], trust=trust, reporter=Quiet())
+        fetch_packages(lock.packages, [source], store=self.store, reporter=Quiet())
         with self.store.scratch() as spool:
             rootfs.entries(recipe, lock, AMD64, store=self.store, spool=spool, compilers=_no_compiler)
         return lock
@@ -129,7 +129,7 @@ class Site:
 
 
 @contextlib.contextmanager
-def _no_compiler(tree: Tree, sources: Sources) -> Iterator[Compiler | None]:
+def _no_compiler(tree: Tree, sources: MappedFiles) -> Iterator[Compiler | None]:
     yield None
 
 

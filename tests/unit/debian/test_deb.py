@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.debian.deb import Package, read_deb
+from oci_builder.debian.deb import DebFile, read_deb
 from oci_builder.errors import PackageError, UnsafePath
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Kind
 from tests.support.debian import MTIME, Deb, ar
 
 
-def read(folder: Path, data: bytes) -> Package:
+def read(folder: Path, data: bytes) -> DebFile:
     (folder / "x.deb").write_bytes(data)
     return read_deb(folder / "x.deb", folder / "spool", origin="x 1.0-1")
 
@@ -41,7 +41,7 @@ def test_every_kind_of_entry_is_read(tmp_path: Path) -> None:
 
 def test_contents_are_spooled_one_after_the_other(tmp_path: Path) -> None:
     package = read(tmp_path, Deb(name="x", files={"a": b"one", "b": b"two" * 9}).build())
-    with Sources() as sources:
+    with MappedFiles() as sources:
         read_back = [sources.read(entry.content, what="x") for entry in package.entries if entry.content]
     assert read_back == [b"one", b"two" * 9]
 

@@ -13,7 +13,7 @@ import pytest
 from oci_builder.debian.libraries import Libraries, folders
 from oci_builder.errors import DamagedElf, MissingLibrary
 from oci_builder.tree import elf
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, directory, file, symlink
 from oci_builder.tree.tree import Tree
 
@@ -24,7 +24,7 @@ LIBRARY = f"usr/lib/{MACHINE}-linux-gnu"
 
 
 def libraries(*entries: Entry) -> Libraries:
-    return Libraries.of(Tree([*entries, symlink("lib", "usr/lib", origin="x")]), MACHINE, Sources())
+    return Libraries.of(Tree([*entries, symlink("lib", "usr/lib", origin="x")]), MACHINE, MappedFiles())
 
 
 def real(name: str) -> bytes:

@@ -16,7 +16,7 @@ from oci_builder.digest import Digest
 from oci_builder.errors import PackageError, PathConflict
 from oci_builder.platforms import AMD64
 from oci_builder.store import Store
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import MTIME, Kind
 from oci_builder.tree.tree import Tree
 from tests.support.debian import MTIME as DEB_MTIME
@@ -24,7 +24,7 @@ from tests.support.debian import Deb, small_base, write_layer_folder
 
 
 @contextlib.contextmanager
-def no_compiler(tree: Tree, sources: Sources) -> Iterator[Compiler | None]:
+def no_compiler(tree: Tree, sources: MappedFiles) -> Iterator[Compiler | None]:
     yield None
 
 
@@ -61,7 +61,7 @@ def pin(deb: Deb, store: Store) -> Pin:
 def text(tree: Tree, path: str) -> str:
     entry = tree.paths[tree.resolve(path)]
     assert entry.content is not None
-    with Sources() as sources:
+    with MappedFiles() as sources:
         return sources.read(entry.content, what=path).decode()
 
 

@@ -14,8 +14,8 @@ from oci_builder.debian.sources import ArchiveSource, DebFolder, Mirror, fetch_p
 from oci_builder.debian.trust import Trust
 from oci_builder.debian.update import check_lock, update
 from oci_builder.errors import ArchiveIndexError, PackageError, PackageUnavailable, StaleLock, TransportError
-from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.transport import Transport
 from tests.support.debian import Deb, small_base, write_layer_folder, write_mirror, write_suite
@@ -37,7 +37,7 @@ def mirror(server: WebServer, path: str = "") -> Mirror:
 def resolved(tmp_path: Path, debs: list[Deb], *sources: Mirror | DebFolder) -> RootfsLock:
     folder = write_layer_folder(tmp_path / "tiny", debs)
     trust = Trust(keys=key_files(folder), now=int(time.time()))
-    return update(load_layer(folder), AMD64, sources, trust=trust, listener=Silent())
+    return update(load_layer(folder), AMD64, sources, trust=trust, reporter=Quiet())
 
 
 def test_the_newest_version_of_any_suite_is_locked(tmp_path: Path, server: WebServer) -> None:
@@ -124,7 +124,7 @@ def test_an_index_older_than_the_locks_own_is_refused(tmp_path: Path, server: We
     folder = tmp_path / "tiny"
     trust = Trust(keys=key_files(folder), now=int(time.time()), suites=lock.suites)
     with pytest.raises(ArchiveIndexError, match="before the lock's own index"):
-        update(load_layer(folder), AMD64, [mirror(server)], trust=trust, listener=Silent())
+        update(load_layer(folder), AMD64, [mirror(server)], trust=trust, reporter=Quiet())
 
 
 def test_all_that_was_tried_is_said(tmp_path: Path, server: WebServer) -> None:
@@ -153,11 +153,11 @@ def test_packages_come_from_the_first_source_that_has_them(tmp_path: Path, serve
     (tmp_path / "debs" / "whatever.deb").write_bytes(debs[0].build())
     server.asked.clear()
     sources: list[ArchiveSource] = [DebFolder(tmp_path / "debs"), mirror(server)]
-    fetch_packages(lock.packages, sources, store=store, listener=Silent())
+    fetch_packages(lock.packages, sources, store=store, reporter=Quiet())
     assert all(store.has(pin.digest, pin.size) for pin in lock.packages)
     assert len(server.paths) == len(lock.packages) - 1
     server.asked.clear()
-    fetch_packages(lock.packages, sources, store=store, listener=Silent())
+    fetch_packages(lock.packages, sources, store=store, reporter=Quiet())
     assert server.paths == []
 
 
@@ -169,7 +169,7 @@ def test_a_package_that_is_not_the_locked_one_is_not_kept(tmp_path: Path, server
     path = tmp_path / "mirror" / pin.archive / pin.path
     path.write_bytes(bytes(path.stat().st_size))
     with pytest.raises(PackageUnavailable, match=f"cannot get {pin.name} .*\n.*expected sha256:"):
-        fetch_packages(lock.packages, [mirror(server)], store=store, listener=Silent())
+        fetch_packages(lock.packages, [mirror(server)], store=store, reporter=Quiet())
     assert not store.has(pin.digest)
 
 
@@ -177,9 +177,9 @@ def test_a_damaged_package_in_the_store_is_fetched_again(tmp_path: Path, server:
     debs = small_base()
     write_mirror(tmp_path / "mirror", debs)
     lock = resolved(tmp_path, debs, mirror(server))
-    fetch_packages(lock.packages, [mirror(server)], store=store, listener=Silent())
+    fetch_packages(lock.packages, [mirror(server)], store=store, reporter=Quiet())
     store.path(lock.packages[0].digest).write_bytes(bytes(lock.packages[0].size))
-    fetch_packages(lock.packages, [mirror(server)], store=store, listener=Silent())
+    fetch_packages(lock.packages, [mirror(server)], store=store, reporter=Quiet())
     assert store.read(lock.packages[0].digest, lock.packages[0].size)
 
 

@@ -13,8 +13,8 @@ from oci_builder.digest import Digest
 from oci_builder.errors import CorruptBlob, FileProblem, InvalidValue, UnsupportedImage
 from oci_builder.export.docker_archive import plan, size_of, write_file
 from oci_builder.image import Image
-from oci_builder.listener import Silent
 from oci_builder.reference import Reference
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.verify.verify import verify_file
 from tests.support.images import random_image
@@ -22,7 +22,7 @@ from tests.support.images import random_image
 NAMES = [Reference.parse("mypy:1"), Reference.parse("localhost:5000/team/mypy:2")]
 
 
-class Recorder(Silent):
+class Recorder(Quiet):
     """Remembers the progress it was told."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ def image(store: Store) -> Image:
 
 
 def written(image: Image, path: Path, store: Store) -> tarfile.TarFile:
-    write_file(image, path, references=NAMES, store=store, listener=Silent())
+    write_file(image, path, references=NAMES, store=store, reporter=Quiet())
     return tarfile.open(path)
 
 
@@ -99,17 +99,17 @@ def test_a_blob_used_twice_is_there_once(image: Image, store: Store, tmp_path: P
 
 
 def test_the_size_is_known_before_and_told_on_the_way(image: Image, store: Store, tmp_path: Path) -> None:
-    listener = Recorder()
-    size = write_file(image, tmp_path / "x.tar", references=NAMES, store=store, listener=listener)
+    reporter = Recorder()
+    size = write_file(image, tmp_path / "x.tar", references=NAMES, store=store, reporter=reporter)
     assert size == (tmp_path / "x.tar").stat().st_size == size_of(plan(image, NAMES))
-    assert listener.told[-1] == ("x.tar", size, size)
-    assert [done for _, done, _ in listener.told] == sorted(done for _, done, _ in listener.told)
+    assert reporter.told[-1] == ("x.tar", size, size)
+    assert [done for _, done, _ in reporter.told] == sorted(done for _, done, _ in reporter.told)
 
 
 @pytest.mark.parametrize("name", ["x.tar.gz", "x.tgz"])
 def test_compressed_outside_it_is_the_same_archive(image: Image, store: Store, tmp_path: Path, name: str) -> None:
-    write_file(image, tmp_path / "x.tar", references=NAMES, store=store, listener=Silent())
-    size = write_file(image, tmp_path / name, references=NAMES, store=store, listener=Silent())
+    write_file(image, tmp_path / "x.tar", references=NAMES, store=store, reporter=Quiet())
+    size = write_file(image, tmp_path / name, references=NAMES, store=store, reporter=Quiet())
     assert gzip.decompress((tmp_path / name).read_bytes()) == (tmp_path / "x.tar").read_bytes()
     assert size == (tmp_path / name).stat().st_size
 
@@ -118,7 +118,7 @@ def test_compressed_outside_it_is_the_same_archive(image: Image, store: Store, t
 def test_the_same_image_is_the_same_file(image: Image, store: Store, tmp_path: Path, name: str) -> None:
     (tmp_path / "again").mkdir()
     for path in (tmp_path / name, tmp_path / "again" / name):
-        write_file(image, path, references=NAMES, store=store, listener=Silent())
+        write_file(image, path, references=NAMES, store=store, reporter=Quiet())
     assert (tmp_path / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
@@ -136,7 +136,7 @@ def test_a_digest_beside_a_tag_is_left_out_and_alone_it_is_refused(image: Image)
 @pytest.mark.parametrize("name", ["x", "x.zip", "x.gz", "x.tar.zst", "tar"])
 def test_another_ending_is_refused(image: Image, store: Store, tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidValue, match=r"must end in \.tar, \.tar\.gz or \.tgz"):
-        write_file(image, tmp_path / name, references=NAMES, store=store, listener=Silent())
+        write_file(image, tmp_path / name, references=NAMES, store=store, reporter=Quiet())
     assert not (tmp_path / name).exists()
 
 
@@ -146,14 +146,14 @@ def test_a_layer_damaged_in_the_store_leaves_no_file(image: Image, store: Store,
     store.path(layer.digest).write_bytes(damage * layer.size)
     (tmp_path / "x.tar").write_bytes(b"old")
     with pytest.raises(CorruptBlob, match=str(layer.digest)):
-        write_file(image, tmp_path / "x.tar", references=NAMES, store=store, listener=Silent())
+        write_file(image, tmp_path / "x.tar", references=NAMES, store=store, reporter=Quiet())
     assert (tmp_path / "x.tar").read_bytes() == b"old"
     assert sorted(os.listdir(tmp_path)) == ["store", "x.tar"]
 
 
 def test_a_place_without_a_folder_is_named(image: Image, store: Store, tmp_path: Path) -> None:
     with pytest.raises(FileProblem, match=r"none/x\.tar: no such file"):
-        write_file(image, tmp_path / "none" / "x.tar", references=NAMES, store=store, listener=Silent())
+        write_file(image, tmp_path / "none" / "x.tar", references=NAMES, store=store, reporter=Quiet())
 
 
 def test_a_layer_too_long_for_a_tar_header_is_refused(image: Image) -> None:

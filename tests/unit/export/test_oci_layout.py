@@ -11,9 +11,9 @@ import pytest
 from oci_builder.errors import CorruptBlob, UnsupportedImage
 from oci_builder.export.oci_layout import write_folder
 from oci_builder.image import Image
-from oci_builder.listener import Silent
 from oci_builder.platforms import ARM64
 from oci_builder.reference import Reference
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.engines import call
 from tests.support.images import random_image
@@ -29,7 +29,7 @@ def image(store: Store) -> Image:
 
 
 def write(folder: Path, store: Store, *images: Image, name: Reference = ONE) -> int:
-    return write_folder(images, folder, references=[name], blobs=store, listener=Silent())
+    return write_folder(images, folder, references=[name], blobs=store, reporter=Quiet())
 
 
 def index(folder: Path) -> list[dict[str, object]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder.gate.finding import KINDS, Allowance
-from oci_builder.gate.gate import Rules
+from oci_builder.gate.gate import GateRules
 from oci_builder.oci.documents import RunConfig
 from oci_builder.store import Store
 from oci_builder.tree.entry import Entry, directory, file, symlink
@@ -40,7 +40,7 @@ SOUND = [
     # Two megabytes twice are not worth a line.
     file("opt/two.bin", _SAME, origin=COPY),
 ]
-LIMITS = Rules(imports=True, max_size=1 << 30)
+LIMITS = GateRules(imports=True, max_size=1 << 30)
 
 
 def _program(interpreter: str) -> Entry:
@@ -79,11 +79,11 @@ def test_what_is_seeded_is_found_and_nothing_else(store: Store, kind: str) -> No
 @pytest.mark.parametrize(
     ("kind", "rules"),
     [
-        ("max-size", Rules(max_size=1000)),
-        ("unused-allow", Rules(allow=(Allowance(finding="setuid", reason="there was one"),))),
+        ("max-size", GateRules(max_size=1000)),
+        ("unused-allow", GateRules(allow=(Allowance(finding="setuid", reason="there was one"),))),
     ],
 )
-def test_what_a_recipe_rules_is_found_and_nothing_else(store: Store, kind: str, rules: Rules) -> None:
+def test_what_a_recipe_rules_is_found_and_nothing_else(store: Store, kind: str, rules: GateRules) -> None:
     assert [found for _, found, _ in kinds(judged(store, *SOUND, rules=rules))] == [kind]
 
 

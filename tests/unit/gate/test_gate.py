@@ -11,7 +11,7 @@ import pytest
 from oci_builder.gate import facts, gate
 from oci_builder.gate import finding as finding_module
 from oci_builder.gate.finding import KINDS, Allowance, Finding, summary
-from oci_builder.gate.gate import Ground, Rules
+from oci_builder.gate.gate import BaseContents, GateRules
 from oci_builder.imported.layers import ORIGIN as IMPORTED
 from oci_builder.store import Store
 from oci_builder.tree.entry import file
@@ -34,7 +34,7 @@ NEEDS_GL = [
     ],
 )
 def test_what_is_allowed_is_kept_with_its_reason(store: Store, allowance: Allowance) -> None:
-    gated = judged(store, *NEEDS_GL, rules=Rules(allow=(allowance,)))
+    gated = judged(store, *NEEDS_GL, rules=GateRules(allow=(allowance,)))
     assert kinds(gated) == [("error", "library", "libX11.so.6")]
     assert [(finding.subject, reason) for finding, reason in gated.allowed] == [("libGL.so.1", "r")]
 
@@ -44,14 +44,16 @@ def test_what_is_allowed_is_kept_with_its_reason(store: Store, allowance: Allowa
     [Allowance(library="libGL.so.1", package="other", reason="r"), Allowance(finding="setuid", reason="r")],
 )
 def test_an_allowance_for_nothing_is_a_warning(store: Store, allowance: Allowance) -> None:
-    gated = judged(store, *NEEDS_GL, rules=Rules(allow=(allowance,)))
+    gated = judged(store, *NEEDS_GL, rules=GateRules(allow=(allowance,)))
     assert [finding.kind for finding in gated.errors] == ["library", "library"]
     assert [finding.kind for finding in gated.warnings] == ["unused-allow"]
 
 
 def test_a_library_allowance_is_about_libraries_alone(store: Store) -> None:
     gated = judged(
-        store, *metadata("demo", "1.0", "Requires-Dist: x"), rules=Rules(allow=(Allowance(library="*", reason="r"),))
+        store,
+        *metadata("demo", "1.0", "Requires-Dist: x"),
+        rules=GateRules(allow=(Allowance(library="*", reason="r"),)),
     )
     assert [finding.kind for finding in gated.errors] == ["requirement"]
 
@@ -76,7 +78,7 @@ def test_whose_a_file_is_was_not_decided_by_who_read_the_layer_first(store: Stor
     (layer,) = image.layers[1:]
     nobodys = tuple(msgspec.structs.replace(entry, origin=IMPORTED) for entry in layer.entries)
     foreign = replace(image, layers=(image.layers[0], replace(layer, entries=nobodys)))
-    assert kinds(gate_of(foreign, store, rules=Rules(max_size=1 << 30))) == []
+    assert kinds(gate_of(foreign, store, rules=GateRules(max_size=1 << 30))) == []
     assert [finding.origin for finding in gate_of(image, store).errors] == ["demo 1.0"] * 2
 
 
@@ -84,8 +86,8 @@ def test_an_image_that_is_all_base_is_judged_by_the_origins_that_are_named(store
     image = made(store, *NEEDS_GL, file("usr/bin/su", b"x", mode=0o4755, origin="login 1"))
     tree = image.layers[0].tree(store).overlaid(image.layers[1].tree(store))
     for judged_origins, found in ((frozenset[str](), []), (frozenset({"demo 1.0"}), ["libGL.so.1", "libX11.so.6"])):
-        ground = Ground(layers=image.layers, tree=tree, target=TARGET, judged=judged_origins)
-        gated = gate.gate(image, ground, rules=Rules(), supplier=lambda _: "", store=store)
+        ground = BaseContents(layers=image.layers, tree=tree, target=TARGET, judged=judged_origins)
+        gated = gate.gate(image, ground, rules=GateRules(), supplier=lambda _: "", store=store)
         assert [finding.subject for finding in gated.errors] == found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from oci_builder.gate.gate import Rules
+from oci_builder.gate.gate import GateRules
 from oci_builder.store import Store
 from oci_builder.tree.entry import entry_path
 from tests.support.elves import ElfSpec
@@ -53,8 +53,8 @@ def test_an_extra_counts_when_the_recipe_asks_for_it(
     store: Store, asked: dict[str, list[str]], found: list[tuple[str, str, str]]
 ) -> None:
     wanted = metadata("demo", "1.0", "Provides-Extra: more", "Requires-Dist: other; extra == 'more'")
-    assert kinds(judged(store, *wanted, rules=Rules(extras=asked))) == found
-    assert kinds(judged(store, *wanted, *metadata("other"), rules=Rules(extras=asked))) == []
+    assert kinds(judged(store, *wanted, rules=GateRules(extras=asked))) == found
+    assert kinds(judged(store, *wanted, *metadata("other"), rules=GateRules(extras=asked))) == []
 
 
 def test_a_distribution_for_another_python_is_an_error(store: Store) -> None:
@@ -81,7 +81,7 @@ def test_what_a_distribution_vendors_is_its_own_affair(store: Store) -> None:
 def test_imports_are_read_only_when_asked_for(store: Store) -> None:
     image = made(store, source("demo/__init__.py", "import nowhere\n"))
     assert kinds(gate_of(image, store)) == []
-    assert kinds(gate_of(image, store, rules=Rules(imports=True))) == [("warning", "import", "nowhere")]
+    assert kinds(gate_of(image, store, rules=GateRules(imports=True))) == [("warning", "import", "nowhere")]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_imports_are_read_only_when_asked_for(store: Store) -> None:
     ],
 )
 def test_what_is_there_or_guarded_is_no_finding(store: Store, text: str) -> None:
-    gated = judged(store, source("demo/__init__.py", text), source("demo/other.py"), rules=Rules(imports=True))
+    gated = judged(store, source("demo/__init__.py", text), source("demo/other.py"), rules=GateRules(imports=True))
     assert kinds(gated) == []
 
 
@@ -113,18 +113,18 @@ def test_what_is_there_or_guarded_is_no_finding(store: Store, text: str) -> None
     ],
 )
 def test_an_import_of_nothing_is_a_warning(store: Store, text: str, missing: str) -> None:
-    gated = judged(store, source("demo/__init__.py", text), rules=Rules(imports=True))
+    gated = judged(store, source("demo/__init__.py", text), rules=GateRules(imports=True))
     assert kinds(gated) == [("warning", "import", missing)]
 
 
 def test_tests_may_import_what_they_like(store: Store) -> None:
-    gated = judged(store, source("demo/tests/test_x.py", "import pytest\n"), rules=Rules(imports=True))
+    gated = judged(store, source("demo/tests/test_x.py", "import pytest\n"), rules=GateRules(imports=True))
     assert kinds(gated) == []
 
 
 def test_imports_are_one_line_for_a_distribution(store: Store) -> None:
     entries = [source(f"demo/m{number}.py", "import nowhere, elsewhere\n") for number in range(3)]
-    gated = judged(store, *entries, rules=Rules(imports=True))
+    gated = judged(store, *entries, rules=GateRules(imports=True))
     assert [finding.message for finding in gated.warnings] == [
         "demo 1.0: some of its modules import what is not in the image: elsewhere (demo/m0.py and "
         "2 more), nowhere (demo/m0.py and 2 more)"
@@ -133,7 +133,7 @@ def test_imports_are_one_line_for_a_distribution(store: Store) -> None:
 
 def test_what_importing_a_distribution_meets_is_told_from_what_some_module_wants(store: Store) -> None:
     entries = [source("demo/__init__.py", "from . import core\n"), source("demo/core.py", "import nowhere\n")]
-    gated = judged(store, *entries, source("demo/plugin.py", "import elsewhere\n"), rules=Rules(imports=True))
+    gated = judged(store, *entries, source("demo/plugin.py", "import elsewhere\n"), rules=GateRules(imports=True))
     assert sorted(finding.message.partition(" what ")[0] for finding in gated.warnings) == [
         "demo 1.0: importing it asks for",
         "demo 1.0: some of its modules import",
@@ -143,30 +143,30 @@ def test_what_importing_a_distribution_meets_is_told_from_what_some_module_wants
 def test_what_the_metadata_lists_under_an_extra_may_be_missing_where_nothing_reaches_it(store: Store) -> None:
     entries = metadata("demo", "1.0", "Provides-Extra: more", "Requires-Dist: no-where; extra == 'more'")
     plugin = source("demo/plugin.py", "import no_where\n")
-    assert kinds(judged(store, *entries, plugin, source("demo/__init__.py"), rules=Rules(imports=True))) == []
+    assert kinds(judged(store, *entries, plugin, source("demo/__init__.py"), rules=GateRules(imports=True))) == []
     reached = source("demo/__init__.py", "from . import plugin\n")
-    gated = judged(store, *entries, plugin, reached, rules=Rules(imports=True))
+    gated = judged(store, *entries, plugin, reached, rules=GateRules(imports=True))
     assert kinds(gated) == [("warning", "import", "no_where")]
 
 
 def test_a_script_finds_what_lies_beside_it(store: Store) -> None:
     entries = [source("demo/tools/run.py", "import helper\n"), source("demo/tools/helper.py")]
-    assert kinds(judged(store, *entries, rules=Rules(imports=True))) == []
+    assert kinds(judged(store, *entries, rules=GateRules(imports=True))) == []
 
 
 def test_a_vendored_distribution_is_found_by_who_vendors_it(store: Store) -> None:
     entries = [source("demo/__init__.py", "import helper, space.deep\n"), source("demo/_vendor/space/deep/__init__.py")]
-    gated = judged(store, *entries, source("demo/_vendor/helper.py"), rules=Rules(imports=True))
+    gated = judged(store, *entries, source("demo/_vendor/helper.py"), rules=GateRules(imports=True))
     assert kinds(gated) == []
 
 
 def test_an_extension_module_makes_what_is_below_it_though_a_folder_is_called_like_it(store: Store) -> None:
     entries = [source("demo/__init__.py", "import demo._C._deep.more\nfrom demo._C import x\n")]
     entries += [module("demo/_C.cpython-311-x86_64-linux-gnu.so", ElfSpec()), source("demo/_C/__init__.pyi")]
-    assert kinds(judged(store, *entries, rules=Rules(imports=True))) == []
+    assert kinds(judged(store, *entries, rules=GateRules(imports=True))) == []
 
 
 def test_a_module_that_a_later_layer_replaced_is_not_read(store: Store) -> None:
     old = source("demo/__init__.py", "import nowhere\n", origin="old 1")
-    gated = judged(store, source("demo/__init__.py"), on=base(old), rules=Rules(imports=True))
+    gated = judged(store, source("demo/__init__.py"), on=base(old), rules=GateRules(imports=True))
     assert kinds(gated) == []

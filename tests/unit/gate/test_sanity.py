@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from oci_builder.gate.gate import Rules
+from oci_builder.gate.gate import GateRules
 from oci_builder.store import Store
 from oci_builder.tree.entry import Entry, directory, file
 from tests.support.gates import DEMO, judged, kinds, metadata, source
@@ -83,8 +83,8 @@ def test_a_size_over_the_limit_names_the_largest_and_who_asked_for_them(store: S
     wanted = source("demo-1.0.dist-info/REQUESTED")
     other = [source("other/o.bin", "y" * 2_000_000, origin="other 1.0"), *metadata("other")]
     entries = [big, wanted, *metadata("demo", "1.0", "Requires-Dist: other"), *other]
-    assert kinds(judged(store, *entries, rules=Rules(max_size=6_000_000))) == []
-    gated = judged(store, *entries, rules=Rules(max_size=4_000_000))
+    assert kinds(judged(store, *entries, rules=GateRules(max_size=6_000_000))) == []
+    gated = judged(store, *entries, rules=GateRules(max_size=4_000_000))
     assert [finding.kind for finding in gated.errors] == ["max-size"]
     lines = gated.errors[0].message.splitlines()
     assert lines[0] == "the files have 5.0 MB, and max-size allows 4.0 MB; the largest are"

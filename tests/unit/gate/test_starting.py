@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oci_builder.gate.gate import Rules
+from oci_builder.gate.gate import GateRules
 from oci_builder.gate.starting import first_program
 from oci_builder.oci.documents import Healthcheck, RunConfig
 from oci_builder.store import Store
@@ -30,7 +30,7 @@ TOOLS = [
 ]
 
 
-def said(store: Store, run: RunConfig, *more: Entry, rules: Rules | None = None) -> list[tuple[str, str, str]]:
+def said(store: Store, run: RunConfig, *more: Entry, rules: GateRules | None = None) -> list[tuple[str, str, str]]:
     return kinds(judged(store, *TOOLS, *more, on=SYSTEM, run=run, rules=rules))
 
 
@@ -87,7 +87,7 @@ def test_links_that_lead_nowhere_or_round_are_told(store: Store) -> None:
 
 
 def test_what_the_base_decided_is_a_warning(store: Store) -> None:
-    rules = Rules(inherited=frozenset({"cmd"}))
+    rules = GateRules(inherited=frozenset({"cmd"}))
     assert said(store, RunConfig(cmd=("nosuch",)), rules=rules) == [("warning", "start", "nosuch")]
 
 
@@ -181,7 +181,7 @@ COPIED = {
 def test_copied_python_is_read_for_its_imports(store: Store) -> None:
     copied = [file(path, data, mode=0o755, origin=COPY) for path, data in COPIED.items()]
     demo = [*metadata("demo"), source("demo/__init__.py"), directory("srv", origin=COPY)]
-    gated = judged(store, *TOOLS, *demo, *copied, on=SYSTEM, rules=Rules(imports=True))
+    gated = judged(store, *TOOLS, *demo, *copied, on=SYSTEM, rules=GateRules(imports=True))
     assert kinds(gated) == [("warning", "import", name) for name in ("app.missing", "gone", "nosuch")]
     assert gated.warnings[1].message == "[[copy]]: /opt/tool imports gone, which is not in the image"
     assert kinds(judged(store, *TOOLS, *demo, *copied, on=SYSTEM)) == []

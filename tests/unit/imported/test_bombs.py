@@ -32,13 +32,13 @@ from oci_builder.verify.verify import verify_file
 from oci_builder.debian.deb import read_deb
 from oci_builder.errors import OcibuildError
 from oci_builder.imported.opening import open_file
-from oci_builder.listener import Silent
+from oci_builder.reporter import Quiet
 from oci_builder.platforms import AMD64
 from oci_builder.store import Store
 
 path, folder = Path(sys.argv[1]), Path(sys.argv[2])
 ways = {
-    "build": lambda: open_file(path, AMD64, store=Store(folder), listener=Silent()) and "read",
+    "build": lambda: open_file(path, AMD64, store=Store(folder), reporter=Quiet()) and "read",
     "verify": lambda: "; ".join(verify_file(path).findings)[:300] or "read",
     "inspect": lambda: read_image(path) and "read",
     "package": lambda: read_deb(path, folder / "spool", origin="it") and "read",

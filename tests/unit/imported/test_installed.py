@@ -12,8 +12,8 @@ from oci_builder.imported.installed import find_installed, removal
 from oci_builder.imported.merging import merged
 from oci_builder.imported.opening import ForeignImage, open_file
 from oci_builder.layer import Layer
-from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.archives import make_tar
 from tests.support.imported import Member, config_of, files, save_like_old_docker
@@ -45,7 +45,7 @@ DEMO = files(
 def image_of(members: Sequence[Member], tmp_path: Path, store: Store) -> ForeignImage:
     layer = make_tar(*members)
     path = save_like_old_docker(tmp_path / "image.tar", [layer], config_of([layer]))
-    return open_file(path, AMD64, store=store, listener=Silent())
+    return open_file(path, AMD64, store=store, reporter=Quiet())
 
 
 def removed(image: ForeignImage, store: Store, *names: str) -> tuple[Layer, set[str]]:

@@ -17,11 +17,11 @@ from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
 from oci_builder.imported.opening import ForeignImage, open_file
 from oci_builder.imported.unpacked import Unzstd
-from oci_builder.listener import Silent
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.platforms import AMD64, ARM64
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Kind
 from tests.support.archives import folder, make_tar, member
 from tests.support.imported import (
@@ -46,13 +46,13 @@ FORMS: dict[str, Save] = {
 
 
 def opened(path: Path, store: Store) -> ForeignImage:
-    return open_file(path, AMD64, store=store, listener=Silent())
+    return open_file(path, AMD64, store=store, reporter=Quiet())
 
 
 def content(image: ForeignImage, path: str) -> bytes:
     entry = image.tree.paths[image.tree.resolve(path)]
     assert entry.content is not None
-    with Sources() as sources:
+    with MappedFiles() as sources:
         return sources.read(entry.content, what=path)
 
 
@@ -198,7 +198,7 @@ def test_a_layer_that_cannot_be_read_is_named(tar: bytes, why: str, tmp_path: Pa
 def test_an_image_for_another_platform_is_refused(tmp_path: Path, store: Store) -> None:
     path = save_like_old_docker(tmp_path / "image", [LOWER], config_of([LOWER]))
     with pytest.raises(UnsupportedImage, match="for linux/amd64, not for linux/arm64"):
-        open_file(path, ARM64, store=store, listener=Silent())
+        open_file(path, ARM64, store=store, reporter=Quiet())
 
 
 def test_a_configuration_of_another_number_of_layers_is_refused(tmp_path: Path, store: Store) -> None:

@@ -17,11 +17,11 @@ from oci_builder.gate.facts import layer_facts
 from oci_builder.imported.names import MAX_DEPTH, layer_path
 from oci_builder.imported.opening import open_file
 from oci_builder.layer import LayerKey, find, keep
-from oci_builder.listener import Silent
 from oci_builder.oci.jsonio import encode, name_of, text_of
 from oci_builder.platforms import AMD64
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.limits import Budget, Limits, Unfit
 from oci_builder.tree.tarstream import TarStream
 from oci_builder.verify.verify import verify_file
@@ -50,19 +50,19 @@ def image(tmp_path: Path) -> Path:
 
 def test_a_name_that_is_no_utf8_is_read_and_remembered(image: Path, store: Store) -> None:
     for _ in range(2):
-        layer = open_file(image, AMD64, store=store, listener=Silent()).layers[0]
+        layer = open_file(image, AMD64, store=store, reporter=Quiet()).layers[0]
         assert [entry.path for entry in layer.entries][1:] == [ODD, "etc/library-\udce4.so", "etc/link"]
         assert layer.tree(store).paths[layer.tree(store).place("etc/link")].target == "umlaut-\udce4.txt"
 
 
 def test_what_the_gate_knows_of_such_a_file_is_remembered_too(image: Path, store: Store) -> None:
-    layer = open_file(image, AMD64, store=store, listener=Silent()).layers[0]
+    layer = open_file(image, AMD64, store=store, reporter=Quiet()).layers[0]
     first, again = layer_facts(layer, store), layer_facts(layer, store)
     assert first == again and [file.path for file in first.files] == ["etc/library-\udce4.so"]
 
 
 def test_a_record_of_a_layer_holds_any_name(image: Path, store: Store) -> None:
-    layer = open_file(image, AMD64, store=store, listener=Silent()).layers[0]
+    layer = open_file(image, AMD64, store=store, reporter=Quiet()).layers[0]
     key = LayerKey.of(names=[entry.path for entry in layer.entries])
     keep(layer, key, store)
     found = find(key, store)
@@ -164,7 +164,7 @@ def test_what_no_engine_takes_is_refused_by_build_and_verify_alike(
     tar = make_tar(*members)
     path = save_like_old_docker(tmp_path / "x.tar", [tar], config_of([tar]))
     with pytest.raises(UnsupportedImage, match=f"layer 1: .*{why}"):
-        open_file(path, AMD64, store=store, listener=Silent())
+        open_file(path, AMD64, store=store, reporter=Quiet())
     assert any(line.startswith("layer 1") for line in verify_file(path).findings)
 
 
@@ -172,7 +172,7 @@ def test_what_no_engine_takes_is_refused_by_build_and_verify_alike(
 def test_a_time_that_no_header_holds_is_1970(mtime: float, tmp_path: Path, store: Store) -> None:
     tar = make_tar(member("a", mtime=mtime))
     path = save_like_old_docker(tmp_path / "x.tar", [tar], config_of([tar]))
-    (entry,) = open_file(path, AMD64, store=store, listener=Silent()).tree
+    (entry,) = open_file(path, AMD64, store=store, reporter=Quiet()).tree
     assert entry.mtime == 0
 
 
@@ -223,8 +223,8 @@ def test_what_docker_loads_is_read_as_its_container_sees_it(
 ) -> None:
     tar = make_tar(*members)
     path = save_like_old_docker(tmp_path / "x.tar", [tar], config_of([tar]))
-    tree = open_file(path, AMD64, store=store, listener=Silent()).tree
-    with Sources() as sources:
+    tree = open_file(path, AMD64, store=store, reporter=Quiet()).tree
+    with MappedFiles() as sources:
         files = {str(each.path): sources.read(each.content, what="x") for each in tree if each.content is not None}
     assert files == (dict.fromkeys("abc", b"x") if seen is None else seen)
     assert verify_file(path).findings == ()

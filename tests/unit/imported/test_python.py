@@ -12,8 +12,8 @@ from oci_builder.errors import NoPython
 from oci_builder.imported.libc import Libc
 from oci_builder.imported.opening import open_file
 from oci_builder.imported.python import Python, find_python
-from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.archives import make_tar, member
 from tests.support.imported import (
@@ -40,7 +40,7 @@ class Found:
     def __call__(self, members: Sequence[Member], env: Mapping[str, str] | None = None) -> Python:
         layer = make_tar(*members)
         save_like_old_docker(self._path, [layer], config_of([layer]))
-        tree = open_file(self._path, AMD64, store=self._store, listener=Silent()).tree
+        tree = open_file(self._path, AMD64, store=self._store, reporter=Quiet()).tree
         return find_python(tree, env or {}, machine="x86_64", what="the image")
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from oci_builder.export.docker_archive import write_file
 from oci_builder.imported.repacked import in_gzip
-from oci_builder.listener import Silent
 from oci_builder.oci.manifest import GivenImage, Manifest, parse_manifest
 from oci_builder.oci.mediatypes import LAYER_GZIP, LAYER_ZSTD
 from oci_builder.platforms import AMD64
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.verify.verify import verify_file
 from tests.support.archives import make_tar
@@ -35,7 +35,7 @@ def test_layers_in_zstd_become_gzip_and_the_image_keeps_its_id(store: Store, tmp
     packed = in_gzip(image, store, what="the image")
     assert packed.id == image.id and packed.digest != image.digest
     assert {layer.descriptor.media_type for layer in packed.layers} == {LAYER_GZIP}
-    write_file(packed, tmp_path / "image.tar", references=[], store=store, listener=Silent())
+    write_file(packed, tmp_path / "image.tar", references=[], store=store, reporter=Quiet())
     assert verify_file(tmp_path / "image.tar").findings == ()
 
 

@@ -13,10 +13,10 @@ from oci_builder.errors import DigestMismatch, UnsupportedImage
 from oci_builder.export.docker_archive import write_file
 from oci_builder.inspect.contents import ImageContents
 from oci_builder.inspect.reading import contents_of, read_image
-from oci_builder.listener import Silent
 from oci_builder.oci.mediatypes import CONFIG, INDEX, LAYER_TAR, MANIFEST
 from oci_builder.platforms import ARM64, Platform
 from oci_builder.reference import Reference
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.archives import HandMade, folder, make_tar, member
 from tests.support.images import random_image
@@ -75,7 +75,7 @@ def test_a_hard_link_is_the_file_it_repeats_and_weighs_nothing(tmp_path: Path) -
 def test_what_was_built_and_what_was_written_are_the_same_contents(store: Store, tmp_path: Path) -> None:
     image = random_image(store, layers=3)
     name = Reference.parse("mypy:1")
-    write_file(image, tmp_path / "x.tar", references=[name], store=store, listener=Silent())
+    write_file(image, tmp_path / "x.tar", references=[name], store=store, reporter=Quiet())
     written = read_image(tmp_path / "x.tar")
     assert contents_of(image, store, name=written.name, references=[str(name)]) == written
     assert (written.config_digest, written.manifest_digest) == (image.id, image.digest)

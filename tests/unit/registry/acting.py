@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from oci_builder.digest import Digest
 from oci_builder.image import Image
-from oci_builder.listener import Silent
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import LAYER_GZIP
-from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import blob_chunks
-from oci_builder.registry.pushing import Pushed, push
+from oci_builder.registry.pushing import Pushed
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 from tests.support.fakeregistry import FakeRegistry
+from tests.support.registries import push
 
 DATA = bytes(range(256)) * 400
 
@@ -29,4 +29,4 @@ def read(registry: FakeRegistry, registries: Registries, blob: Descriptor) -> by
 def pushed(image: Image, registry: FakeRegistry, registries: Registries, store: Store) -> Pushed:
     """Push an image as ``team/x:1``."""
     names = [registry.reference("team/x:1")]
-    return push([image], names, registries, blobs=store, store=store, sources={}, jobs=2, listener=Silent())[0]
+    return push([image], names, registries, store)[0]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from oci_builder.image import Image
-from oci_builder.registry.access import Registries
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 from tests.support.fakeregistry import FakeRegistry, fake_registry
 from tests.support.images import random_image

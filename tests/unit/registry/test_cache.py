@@ -12,9 +12,9 @@ import pytest
 
 from oci_builder.errors import DigestMismatch, UnsafePath
 from oci_builder.layer import RECORDS, Layer, LayerKey, find, keep, parse_record
-from oci_builder.listener import Silent
 from oci_builder.registry.cache import KEY, RegistryCache
-from oci_builder.registry.proof import prove
+from oci_builder.registry.verify_layer import prove
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.fakeregistry import FakeRegistry, break_after, fake_registry, refuse
 from tests.support.images import base_tree, random_layer
@@ -24,7 +24,7 @@ ONE = LayerKey.of(kind="test", number=1)
 TWO = LayerKey.of(kind="test", number=2)
 
 
-class Notes(Silent):
+class Notes(Quiet):
     """Remembers what it was told."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Machine:
         self.notes = Notes()
         reference = registry.reference("team/cache")
         registries = open_registries(registry.host)
-        self.cache = RegistryCache(registries, sources=[reference], targets=[reference], jobs=2, listener=self.notes)
+        self.cache = RegistryCache(registries, sources=[reference], targets=[reference], jobs=2, reporter=self.notes)
         OPENED.append(self.cache)
         self.store = Store(folder, shared=self.cache)
 

@@ -6,8 +6,8 @@ import pytest
 
 from oci_builder.errors import RegistryError
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import resolve
+from oci_builder.registry.registries import Registries
 from tests.support.fakeregistry import (
     FakeRegistry,
     Handler,
@@ -33,8 +33,8 @@ def test_a_registry_that_is_busy_is_asked_again(registry: FakeRegistry, registri
 
 def test_the_wait_is_what_retry_after_says(registry: FakeRegistry) -> None:
     waits: list[float] = []
-    patience = quick()
-    registries = open_registries(registry.host, patience=type(patience)(sleep=waits.append))
+    retry_policy = quick()
+    registries = open_registries(registry.host, retry_policy=type(retry_policy)(sleep=waits.append))
     registry.does("GET .*/blobs/", refuse(429, Retry_After="17"))
     until = {"Retry_After": "Wed, 21 Oct 2026 07:28:09 GMT", "Date": "Wed, 21 Oct 2026 07:28:00 GMT"}
     registry.does("GET .*/blobs/", lambda request: request.say(503, b"", **until))
@@ -59,21 +59,21 @@ def test_a_registry_that_stays_busy_is_an_error(registry: FakeRegistry, registri
 
 
 def test_an_answer_that_drips_is_given_up_in_time(registry: FakeRegistry) -> None:
-    registries = open_registries(registry.host, patience=quick(total=0.4, slowest=1e9))
+    registries = open_registries(registry.host, retry_policy=quick(total=0.4, slowest=1e9))
     registry.does("HEAD", drip)
     with pytest.raises(RegistryError, match="no complete answer within 0 s"):
         resolve(registry.reference("team/x:1"), registries)
 
 
 def test_a_silent_registry_is_an_error_in_time(registry: FakeRegistry) -> None:
-    registries = open_registries(registry.host, patience=quick(silence=0.1, attempts=2))
+    registries = open_registries(registry.host, retry_policy=quick(silence=0.1, attempts=2))
     registry.does("HEAD", fall_silent, lasting=True)
     with pytest.raises(RegistryError, match="no answer in time"):
         resolve(registry.reference("team/x:1"), registries)
 
 
 def test_nobody_there_is_an_error_that_says_so() -> None:
-    registries = open_registries("127.0.0.1:1", patience=quick(attempts=2))
+    registries = open_registries("127.0.0.1:1", retry_policy=quick(attempts=2))
     with pytest.raises(RegistryError, match="connection refused"):
         resolve(Reference.parse("127.0.0.1:1/team/x:1"), registries)
 

@@ -14,10 +14,11 @@ import pytest
 
 from oci_builder.errors import DigestMismatch, OcibuildError, RegistryError
 from oci_builder.oci.mediatypes import LAYER_GZIP, MANIFEST
-from oci_builder.registry.access import Patience, Registries
+from oci_builder.registry.access import RetryPolicy
 from oci_builder.registry.auth import Login, Logins
 from oci_builder.registry.keepers import ask_helper
 from oci_builder.registry.pulling import blob_chunks, fetch_image, fetch_manifest, resolve
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 from tests.support.fakeregistry import FakeRegistry, Handler
 from tests.support.images import random_image
@@ -34,7 +35,7 @@ def say(status: int, body: bytes = b"{}", **headers: str) -> Callable[[Handler],
 
 def asked(registry: FakeRegistry, *, login: Login | None = GIVEN, attempts: int = 2) -> str:
     """What comes of asking for a manifest, which must not go well."""
-    registries = open_registries(registry.host, login=login, patience=quick(attempts=attempts))
+    registries = open_registries(registry.host, login=login, retry_policy=quick(attempts=attempts))
     began = time.process_time()
     with pytest.raises(OcibuildError) as raised:
         fetch_manifest(registry.reference("team/x:1"), registries)
@@ -109,7 +110,7 @@ def test_a_wait_that_is_none_is_our_own(registry: FakeRegistry, wait: str) -> No
 def test_a_wait_of_hours_is_refused_however_long_a_blob_may_take(registry: FakeRegistry) -> None:
     slept: list[float] = []
     registry.does("GET /v2/team/", say(503, Retry_After="7200"), lasting=True)
-    registries = open_registries(registry.host, patience=Patience(sleep=slept.append))
+    registries = open_registries(registry.host, retry_policy=RetryPolicy(sleep=slept.append))
     layer = fetch_error(registry, registries, size=10**15)
     assert isinstance(layer, RegistryError) and "it asks to wait 7200 s, and 300 s is all the time there is" in str(
         layer.hint
@@ -240,7 +241,7 @@ HELPERS = {
 def test_a_helper_is_heard_for_so_long_and_so_much(tmp_path: Path, script: str) -> None:
     program = helper(tmp_path, script)
     began = time.monotonic()
-    assert ask_helper(str(program), "r.example", os.environ, patience=0.5) is None
+    assert ask_helper(str(program), "r.example", os.environ, time_limit=0.5) is None
     assert time.monotonic() - began < 30
 
 

@@ -10,12 +10,12 @@ import pytest
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, RegistryError, UnsupportedImage
 from oci_builder.image import Image
-from oci_builder.listener import Silent
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import INDEX, LAYER_GZIP, MANIFEST
 from oci_builder.platforms import AMD64, ARM64
-from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest, resolve
+from oci_builder.registry.registries import Registries
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.fakeregistry import (
     FakeRegistry,
@@ -51,7 +51,7 @@ def test_other_bytes_than_the_digest_names_are_never_kept(
     blob = blob_of(registry)
     registry.does("GET .*/blobs/", give(wrong), lasting=True)
     with pytest.raises(DigestMismatch, match="blob sha256"):
-        fetch_blobs(registry.reference("team/x:1"), [blob], registries, store=store, jobs=1, listener=Silent())
+        fetch_blobs(registry.reference("team/x:1"), [blob], registries, store=store, jobs=1, reporter=Quiet())
     assert not store.has(blob.digest)
     assert [path.name for path in store.path(blob.digest).parent.iterdir()] == []
 
@@ -64,7 +64,7 @@ def test_blobs_that_are_here_are_not_fetched(registry: FakeRegistry, registries:
     blob, other = blob_of(registry), blob_of(registry, b"other")
     store.put_bytes(DATA)
     reference = registry.reference("team/x:1")
-    assert fetch_blobs(reference, [blob, other, other], registries, store=store, jobs=2, listener=Silent()) == 5
+    assert fetch_blobs(reference, [blob, other, other], registries, store=store, jobs=2, reporter=Quiet()) == 5
     assert registry.methods() == [f"GET /v2/team/x/blobs/{other.digest}"]
 
 
@@ -74,11 +74,11 @@ def test_a_failure_stops_the_other_downloads_and_is_the_one_that_is_raised(
     blobs = [blob_of(registry, f"blob {number}".encode()) for number in range(20)]
     registry.does(f"GET .*{blobs[3].digest}", refuse(403), lasting=True)
     with pytest.raises(RegistryError, match="403"):
-        fetch_blobs(registry.reference("team/x:1"), blobs, registries, store=store, jobs=2, listener=Silent())
+        fetch_blobs(registry.reference("team/x:1"), blobs, registries, store=store, jobs=2, reporter=Quiet())
 
 
 def test_a_body_that_drips_is_given_up_in_time(registry: FakeRegistry) -> None:
-    registries = open_registries(registry.host, patience=quick(total=0.4, slowest=1e9))
+    registries = open_registries(registry.host, retry_policy=quick(total=0.4, slowest=1e9))
     blob = Descriptor(media_type=LAYER_GZIP, digest=Digest.of(b""), size=100_000)
     registry.does("GET .*/blobs/", drip_body)
     with pytest.raises(RegistryError, match="not finished within 0 s"):
@@ -143,7 +143,7 @@ def test_a_download_that_breaks_again_and_again_goes_on_while_it_gets_further(
     registry.does("GET .*/blobs/", a_little, lasting=True)
     # The last piece ends where the blob ends.
     assert read(registry, registries, blob) == DATA
-    assert len(registry.methods()) > registries.access.patience.attempts
+    assert len(registry.methods()) > registries.access.retry_policy.attempts
 
 
 def without_length(body: bytes) -> Callable[[Handler], None]:

@@ -9,11 +9,9 @@ import pytest
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, OcibuildError, RegistryError
 from oci_builder.image import Image
-from oci_builder.listener import Silent
 from oci_builder.platforms import AMD64
-from oci_builder.registry.access import Registries
 from oci_builder.registry.pulling import fetch_image
-from oci_builder.registry.pushing import push
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 from tests.support.fakeregistry import (
     FakeRegistry,
@@ -22,7 +20,7 @@ from tests.support.fakeregistry import (
     refuse,
 )
 from tests.support.images import random_image
-from tests.support.registries import open_registries, quick
+from tests.support.registries import open_registries, push, quick
 from tests.unit.registry.acting import pushed
 
 
@@ -64,7 +62,7 @@ def test_a_registry_that_does_not_mount_is_sent_the_blob(
     sources = {layer.descriptor.digest: registry.reference("team/base:1") for layer in image.layers}
     registry.does("POST .*mount=", refuse(403))
     names = [registry.reference("team/x:1")]
-    (done,) = push([image], names, registries, blobs=store, store=store, sources=sources, jobs=1, listener=Silent())
+    (done,) = push([image], names, registries, store, sources=sources)
     assert done.blobs == {"sent": 3}
 
 
@@ -94,7 +92,7 @@ def test_the_second_name_in_a_registry_costs_no_bytes(
     registry: FakeRegistry, registries: Registries, image: Image, store: Store
 ) -> None:
     names = [registry.reference(name) for name in ("team/x:1", "team/x:2", "team/y:1")]
-    done = push([image], names, registries, blobs=store, store=store, sources={}, jobs=2, listener=Silent())
+    done = push([image], names, registries, store)
     assert [each.blobs for each in done] == [{"sent": 3}, {}, {"mounted": 3}]
 
 
@@ -111,7 +109,7 @@ def test_pieces_that_break_are_sent_again(
 def test_a_registry_that_stops_listening_is_given_up_in_time(registry: FakeRegistry, store: Store) -> None:
     # More than what the sockets between hold.
     image = random_image(store, layers=2, size=20_000_000)
-    registries = open_registries(registry.host, patience=quick(total=0.5, slowest=1e9))
+    registries = open_registries(registry.host, retry_policy=quick(total=0.5, slowest=1e9))
     over = threading.Event()
 
     def stop_reading(request: Handler) -> None:

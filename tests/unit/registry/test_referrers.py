@@ -11,10 +11,10 @@ import pytest
 
 from oci_builder.digest import Digest
 from oci_builder.errors import RegistryError, UnsupportedImage
-from oci_builder.listener import Silent
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import INDEX, MANIFEST
 from oci_builder.registry.referrers import Artifact, Attached, attach, fallback_tag
+from oci_builder.reporter import Quiet
 from tests.support.fakeregistry import FakeRegistry, Handler, fake_registry, refuse
 from tests.support.registries import open_registries
 
@@ -33,7 +33,7 @@ def registry() -> Iterator[FakeRegistry]:
 
 def attached(registry: FakeRegistry, artifact: Artifact = BILL) -> Attached:
     registries = open_registries(registry.host)
-    return attach(artifact, SUBJECT, registry.reference("team/x:1"), registries, listener=Silent())
+    return attach(artifact, SUBJECT, registry.reference("team/x:1"), registries, reporter=Quiet())
 
 
 def listed(registry: FakeRegistry) -> list[dict[str, Any]]:

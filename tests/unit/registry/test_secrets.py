@@ -11,9 +11,10 @@ import pytest
 from oci_builder.errors import RegistryError
 from oci_builder.image import Image
 from oci_builder.platforms import AMD64
-from oci_builder.registry.access import Patience, Registries
+from oci_builder.registry.access import RetryPolicy
 from oci_builder.registry.auth import Login
 from oci_builder.registry.pulling import fetch_image, fetch_manifest, resolve
+from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
 from tests.support.fakeregistry import (
     FakeRegistry,
@@ -168,8 +169,8 @@ def test_a_token_that_expires_during_an_upload_is_renewed_and_the_blob_sent_whol
 
 def test_a_token_whose_time_is_over_is_not_tried(registry: FakeRegistry) -> None:
     guard, now = TokenGuard(registry), [0.0]
-    patience = Patience(sleep=lambda seconds: None, clock=lambda: now[0])
-    registries = open_registries(registry.host, login=Login(USER, PASSWORD), patience=patience)
+    retry_policy = RetryPolicy(sleep=lambda seconds: None, clock=lambda: now[0])
+    registries = open_registries(registry.host, login=Login(USER, PASSWORD), retry_policy=retry_policy)
     for moment in (0.0, 40.0, 51.0):
         now[0] = moment
         resolve(registry.reference("team/x:1"), registries)

@@ -7,7 +7,7 @@ import pytest
 
 from oci_builder.digest import CHUNK
 from oci_builder.errors import DigestMismatch
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member
 
 DATA = b"0123456789" * 500_000
@@ -21,7 +21,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def read(content: Content) -> bytes:
-    with Sources() as sources:
+    with MappedFiles() as sources:
         return sources.read(content, what="x 1: f")
 
 
@@ -32,7 +32,7 @@ def test_content_in_memory_is_itself() -> None:
 
 def test_a_slice_of_a_file_is_read_in_pieces(source: Path) -> None:
     assert read(FileSlice(source, 3, 5)) == DATA[3:8]
-    with Sources() as sources:
+    with MappedFiles() as sources:
         sizes = [len(piece) for piece in sources.chunks(FileSlice(source, 0, len(DATA)), what="f")]
     assert (sum(sizes), max(sizes)) == (len(DATA), CHUNK)
 

@@ -11,7 +11,7 @@ import pytest
 
 from oci_builder.confined import Within
 from oci_builder.errors import FileProblem, OutsideProject, UnsafePath
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.copying import Copy, copied
 from oci_builder.tree.entry import Entry, Kind
 
@@ -165,7 +165,7 @@ def test_links_in_a_circle_end(app: Path) -> None:
 
 def content(entry: Entry) -> bytes:
     assert entry.content is not None
-    with Sources() as sources:
+    with MappedFiles() as sources:
         return sources.read(entry.content, what=entry.path)
 
 

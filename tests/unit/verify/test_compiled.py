@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder.inspect.reading import read_image
-from oci_builder.verify.compiled import Bytecode, bytecode_files
+from oci_builder.verify.compiled import BytecodeWatcher, bytecode_files
 from tests.support.installed import SITE, image_file, layer
 
 SOURCE = b"x = 1\n"
@@ -22,7 +22,7 @@ def pyc(source: bytes = SOURCE, *, flags: int = 1, magic: bytes = MAGIC, code: b
 
 
 def judged(tmp_path: Path, *layers: dict[str, bytes]) -> list[str | None]:
-    watch = Bytecode()
+    watch = BytecodeWatcher()
     path = image_file(
         tmp_path / "x.tar", *(layer({f"{SITE}/{name}": data for name, data in each.items()}) for each in layers)
     )

@@ -15,7 +15,7 @@ from oci_builder.cli import main
 from oci_builder.inspect.contents import FileRecord, ImageContents
 from oci_builder.inspect.reading import read_image
 from oci_builder.store import Store
-from oci_builder.verify.compiled import Bytecode
+from oci_builder.verify.compiled import BytecodeWatcher
 from oci_builder.verify.locked import LockReport, compare_with_lock, wheel_at_hand
 from oci_builder.wheels.lock import read
 from tests.support.targets import SITE
@@ -39,10 +39,10 @@ def contents(tiny: Tiny) -> ImageContents:
 
 
 def compared(
-    tiny: Tiny, contents: ImageContents, *, wheels: Path | None = None, bytecode: Bytecode | None = None
+    tiny: Tiny, contents: ImageContents, *, wheels: Path | None = None, bytecode: BytecodeWatcher | None = None
 ) -> LockReport:
     at_hand = wheel_at_hand(Store(tiny.root / "empty"), wheels or tiny.wheels)
-    return compare_with_lock(contents, bytecode or Bytecode(), read(tiny.image / "pylock.toml"), at_hand)
+    return compare_with_lock(contents, bytecode or BytecodeWatcher(), read(tiny.image / "pylock.toml"), at_hand)
 
 
 def with_tree(contents: ImageContents, changes: Mapping[str, FileRecord | None]) -> ImageContents:
@@ -112,7 +112,7 @@ def with_bytecode(contents: ImageContents, path: str) -> ImageContents:
 
 
 def test_bytecode_of_other_sources_is_said(tiny: Tiny, contents: ImageContents) -> None:
-    watch = Bytecode()
+    watch = BytecodeWatcher()
     watch.seen(TOOL, b"VERSION = 2\n")
     head = (3495).to_bytes(2, "little") + b"\r\n" + (1).to_bytes(4, "little")
     key = int.from_bytes(head[:4], "little")
@@ -133,7 +133,9 @@ def test_another_lock_is_another_image(tiny: Tiny, contents: ImageContents, tmp_
     text = (tiny.image / "pylock.toml").read_text()
     path = tmp_path / "pylock.toml"
     path.write_text(text.replace('"tool"', '"other"').replace("tool-2.0", "other-2.0"))
-    findings = compare_with_lock(contents, Bytecode(), read(path), wheel_at_hand(Store(tmp_path), tiny.wheels)).findings
+    findings = compare_with_lock(
+        contents, BytecodeWatcher(), read(path), wheel_at_hand(Store(tmp_path), tiny.wheels)
+    ).findings
     assert findings[:2] == ["other 2.0 is locked, and not in the image", "tool 2.0 is in the image, and not locked"]
 
 

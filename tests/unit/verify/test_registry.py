@@ -10,9 +10,9 @@ import pytest
 from oci_builder.errors import DigestMismatch, RegistryError, UnsupportedImage
 from oci_builder.inspect.contents import ImageContents
 from oci_builder.inspect.reading import read_parts
-from oci_builder.listener import Silent
 from oci_builder.oci.mediatypes import MANIFEST
 from oci_builder.platforms import AMD64, ARM64, Platform
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.verify.registry import open_served
 from oci_builder.verify.verify import Report, verify_reference
@@ -37,7 +37,7 @@ def registry() -> Iterator[FakeRegistry]:
 def read(registry: FakeRegistry, name: str, store: Store, platform: Platform | None = None) -> ImageContents:
     registries = open_registries(registry.host)
     reference = registry.reference(name)
-    with open_served(reference, platform, registries, store=store, jobs=1, listener=Silent()) as parts:
+    with open_served(reference, platform, registries, store=store, jobs=1, reporter=Quiet()) as parts:
         return read_parts(parts)
 
 

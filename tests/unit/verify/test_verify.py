@@ -10,8 +10,8 @@ import pytest
 from oci_builder.digest import Digest
 from oci_builder.errors import FileProblem
 from oci_builder.export.docker_archive import write_file
-from oci_builder.listener import Silent
 from oci_builder.reference import Reference
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.verify.verify import verify_file
 from tests.support.archives import HandMade, Json, folder, make_tar, member
@@ -29,7 +29,7 @@ def findings(path: Path) -> str:
 @pytest.mark.parametrize("name", ["x.tar", "x.tar.gz"])
 def test_what_we_write_is_right_and_reported_as_it_is(store: Store, tmp_path: Path, name: str) -> None:
     image = random_image(store, layers=3)
-    write_file(image, tmp_path / name, references=REFERENCES, store=store, listener=Silent())
+    write_file(image, tmp_path / name, references=REFERENCES, store=store, reporter=Quiet())
     report = verify_file(tmp_path / name)
     assert report.findings == ()
     assert (report.image_id, report.manifest_digest) == (image.id, image.digest)
@@ -194,7 +194,7 @@ def test_more_layers_than_docker_mounts_are_named(tmp_path: Path) -> None:
 def test_a_blob_with_one_wrong_byte_is_named_with_its_layer(store: Store, tmp_path: Path) -> None:
     image = random_image(store)
     path = tmp_path / "x.tar"
-    write_file(image, path, references=REFERENCES, store=store, listener=Silent())
+    write_file(image, path, references=REFERENCES, store=store, reporter=Quiet())
     blob = store.read(image.layers[1].descriptor.digest, image.layers[1].descriptor.size)
     data = path.read_bytes()
     at = data.index(blob) + 100

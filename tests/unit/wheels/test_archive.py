@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import DigestMismatch, OcibuildError, UnsafePath, WheelError
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import DeflateSlice
 from oci_builder.wheels.archive import open_wheel
 from tests.support.wheels import add_member, corrupt, make_wheel
@@ -23,7 +23,7 @@ def test_every_member_is_a_deflate_stream_with_the_digest_of_record(tmp_path: Pa
     content = archive.members["demo/__init__.py"].content
     assert isinstance(content, DeflateSlice)
     assert content.expected == ("sha256", hashlib.sha256(text).digest())
-    with Sources() as sources:
+    with MappedFiles() as sources:
         assert sources.read(content, what="it") == text
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import DigestMismatch, ResolutionError, UnsafeArchive, WheelError
-from oci_builder.listener import Silent
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.wheels.fetch import fetch_wheels
 from oci_builder.wheels.pins import WheelPin
@@ -21,7 +21,7 @@ def ask(store: Store, folder: Path, text: str, *build: str) -> tuple[WheelPin, .
     file = folder.parent / "requirements.txt"
     file.write_text(text)
     sources = WheelSources(find_links=(folder,), offline=True, environ=os.environ)
-    return resolve([file], TARGET, sources=sources, build=build, store=store, listener=Silent())
+    return resolve([file], TARGET, sources=sources, build=build, store=store, reporter=Quiet())
 
 
 def test_a_named_project_is_built_from_its_sdist_and_pinned(store: Store, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_locked_build_is_built_again_where_it_is_missing(store: Store, tmp_pat
     sources = WheelSources(
         find_links=(tmp_path / "wheels",), offline=True, build=frozenset({"old"}), environ=os.environ
     )
-    fetch_wheels(pins, TARGET, sources=sources, store=elsewhere, jobs=1, listener=Silent())
+    fetch_wheels(pins, TARGET, sources=sources, store=elsewhere, jobs=1, reporter=Quiet())
     assert elsewhere.has(pins[0].sha256, pins[0].size)
 
 
@@ -88,7 +88,7 @@ def test_a_build_that_gives_another_wheel_than_it_once_did_is_noticed(store: Sto
         find_links=(tmp_path / "wheels",), offline=True, build=frozenset({"old"}), environ=os.environ
     )
     with pytest.raises(DigestMismatch, match="built from"):
-        fetch_wheels(pins, TARGET, sources=sources, store=Store(tmp_path / "new"), jobs=1, listener=Silent())
+        fetch_wheels(pins, TARGET, sources=sources, store=Store(tmp_path / "new"), jobs=1, reporter=Quiet())
 
 
 def test_a_zip_is_no_source_archive(store: Store, tmp_path: Path) -> None:

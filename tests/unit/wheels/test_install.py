@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import UnsafePath, WheelError
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, EntryPath, Inline
 from oci_builder.wheels.archive import open_wheel
 from oci_builder.wheels.install import Installed, install
@@ -26,7 +26,7 @@ def by_path(result: Installed) -> dict[str, Entry]:
 
 def text(entry: Entry) -> str:
     assert entry.content is not None
-    with Sources() as sources:
+    with MappedFiles() as sources:
         return sources.read(entry.content, what=entry.path).decode()
 
 

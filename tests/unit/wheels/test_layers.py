@@ -13,18 +13,16 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import DigestMismatch, PathConflict
-from oci_builder.gate.facts import Gathering
 from oci_builder.layer import Layer
-from oci_builder.listener import Silent
 from oci_builder.store import Store
 from oci_builder.tree.tree import Tree
-from oci_builder.wheels.claims import Policy, lost_by, settle
+from oci_builder.wheels.conflicts import Policy, lost_by, resolve_conflicts
+from oci_builder.wheels.installed_wheels import InstalledWheels
 from oci_builder.wheels.layering import Group, Wheel
-from oci_builder.wheels.layers import Bytecode, wheel_layers
 from oci_builder.wheels.listing import Listing
-from oci_builder.wheels.opened import Opened
+from oci_builder.wheels.steps import NO_BYTECODE, BytecodeChoice
 from tests.support.readers import read_back
-from tests.support.targets import BYTECODE, NO_BYTECODE, SITE, TARGET, base_tree, folder, wheel_of
+from tests.support.targets import BYTECODE, SITE, TARGET, base_tree, folder, make_layers, shelve, wheel_of
 from tests.support.wheels import make_wheel, record_line
 
 TAG = f"cpython-{sys.version_info[0]}{sys.version_info[1]}"
@@ -34,22 +32,15 @@ def layers_of(
     *groups: tuple[Wheel, ...],
     store: Store,
     base: Tree | None = None,
-    bytecode: Bytecode = NO_BYTECODE,
+    bytecode: BytecodeChoice = NO_BYTECODE,
     jobs: int = 2,
     policy: Policy = "error",
 ) -> tuple[Layer, ...]:
-    wheels = [wheel for group in groups for wheel in group]
-    listing = Listing(opened=Opened(TARGET), store=store, jobs=jobs)
-    lost = lost_by(settle(wheels, listing, policy=policy))
-    layers = wheel_layers(
-        [Group(wheels=group) for group in groups],
-        listing,
-        base or base_tree(),
-        bytecode=bytecode,
-        lost=lost,
-        listener=Silent(),
-        examine=Gathering,
-    )
+    wheels = shelve((wheel for group in groups for wheel in group), store)
+    listing = Listing(opened=InstalledWheels(TARGET), store=store, jobs=jobs)
+    lost = lost_by(resolve_conflicts(wheels, listing, policy=policy))
+    made = [Group(wheels=group) for group in groups]
+    layers = make_layers(made, store, base or base_tree(), bytecode=bytecode, lost=lost, jobs=jobs)
     for layer in layers:
         read_back(layer, store)
     return layers
@@ -135,20 +126,20 @@ def test_a_damaged_file_stops_the_build_and_leaves_nothing(tmp_path: Path, store
     wheel = wheel_of(make_wheel(tmp_path, files={"demo.py": b"12345"}, record_lies={"demo.py": lie}))
     with pytest.raises(DigestMismatch, match=r"demo 1\.0: .*demo\.py"):
         layers_of((wheel,), store=store)
-    assert list((store.root / "v1" / "blobs" / "sha256").iterdir()) == []
+    assert list((store.root / "v1" / "blobs" / "sha256").iterdir()) == [store.path(wheel.pin.sha256)]
 
 
 def test_two_distributions_with_other_bytes_at_one_path_are_named(tmp_path: Path, store: Store) -> None:
     first = wheel_of(make_wheel(tmp_path, "one", files={"shared.py": b"1", "one.py": b""}))
     second = wheel_of(make_wheel(tmp_path, "two", files={"shared.py": b"2", "two.py": b""}))
     with pytest.raises(PathConflict, match=r"/shared\.py comes from both one 1\.0 and two 1\.0") as caught:
-        settle([first, second], Listing(opened=Opened(TARGET), store=store), policy="error")
+        resolve_conflicts([first, second], Listing(opened=InstalledWheels(TARGET), store=store), policy="error")
     assert caught.value.hint and 'conflicts = "last"' in caught.value.hint
 
 
 def test_the_same_bytes_at_one_path_are_fine(tmp_path: Path, store: Store) -> None:
     wheels = [wheel_of(make_wheel(tmp_path, name, files={"shared.py": b"1"})) for name in ("one", "two")]
-    assert settle(wheels, Listing(opened=Opened(TARGET), store=store), policy="error") == ()
+    assert resolve_conflicts(wheels, Listing(opened=InstalledWheels(TARGET), store=store), policy="error") == ()
     (layer,) = layers_of(tuple(wheels), store=store, bytecode=BYTECODE)
     assert f"{SITE}/shared.py" in members(layer, store)
 

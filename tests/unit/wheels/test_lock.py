@@ -13,7 +13,7 @@ from oci_builder.digest import Digest
 from oci_builder.errors import NotFound, RecipeError, StaleLock, UnsupportedRequirement
 from oci_builder.platforms import ARM64
 from oci_builder.wheels.lock import WheelLock, changes, encode, parse, read
-from oci_builder.wheels.pins import Source, WheelPin
+from oci_builder.wheels.pins import Sdist, WheelPin
 from oci_builder.wheels.target import Target
 from tests.support.targets import TARGET
 
@@ -41,7 +41,7 @@ def lock_of(*pins: WheelPin, **fields: str) -> WheelLock:
 def test_what_is_written_is_read_back_for_every_target() -> None:
     url = "https://files.example/é/odd_one-1.0-py3-none-any.whl"
     odd = pin("odd-one", direct_url=f'{{"said": "\\"\\u0001\x7f", "url": "{url}"}}', size=None)
-    built = pin("old", built_from=Source(filename="old-1.0.tar.gz", sha256=Digest.of(b"old")))
+    built = pin("old", built_from=Sdist(filename="old-1.0.tar.gz", sha256=Digest.of(b"old")))
     only_arm = pin("only-arm", requested=True)
     pins = {TARGET: (INTEL, odd, built, PURE), ON_ARM: (ARM, only_arm, PURE)}
     lock = parse(encode(pins, fingerprint="f00", base="b45e"), path=PATH)

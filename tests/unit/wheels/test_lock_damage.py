@@ -9,7 +9,7 @@ import pytest
 from oci_builder.digest import Digest
 from oci_builder.errors import OcibuildError, RecipeError, StaleLock
 from oci_builder.wheels.lock import encode, parse, read
-from oci_builder.wheels.pins import Source, WheelPin
+from oci_builder.wheels.pins import Sdist, WheelPin
 from tests.support.targets import TARGET
 
 PATH = Path("build/demo/pylock.toml")
@@ -26,7 +26,7 @@ PINS = [
         size=7,
         requested=True,
         direct_url='{"url": "file:///odd-1.0-py3-none-any.whl"}',
-        built_from=Source(filename="odd-1.0.tar.gz", sha256=Digest(SDIST)),
+        built_from=Sdist(filename="odd-1.0.tar.gz", sha256=Digest(SDIST)),
     ),
 ]
 TEXT = encode({TARGET: PINS}, fingerprint="f00", base="b45e").decode()

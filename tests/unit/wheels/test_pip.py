@@ -8,11 +8,11 @@ import pytest
 
 from oci_builder.errors import ToolFailed
 from oci_builder.wheels import pip
-from oci_builder.wheels.pip import Rules, WheelSources, for_target, redact, run
+from oci_builder.wheels.pip import PipRules, WheelSources, for_target, redact, run
 from tests.support.targets import TARGET
 
 OFFLINE = WheelSources(offline=True, environ=os.environ)
-RULES = Rules(markers=TARGET.markers())
+RULES = PipRules(markers=TARGET.markers())
 
 
 def test_this_pip_has_the_inside_that_the_hook_was_written_for() -> None:
@@ -23,7 +23,7 @@ def test_this_pip_has_the_inside_that_the_hook_was_written_for() -> None:
 
 def test_a_pip_with_another_inside_is_an_error_that_says_so() -> None:
     with pytest.raises(ToolFailed, match="marker environment has other names") as caught:
-        run(["--version"], sources=OFFLINE, rules=Rules(markers={**TARGET.markers(), "platform_colour": "blue"}))
+        run(["--version"], sources=OFFLINE, rules=PipRules(markers={**TARGET.markers(), "platform_colour": "blue"}))
     assert "pip>=26" in (caught.value.hint or "")
 
 

@@ -33,8 +33,8 @@ PROBE = """
 import importlib, json, os, runpy, sys
 reading, writing = os.pipe()
 hook = runpy.run_path(sys.argv[1])
-rules = {"markers": None, "keep": None, "names": [], "paths": [], "settings": [], "tell": writing}
-hook["wheels_only"](hook["Rules"](rules), hook["Teller"](writing))
+rules = {"markers": None, "keep": None, "names": [], "paths": [], "settings": [], "tell": writing, "shelves": None}
+hook["wheels_only"](hook["HookRules"](rules), hook["Teller"](writing))
 for where in (*hook["NEVER"], *hook["SOURCES"]):
     module, _, name = where.partition(":")
     value = importlib.import_module(module)

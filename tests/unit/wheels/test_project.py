@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import UnsupportedRequirement, WheelError
-from oci_builder.listener import Silent
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.project import Project, build_project, download_backend
@@ -41,7 +41,7 @@ def umask() -> Iterator[None]:
 
 
 def build(folder: Path, store: Store) -> Project:
-    return build_project(folder, TARGET, sources=OFFLINE, store=store, listener=Silent())
+    return build_project(folder, TARGET, sources=OFFLINE, store=store, reporter=Quiet())
 
 
 def seen(folder: Path, store: Store) -> list[str]:
@@ -77,7 +77,7 @@ def test_a_project_is_built_anew_each_time(tmp_path: Path, store: Store, monkeyp
     assert build(src, store).pin.version == "1.0"
     # Nothing in its folder tells that the version is another now.
     sources = WheelSources(offline=True, environ={**os.environ, "APP_VERSION": "2.0"})
-    again = build_project(src, TARGET, sources=sources, store=store, listener=Silent())
+    again = build_project(src, TARGET, sources=sources, store=store, reporter=Quiet())
     assert again.pin.version == "2.0"
 
 
@@ -141,11 +141,11 @@ def test_what_builds_a_project_is_wheels_unless_the_recipe_names_it(tmp_path: Pa
     (src / "pyproject.toml").write_text(text)
     sources = WheelSources(find_links=(wheels,), offline=True, environ=os.environ)
     with pytest.raises((UnsupportedRequirement, WheelError), match="tool"):
-        build_project(src, TARGET, sources=sources, store=store, listener=Silent())
+        build_project(src, TARGET, sources=sources, store=store, reporter=Quiet())
     with pytest.raises((UnsupportedRequirement, WheelError), match="tool"):
         download_backend(src, tmp_path / "dest", sources=sources)
     assert not witness.exists()
     named = replace(sources, build=frozenset({"tool"}))
     if "@" not in need:
-        assert build_project(src, TARGET, sources=named, store=store, listener=Silent()).pin.name == "app"
+        assert build_project(src, TARGET, sources=named, store=store, reporter=Quiet()).pin.name == "app"
         assert witness.exists()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import DigestMismatch, NoMatchingWheel, ResolutionError, TransportError, UnsupportedRequirement
-from oci_builder.listener import Silent
 from oci_builder.platforms import ARM64
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.resolve import WheelSources, resolve
@@ -22,7 +22,7 @@ from tests.support.wheels import make_wheel, sha256
 ON_ARM = replace(TARGET, platform=ARM64)
 
 
-class Notes(Silent):
+class Notes(Quiet):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -60,8 +60,8 @@ def ask(
         sources = WheelSources(environ=index.environ(os.environ))
     else:
         sources = WheelSources(find_links=(folder,) if folder else (), offline=True, environ=os.environ)
-    listener = notes or Notes()
-    pins = resolve([file], target, sources=sources, preferred=preferred, store=store, listener=listener)
+    reporter = notes or Notes()
+    pins = resolve([file], target, sources=sources, preferred=preferred, store=store, reporter=reporter)
     assert list(pins) == sorted(pins, key=lambda pin: pin.name)
     return {pin.name: pin for pin in pins}
 
@@ -160,7 +160,7 @@ def test_what_pip_is_told_about_this_machine_does_not_reach_the_target(
     file = tmp_path / "requirements.txt"
     file.write_text("app\n")
     environ = {**index.environ(os.environ), **sources}
-    pins = resolve([file], TARGET, sources=WheelSources(environ=environ), store=store, listener=Silent())
+    pins = resolve([file], TARGET, sources=WheelSources(environ=environ), store=store, reporter=Quiet())
     assert [pin.name for pin in pins] == ["app"]
     assert not (tmp_path / "x").exists()
 
@@ -235,7 +235,7 @@ def test_an_index_that_wants_a_password_gets_it_and_it_is_never_shown(store: Sto
         environ = {**index.environ(os.environ), "PIP_INDEX_URL": index.url.replace("//", "//user:wrong-secret@")}
         file = store.root.parent / "requirements.txt"
         with pytest.raises(TransportError, match="401") as refused:
-            resolve([file], TARGET, sources=WheelSources(environ=environ), store=store, listener=Silent())
+            resolve([file], TARGET, sources=WheelSources(environ=environ), store=store, reporter=Quiet())
     assert "hunter2" not in f"{missing.value} {missing.value.hint}"
     assert "wrong-secret" not in f"{refused.value} {refused.value.hint}"
 

@@ -14,18 +14,18 @@ from packaging.utils import canonicalize_name
 from oci_builder.errors import PathConflict
 from oci_builder.layer import LayerKey
 from oci_builder.wheels.archive import WheelArchive, open_wheel
+from oci_builder.wheels.installed_wheels import InstalledWheels
 from oci_builder.wheels.layering import Wheel
 from oci_builder.wheels.listing import Listing
-from oci_builder.wheels.opened import Opened
 from oci_builder.wheels.target import Target
 
 Policy = Literal["error", "last"]
 
-_SETTLED = "settled"
+_RECORD = "settled"
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Loss:
+class Conflict:
     """``loser`` gives up ``path`` to ``winner``; both are names of distributions."""
 
     path: str
@@ -33,35 +33,37 @@ class Loss:
     winner: str
 
 
-class _Loss(msgspec.Struct, frozen=True, array_like=True):
+class _Stored(msgspec.Struct, frozen=True, array_like=True):
     path: str
     loser: str
     winner: str
 
 
-def settle(wheels: Sequence[Wheel], listing: Listing, *, policy: Policy) -> tuple[Loss, ...]:
+def resolve_conflicts(wheels: Sequence[Wheel], listing: Listing, *, policy: Policy) -> tuple[Conflict, ...]:
     """Find the paths that two wheels fill with different bytes, and who gives them up.
 
     With ``policy`` "error" any such path raises PathConflict. With "last" the distribution that pip would install last
     keeps it: dependents after what they depend on. What was found for the same wheels before is remembered.
     """
     store = listing.store
-    key = _settled_key(wheels, listing.opened.target, policy)
-    known = store.record(_SETTLED, key)
+    key = _key_of(wheels, listing.opened.target, policy)
+    known = store.record(_RECORD, key)
     if known is not None:
         try:
-            return tuple(Loss(*msgspec.structs.astuple(each)) for each in msgspec.json.decode(known, type=list[_Loss]))
+            return tuple(
+                Conflict(*msgspec.structs.astuple(each)) for each in msgspec.json.decode(known, type=list[_Stored])
+            )
         except msgspec.MsgspecError:
-            store.drop_record(_SETTLED, key)
-    losses = tuple(sorted(_losses(wheels, listing, policy)))
-    told = [_Loss(loss.path, loss.loser, loss.winner) for loss in losses]
-    store.put_record(_SETTLED, key, msgspec.json.encode(told))
-    return losses
+            store.drop_record(_RECORD, key)
+    found = tuple(sorted(_conflicts(wheels, listing, policy)))
+    told = [_Stored(each.path, each.loser, each.winner) for each in found]
+    store.put_record(_RECORD, key, msgspec.json.encode(told))
+    return found
 
 
-def _settled_key(wheels: Sequence[Wheel], target: Target, policy: Policy) -> str:
+def _key_of(wheels: Sequence[Wheel], target: Target, policy: Policy) -> str:
     return LayerKey.of(
-        kind=_SETTLED,
+        kind=_RECORD,
         wheels=[[wheel.pin.name, wheel.pin.sha256.hex] for wheel in wheels],
         schemes=dict(target.schemes("")),
         markers=dict(target.markers()),
@@ -69,7 +71,7 @@ def _settled_key(wheels: Sequence[Wheel], target: Target, policy: Policy) -> str
     ).hex
 
 
-def _losses(wheels: Sequence[Wheel], listing: Listing, policy: Policy) -> Iterator[Loss]:
+def _conflicts(wheels: Sequence[Wheel], listing: Listing, policy: Policy) -> Iterator[Conflict]:
     listing.have(wheels)
     twice = _claimed_twice(wheels, listing)
     owners: dict[str, tuple[Wheel, str]] = {}
@@ -82,7 +84,7 @@ def _losses(wheels: Sequence[Wheel], listing: Listing, policy: Policy) -> Iterat
                 continue
             if policy == "error":
                 raise _conflict(claim.path, first, wheel)
-            yield Loss(claim.path, first.pin.name, wheel.pin.name)
+            yield Conflict(claim.path, first.pin.name, wheel.pin.name)
             owners[claim.path] = (wheel, claim.sha256)
 
 
@@ -105,7 +107,7 @@ def _conflict(path: str, first: Wheel, second: Wheel) -> PathConflict:
     return PathConflict(f"/{path}", first.label, second.label, hint=hint)
 
 
-def _install_order(wheels: Sequence[Wheel], opened: Opened) -> list[Wheel]:
+def _install_order(wheels: Sequence[Wheel], opened: InstalledWheels) -> list[Wheel]:
     """pip's order: the farther from what was asked for, the earlier; equals by name, backwards."""
     opened.have(wheels)
     needs = {wheel.pin.name: _needs(open_wheel(wheel.path, wheel.pin.filename), opened.target) for wheel in wheels}
@@ -131,9 +133,9 @@ def _needs(archive: WheelArchive, target: Target) -> set[str]:
     return found
 
 
-def lost_by(losses: Iterable[Loss]) -> Mapping[str, frozenset[str]]:
+def lost_by(found: Iterable[Conflict]) -> Mapping[str, frozenset[str]]:
     """The paths each distribution gives up."""
     out: dict[str, set[str]] = {}
-    for loss in losses:
-        out.setdefault(loss.loser, set()).add(loss.path)
+    for each in found:
+        out.setdefault(each.loser, set()).add(each.path)
     return {name: frozenset(paths) for name, paths in out.items()}

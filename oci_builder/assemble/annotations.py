@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from oci_builder import __version__
 from oci_builder.bases import Base
 from oci_builder.digest import Digest
 from oci_builder.layer import FORMAT
 from oci_builder.oci.documents import rfc3339
 from oci_builder.recipes import ImageRecipe
+from oci_builder.version import __version__
 
 _DEFINED = "org.opencontainers.image."
 
 
-def provenance(recipe: ImageRecipe, base: Base, *, lock: Digest | None) -> Mapping[str, str]:
+def annotations_of(recipe: ImageRecipe, base: Base, *, lock: Digest | None) -> Mapping[str, str]:
     """What the image was made from; ``lock`` is the digest of pylock.toml.
 
     These are labels, which engines keep and show, and annotations of the manifest, where registries look. Nothing in

@@ -8,20 +8,20 @@ from pathlib import Path
 from msgspec.structs import replace
 from packaging.requirements import InvalidRequirement, Requirement
 
-from oci_builder.assemble.options import Options
+from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.bases import Base, Pulling, library_supplier, open_base
 from oci_builder.errors import CheckFailed, InvalidValue
-from oci_builder.gate.finding import Allowance, Gated, summary
-from oci_builder.gate.gate import Ground, Rules, gate
+from oci_builder.gate.finding import Allowance, GateResult, summary
+from oci_builder.gate.gate import BaseContents, GateRules, gate
 from oci_builder.image import Image
 from oci_builder.inspect.packages import Inventory
-from oci_builder.listener import Listener
 from oci_builder.oci.documents import RunConfig
 from oci_builder.platforms import Platform
 from oci_builder.recipes import AllowRecipe, ImageRecipe, ImageSource
 from oci_builder.reference import Reference
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
-from oci_builder.wheels.listed import Listed, read_pyproject
+from oci_builder.wheels.project_requirements import ProjectRequirements, read_pyproject
 from oci_builder.wheels.requirements import scan
 from oci_builder.wheels.target import Target
 
@@ -30,23 +30,29 @@ _LINES = 5
 
 
 def judge(
-    source: ImageSource, image: Image, base: Base, *, options: Options, store: Store, imports: bool = False
-) -> Gated:
+    source: ImageSource,
+    image: Image,
+    base: Base,
+    *,
+    context: BuildContext,
+    policy: BuildPolicy,
+    imports: bool = False,
+) -> GateResult:
     """What is wrong with ``image``, and what of it the recipe allows. Raises DigestMismatch for a damaged layer."""
-    rules = Rules(
+    rules = GateRules(
         allow=tuple(map(_allowance, source.recipe.checks.allow)),
         max_size=source.recipe.max_bytes,
         imports=imports,
-        extras=_asked(source, base, options),
+        extras={} if policy.frozen else _asked(source, base, context.environ),
         inherited=_inherited(source.recipe, base),
     )
-    ground = Ground(layers=base.layers, tree=base.tree, target=base.target if base.promise else None)
-    return gate(image, ground, rules=rules, supplier=library_supplier(base), store=store)
+    ground = BaseContents(layers=base.layers, tree=base.tree, target=base.target if base.promise else None)
+    return gate(image, ground, rules=rules, supplier=library_supplier(base), store=context.store)
 
 
 def judge_made(
-    place: Path | Reference, found: Inventory, *, pulling: Pulling | None = None, store: Store, listener: Listener
-) -> Gated:
+    place: Path | Reference, found: Inventory, *, pulling: Pulling | None = None, store: Store, reporter: Reporter
+) -> GateResult:
     """What is wrong with the image at ``place``, made by whomever; ``found`` is what is in it. Nothing is allowed.
 
     Only its Python distributions are judged: what the system below them is like was decided by who made that. An image
@@ -56,8 +62,8 @@ def judge_made(
     try:
         platform = Platform.parse(found.contents.platform)
     except InvalidValue:
-        return Gated(errors=(), warnings=())
-    base = open_base(place, platform, store=store, pulling=pulling, listener=listener)
+        return GateResult(errors=(), warnings=())
+    base = open_base(place, platform, store=store, pulling=pulling, reporter=reporter)
     site = base.tree.resolve(base.promise.purelib.strip("/")) if base.promise else ""
     ours = {each for each in found.packages if each.kind == "python" and each.place.rpartition("/")[0] == site}
     judged = frozenset(package.label for package in ours)
@@ -66,19 +72,19 @@ def judge_made(
     tree = base.tree.overlaid(replace(entry, origin=label) for entry, label in named)
     run = base.inherited.run if base.inherited is not None else RunConfig()
     image = Image(platform=base.platform, run=run, created=base.created, layers=base.layers)
-    ground = Ground(layers=base.layers, tree=tree, target=base.target if base.promise else None, judged=judged)
-    return gate(image, ground, rules=Rules(), supplier=lambda _: "", store=store)
+    ground = BaseContents(layers=base.layers, tree=tree, target=base.target if base.promise else None, judged=judged)
+    return gate(image, ground, rules=GateRules(), supplier=lambda _: "", store=store)
 
 
-def let_through(gated: Gated, recipe: ImageRecipe, listener: Listener) -> None:
+def let_through(gated: GateResult, recipe: ImageRecipe, reporter: Reporter) -> None:
     """Say the warnings, in a few lines. Raises CheckFailed with the errors, if there are any."""
     if gated.errors:
         raise refusal(gated, recipe)
     for line in summary(gated.warnings, limit=_LINES):
-        listener.note(f"warning: {line}")
+        reporter.note(f"warning: {line}")
 
 
-def refusal(gated: Gated, recipe: ImageRecipe) -> CheckFailed:
+def refusal(gated: GateResult, recipe: ImageRecipe) -> CheckFailed:
     """The errors, each said with the others' hints, as the error that says them."""
     packages = list(dict.fromkeys(finding.supplier for finding in gated.errors if finding.supplier))
     hints = [f"add to image.toml: base-packages = [{', '.join(map(_quoted, packages))}]"] if packages else []
@@ -95,15 +101,15 @@ def _inherited(recipe: ImageRecipe, base: Base) -> frozenset[str]:
     return frozenset(key for key, said in own.items() if not said) if base.inherited else frozenset()
 
 
-def _asked(source: ImageSource, base: Base, options: Options) -> Mapping[str, Collection[str]]:
-    """The extras that the recipe's requirements ask for; none where a lock is taken unseen."""
-    if options.frozen or base.promise is None:
+def _asked(source: ImageSource, base: Base, environ: Mapping[str, str]) -> Mapping[str, Collection[str]]:
+    """The extras that the recipe's requirements ask for. Where a lock is taken unseen nobody looks at them."""
+    if base.promise is None:
         return {}
     python = source.recipe.python
-    files: list[Path | Listed] = [*source.requirements]
+    files: list[Path | ProjectRequirements] = [*source.requirements]
     files += [read_pyproject(path, extras=python.extras, groups=python.groups) for path in source.pyprojects]
     found: dict[str, set[str]] = {}
-    for line in scan(files, environ=options.environ):
+    for line in scan(files, environ=environ):
         asked = _extras(line.text, base.target) if line.wheel is None and not line.constraint else ()
         if asked:
             found.setdefault(line.name, set()).update(asked)

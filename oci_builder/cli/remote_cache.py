@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from oci_builder.cli.settings import Settings
     from oci_builder.image import Image
     from oci_builder.reference import Reference
-    from oci_builder.registry.access import Registries
     from oci_builder.registry.cache import RegistryCache
+    from oci_builder.registry.registries import Registries
     from oci_builder.store import Store
 
 
@@ -31,7 +31,7 @@ def cache_repositories(names: Iterable[str]) -> tuple[Reference, ...]:
 
 
 def open_cache(
-    registries: Registries, settings: Settings, listener: Timed, *, sources: Sequence[str], targets: Sequence[str]
+    registries: Registries, settings: Settings, reporter: Timed, *, sources: Sequence[str], targets: Sequence[str]
 ) -> RegistryCache | None:
     """The cache that the flags name; None where they name none."""
     if not sources and not targets:
@@ -43,7 +43,7 @@ def open_cache(
         sources=cache_repositories(sources),
         targets=cache_repositories(targets),
         jobs=settings.jobs,
-        listener=listener,
+        reporter=reporter,
     )
     if context := click.get_current_context(silent=True):
         context.call_on_close(cache.close)
@@ -51,9 +51,9 @@ def open_cache(
 
 
 def fill(
-    cache: RegistryCache, store: Store, listener: Timed, *, images: Sequence[Image], pushes: Sequence[Reference]
+    cache: RegistryCache, store: Store, reporter: Timed, *, images: Sequence[Image], pushes: Sequence[Reference]
 ) -> None:
     """Give the cache what this build used; what has just been pushed to its registry is mounted from there."""
     pushed = {layer.descriptor.digest: place for image in images for layer in image.layers for place in pushes[:1]}
-    with listener.stage("cache"):
+    with reporter.stage("cache"):
         cache.offer(store, sources=pushed)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import WheelError
-from oci_builder.tree.content import Sources
-from oci_builder.wheels.opened import MOST_UNPACKED, Opened
+from oci_builder.tree.content import MappedFiles
+from oci_builder.wheels.installed_wheels import MOST_UNPACKED, InstalledWheels
 from tests.support.targets import TARGET, wheel_of
 from tests.support.tiny import build, make_tiny
 from tests.support.wheels import make_wheel
@@ -22,21 +22,23 @@ def test_a_wheel_that_unpacks_to_a_thousand_times_its_size_is_refused_unless_the
 ) -> None:
     wheel = wheel_of(make_wheel(tmp_path, files={"zeros.bin": ZEROS}))
     with pytest.raises(WheelError, match=r"unpack to 838\d+, and \d+ are allowed") as caught:
-        Opened(TARGET).installed(wheel, Sources())
+        InstalledWheels(TARGET).installed(wheel, MappedFiles())
     assert caught.value.hint is not None and "max-unpacked" in caught.value.hint
-    assert len(Opened(TARGET, most=10**9).installed(wheel, Sources()).entries) == 5
+    assert len(InstalledWheels(TARGET, most=10**9).installed(wheel, MappedFiles()).entries) == 5
 
 
 def test_a_small_file_may_be_as_dull_as_it_likes(tmp_path: Path) -> None:
     wheel = wheel_of(make_wheel(tmp_path, files={"zeros.bin": ZEROS[: 60 << 20]}))
-    assert len(Opened(TARGET).installed(wheel, Sources()).entries) == 5
+    assert len(InstalledWheels(TARGET).installed(wheel, MappedFiles()).entries) == 5
 
 
 def test_sizes_are_added_up(tmp_path: Path) -> None:
     parts = [Part(name=b"f%d" % number, said_size=0xFFFFFFFE) for number in range(30)]
     assert MOST_UNPACKED < 30 * 0xFFFFFFFE
     with pytest.raises(WheelError, match="are allowed"):
-        Opened(TARGET, most=MOST_UNPACKED).installed(wheel_of(write_wheel(tmp_path, *parts, sizes=False)), Sources())
+        InstalledWheels(TARGET, most=MOST_UNPACKED).installed(
+            wheel_of(write_wheel(tmp_path, *parts, sizes=False)), MappedFiles()
+        )
 
 
 def test_a_build_refuses_it_keeps_nothing_of_it_and_takes_it_where_the_recipe_says_so(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import NotFound, RecipeError, UnsupportedRequirement
-from oci_builder.wheels.listed import build_requires, read_groups, read_pyproject
+from oci_builder.wheels.project_requirements import build_requires, read_groups, read_pyproject
 from oci_builder.wheels.requirements import fingerprint, scan
 
 TEXT = """\

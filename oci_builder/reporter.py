@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 
-class Listener(Protocol):
+class Reporter(Protocol):
     """Hears stages, progress and notes. The work never asks whether anybody listens."""
 
     def stage(self, name: str) -> contextlib.AbstractContextManager[None]:
@@ -20,8 +20,8 @@ class Listener(Protocol):
         """Say one line that the user should read although nothing failed."""
 
 
-class Silent:
-    """A listener that hears nothing."""
+class Quiet:
+    """A reporter that hears nothing."""
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -28,7 +28,7 @@ _DYNAMIC = 'let ocibuild build it and read its metadata: [python] project = "…
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class ProjectRequirements:
     """Requirements, each with the number of the line of ``file`` it stands in (1 where that cannot be told).
 
     ``project`` is set for those of a project whose wheel is in the store: pip then reads them in that wheel, with
@@ -41,7 +41,7 @@ class Listed:
     extras: tuple[str, ...] = ()
 
 
-def read_pyproject(file: Path, *, extras: Collection[str] = (), groups: Collection[str] = ()) -> Listed:
+def read_pyproject(file: Path, *, extras: Collection[str] = (), groups: Collection[str] = ()) -> ProjectRequirements:
     """The dependencies of ``[project]``, with those of ``extras``, and of dependency ``groups`` (PEP 621, PEP 735).
 
     Raises NotFound, and RecipeError: no TOML, no such extra or group, dependencies that only a build would tell.
@@ -49,15 +49,15 @@ def read_pyproject(file: Path, *, extras: Collection[str] = (), groups: Collecti
     text = _read(file)
     document = _Document(file, text, _parsed(text, file))
     found = [*document.dependencies(extras, required=not groups), *document.groups(groups)]
-    return Listed(file=file, lines=tuple(dict.fromkeys((document.line(one), one) for one in found)))
+    return ProjectRequirements(file=file, lines=tuple(dict.fromkeys((document.line(one), one) for one in found)))
 
 
-def read_groups(file: Path, groups: Collection[str]) -> Listed:
+def read_groups(file: Path, groups: Collection[str]) -> ProjectRequirements:
     """The requirements of dependency ``groups`` alone. Raises as ``read_pyproject``."""
     text = _read(file)
     document = _Document(file, text, _parsed(text, file))
     found = document.groups(groups)
-    return Listed(file=file, lines=tuple(dict.fromkeys((document.line(one), one) for one in found)))
+    return ProjectRequirements(file=file, lines=tuple(dict.fromkeys((document.line(one), one) for one in found)))
 
 
 def build_requires(file: Path) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from oci_builder import __version__
 from oci_builder.debian.lock import lock_path, read_lock
 from oci_builder.platforms import AMD64
+from oci_builder.version import __version__
 from tests.support.debian import MTIME
 from tests.support.tiny import Tiny, build, built, make_tiny
 from tests.support.wheels import sha256

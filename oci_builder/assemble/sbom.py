@@ -6,21 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from oci_builder import __version__
 from oci_builder.assemble.build import Built
 from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.files import atomic, explained, open_regular
 from oci_builder.inspect.packages import inventory
 from oci_builder.inspect.reading import contents_of, read_image
-from oci_builder.listener import Listener
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import decode
-from oci_builder.oci.manifest import Documents
+from oci_builder.oci.manifest import ImageDocuments
 from oci_builder.reference import Reference
-from oci_builder.registry.access import Registries
 from oci_builder.registry.referrers import Artifact, Attached, attach
+from oci_builder.registry.registries import Registries
+from oci_builder.reporter import Reporter
 from oci_builder.sbom import MEDIA_TYPES, SUFFIXES, Format, bill_of_materials, format_of
 from oci_builder.store import Store
+from oci_builder.version import __version__
 
 _MARKS: Mapping[Format, str] = {"cyclonedx": "bomFormat", "spdx": "spdxVersion"}
 """A key that every document of a format has."""
@@ -46,7 +46,7 @@ def make_bill(built: Built, form: Format, *, references: Sequence[Reference], st
     return bill_of_materials(inventory(contents), form, tool_version=__version__, wheels=wheels)
 
 
-def bill_of_file(path: Path, image: Documents, form: Format, *, several: bool) -> bytes:
+def bill_of_file(path: Path, image: ImageDocuments, form: Format, *, several: bool) -> bytes:
     """What an image in a file or folder is made of, as it is named in a registry. Raises as ``read_image``."""
     contents = read_image(path, platform=image.platform if several else None)
     # What a docker archive has no manifest for gets one on its way to the registry.
@@ -69,32 +69,32 @@ def load_bill(path: Path) -> bytes:
 
 
 def attach_bills(
-    bills: Sequence[tuple[Documents, bytes]],
+    bills: Sequence[tuple[ImageDocuments, bytes]],
     form: Format,
     references: Sequence[Reference],
     registries: Registries,
     *,
-    listener: Listener,
+    reporter: Reporter,
 ) -> tuple[Attached, ...]:
     """Have every repository of ``references`` hold the bill of each image, found from the image by its digest.
 
     The images are there. Raises what ``registry.referrers.attach`` raises.
     """
     repositories = dict.fromkeys(replace(reference, tag="") for reference in references)
-    with listener.stage("attach"):
+    with reporter.stage("attach"):
         return tuple(
-            attach(_artifact(image, data, form), _subject(image), repository, registries, listener=listener)
+            attach(_artifact(image, data, form), _subject(image), repository, registries, reporter=reporter)
             for repository in repositories
             for image, data in bills
         )
 
 
-def _artifact(image: Documents, data: bytes, form: Format) -> Artifact:
+def _artifact(image: ImageDocuments, data: bytes, form: Format) -> Artifact:
     created = decode(image.config, what="configuration").get("created")
     # The image's date, never the clock's: the same image has the same bill under the same digest.
     annotations = {"org.opencontainers.image.created": created} if isinstance(created, str) else {}
     return Artifact(media_type=MEDIA_TYPES[form], data=data, title=f"sbom{SUFFIXES[form]}", annotations=annotations)
 
 
-def _subject(image: Documents) -> Descriptor:
+def _subject(image: ImageDocuments) -> Descriptor:
     return Descriptor(media_type=image.descriptor.media_type, digest=image.digest, size=image.descriptor.size)

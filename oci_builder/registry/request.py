@@ -18,7 +18,7 @@ class Body(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ask:
+class Request:
     """One request: ``accept`` are the statuses that answer it, ``body`` makes what is sent, ``scopes`` the rights."""
 
     method: str

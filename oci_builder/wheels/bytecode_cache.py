@@ -33,7 +33,7 @@ class _Record(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
+class BytecodeCache:
     """What was compiled for a wheel before, by the same ``compiler`` for the same places (``schemes``)."""
 
     store: Store

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from oci_builder.assemble.top import keeps_user, run_config
+from oci_builder.assemble.app_layer import keeps_user, run_config
 from oci_builder.bases import Base
 from oci_builder.oci.documents import RunConfig
 from oci_builder.oci.inherited import inherit

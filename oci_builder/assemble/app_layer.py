@@ -67,7 +67,7 @@ def _workdir(recipe: ImageRecipe, base: Base) -> str:
     return recipe.run().workdir
 
 
-def top_layer(source: ImageSource, base: Base, below: Tree, store: Store) -> Layer | None:
+def app_layer(source: ImageSource, base: Base, below: Tree, store: Store) -> Layer | None:
     """The layer with the user and the recipe's files over ``below``, or None where there is nothing to add.
 
     Raises InvalidValue for a user the base has already, FileProblem, OutsideProject and UnsafePath for what cannot be

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from oci_builder.errors import WheelError
-from oci_builder.tree.content import Sources
+from oci_builder.tree.content import MappedFiles
 from oci_builder.wheels.archive import WheelArchive, open_wheel
 from oci_builder.wheels.install import Installed, install
 from oci_builder.wheels.layering import Wheel
@@ -18,7 +18,7 @@ _TIMES, _ALWAYS = 1000, 64 << 20
 """How often its own size a wheel unpacks to, and the bytes that every wheel may have. Deflate could do 1032 times."""
 
 
-class Opened:
+class InstalledWheels:
     """Opens wheels for ``target``. ``fetch`` gets the files of those that are not here.
 
     None may unpack to more than ``most`` bytes; 0 stands for the limits that nobody honest meets.
@@ -35,7 +35,7 @@ class Opened:
         if missing and self._fetch is not None:
             self._fetch(missing)
 
-    def installed(self, wheel: Wheel, sources: Sources) -> Installed:
+    def installed(self, wheel: Wheel, sources: MappedFiles) -> Installed:
         """What installing ``wheel``, which is here, makes; ``sources`` have it mapped then.
 
         Raises WheelError, UnsafePath.

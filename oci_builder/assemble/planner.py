@@ -1,0 +1,161 @@
+"""From a recipe to its plan: the base is opened, wheels are chosen by digest, and every layer gets its key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from oci_builder.assemble.base import BaseResolver
+from oci_builder.assemble.context import BuildContext, BuildPolicy
+from oci_builder.assemble.inputs import Inputs, read_inputs
+from oci_builder.assemble.pins import LockChange, Pinning, wheel_sources
+from oci_builder.assemble.plan import BuildPlan
+from oci_builder.bases import Base, Compiling, without_replaced
+from oci_builder.digest import Digest
+from oci_builder.platforms import Platform
+from oci_builder.recipes import ImageSource
+from oci_builder.store import Store
+from oci_builder.wheels.conflicts import lost_by, resolve_conflicts
+from oci_builder.wheels.installed_wheels import InstalledWheels
+from oci_builder.wheels.layering import Group, Wheel, plan
+from oci_builder.wheels.listing import Listing
+from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.steps import Anchors, BytecodeChoice, LayerStep, layer_steps
+from oci_builder.wheels.target import Target
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans images, and locks them."""
+
+    context: BuildContext
+    policy: BuildPolicy
+
+    def plan(self, source: ImageSource, platform: Platform) -> BuildPlan:
+        """What the image of ``source`` on ``platform`` is made of. Its base and its wheels are in the store then.
+
+        Raises OcibuildError: every room's own kinds.
+        """
+        context = self.context
+        bases = BaseResolver(source, context, self.policy)
+        with context.reporter.stage("base"):
+            base = bases.open(platform)
+        wheels = self._wheels(bases, base.target) if source.has_python else _Wheels()
+        base = without_replaced(base, [wheel.pin.name for wheel in wheels.all], context.store)
+        compiling = bases.compiler(base) if wheels.all else None
+        return BuildPlan(
+            source=source,
+            platform=platform,
+            base=base,
+            pins=tuple(wheel.pin for wheel in wheels.all),
+            lock=wheels.lock,
+            steps=self._steps(source, base, wheels, compiling) if wheels.all else (),
+            created=base.created if self.policy.epoch is None else self.policy.epoch,
+            compiling=compiling,
+            fetch=wheels.fetch,
+        )
+
+    def lock(self, source: ImageSource, *, upgrade: bool, upgrade_packages: Sequence[str]) -> LockChange:
+        """Resolve a recipe's requirements for all its platforms; gives the lock to write. Raises OcibuildError."""
+        bases = BaseResolver(source, self.context, self.policy)
+        with self.context.reporter.stage("base"):
+            target = bases.open(source.recipe.targets[0]).target
+        with self.context.reporter.stage("resolve"):
+            return pinning_of(bases, target).relock(upgrade=upgrade, upgrade_packages=upgrade_packages)
+
+    def _wheels(self, bases: BaseResolver, target: Target) -> _Wheels:
+        reporter, store = self.context.reporter, self.context.store
+        with reporter.stage("resolve"):
+            pinning = pinning_of(bases, target)
+            chosen = pinning.choose(target)
+        with reporter.stage("fetch"):
+            wheels = _named(chosen.pins, store)
+            # Where others may have made the layers, whoever misses one fetches its wheels.
+            if store.shared is None or not wheels:
+                files = pinning.fetch(chosen.pins, target)
+                wheels = tuple(_wheel(pin, files) for pin in chosen.pins)
+        return _Wheels(
+            wheels=wheels,
+            project=_project(pinning.inputs, store),
+            lock=chosen.lock,
+            fetch=partial(_fetch, pinning, target),
+        )
+
+    def _steps(
+        self, source: ImageSource, base: Base, found: _Wheels, compiling: Compiling | None
+    ) -> tuple[LayerStep, ...]:
+        """The layers of the wheels, and above them that of the project: the one that changes every day."""
+        recipe, context, target = source.recipe, self.context, base.target
+        opened = InstalledWheels(target, fetch=found.fetch, most=recipe.max_unpacked_bytes)
+        with context.reporter.stage("layers"):
+            listing = Listing(opened=opened, store=context.store, jobs=context.jobs)
+            conflicts = resolve_conflicts(found.all, listing, policy=recipe.python.conflicts)
+        for each in conflicts:
+            context.reporter.note(f"/{each.path} is {each.winner}'s; {each.loser} has other bytes there")
+        # The base's layers, the project's and the top one count as well.
+        budget = max(recipe.layering.budget - len(base.layers) - len(found.project) - 1, 1)
+        several = len(recipe.targets) > 1
+        groups = plan(found.wheels, strategy=recipe.layering.strategy, budget=budget, apart=several)
+        bytecode = BytecodeChoice(mode=recipe.python.bytecode, compiler=compiling.ref if compiling else None)
+        return layer_steps(
+            (*groups, *([Group(wheels=found.project)] if found.project else [])),
+            target,
+            Anchors.of(target, base.tree),
+            bytecode=bytecode if compiling else BytecodeChoice(),
+            lost=lost_by(conflicts),
+            most=recipe.max_unpacked_bytes,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wheels:
+    """What is installed: the wheels, the project's own, and the digest of the lock that names them."""
+
+    wheels: tuple[Wheel, ...] = ()
+    project: tuple[Wheel, ...] = ()
+    lock: Digest | None = None
+    fetch: Callable[[Sequence[Wheel]], None] | None = None
+
+    @property
+    def all(self) -> tuple[Wheel, ...]:
+        return (*self.wheels, *self.project)
+
+
+def pinning_of(bases: BaseResolver, target: Target) -> Pinning:
+    """What chooses wheels for a recipe on its base, which promises ``target``; its project, if any, has been built.
+
+    Raises RecipeError and NotFound for what its inputs are, WheelError for the project.
+    """
+    source, context, policy = bases.source, bases.context, bases.policy
+    sources = wheel_sources(source, context, policy)
+    return Pinning(
+        source=source,
+        inputs=read_inputs(source, target, sources=sources, context=context),
+        target=target,
+        elsewhere=bases.target,
+        context=context,
+        policy=policy,
+        base=bases.pin,
+    )
+
+
+def _fetch(pinning: Pinning, target: Target, wheels: Sequence[Wheel]) -> None:
+    pinning.fetch([wheel.pin for wheel in wheels], target)
+
+
+def _named(pins: Sequence[WheelPin], store: Store) -> tuple[Wheel, ...]:
+    """The wheels as their pins know them, whether or not they are here; none, where a pin does not know its size."""
+    wheels = [Wheel(pin=pin, path=store.path(pin.sha256), size=pin.size) for pin in pins if pin.size is not None]
+    return tuple(wheels) if len(wheels) == len(pins) else ()
+
+
+def _project(inputs: Inputs, store: Store) -> tuple[Wheel, ...]:
+    pin = inputs.project
+    return (_wheel(pin, {pin.sha256.hex: store.path(pin.sha256)}),) if pin else ()
+
+
+def _wheel(pin: WheelPin, files: Mapping[str, Path]) -> Wheel:
+    path = files[pin.sha256.hex]
+    return Wheel(pin=pin, path=path, size=path.stat().st_size)

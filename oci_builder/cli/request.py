@@ -1,0 +1,86 @@
+"""What a command line asks for, as typed values: a misspelt flag is a type error, and none is lost on its way."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandRequest:
+    """What every command may be told: where things are, how to show what goes on, how registries are spoken to."""
+
+    project_dir: Path | None = None
+    cache_dir: Path | None = None
+    jobs: int | None = None
+    progress: str = "auto"
+    quiet: bool = False
+    debug: bool = False
+    as_json: bool = False
+    insecure: bool = False
+    ca_file: Path | None = None
+    creds_stdin: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookRequest(CommandRequest):
+    """What commands are told that look at an image which is made already."""
+
+    image: str = ""
+    platform: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeRequest(CommandRequest):
+    """What commands are told that start from a recipe: how it is changed, and where its parts come from."""
+
+    name: str = ""
+    platforms: tuple[str, ...] = ()
+    base: str | None = None
+    requirements: tuple[Path, ...] = ()
+    tags: tuple[str, ...] = ()
+    user: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    epoch: int | None = None
+    find_links: tuple[str, ...] = ()
+    offline: bool = False
+    online: bool = False
+    mirrors: tuple[str, ...] = ()
+    layers: tuple[Path, ...] = ()
+    locked: bool = False
+    frozen: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildRequest(RecipeRequest):
+    """What ``ocibuild build`` is told of one image: where it goes, and what it shares."""
+
+    out: str | None = None
+    out_dir: Path | None = None
+    out_format: str | None = None
+    load: bool = False
+    pushes: tuple[str, ...] = ()
+    sbom: str | None = None
+    verify: bool = False
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
+    cache_max_size: str | None = None
+
+
+def takes(kind: type[R]) -> Callable[[Callable[[R], None]], Callable[..., None]]:
+    """Have click fill a ``kind`` from a command's flags, and give it to the command: flags end here."""
+
+    def decorate(act: Callable[[R], None]) -> Callable[..., None]:
+        @functools.wraps(act)
+        def command(**flags: Any) -> None:
+            act(kind(**flags))
+
+        return command
+
+    return decorate
