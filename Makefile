@@ -60,13 +60,17 @@ crash: $(VENV)/.development  ## stop builds at each of their system calls (EVERY
 		$(BIN)/python -m tests.crash $$scenario $(addsuffix /$(EVERY),$(CRASH)) --brief --log .crash-$$scenario || exit 1; \
 	done
 
+.PHONY: parity
+parity: $(VENV)/.development  ## install 377 real wheels with pip and with ocibuild, and write docs/parity.md (PARITY="six pip" tries those)
+	$(BIN)/python -m tests.parity $(PARITY)
+
 .PHONY: update-golden
 update-golden: $(VENV)/.development  ## write the golden digests anew; say in the commit why they moved
 	$(BIN)/pytest tests/golden --update-golden
 
 .PHONY: clean
 clean:  ## away with all that make made
-	rm -rf $(VENV) .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .crash-* dist mypy.tar
+	rm -rf $(VENV) .fuzz .parity .mypy_cache .ruff_cache .pytest_cache .hypothesis .crash-* dist mypy.tar
 
 # Each stamp is younger than what it came from, or is made again.
 

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "oci_builder"
 
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
-    {"errors", "bounded", "version"},
+    {"errors", "bounded", "version", "distinfo"},
     {"folders", "platforms", "reporter", "tomlschema", "exhausted", "threads"},
     {"files"},
     {"digest", "confined"},
@@ -69,6 +69,7 @@ ONLY_IMPORTED_IN = {
 # These run in another interpreter, as a program of their own.
 PROGRAMS = {"wheels/pip_hook.py"}
 LONGEST_FUNCTION = 50
+MOST_PARAMETERS = 6
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -131,6 +132,15 @@ def test_no_function_is_longer_than_a_screen(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             assert lines <= LONGEST_FUNCTION, f"{node.name} has {lines} lines"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_function_takes_more_than_one_can_keep_in_mind(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            named = [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+            taken = named[1:] if named[:1] in (["self"], ["cls"]) else named
+            assert len(taken) <= MOST_PARAMETERS, f"{node.name} takes {', '.join(taken)}"
 
 
 def modules() -> dict[str, Path]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from packaging.utils import canonicalize_name
 
 from oci_builder.bases import Base
 from oci_builder.digest import Digest
@@ -10,12 +12,16 @@ from oci_builder.layer import FORMAT
 from oci_builder.oci.documents import rfc3339
 from oci_builder.recipes import ImageRecipe
 from oci_builder.version import __version__
+from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.unverified import UNVERIFIED, unverified_label, unverified_of
 
 _DEFINED = "org.opencontainers.image."
 
 
-def annotations_of(recipe: ImageRecipe, base: Base, *, lock: Digest | None) -> Mapping[str, str]:
-    """What the image was made from; ``lock`` is the digest of pylock.toml.
+def annotations_of(
+    recipe: ImageRecipe, base: Base, *, lock: Digest | None, pins: Sequence[WheelPin]
+) -> Mapping[str, str]:
+    """What the image was made from; ``lock`` is the digest of pylock.toml, ``pins`` are the wheels.
 
     These are labels, which engines keep and show, and annotations of the manifest, where registries look. Nothing in
     them depends on the machine or the moment of the build.
@@ -33,7 +39,18 @@ def annotations_of(recipe: ImageRecipe, base: Base, *, lock: Digest | None) -> M
         known["dev.ocibuild.lock"] = str(lock)
     if recipe.version:
         known[f"{_DEFINED}version"] = recipe.version
+    known.update(_unverified(recipe, base, pins))
     return known
+
+
+def _unverified(recipe: ImageRecipe, base: Base, pins: Sequence[WheelPin]) -> Mapping[str, str]:
+    """The label of wheels that were not held to their RECORD: of those here, and of those that the base has kept."""
+    unheld, here = set(map(canonicalize_name, recipe.python.unverified)), {pin.name for pin in pins}
+    inherited = unverified_of({"Labels": base.inherited.run.labels}) if base.inherited else frozenset()
+    kept = [each for each in inherited if each.partition(" ")[0] not in here]
+    label = unverified_label([*(str(pin) for pin in pins if pin.name in unheld), *kept])
+    # A base's label would hold on, though all that it names was replaced.
+    return label or ({UNVERIFIED: ""} if inherited else {})
 
 
 def manifest_annotations(recipe: ImageRecipe, known: Mapping[str, str], *, created: int) -> Mapping[str, str]:

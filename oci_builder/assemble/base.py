@@ -92,6 +92,10 @@ class BaseResolver:
             return base_target(self.place, platform)
         return self._opened(platform).target
 
+    def promised_target(self, platform: Platform) -> Target | None:
+        """What the base promises on ``platform``, if that can be told without it: by the recipe of a layer."""
+        return base_target(self.place, platform) if isinstance(self.place, Path) and is_layer(self.place) else None
+
     @property
     def supply(self) -> Supply:
         """Where the packages of a base of ``layers/`` come from."""

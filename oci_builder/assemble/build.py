@@ -11,6 +11,7 @@ from typing import TypeVar
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.executor import LocalExecutor
 from oci_builder.assemble.gate import judge, let_through
+from oci_builder.assemble.history import remember
 from oci_builder.assemble.plan import BuildPlan
 from oci_builder.assemble.planner import Planner
 from oci_builder.assemble.proof import file_proof
@@ -24,6 +25,7 @@ from oci_builder.layer import Layer, LayerKey
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.reference import Reference
+from oci_builder.store import Store
 from oci_builder.wheels.pins import WheelPin
 
 T = TypeVar("T")
@@ -75,7 +77,7 @@ def check(source: ImageSource, platform: Platform, *, context: BuildContext, pol
 
     def work() -> GateResult:
         plan = Planner(context, policy).plan(source, platform)
-        image = _assembled(plan, _layers([plan], context), context)
+        image = _assembled(plan, _layers(LocalExecutor(context, [plan]), context), context)
         with context.reporter.stage("check"):
             return judge(source, image, plan.base, context=context, policy=policy, imports=True)
 
@@ -137,7 +139,9 @@ def build_and(
 
 def _build(tasks: Sequence[BuildTask], context: BuildContext) -> tuple[Built, ...]:
     plans = [Planner(context, task.policy).plan(task.source, task.platform) for task in tasks]
-    layers = _layers(plans, context)
+    executor = LocalExecutor(context, plans)
+    layers = _layers(executor, context)
+    _remember(plans, executor, context)
     return tuple(_finished(task, plan, layers, context) for task, plan in zip(tasks, plans, strict=True))
 
 
@@ -145,8 +149,10 @@ def _build_what_can_be(tasks: Sequence[BuildTask], context: BuildContext) -> tup
     plans = [_or_error(partial(Planner(context, task.policy).plan, task.source, task.platform)) for task in tasks]
     whole = [plan for plan in plans if isinstance(plan, BuildPlan)]
     executor = LocalExecutor(context, whole, keep_going=True)
-    with context.reporter.stage("layers"):
-        layers = {step.key: layer for step, layer in executor.run(step for plan in whole for step in plan.steps)}
+    layers = _layers(executor, context)
+    _remember(
+        [plan for plan in whole if not any(step.key in executor.failed for step in plan.steps)], executor, context
+    )
 
     def finish(task: BuildTask, plan: BuildPlan) -> Built:
         for step in plan.steps:
@@ -167,11 +173,17 @@ def _or_error(act: Callable[[], T]) -> T | OcibuildError:
         return error
 
 
-def _layers(plans: Sequence[BuildPlan], context: BuildContext) -> dict[LayerKey, Layer]:
-    """All layers of wheels, each made once."""
-    executor = LocalExecutor(context, plans)
+def _layers(executor: LocalExecutor, context: BuildContext) -> dict[LayerKey, Layer]:
+    """All layers of wheels that the executor's plans have, each made once."""
     with context.reporter.stage("layers"):
-        return {step.key: layer for step, layer in executor.run(step for plan in plans for step in plan.steps)}
+        return {step.key: made for step, made in executor.run(step for plan in executor.plans for step in plan.steps)}
+
+
+def _remember(plans: Sequence[BuildPlan], executor: LocalExecutor, context: BuildContext) -> None:
+    # What this machine did the last time is of no use to others.
+    store = Store(context.store.root) if context.store.shared is not None else context.store
+    for plan in plans:
+        remember(plan, executor.seconds, store)
 
 
 def _assembled(plan: BuildPlan, layers: Mapping[LayerKey, Layer], context: BuildContext) -> Image:

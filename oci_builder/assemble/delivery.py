@@ -146,8 +146,7 @@ def _pull_all(reference: Reference, folder: Path, context: BuildContext) -> Pull
         written = oci_layout.write_parcel(
             parcel,
             folder,
-            references=[reference] if reference.tag else [],
-            platform=arrived.get(parcel.digest, {}),
+            oci_layout.LayoutNames([reference] if reference.tag else [], arrived.get(parcel.digest, {})),
             blobs=store,
             reporter=reporter,
         )

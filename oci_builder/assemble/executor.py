@@ -31,12 +31,14 @@ class LocalExecutor:
     """Makes layers in processes of this machine: for ``plans``, what they lend and fetch is used.
 
     With ``keep_going`` a step that fails ends no other: it is in ``failed``, by its key, and given by nobody.
+    ``seconds`` are what making each layer took.
     """
 
     context: BuildContext
     plans: Sequence[BuildPlan] = ()
     keep_going: bool = False
     failed: dict[LayerKey, OcibuildError] = field(default_factory=dict)
+    seconds: dict[LayerKey, float] = field(default_factory=dict)
 
     def run(self, steps: Iterable[LayerStep]) -> Iterator[tuple[LayerStep, Layer]]:
         """Each step once, by its key, with its layer, which is in the store. Raises OcibuildError."""
@@ -49,6 +51,7 @@ class LocalExecutor:
             observe=FactsCollector,
             fetch=self._fetch,
             keep_going=self.keep_going,
+            timed=lambda step, seconds: self.seconds.update({step.key: seconds}),
         )
         for step, made in maker.run(tuple(steps)):
             if isinstance(made, OcibuildError):

@@ -268,7 +268,6 @@ class Pinning:
             self.inputs.requirements,
             target,
             sources=sources or self.sources,
-            build=self.source.recipe.python.build,
             preferred=preferred,
             store=self.context.store,
             reporter=self.context.reporter,

@@ -61,7 +61,7 @@ class BuildPlan:
         base, recipe = self.base, self.source.recipe
         below = base.tree.overlaid(_entries(layer.tree(store) for layer in made))
         above = app_layer(self.source, base, below, store)
-        known = annotations_of(recipe, base, lock=self.lock)
+        known = annotations_of(recipe, base, lock=self.lock, pins=self.pins)
         image = Image(
             platform=self.platform,
             run=run_config(recipe, base, labels=known),

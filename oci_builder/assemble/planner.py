@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.context import BuildContext, BuildPolicy
@@ -17,7 +19,7 @@ from oci_builder.digest import Digest
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.store import Store
-from oci_builder.wheels.conflicts import lost_by, resolve_conflicts
+from oci_builder.wheels.conflicts import Conflict, lost_by, resolve_conflicts
 from oci_builder.wheels.installed_wheels import InstalledWheels
 from oci_builder.wheels.layering import Group, Wheel, plan
 from oci_builder.wheels.listing import Listing
@@ -57,6 +59,26 @@ class Planner:
             fetch=wheels.fetch,
         )
 
+    def outline_steps(self, bases: BaseResolver, base: Base) -> StepsOutline:
+        """The steps of a plan as far as they can be told without fetching a wheel, for ``base``.
+
+        Where a wheel was never seen here, nobody knows whether it wants a path that another has: its layers may come
+        to have other keys. A project's wheel is built for this.
+        """
+        context, source, target = self.context, bases.source, base.target
+        with context.reporter.stage("resolve"):
+            pinning = pinning_of(bases, target)
+            chosen = pinning.choose(target)
+        base = without_replaced(base, [pin.name for pin in chosen.pins], context.store)
+        wheels = tuple(Wheel(pin=pin, path=context.store.path(pin.sha256), size=pin.size or 0) for pin in chosen.pins)
+        found = _Wheels(wheels=wheels, project=_project(pinning.inputs, context.store), lock=chosen.lock)
+        listing = Listing(opened=InstalledWheels(target), store=context.store, jobs=context.jobs)
+        absent = frozenset(wheel.pin for wheel in found.all if not wheel.path.is_file())
+        unseen = any(wheel.pin in absent and not listing.knows(wheel) for wheel in found.all)
+        conflicts = () if unseen else resolve_conflicts(found.all, listing, policy=source.recipe.python.conflicts)
+        steps = self._layer_steps(source, base, found, bases.compiler(base), conflicts)
+        return StepsOutline(steps=steps, absent=absent)
+
     def lock(self, source: ImageSource, *, upgrade: bool, upgrade_packages: Sequence[str]) -> LockChange:
         """Resolve a recipe's requirements for all its platforms; gives the lock to write. Raises OcibuildError."""
         bases = BaseResolver(source, self.context, self.policy)
@@ -76,9 +98,10 @@ class Planner:
             if store.shared is None or not wheels:
                 files = pinning.fetch(chosen.pins, target)
                 wheels = tuple(_wheel(pin, files) for pin in chosen.pins)
+        unheld = frozenset(map(canonicalize_name, bases.source.recipe.python.unverified))
         return _Wheels(
-            wheels=wheels,
-            project=_project(pinning.inputs, store),
+            wheels=_marked(wheels, unheld),
+            project=_marked(_project(pinning.inputs, store), unheld),
             lock=chosen.lock,
             fetch=partial(_fetch, pinning, target),
         )
@@ -89,11 +112,22 @@ class Planner:
         """The layers of the wheels, and above them that of the project: the one that changes every day."""
         recipe, context, target = source.recipe, self.context, base.target
         opened = InstalledWheels(target, fetch=found.fetch, most=recipe.max_unpacked_bytes)
-        with context.reporter.stage("layers"):
+        with context.reporter.stage("plan"):
             listing = Listing(opened=opened, store=context.store, jobs=context.jobs)
             conflicts = resolve_conflicts(found.all, listing, policy=recipe.python.conflicts)
         for each in conflicts:
             context.reporter.note(f"/{each.path} is {each.winner}'s; {each.loser} has other bytes there")
+        return self._layer_steps(source, base, found, compiling, conflicts)
+
+    def _layer_steps(
+        self,
+        source: ImageSource,
+        base: Base,
+        found: _Wheels,
+        compiling: Compiling | None,
+        conflicts: Sequence[Conflict],
+    ) -> tuple[LayerStep, ...]:
+        recipe = source.recipe
         # The base's layers, the project's and the top one count as well.
         budget = max(recipe.layering.budget - len(base.layers) - len(found.project) - 1, 1)
         several = len(recipe.targets) > 1
@@ -101,12 +135,20 @@ class Planner:
         bytecode = BytecodeChoice(mode=recipe.python.bytecode, compiler=compiling.ref if compiling else None)
         return layer_steps(
             (*groups, *([Group(wheels=found.project)] if found.project else [])),
-            target,
-            Anchors.of(target, base.tree),
+            base.target,
+            Anchors.of(base.target, base.tree),
             bytecode=bytecode if compiling else BytecodeChoice(),
             lost=lost_by(conflicts),
             most=recipe.max_unpacked_bytes,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepsOutline:
+    """Steps as far as they are known, and the wheels that would have to be fetched for those that are missing."""
+
+    steps: tuple[LayerStep, ...]
+    absent: frozenset[WheelPin]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +191,11 @@ def _named(pins: Sequence[WheelPin], store: Store) -> tuple[Wheel, ...]:
     """The wheels as their pins know them, whether or not they are here; none, where a pin does not know its size."""
     wheels = [Wheel(pin=pin, path=store.path(pin.sha256), size=pin.size) for pin in pins if pin.size is not None]
     return tuple(wheels) if len(wheels) == len(pins) else ()
+
+
+def _marked(wheels: Sequence[Wheel], unheld: Collection[str]) -> tuple[Wheel, ...]:
+    """The wheels, those of the names ``unheld`` as such that are not held to their RECORD."""
+    return tuple(replace(wheel, unverified=True) if wheel.pin.name in unheld else wheel for wheel in wheels)
 
 
 def _project(inputs: Inputs, store: Store) -> tuple[Wheel, ...]:

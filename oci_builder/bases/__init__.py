@@ -7,6 +7,7 @@ from pathlib import Path
 from oci_builder.bases.base import Base
 from oci_builder.bases.compiling import Compiling, compiling, lend_compiler, near_layer
 from oci_builder.bases.copies import blobs_of, find_copy, find_named
+from oci_builder.bases.glance import BaseGlance, glance_base
 from oci_builder.bases.images import open_nothing, open_path, without_replaced
 from oci_builder.bases.interpreter import keep_interpreter
 from oci_builder.bases.layers import (
@@ -31,6 +32,7 @@ from oci_builder.store import Store
 
 __all__ = [
     "Base",
+    "BaseGlance",
     "Compiling",
     "LayoutDownload",
     "Packages",
@@ -46,6 +48,7 @@ __all__ = [
     "fetch_extras",
     "find_copy",
     "find_named",
+    "glance_base",
     "host_platform",
     "interpreter",
     "keep_interpreter",

@@ -89,6 +89,17 @@ def open_reference(
     return replace(as_base(image, platform), reference=pulled.reference)
 
 
+def missing_layers(
+    reference: Reference, platform: Platform, *, pulling: Pulling, store: Store
+) -> tuple[Descriptor, ...]:
+    """The layers of an image that would have to be fetched; its documents are kept. Raises as ``open_reference``."""
+    pulled = _pulled(reference, platform, pulling, store)
+    layers = [layer.descriptor for layer in pulled.layers]
+    if pulling.beside is not None:
+        take_layers(pulling.beside, layers, store)
+    return tuple(layer for layer in layers if not store.has(layer.digest, layer.size))
+
+
 def fetch_copy(
     reference: Reference, platforms: Sequence[Platform], *, pulling: Pulling, store: Store, reporter: Reporter
 ) -> LayoutDownload:

@@ -13,6 +13,7 @@ from oci_builder.version import __version__
 _OWN = ("--help", "-h", "--version")
 COMMANDS = {
     "build": "Build images and write them to files, a folder or a registry.",
+    "plan": "Show what a build would do, and do none of it.",
     "lock": "Write down which wheels an image is made of.",
     "download": "Fetch all that an image is made from.",
     "push": "Push an image file to a registry.",

@@ -90,13 +90,13 @@ def command(request: ManyRequest) -> None:
     from oci_builder.cli.settings import make_settings
 
     settings = make_settings(request)
-    requests = _one_by_one(request, settings)
+    requests = one_by_one(request, settings)
     left = [each for each in requests if not _is_done(each, settings)]
     if left:
         _build(left, settings, several=len(requests) > 1)
 
 
-def _one_by_one(request: ManyRequest, settings: Settings) -> list[BuildRequest]:
+def one_by_one(request: ManyRequest, settings: Settings) -> list[BuildRequest]:
     """What is asked for of each image. Raises click.UsageError where several would be written to one place."""
     names = tuple(dict.fromkeys(request.names))
     if request.every:

@@ -14,7 +14,7 @@ from oci_builder.bytecode import Compiler
 from oci_builder.debian import rootfs
 from oci_builder.debian.apt import Apt
 from oci_builder.debian.interpreter import spool
-from oci_builder.debian.lock import RootfsLock, SuitePin, changes, decode, encode, lock_path, read_lock
+from oci_builder.debian.lock import Pin, RootfsLock, SuitePin, changes, decode, encode, lock_path, read_lock
 from oci_builder.debian.recipe import LayerRecipe, key_files, load_layer
 from oci_builder.debian.sources import ArchiveSource, DebFolder, Mirror, fetch_packages
 from oci_builder.debian.trust import Trust
@@ -100,6 +100,24 @@ class Opening:
             self._say(shipped, lock)
         key = self._key(recipe, lock, interpreter_version(recipe, lock))
         return OpenedRootfs(recipe=recipe, lock=lock, layer=layer, key=key)
+
+    def found(self) -> OpenedRootfs | None:
+        """The base as ``opened`` gives it, if nothing need be fetched or made for it. Raises RecipeError, StaleLock."""
+        recipe = load_layer(self.folder)
+        path = lock_path(self.folder, self.platform)
+        shipped = read_lock(path)
+        check_lock(recipe, shipped, path=path)
+        for lock in (shipped, None if self.supply.locked else self._remembered(shipped)):
+            layer = self._found(recipe, lock) if lock is not None else None
+            if lock is not None and layer is not None:
+                key = self._key(recipe, lock, interpreter_version(recipe, lock))
+                return OpenedRootfs(recipe=recipe, lock=lock, layer=layer, key=key)
+        return None
+
+    def absent(self) -> tuple[Pin, ...]:
+        """The packages of the base's own lock that are not in the store. Raises StaleLock."""
+        lock = read_lock(lock_path(self.folder, self.platform))
+        return tuple(pin for pin in lock.packages if not self.store.has(pin.digest, pin.size))
 
     def packages(self) -> tuple[RootfsLock, RootfsLock]:
         """The lock in the base's folder and the one ``opened`` follows, whose packages are all in the store afterwards.
@@ -243,10 +261,7 @@ class Opening:
                 recipe,
                 lock,
                 self.platform,
-                store=self.store,
-                spool=spooled,
-                compilers=compiler.open,
-                jobs=self.supply.jobs,
+                rootfs.Means(store=self.store, spool=spooled, compilers=compiler.open, jobs=self.supply.jobs),
             )
             holds = tuple(str(pin) for pin in lock.packages)
             layer = write_layer(Tree(entries), self.store, created_by=f"ocibuild base {self.folder.name}", holds=holds)

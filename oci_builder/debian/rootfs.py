@@ -7,6 +7,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -40,29 +41,36 @@ Compilers = Callable[[Tree, MappedFiles], AbstractContextManager[Compiler | None
 """Given the tree so far, opens what compiles its standard library, or None where nothing can."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What a root filesystem is made with: packages of ``store``, a folder for contents, and so many jobs at once."""
+
+    store: Store
+    spool: Path
+    compilers: Compilers
+    jobs: int = 1
+
+
 def entries(
     recipe: LayerRecipe,
     lock: RootfsLock,
     platform: Platform,
-    *,
-    store: Store,
-    spool: Path,
-    compilers: Compilers,
-    jobs: int = 1,
+    means: Means,
 ) -> list[Entry]:
-    """The whole root filesystem, from the verified packages in ``store``; contents lie in the folder ``spool``.
+    """The whole root filesystem, from verified packages; contents lie in a folder of ``means``.
 
     Folders and what is made here have the time ``MTIME``, files of packages their own, so that a newer lock with the
     same packages gives the same bytes. Raises PackageError, UnsafePath, PathConflict, MissingLibrary, ToolFailed.
     """
     with MappedFiles() as sources:
-        tree = _configured(recipe, lock, store, spool, sources, jobs)
+        tree = _configured(recipe, lock, means, sources)
         libraries = Libraries.of(tree, platform.machine, sources)
         tree = _with(tree, [file("etc/ld.so.cache", libraries.cache(), origin=ORIGIN)])
-        with compilers(tree, sources) as compiler:
+        with means.compilers(tree, sources) as compiler:
             if compiler is not None:
                 minor = recipe.python.minor
-                made = bytecode(tree, compiler, spool / "bytecode", minor=minor, sources=sources, jobs=jobs)
+                into = means.spool / "bytecode"
+                made = bytecode(tree, compiler, into, minor=minor, sources=sources, jobs=means.jobs)
                 tree = _with(tree, made)
     libraries.check()
     _check_links(tree)
@@ -126,16 +134,14 @@ def _check_idle(pin: Pin, globs: Sequence[str], paths: Iterable[str]) -> None:
             raise PackageError(str(pin), why, hint="use a base image that has it")
 
 
-def _configured(
-    recipe: LayerRecipe, lock: RootfsLock, store: Store, spool: Path, sources: MappedFiles, jobs: int
-) -> Tree:
+def _configured(recipe: LayerRecipe, lock: RootfsLock, means: Means, sources: MappedFiles) -> Tree:
     merged = _Merger()
     said: list[Entry] = []
     # base-files first: the modes of its folders are the ones that count.
     pins = sorted(lock.packages, key=lambda pin: (pin.name != "base-files", pin.name))
     # Threads are enough: inflating lets the others run.
-    reading = [partial(_read, pin, store, spool) for pin in pins]
-    with contextlib.closing(in_threads(reading, count=jobs)) as packages:
+    reading = [partial(_read, pin, means.store, means.spool) for pin in pins]
+    with contextlib.closing(in_threads(reading, count=means.jobs)) as packages:
         for pin, package in zip(pins, packages, strict=True):
             merged.add(package.entries, pin)
             said += status(pin.name, package)

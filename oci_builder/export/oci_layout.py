@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from oci_builder.digest import Digest, digest_file
@@ -45,32 +46,37 @@ def write_folder(
     FileProblem, and UnsupportedImage where the folder holds something else.
     """
     platform = platform_json(images[0].platform) if len(images) == 1 else {}
-    return write_parcel(
-        pack(images), folder, references=references, platform=platform, blobs=blobs, reporter=reporter, proof=proof
-    )
+    names = LayoutNames(references, platform)
+    return write_parcel(pack(images), folder, names, blobs=blobs, reporter=reporter, proof=proof)
+
+
+@dataclass(frozen=True)
+class LayoutNames:
+    """What a layout's index says of what is new in it: names, and of one image the ``platform`` it is for."""
+
+    references: Sequence[Reference]
+    platform: JSON
 
 
 def write_parcel(
     parcel: Parcel,
     folder: Path,
+    names: LayoutNames,
     *,
-    references: Sequence[Reference],
-    platform: JSON,
     blobs: Blobs,
     reporter: Reporter,
     proof: Callable[[bytes], None] | None = None,
 ) -> int:
-    """The same with anything that travels together; ``platform`` is what the folder's index says of its top, if that
-    is one image."""
+    """The same with anything that travels together."""
     listed = _listed(folder)
     is_new = not folder.exists()
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         opened = Folder(folder)
     written = _write_blobs(parcel, opened, blobs, reporter)
-    top = parcel.descriptor.to_json() | ({"platform": platform} if platform else {})
+    top = parcel.descriptor.to_json() | ({"platform": names.platform} if names.platform else {})
     _keep(opened, _LAYOUT, encode(_VERSION))
-    entries = [top | {"annotations": _names(reference)} for reference in dict.fromkeys(references)] or [top]
+    entries = [top | {"annotations": _names(reference)} for reference in dict.fromkeys(names.references)] or [top]
     index = encode(_merged(listed, entries))
     if proof is not None:
         with _gone_on_error(folder) if is_new else contextlib.nullcontext():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import configparser
-import email.parser
+import contextlib
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ import deflate
 import msgspec
 from packaging.utils import canonicalize_name
 
+from oci_builder.distinfo import entry_points, headers
 from oci_builder.errors import DamagedElf
 from oci_builder.files import spooled
 from oci_builder.layer import Layer
@@ -24,7 +24,7 @@ from oci_builder.tree.elf import Elf
 from oci_builder.tree.entry import Entry, Kind, Member
 from oci_builder.tree.tree import Tree
 
-RECORDS = "facts-2"
+RECORDS = "facts-3"
 """The number is raised when a reading finds other things than before."""
 
 _NEVER_ELF = (".py", ".pyc", ".pyi", ".txt", ".json", ".h", ".html", ".svg")
@@ -205,7 +205,7 @@ def _size(blob: Path) -> int:
 
 def _distribution(folder: str, tree: Tree, sources: MappedFiles) -> Distribution:
     text = _text(f"{folder}/METADATA", tree, sources)
-    fields = email.parser.HeaderParser().parsestr(text)
+    fields = headers(text)
     return Distribution(
         path=folder,
         name=str(fields.get("Name", "")),
@@ -219,15 +219,9 @@ def _distribution(folder: str, tree: Tree, sources: MappedFiles) -> Distribution
 
 
 def _scripts(text: str) -> Iterator[tuple[str, str]]:
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names of scripts keep their case
-    try:
-        parser.read_string(text)
-    except configparser.Error:
-        return
-    for section in ("console_scripts", "gui_scripts"):
-        if parser.has_section(section):
-            yield from parser.items(section)
+    with contextlib.suppress(ValueError):
+        for group in entry_points(text).values():
+            yield from group.items()
 
 
 def _text(path: str, tree: Tree, sources: MappedFiles) -> str:

@@ -129,7 +129,7 @@ def _findings(image: Image, ground: BaseContents, rules: GateRules, store: Store
         yield from started.findings
         yield from started.scripts(ours)
     if ground.target is not None and modules is not None:
-        native = _native(image, ground, ground.target, tree, files, distributions, modules)
+        native = _native(image, ground, tree, files, distributions, modules)
         yield from replace(native, started=started.files).findings()
         yield from by_name_findings(distributions, files.values())
         yield from PythonClosure(distributions, modules, ground.target, rules.extras).findings()
@@ -148,12 +148,13 @@ def _findings(image: Image, ground: BaseContents, rules: GateRules, store: Store
 def _native(
     image: Image,
     ground: BaseContents,
-    target: Target,
     tree: Tree,
     files: Mapping[str, ElfFile],
     distributions: Sequence[Distribution],
     modules: Modules,
 ) -> Native:
+    target = ground.target
+    assert target is not None, "without a Python nobody asks what it loads"
     return Native(
         tree=tree,
         files=files,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
+from oci_builder.distinfo import record_rows
 from oci_builder.imported.libc import read_file
 from oci_builder.imported.merging import without
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
@@ -106,7 +105,7 @@ def _files(
         return  # installed by another tool (a system's package): pip would not touch it either
     site = posixpath.dirname(one.folder)
     for row in _rows(data):
-        path = posixpath.normpath(posixpath.join("/", site, row[0])).strip("/") if row else ""
+        path = posixpath.normpath(posixpath.join("/", site, row)).strip("/")
         if not path.startswith(f"{prefix}/") or "\0" in path:
             continue
         yield from _with_bytecode(tree, tree.place(path), compiled)
@@ -114,11 +113,11 @@ def _files(
     yield from (path for path in tree.paths if path.startswith(f"{one.folder}/"))
 
 
-def _rows(record: bytes) -> Iterator[list[str]]:
-    """The rows of a RECORD, up to one that is none: what cannot be read cannot be deleted."""
-    with contextlib.suppress(csv.Error):
+def _rows(record: bytes) -> Iterator[str]:
+    """The paths in a RECORD, up to a row that is none: what cannot be read cannot be deleted."""
+    with contextlib.suppress(ValueError):
         # Bytes that are no UTF-8 stay what they are, as in the tree.
-        yield from csv.reader(io.TextIOWrapper(io.BytesIO(record), "utf-8", "surrogateescape", newline=""))
+        yield from (path for path, _, _ in record_rows(record.decode("utf-8", "surrogateescape")))
 
 
 class _Compiled:

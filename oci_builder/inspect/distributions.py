@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from email.message import Message
-from email.parser import HeaderParser
 from urllib.parse import quote
 
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
@@ -15,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from oci_builder.bounded import load_json
+from oci_builder.distinfo import headers, record_rows
 from oci_builder.imported.libc import version_in
 from oci_builder.inspect.contents import ImageContents
 from oci_builder.inspect.installed import Needed, Package
@@ -85,7 +84,7 @@ def _environment(contents: ImageContents) -> Mapping[str, str]:
 
 
 def _distribution(contents: ImageContents, folder: str) -> Package | None:
-    metadata = HeaderParser().parsestr(_text(contents, f"{folder}/METADATA").partition("\n\n")[0])
+    metadata = headers(_text(contents, f"{folder}/METADATA").partition("\n\n")[0])
     name, version = _header(metadata, "Name"), _header(metadata, "Version")
     if not name or not version:
         return None
@@ -151,8 +150,8 @@ def _files(contents: ImageContents, folder: str) -> tuple[tuple[str, ...], tuple
     """What RECORD lists that is there, and what it lists that is not."""
     root, present, missing = posixpath.dirname(folder), dict[str, None](), []
     try:
-        rows = [row[0] for row in csv.reader(_text(contents, f"{folder}/RECORD").splitlines()) if row and row[0]]
-    except csv.Error:
+        rows = [path for path, _, _ in record_rows(_text(contents, f"{folder}/RECORD"))]
+    except ValueError:
         rows = []
     contents.spend(len(rows))
     for row in rows:

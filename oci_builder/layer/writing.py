@@ -43,8 +43,6 @@ def write_layer(
     *,
     created_by: str,
     holds: tuple[str, ...],
-    comment: str = "",
-    level: int = LEVEL,
     sources: MappedFiles | None = None,
     watch: Watch = _unwatched,
 ) -> Layer:
@@ -53,14 +51,13 @@ def write_layer(
     Raises DigestMismatch where a content is not what was promised, FileProblem where the store cannot be written.
     """
     with store.writer() as sink, contextlib.nullcontext(sources) if sources else MappedFiles() as reader:
-        pass_ = _Pass(sink, reader, level, watch)
+        pass_ = _Pass(sink, reader, watch)
         index = tuple(pass_.add(entry) for entry in tree)
         pass_.close()
     return Layer(
         descriptor=Descriptor(media_type=LAYER_GZIP, digest=sink.digest(), size=sink.size),
         diff_id=Digest(pass_.plain.hexdigest()),
         created_by=created_by,
-        comment=comment,
         holds=holds,
         unpacked=pass_.size,
         entries=index,
@@ -75,8 +72,8 @@ def pack(data: bytes) -> bytes:
 class _Pass:
     """One walk over a tree: packed bytes to the sink, the diff ID and every file's digest on the way."""
 
-    def __init__(self, sink: HashingWriter, sources: MappedFiles, level: int, watch: Watch) -> None:
-        self._sink, self._sources, self._level, self._watch = sink, sources, level, watch
+    def __init__(self, sink: HashingWriter, sources: MappedFiles, watch: Watch) -> None:
+        self._sink, self._sources, self._watch = sink, sources, watch
         self._headers = bytearray()
         # Tens of thousands of files make hundreds of thousands of small pieces; below, each would cost a call.
         self._packed = bytearray()
@@ -113,7 +110,7 @@ class _Pass:
         self.size += len(data)
 
     def _pack(self, data: bytes | bytearray | memoryview) -> None:
-        self._put(deflate.gzip_compress(data, self._level))
+        self._put(deflate.gzip_compress(data, LEVEL))
 
     def _put(self, piece: bytes | bytearray | memoryview) -> None:
         if len(piece) < CHUNK:

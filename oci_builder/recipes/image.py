@@ -80,6 +80,10 @@ class PythonRecipe(Table, frozen=True, kw_only=True):
     build: Annotated[
         tuple[Line, ...], Meta(description="a list of distributions that may be built from their source")
     ] = ()
+    unverified: Annotated[
+        tuple[Line, ...],
+        Meta(description="a list of distributions whose files are not held to the digests in their RECORD"),
+    ] = ()
     conflicts: Annotated[
         Literal["error", "last"],
         Meta(description='"error", or "last" to let the later of two wheels have a path, as pip does'),

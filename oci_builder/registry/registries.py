@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Access
-from oci_builder.registry.client import Client
-from oci_builder.registry.ping import connect
+
+if TYPE_CHECKING:
+    from oci_builder.registry.client import Client
 
 
 class Registries:
@@ -20,6 +22,9 @@ class Registries:
 
     def of(self, reference: Reference) -> Client:
         """The client for the registry of ``reference``. Raises RegistryError where nobody answers."""
+        # The client takes two seconds to load, and most builds speak to no registry.
+        from oci_builder.registry.ping import connect
+
         with self._lock:
             if reference.registry not in self._clients:
                 self._clients[reference.registry] = connect(reference.registry, self.access)

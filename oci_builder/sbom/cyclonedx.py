@@ -83,3 +83,5 @@ def _properties(item: Item) -> Iterator[Property]:
         yield Property(name="dev.ocibuild:layer", value=str(number))
     if item.source:
         yield Property(name="dev.ocibuild:debian-source", value=item.source)
+    if item.unverified:
+        yield Property(name="dev.ocibuild:unverified", value="true")

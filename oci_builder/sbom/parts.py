@@ -21,6 +21,7 @@ from oci_builder.inspect.why import Graph
 from oci_builder.oci.documents import parse_rfc3339
 from oci_builder.oci.jsonio import decode
 from oci_builder.reference import Reference
+from oci_builder.wheels.unverified import unverified_of
 
 _MAX_NESTED = 2000
 """Components of one wheel's own bill that are taken over."""
@@ -31,7 +32,8 @@ class Item:
     """One thing an image is made of. ``key`` is unique in the bill and the same in every bill of the image.
 
     ``inside`` are what a wheel brought along: shared libraries, and what its own bills list (PEP 770). ``needs`` are
-    the keys of other items. ``bills`` are paths of its own bills with their sha256.
+    the keys of other items. ``bills`` are paths of its own bills with their sha256. One that is ``unverified`` was not
+    held to the digests in its RECORD when the image was built.
     """
 
     key: str
@@ -49,6 +51,7 @@ class Item:
     bills: tuple[tuple[str, str], ...] = ()
     inside: tuple[Item, ...] = ()
     needs: tuple[str, ...] = ()
+    unverified: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +140,7 @@ def _item(
         bills=tuple((path, tree[path].sha256) for path in package.sboms),
         inside=tuple(_inside(package, found, key)),
         needs=tuple(sorted(needed)),
+        unverified=package.kind == "python" and package.label in unverified_of(found.contents.run),
     )
 
 

@@ -56,6 +56,7 @@ def _package(item: Item) -> JSON:
         "summary": item.summary,
         "homepage": item.homepage if re.match(r"https?://[^\s]+\Z", item.homepage) else "",
         "sourceInfo": f"at /{item.place}" if item.place else "",
+        "comment": "not held to the digests in its RECORD when the image was built" if item.unverified else "",
         "checksums": [{"algorithm": "SHA256", "checksumValue": item.sha256}] if item.sha256 else [],
         "externalRefs": list(_references(item)),
     }

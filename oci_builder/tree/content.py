@@ -211,12 +211,12 @@ def _inflated(member: bytes, content: DeflateSlice, what: str) -> _Buffer:
         data = deflate.gzip_decompress(member, content.size)
     except (deflate.DeflateError, ValueError) as error:
         raise _damaged(what) from error
-    # libdeflate is content with the first 8 bytes behind the stream, and says nothing of more. They are the trailer's;
-    # if more came between, the same 8 bytes stand in two places.
+    # libdeflate is content with the first 8 bytes behind the stream, and says nothing of more. They are the trailer's,
+    # if that is right; and if more came between, the same 8 bytes stand in two places.
+    if len(data) != content.size or deflate.crc32(data) != content.crc:
+        raise _damaged(what)
     if member.rfind(member[-_TRAILER.size :], len(_HEADER), len(member) - 1) >= 0:
         return _inflated_exactly(member, content, what)
-    if len(data) != content.size:
-        raise _damaged(what)
     return data
 
 
@@ -272,7 +272,8 @@ def _check(seen: hashlib._Hash, expected: tuple[str, bytes], what: str) -> None:
             what,
             expected=f"{algorithm}:{digest.hex()}",
             actual=f"{algorithm}:{seen.hexdigest()}",
-            hint="its RECORD says otherwise: the wheel was changed after it was built; get it again",
+            hint="its RECORD says otherwise: the wheel was changed after it was built; get it again, or name it under "
+            "[python] unverified in image.toml, if it is right as it is",
         )
 
 

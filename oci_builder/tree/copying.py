@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from fnmatch import translate
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from oci_builder.confined import Found, Within, find
 from oci_builder.errors import FileProblem, UnsafePath
 from oci_builder.files import in_words, kind_of
@@ -105,27 +107,16 @@ def _entry(copy: Copy, found: Found, name: str, *, root: Path) -> Entry:
     if found.kind == stat.S_IFDIR:
         return _owned(copy, place, Kind.DIRECTORY, mode=0o755)
     if found.kind == stat.S_IFLNK:
-        return _owned(copy, place, Kind.SYMLINK, mode=0o777, target=_link(found, root))
+        return replace(_owned(copy, place, Kind.SYMLINK, mode=0o777), target=_link(found, root))
     if found.kind != stat.S_IFREG:
         why = f"{kind_of(info)}, and neither a file nor a folder nor a link"
         raise FileProblem(str(found.path), why, hint="leave it out with exclude")
-    return _owned(copy, place, Kind.FILE, mode=mode, size=info.st_size, content=Whole(found, info.st_size))
+    file = _owned(copy, place, Kind.FILE, mode=mode)
+    return replace(file, size=info.st_size, content=Whole(found, info.st_size))
 
 
-def _owned(
-    copy: Copy, path: str, kind: Kind, *, mode: int, size: int = 0, target: str = "", content: Whole | None = None
-) -> Entry:
-    return Entry(
-        path=entry_path(path),
-        kind=kind,
-        mode=mode,
-        uid=copy.uid,
-        gid=copy.gid,
-        size=size,
-        target=target,
-        content=content,
-        origin=_ORIGIN,
-    )
+def _owned(copy: Copy, path: str, kind: Kind, *, mode: int) -> Entry:
+    return Entry(path=entry_path(path), kind=kind, mode=mode, uid=copy.uid, gid=copy.gid, origin=_ORIGIN)
 
 
 def _link(found: Found, root: Path) -> str:

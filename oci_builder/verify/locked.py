@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import base64
 import binascii
-import csv
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
 from oci_builder.digest import Digest, digest_file
+from oci_builder.distinfo import record_rows
 from oci_builder.inspect.contents import ImageContents, LayerContents
 from oci_builder.inspect.distributions import distributions, markers
 from oci_builder.inspect.installed import Package
 from oci_builder.store import Store
 from oci_builder.verify.compiled import BytecodeWatcher, bytecode_files
-from oci_builder.wheels.archive import WheelArchive, is_bytecode, open_wheel
+from oci_builder.wheels.archive import WheelArchive, data_place, open_wheel, with_digests
 from oci_builder.wheels.lock import WheelLock
+from oci_builder.wheels.record import is_bytecode
+from oci_builder.wheels.unverified import unverified_of
 
 AtHand = Callable[[str, str], Path | None]
 """Where the wheel of a file name and a sha256 (hex) lies on this machine, if it does."""
@@ -71,6 +74,7 @@ def compare_with_lock(
     """Compare; ``bytecode`` has watched the image being read. Raises WheelError for a wheel at hand that is none."""
     report = LockReport()
     known: dict[str, str] = {}
+    unverified = unverified_of(contents.run)
     pins = dict(_locked(contents, lock))
     installed = {each.name: each for each in distributions(contents) if _layer_of(each, contents)}
     for name in sorted(pins.keys() - installed.keys()):
@@ -84,7 +88,8 @@ def compare_with_lock(
         rows = _rows(contents, package.place, report)
         known |= rows
         if pin is not None and pin.version == package.version:
-            _compare_wheel(package, pin, rows, at_hand, report)
+            lenient = f"{package.name} {package.version}" in unverified
+            _compare_wheel(package, pin, rows, partial(_opened, at_hand, unverified=lenient), report)
     _compare_files(contents, known, report)
     _compare_bytecode(contents, bytecode, report)
     if len(report.findings) > _ENOUGH:
@@ -123,18 +128,17 @@ def _rows(contents: ImageContents, place: str, report: LockReport) -> dict[str, 
     """The files a RECORD lists by path, with their digests; where the image has others is said."""
     data = contents.content(f"{place}/RECORD")
     try:
-        listed = list(csv.reader((data or b"").decode("utf-8", "replace").splitlines()))
-    except csv.Error:
+        listed = list(record_rows((data or b"").decode("utf-8", "replace")))
+    except ValueError:
         data, listed = None, []
     if data is None:
         report.findings.append(f"/{place} has no RECORD that can be read")
         return {}
     rows: dict[str, str] = {}
     root = posixpath.dirname(place)
-    for row in listed:
-        if row and row[0]:
-            path = posixpath.normpath(posixpath.join("/", root, row[0])).lstrip("/")
-            rows[path] = _hex(row[1]) if len(row) > 1 else ""
+    for name, digest, _ in listed:
+        path = posixpath.normpath(posixpath.join("/", root, name)).lstrip("/")
+        rows[path] = _hex(digest)
     for path, digest in rows.items():
         record = contents.tree.get(path)
         if record is None:
@@ -153,10 +157,25 @@ def _hex(text: str) -> str:
     return digest if algorithm == "sha256" else ""
 
 
-def _compare_wheel(package: Package, pin: _Pin, rows: Mapping[str, str], at_hand: AtHand, report: LockReport) -> None:
+def _opened(at_hand: AtHand, filename: str, sha256: str, *, unverified: bool) -> WheelArchive | None:
+    """A wheel that is at hand; of one that the image says was not held to its RECORD, with the digests it has."""
+    path = at_hand(filename, sha256)
+    if path is None:
+        return None
+    archive = open_wheel(path, filename, unverified=unverified)
+    return with_digests(archive) if unverified else archive
+
+
+def _compare_wheel(
+    package: Package,
+    pin: _Pin,
+    rows: Mapping[str, str],
+    opened: Callable[[str, str], WheelArchive | None],
+    report: LockReport,
+) -> None:
     """The RECORD of the image against that of the wheel it is said to come from."""
-    found = [(name, path) for name, digest in pin.wheels.items() if (path := at_hand(name, digest)) is not None]
-    archives = [open_wheel(path, name) for name, path in found]
+    found = (opened(name, digest) for name, digest in pin.wheels.items())
+    archives = [archive for archive in found if archive is not None]
     if not archives:
         report.unseen.append(f"{package.name} {package.version}")
         return
@@ -176,8 +195,7 @@ def _differences(archive: WheelArchive, rows: Mapping[str, str], root: str, pack
         elif digest and rows[path] != digest:
             yield f"{what}: /{path} is not what the wheel holds"
     # Scripts are written anew for the image's interpreter, and data goes below a prefix that RECORD does not name.
-    data = f"{archive.data_folder}/"
-    moved = {_hex(member.row[1]) for path, member in archive.members.items() if path.startswith(data)}
+    moved = {_hex(member.row[1]) for path, member in archive.members.items() if data_place(path)}
     for path, digest in rows.items():
         folder, _, name = path.rpartition("/")
         made = (folder == package.place and name in _MADE) or folder.endswith(("/bin", "/__pycache__"))
@@ -186,11 +204,12 @@ def _differences(archive: WheelArchive, rows: Mapping[str, str], root: str, pack
 
 
 def _expected(archive: WheelArchive, root: str) -> Iterator[tuple[str, str]]:
-    for path, member in archive.members.items():
-        below = path
-        for scheme in ("purelib", "platlib"):
-            below = below.removeprefix(f"{archive.data_folder}/{scheme}/")
-        if not below.startswith(f"{archive.data_folder}/") and not is_bytecode(below) and member.row[1]:
+    # What lies in .data is written over what lies beside it.
+    for path in sorted(archive.members, key=lambda path: data_place(path) is not None):
+        member = archive.members[path]
+        scheme, below = data_place(path) or ("purelib", path)
+        made = posixpath.dirname(below) == archive.dist_info and posixpath.basename(below) in _MADE
+        if scheme in ("purelib", "platlib") and not is_bytecode(below) and not made and member.row[1]:
             yield f"{root}/{below}", _hex(member.row[1])
 
 

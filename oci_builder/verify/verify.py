@@ -30,6 +30,7 @@ from oci_builder.verify.layer_rules import LayerRules
 from oci_builder.verify.layout import FileHolder, Held, find_images
 from oci_builder.verify.manifests import Contents, Holder, LayerFile, follow
 from oci_builder.verify.registry import RegistryHolder
+from oci_builder.wheels.unverified import unverified_of
 
 _MOST_LAYERS = 1000
 """Layers of an image that are read, although no engine mounts so many."""
@@ -205,12 +206,18 @@ class _Checker:
         if contents.config is not None:
             diff_ids = [layer.diff_id if layer else None for layer in layers]
             check_config(contents.config, diff_ids, self._findings, what=what)
+            self._say_unverified(contents.config)
         return CheckedImage(
             id=Digest.of(contents.config) if contents.config is not None else None,
             digest=contents.manifest_digest,
             platform=_platform(contents.config),
             layers=tuple(layer for layer in layers if layer),
         )
+
+    def _say_unverified(self, config: bytes) -> None:
+        run = as_object(as_object(read_object(config, "configuration", Findings())).get("config"))
+        for name in sorted(unverified_of(run)):
+            self.remarks.add(f"{name} was not held to the digests in its RECORD ([python] unverified)")
 
     def _layers(self, layers: Sequence[LayerFile]) -> list[CheckedLayer | None]:
         links: set[str] = set()

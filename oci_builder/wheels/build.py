@@ -4,15 +4,13 @@ code on the host, and only when asked to."""
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 from packaging.tags import Tag
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
-    canonicalize_name,
     parse_sdist_filename,
     parse_wheel_filename,
 )
@@ -39,7 +37,6 @@ _RECORDS = "built-wheels"
 
 
 def build_wheels(
-    names: Collection[str],
     target: Target,
     *,
     lines: Sequence[RequirementLine],
@@ -49,13 +46,13 @@ def build_wheels(
 ) -> dict[str, WheelPin]:
     """A pin, by normalised name, of a wheel built from the newest sdist that ``lines`` allow; it is in the store.
 
-    A sdist is built once: the store remembers. Of what building takes, only ``names`` are built too. Raises
+    A sdist is built once: the store remembers. What ``sources`` name to be built are built, and of what building takes
+    nothing else. Raises
     ResolutionError (no sdist), UnsafeArchive, UnsupportedRequirement (the build needs an sdist), and WheelError (the
     build failed, or its wheel is not pure).
     """
-    sources = replace(sources, build=frozenset(map(canonicalize_name, names)))
     built: dict[str, WheelPin] = {}
-    for name in sorted(map(canonicalize_name, names)):
+    for name in sorted(sources.build):
         ours = [line for line in lines if line.name == name]
         specifier = ",".join(sorted({line.specifier for line in ours} - {""}))
         hashes = [text for line in ours for text in line.hashes]

@@ -12,6 +12,7 @@ from oci_builder.errors import CorruptBlob
 from oci_builder.layer import LayerKey
 from oci_builder.store import Store
 from oci_builder.tree.entry import Entry, EntryPath, Kind, Packed
+from oci_builder.wheels.install import RULES
 from oci_builder.wheels.layering import Wheel
 
 _KIND = "compiled"
@@ -71,7 +72,7 @@ class BytecodeCache:
     def _key(self, wheel: Wheel) -> str:
         where = dict(sorted(self.schemes.items()))
         of = {"wheel": wheel.pin.sha256.hex, "schemes": where, "compiler": self.compiler, "mode": self.mode}
-        return LayerKey.of(kind=_KIND, **of).hex
+        return LayerKey.of(kind=_KIND, rules=RULES, **of).hex
 
 
 def _entry(path: EntryPath, content: Packed, origin: str) -> Entry:

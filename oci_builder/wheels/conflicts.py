@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from email.parser import HeaderParser
 from typing import Literal
 
 import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from oci_builder.distinfo import headers
 from oci_builder.errors import PathConflict
 from oci_builder.layer import LayerKey
-from oci_builder.wheels.archive import WheelArchive, open_wheel
-from oci_builder.wheels.installed_wheels import InstalledWheels
+from oci_builder.wheels.archive import WheelArchive
+from oci_builder.wheels.install import RULES
+from oci_builder.wheels.installed_wheels import InstalledWheels, archive_of
 from oci_builder.wheels.layering import Wheel
 from oci_builder.wheels.listing import Listing
 from oci_builder.wheels.target import Target
@@ -64,7 +65,10 @@ def resolve_conflicts(wheels: Sequence[Wheel], listing: Listing, *, policy: Poli
 def _key_of(wheels: Sequence[Wheel], target: Target, policy: Policy) -> str:
     return LayerKey.of(
         kind=_RECORD,
-        wheels=[[wheel.pin.name, wheel.pin.sha256.hex] for wheel in wheels],
+        rules=RULES,
+        wheels=[
+            [wheel.pin.name, wheel.pin.sha256.hex, *(["unverified"] if wheel.unverified else [])] for wheel in wheels
+        ],
         schemes=dict(target.schemes("")),
         markers=dict(target.markers()),
         policy=policy,
@@ -110,7 +114,7 @@ def _conflict(path: str, first: Wheel, second: Wheel) -> PathConflict:
 def _install_order(wheels: Sequence[Wheel], opened: InstalledWheels) -> list[Wheel]:
     """pip's order: the farther from what was asked for, the earlier; equals by name, backwards."""
     opened.have(wheels)
-    needs = {wheel.pin.name: _needs(open_wheel(wheel.path, wheel.pin.filename), opened.target) for wheel in wheels}
+    needs = {wheel.pin.name: _needs(archive_of(wheel), opened.target) for wheel in wheels}
     depth = dict.fromkeys(needs, 0)
     for _ in needs:  # as many rounds as there could be steps in a chain; a circle ends with the rounds
         for name, needed in needs.items():
@@ -123,7 +127,7 @@ def _needs(archive: WheelArchive, target: Target) -> set[str]:
     text = archive.read(f"{archive.dist_info}/METADATA").decode(errors="replace")
     environment = {**target.markers(), "extra": ""}
     found: set[str] = set()
-    for line in HeaderParser().parsestr(text).get_all("Requires-Dist", []):
+    for line in headers(text).get_all("Requires-Dist", []):
         try:
             requirement = Requirement(line)
         except InvalidRequirement:

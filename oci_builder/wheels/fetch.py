@@ -19,7 +19,7 @@ from oci_builder.wheels.build import rebuild
 from oci_builder.wheels.explain import disk_error, distilled, mismatch_error, network_error
 from oci_builder.wheels.lock import direct_url
 from oci_builder.wheels.pins import WheelPin
-from oci_builder.wheels.pip import PipRules, WheelSources, for_target, run
+from oci_builder.wheels.pip import Here, PipRules, WheelSources, for_target, run
 from oci_builder.wheels.process import Running
 from oci_builder.wheels.target import Target
 from oci_builder.wheels.wheelurl import WheelUrl, check_filename, parse_wheel_url
@@ -124,7 +124,9 @@ def _download_part(
         for lines in _attempts(pins, sources):
             fill(asked, "\n".join([*sources.options, *lines, ""]).encode())
             heard, rules = _Heard(progress), PipRules(markers=target.markers())
-            outcome = run(arguments, sources=sources, rules=rules, folder=scratch, hear=heard, running=running)
+            outcome = run(
+                arguments, sources=sources, rules=rules, here=Here(folder=scratch), hear=heard, running=running
+            )
             if outcome.code == 0:
                 break
             failures.append(_failure(outcome.said, pins, sources))

@@ -1,37 +1,32 @@
-"""One wheel as the entries that installing it makes, for the target, with nothing run and nothing unpacked.
+"""One wheel as the entries that pip installing it makes, for the target, with nothing run and nothing unpacked.
 
-``installer`` holds the algorithm (PyPA specifications, "Installing a wheel"); its source here is a WheelArchive and its
-destination a list of entries. Contents are not read on the way, only named; whoever reads them checks them.
+The order of writing is pip's: files of the root, then of .data, then its scripts, then those of entry points, then what
+an installer notes. Of two that are written to one path the later is there afterwards. Contents are not read on the
+way, only named; whoever reads them checks them.
 """
 
 from __future__ import annotations
 
 import base64
-import configparser
 import hashlib
 import io
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, cast
 
-import installer
-from installer.destinations import WheelDestination
-from installer.exceptions import InstallerError
 from installer.records import Hash, RecordEntry
-from installer.sources import WheelSource
 from installer.utils import Scheme, construct_record_file, fix_shebang
 
+from oci_builder.distinfo import Script, check_wheel_version, entry_points, headers, root_is_purelib, scripts
 from oci_builder.errors import WheelError
 from oci_builder.tree.entry import Content, Entry, EntryPath, Inline, Kind, entry_path, promised_sha256
-from oci_builder.wheels.archive import MAX_METADATA, WheelArchive, WheelMember, is_bytecode
+from oci_builder.wheels.archive import WheelArchive, WheelMember, data_place
+from oci_builder.wheels.record import is_bytecode
 from oci_builder.wheels.target import Target
 from oci_builder.wheels.zipped import check_length
 
-if TYPE_CHECKING:
-    import os
-
-    from installer.scripts import ScriptSection
+RULES = 2
+"""Raised when a wheel is installed otherwise than before: what was remembered of it by older rules is not believed."""
 
 _MAX_SCRIPTS = 32 << 20
 """Bytes of a wheel's scripts that are written anew for the target's interpreter, and held until then."""
@@ -43,9 +38,14 @@ _SHEBANG = b"#!python"
 _Made = tuple[Scheme, RecordEntry, Entry]
 """A file's scheme, its line in RECORD and its entry."""
 
+_LONGEST_SHEBANG = 127
+"""Bytes of a first line that every kernel reads whole."""
+
+_DATA, _SCRIPTS, _WRAPPERS, _NOTES = range(4)
+"""pip's turns, after that of the root's files."""
+
 # The very text pip writes, so that an image is what ``pip install`` would have made.
 _SCRIPT = """\
-#!{interpreter}
 import sys
 from {module} import {import_name}
 if __name__ == '__main__':
@@ -82,162 +82,131 @@ def install(archive: WheelArchive, target: Target, *, requested: bool, direct_ur
 
     Raises WheelError when its metadata does not hold, UnsafePath for a path that leaves its scheme.
     """
-    destination = _Entries(archive, target)
-    metadata = {"INSTALLER": b"ocibuild\n"}
-    if requested:
-        metadata["REQUESTED"] = b""
-    if direct_url is not None:
-        metadata["direct_url.json"] = direct_url.encode()
+    if f"{archive.dist_info}/METADATA" not in archive.members:
+        raise WheelError(archive.filename, f"holds no {archive.dist_info}/METADATA")
     try:
-        installer.install(_Source(archive, destination.add_plain), destination, metadata)
-    except (InstallerError, configparser.Error, AssertionError, KeyError) as error:
-        # installer asserts on entry points that do not parse.
-        why = str(error) or "an entry point in entry_points.txt is not 'module:attribute'"
-        raise WheelError(archive.filename, why) from error
-    return destination.finished()
+        fields = headers(archive.text("WHEEL"))
+        check_wheel_version(fields)
+        points, scripts = _entry_points(archive, target)
+    except ValueError as error:
+        raise WheelError(archive.filename, str(error)) from error
+    making = _Making(archive, target, Scheme("purelib" if root_is_purelib(fields) else "platlib"))
+    for script in scripts:
+        making.add_script(script)
+    making.add_members(points)
+    making.add_notes(requested=requested, direct_url=direct_url)
+    return making.finished()
 
 
-class _Slice(io.BytesIO):
-    """A stream nobody reads: it carries a member through the install algorithm."""
-
-    def __init__(self, member: WheelMember) -> None:
-        super().__init__()
-        self.member = member
-
-
-class _Source(WheelSource):
-    """A WheelArchive as installer's source.
-
-    Members outside of .data, which are nearly all and go to the root scheme as they are, take a short way: ``plain``
-    is called with them, in turn with what installer is given.
-    """
-
-    def __init__(self, archive: WheelArchive, plain: Callable[[WheelMember], None]) -> None:
-        super().__init__(archive.distribution, archive.version)
-        self._archive = archive
-        self._plain = plain
-
-    @property
-    def dist_info_dir(self) -> str:
-        return self._archive.dist_info
-
-    @property
-    def data_dir(self) -> str:
-        return self._archive.data_folder
-
-    @property
-    def dist_info_filenames(self) -> list[str]:
-        prefix = f"{self._archive.dist_info}/"
-        return [path.removeprefix(prefix) for path in self._archive.members if path.startswith(prefix)]
-
-    def read_dist_info(self, filename: str) -> str:
-        path = f"{self._archive.dist_info}/{filename}"
-        # Each entry point becomes a script.
-        most = _MAX_ENTRY_POINTS if filename == "entry_points.txt" else MAX_METADATA
-        try:
-            return self._archive.read(path, most=most).decode()
-        except UnicodeDecodeError as error:
-            raise WheelError(self._archive.filename, f"{path} is not UTF-8") from error
-
-    def validate_record(self) -> None:
-        """Nothing: every member is checked against RECORD when it is read."""
-
-    def get_contents(self) -> Iterator[tuple[tuple[str, str, str], BinaryIO, bool]]:
-        record, data = f"{self._archive.dist_info}/RECORD", f"{self._archive.data_folder}/"
-        for member in self._archive.members.values():
-            # Bytecode that came from elsewhere could hide anything behind an innocent source.
-            if is_bytecode(member.path) or member.path == record:
-                continue
-            if member.path.startswith(data):
-                yield member.row, cast("BinaryIO", _Slice(member)), member.executable
-            else:
-                self._plain(member)
+def _entry_points(archive: WheelArchive, target: Target) -> tuple[frozenset[str], list[Script]]:
+    """The names of entry points, and the scripts for them."""
+    if f"{archive.dist_info}/entry_points.txt" not in archive.members:
+        return frozenset(), []
+    # Each entry point becomes a script.
+    points = entry_points(archive.text("entry_points.txt", most=_MAX_ENTRY_POINTS))
+    return frozenset(name for group in points.values() for name in group), list(scripts(points, target.minor))
 
 
-class _Entries(WheelDestination):
-    """A destination that collects entries."""
+class _Making:
+    """Collects entries. Of those that are made in one of pip's ``turns`` the last counts, and a later turn's before."""
 
-    def __init__(self, archive: WheelArchive, target: Target) -> None:
-        self._archive = archive
+    def __init__(self, archive: WheelArchive, target: Target, root: Scheme) -> None:
+        self._archive, self._root = archive, root
         self._interpreter = target.promise.interpreter
         self._schemes = target.schemes(archive.distribution)
         self._origin = archive.origin
-        self._made: list[WheelMember | _Made] = []
+        self._made: list[_Made] = []
+        self._special: dict[EntryPath, tuple[int, _Made]] = {}
         self._scripts = 0
-        self._final: tuple[Scheme, str, RecordEntry] | None = None
 
-    def add_plain(self, member: WheelMember) -> None:
-        """Take a member that goes to the root scheme, whichever that turns out to be."""
-        self._made.append(member)
-
-    def write_file(
-        self, scheme: Scheme, path: str | os.PathLike[str], stream: BinaryIO, is_executable: bool
-    ) -> RecordEntry:
-        name = str(path)
-        if not isinstance(stream, _Slice):
-            return self._generated(scheme, name, stream.read(), mode=0o644)
-        member = stream.member
-        if scheme == "scripts":
-            # pip makes every script executable, whatever the zip says.
-            return self._script(name, member)
-        return self._add_member(scheme, name, member, mode=0o755 if is_executable else 0o644)
-
-    def write_script(self, name: str, module: str, attr: str, section: ScriptSection) -> RecordEntry:
-        text = _SCRIPT.format(
-            interpreter=self._interpreter, module=module, import_name=attr.partition(".")[0], function=attr
+    def add_script(self, script: Script) -> None:
+        """Write the script of an entry point."""
+        text = _shebang(self._interpreter) + _SCRIPT.format(
+            module=script.module, import_name=script.attribute.partition(".")[0], function=script.attribute
         )
-        return self._generated(Scheme("scripts"), name, text.encode(), mode=0o755)
+        self._generated(Scheme("scripts"), script.name, text.encode(), mode=0o755, turn=_WRAPPERS)
 
-    def finalize_installation(
-        self, scheme: Scheme, record_file_path: str, records: Iterable[tuple[Scheme, RecordEntry]]
-    ) -> None:
-        *_, (_, itself) = records
-        self._final = (scheme, record_file_path, itself)
+    def add_members(self, points: Collection[str]) -> None:
+        """Put the wheel's files where they go, but for bytecode, RECORD and scripts that entry ``points`` stand for."""
+        record = f"{self._archive.dist_info}/RECORD"
+        folder = self._schemes[self._root].lstrip("/")
+        for member in self._archive.members.values():
+            # Bytecode that came from elsewhere could hide anything behind an innocent source.
+            if member.path == record or is_bytecode(member.path):
+                continue
+            place = data_place(member.path, self._archive.filename)
+            if place is None:
+                self._made.append(self._plain(member, folder))
+            elif place[0] != "scripts":
+                mode = 0o755 if member.executable else 0o644
+                self._add_member(Scheme(place[0]), place[1], member, mode=mode, turn=_DATA)
+            elif _wrapped(place[1]) not in points:
+                self._script(place[1], member)
+
+    def add_notes(self, *, requested: bool, direct_url: str | None) -> None:
+        """Write what an installer leaves in .dist-info."""
+        notes = {"INSTALLER": b"ocibuild\n"}
+        if requested:
+            notes["REQUESTED"] = b""
+        if direct_url is not None:
+            notes["direct_url.json"] = direct_url.encode()
+        for name, data in notes.items():
+            self._generated(self._root, f"{self._archive.dist_info}/{name}", data, mode=0o644, turn=_NOTES)
 
     def finished(self) -> Installed:
-        assert self._final is not None, "installer finalizes every installation"
-        root, record_path, itself = self._final
-        folder = self._schemes[root].lstrip("/")
-        made = [self._plain(each, root, folder) if isinstance(each, WheelMember) else each for each in self._made]
+        """All of it, one entry a path."""
+        name = f"{self._archive.dist_info}/RECORD"
+        record = self._path(self._root, name)
+        special = self._special
+        # Plain members have paths of their own: only where something else took one does any have to go.
+        made = [
+            each
+            for each in self._made
+            if each[2].path != record and ((last := special.get(each[2].path)) is None or last[1] is each)
+        ]
         return Installed(
             origin=self._origin,
             entries=tuple(entry for _, _, entry in made),
-            record_path=self._path(root, record_path),
-            rows=(*((scheme, row) for scheme, row, _ in made), (root, itself)),
-            root=root,
+            record_path=record,
+            rows=(*((scheme, row) for scheme, row, _ in made), (self._root, RecordEntry(name, None, None))),
+            root=self._root,
             schemes=self._schemes,
         )
 
-    def _plain(self, member: WheelMember, root: Scheme, folder: str) -> _Made:
+    def _plain(self, member: WheelMember, folder: str) -> _Made:
         # The archive has checked the path already; below a folder it stays good.
         path = EntryPath(f"{folder}/{member.path}")
         check_length(path, self._archive.filename)
         mode = 0o755 if member.executable else 0o644
         entry = _file(path, member.content, size=member.size, mode=mode, origin=self._origin)
-        return root, _row(member.path, member), entry
+        return self._root, _row(member.path, member), entry
 
-    def _script(self, name: str, member: WheelMember) -> RecordEntry:
+    def _script(self, name: str, member: WheelMember) -> None:
+        # pip leaves a script as executable as the zip says; the specification lets it run, whoever zipped it where.
         if not self._archive.begins(member.path, _SHEBANG):
-            return self._add_member(Scheme("scripts"), name, member, mode=0o755)
+            self._add_member(Scheme("scripts"), name, member, mode=0o755, turn=_SCRIPTS)
+            return
         self._scripts += member.size
         if self._scripts > _MAX_SCRIPTS:
             raise WheelError(self._archive.filename, f"its scripts for Python have more than {_MAX_SCRIPTS} bytes")
         data = self._archive.read(member.path, most=_MAX_SCRIPTS)
         with fix_shebang(io.BytesIO(data), self._interpreter) as fixed:
-            return self._generated(Scheme("scripts"), name, fixed.read(), mode=0o755)
+            self._generated(Scheme("scripts"), name, fixed.read(), mode=0o755, turn=_SCRIPTS)
 
-    def _add_member(self, scheme: Scheme, name: str, member: WheelMember, *, mode: int) -> RecordEntry:
-        return self._add(scheme, _row(name, member), member.content, size=member.size, mode=mode)
+    def _add_member(self, scheme: Scheme, name: str, member: WheelMember, *, mode: int, turn: int) -> None:
+        self._add(scheme, _row(name, member), member.content, size=member.size, mode=mode, turn=turn)
 
-    def _generated(self, scheme: Scheme, name: str, data: bytes, *, mode: int) -> RecordEntry:
+    def _generated(self, scheme: Scheme, name: str, data: bytes, *, mode: int, turn: int) -> None:
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
         row = RecordEntry(name, Hash("sha256", digest), len(data))
-        return self._add(scheme, row, Inline(data), size=len(data), mode=mode)
+        self._add(scheme, row, Inline(data), size=len(data), mode=mode, turn=turn)
 
-    def _add(self, scheme: Scheme, row: RecordEntry, content: Content, *, size: int, mode: int) -> RecordEntry:
+    def _add(self, scheme: Scheme, row: RecordEntry, content: Content, *, size: int, mode: int, turn: int) -> None:
         path = self._path(scheme, row.path)
-        self._made.append((scheme, row, _file(path, content, size=size, mode=mode, origin=self._origin)))
-        return row
+        made = scheme, row, _file(path, content, size=size, mode=mode, origin=self._origin)
+        self._made.append(made)
+        if path not in self._special or self._special[path][0] <= turn:
+            self._special[path] = turn, made
 
     def _path(self, scheme: Scheme, name: str) -> EntryPath:
         # Checked before joining: "../x" below a scheme must fail, not vanish in a join.
@@ -246,6 +215,23 @@ class _Entries(WheelDestination):
         path = entry_path(f"{self._schemes[scheme]}/{name}".lstrip("/"), origin=filename)
         check_length(path, filename)
         return path
+
+
+def _wrapped(path: str) -> str:
+    """The entry point that a script of .data would stand for: setuptools once packed such scripts beside it."""
+    name = path.rpartition("/")[2]
+    for ending in (".exe", "-script.py", ".pya"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
+
+
+def _shebang(interpreter: str) -> str:
+    """The first line of a script, or three where the kernel would not take that one; as distlib does it."""
+    if " " not in interpreter and len(interpreter) + 3 <= _LONGEST_SHEBANG:
+        return f"#!{interpreter}\n"
+    quoted = f'"{interpreter}"' if " " in interpreter else interpreter
+    return f"#!/bin/sh\n'''exec' {quoted} \"$0\" \"$@\"\n' '''\n"
 
 
 def _row(path: str, member: WheelMember) -> RecordEntry:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from oci_builder.errors import WheelError
 from oci_builder.tree.content import MappedFiles
-from oci_builder.wheels.archive import WheelArchive, open_wheel
+from oci_builder.wheels.archive import WheelArchive, open_wheel, with_digests
 from oci_builder.wheels.install import Installed, install
 from oci_builder.wheels.layering import Wheel
 from oci_builder.wheels.target import Target
@@ -16,6 +16,11 @@ MOST_UNPACKED = 100 * 10**9
 
 _TIMES, _ALWAYS = 1000, 64 << 20
 """How often its own size a wheel unpacks to, and the bytes that every wheel may have. Deflate could do 1032 times."""
+
+
+def archive_of(wheel: Wheel, sources: MappedFiles | None = None) -> WheelArchive:
+    """``wheel``, which is here, with its members. Raises WheelError, UnsafePath."""
+    return open_wheel(wheel.path, wheel.pin.filename, sources=sources, unverified=wheel.unverified)
 
 
 class InstalledWheels:
@@ -41,8 +46,10 @@ class InstalledWheels:
         Raises WheelError, UnsafePath.
         """
         pin = wheel.pin
-        archive = open_wheel(wheel.path, pin.filename, sources=sources)
+        archive = archive_of(wheel, sources)
         self._check(archive, wheel.path.stat().st_size)
+        if wheel.unverified:
+            archive = with_digests(archive)
         return install(archive, self.target, requested=pin.requested, direct_url=pin.direct_url)
 
     def _check(self, archive: WheelArchive, size: int) -> None:

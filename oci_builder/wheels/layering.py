@@ -17,11 +17,15 @@ LARGE = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wheel:
-    """A wheel that is here: its pin, its verified file, and the file's size in bytes."""
+    """A wheel that is here: its pin, its verified file, and the file's size in bytes.
+
+    The files in one that is ``unverified`` are not held to its RECORD.
+    """
 
     pin: WheelPin
     path: Path
     size: int
+    unverified: bool = False
 
     @property
     def label(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -67,7 +68,8 @@ class _Task:
 class LayerMaker:
     """Makes layers in ``jobs`` processes. Every layer that is made has an observer of its own.
 
-    ``fetch`` gets wheels that are not here. With ``keep_going`` an error ends no more than its own layer.
+    ``fetch`` gets wheels that are not here. With ``keep_going`` an error ends no more than its own layer. ``timed`` is
+    told how many seconds each took.
     """
 
     store: Store
@@ -77,6 +79,7 @@ class LayerMaker:
     observe: Callable[[Store], LayerObserver]
     fetch: Callable[[Sequence[Wheel]], None] | None = None
     keep_going: bool = False
+    timed: Callable[[LayerStep, float], None] | None = None
 
     def run(self, steps: Sequence[LayerStep]) -> Iterator[tuple[LayerStep, Layer | OcibuildError]]:
         """Each step once, by its key, with its layer, which is in the store then.
@@ -111,9 +114,11 @@ class LayerMaker:
             act = partial(_worker, begun, self.observe, lent, self.keep_going)
             made = in_workers(self._tasks(todo), act, count=self.jobs, label=_doing)
             stack.enter_context(contextlib.closing(made))
-            for task, error in made:
+            for task, (error, seconds) in made:
                 if error is not None:
                     failed[task.step] = error
+                elif self.timed is not None:
+                    self.timed(task.step, seconds)
                 finished += task.step.weight
                 self.reporter.advance(task.step.label, finished, total)
         return failed
@@ -228,7 +233,7 @@ def _worker(
     observe: Callable[[Store], LayerObserver],
     lent: Mapping[CompilerRef, CompilerProcess],
     keep_going: bool,
-) -> Iterator[Callable[[_Task], OcibuildError | None]]:
+) -> Iterator[Callable[[_Task], tuple[OcibuildError | None, float]]]:
     """A worker that makes layers; of each interpreter that is needed, one compiles for it until it leaves."""
     with contextlib.ExitStack() as stack:
         started: dict[CompilerRef, Compiler] = {}
@@ -238,14 +243,15 @@ def _worker(
                 started[ref] = stack.enter_context(Compiler(lent[ref].argv, lent[ref].env))
             return started[ref] if ref is not None else None
 
-        def act(task: _Task) -> OcibuildError | None:
+        def act(task: _Task) -> tuple[OcibuildError | None, float]:
+            began = time.monotonic()
             try:
                 compiler = compiler_for(task.step.bytecode.compiler)
                 make_layer(task.step, store, compiler, observer=observe(store), children=task.children)
             except OcibuildError as error:
                 if not keep_going:
                     raise
-                return error
-            return None
+                return error, 0.0
+            return None, time.monotonic() - began
 
         yield act

@@ -6,6 +6,8 @@ What a line says is shown to nobody here: an include may lead to any file of thi
 from __future__ import annotations
 
 import codecs
+import contextlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +18,7 @@ from oci_builder.files import open_regular
 from oci_builder.wheels import options
 from oci_builder.wheels.closure import is_made
 from oci_builder.wheels.options import Option
+from oci_builder.wheels.wheelurl import local_path
 
 LIMIT = 4 << 20
 """Bytes of a requirements file; the longest known ones, with hashes, have a tenth of that."""
@@ -34,7 +37,10 @@ LINE = 1 << 16
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+_SETTINGS = ("PIP_", "_PIP_", "PYTHON")
+_REMOTE, _FILE = re.compile(r"https?:", re.IGNORECASE), re.compile(r"file:", re.IGNORECASE)
 _CODING = re.compile(rb"coding[:=]\s*([-\w.]+)")
+_HIDING = ("utf-7", "unicode_escape", "raw_unicode_escape", "punycode", "idna", "undefined", "unicode-escape")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -99,19 +105,17 @@ class Reader:
             if self._lines > LINES:
                 raise RecipeError(str(file), "", f"with it there are more than {LINES} lines", line=number)
             line = self._line(file, number, raw, constraint)
-            nested = [option for option in line.options if option.name in options.NESTED]
-            if not nested or line.text:
+            nested = None if line.text else _nested(line.options)
+            if nested is None:
                 yield line
                 continue
-            if len(line.options) > 1:
-                raise line.wrong("pip reads one -r or -c of a line, and nothing beside it", "give each its own line")
-            inner = _included(line, nested[0].value)
+            inner = _included(line, nested.value)
             if len(above) >= DEPTH:
                 raise line.wrong(f"files include each other more than {DEPTH} deep")
             if _resolved(inner) in map(_resolved, (*above, file)):
                 raise line.wrong("a file cannot include itself")
             # As in pip: what a file of constraints requires with -r is required.
-            yield from self.read(inner, constraint=nested[0].name == "--constraint", above=(*above, file))
+            yield from self.read(inner, constraint=nested.name == "--constraint", above=(*above, file))
 
     def line(self, file: Path, number: int, raw: str) -> Line:
         """A requirement that stands in no requirements file, as pip will read it in one made for it."""
@@ -131,23 +135,39 @@ class Reader:
         if not _is_text(raw):
             raise bare.wrong("a line with control characters")
         try:
-            plain = options.split(raw)
-            text, found = plain if "${" not in raw else options.split(self._filled(bare, raw))
+            if "${" not in raw:
+                text, found = plain = options.split(raw)
+            else:
+                text, found = options.split(self._filled(bare, raw))
+                plain = self._plain(bare, raw, text, found)
         except ValueError as error:
             raise bare.wrong(str(error)) from error
-        if bool(text) != bool(plain[0]) or [each.name for each in found] != [each.name for each in plain[1]]:
-            raise bare.wrong("a variable may stand for a value, not for options or a whole line")
         return replace(bare, text=text, options=found, plain=plain)
 
-    def _filled(self, line: Line, raw: str) -> str:
-        def value(found: re.Match[str]) -> str:
-            if found[1].startswith(("PIP_", "PYTHON")):
-                raise line.wrong(f"{found[0]} is a setting of pip or Python, which are not run with yours")
-            return self._environ.get(found[1]) or found[0]
+    def _plain(self, line: Line, raw: str, text: str, found: tuple[Option, ...]) -> tuple[str, tuple[Option, ...]]:
+        """The line as it is given to pip, which fills in variables itself: then nothing they hold is written down."""
+        # But for those that are settings of pip and Python: they are not run with the user's.
+        written = self._filled(line, raw, only=_SETTINGS)
+        plain = None
+        with contextlib.suppress(ValueError):
+            plain = options.split(written)
+        if plain is not None and bool(plain[0]) == bool(text) and _names(plain[1]) == _names(found):
+            known = set(_VARIABLE.findall(raw))
+        else:
+            # A variable stands for options, or for a whole line: what pip would find behind it was read here.
+            known, written, plain = set(), self._filled(line, raw), (text, found)
+        if any(self._environ.get(name) for name in set(_VARIABLE.findall(written)) - known):
+            raise line.wrong("a variable holds another, which pip would fill in here and nowhere else")
+        return plain
 
-        text = _VARIABLE.sub(value, raw)
-        if len(text) > LINE or not _is_text(text):
-            raise line.wrong("with its variables filled in it is too long, or no text")
+    def _filled(self, line: Line, raw: str, *, only: tuple[str, ...] = ("",)) -> str:
+        """The line with its variables, but for those that are not set. As in pip, a value may name another of them."""
+        text = raw
+        for name in _VARIABLE.findall(raw):
+            if name.startswith(only) and (value := self._environ.get(name)):
+                text = text.replace(f"${{{name}}}", value)
+                if len(text) > LINE or not _is_text(text):
+                    raise line.wrong("with its variables filled in it is too long, or no text")
         return text
 
     def _content(self, file: Path, above: tuple[Path, ...]) -> str:
@@ -162,14 +182,33 @@ class Reader:
         return _decoded(data, file)
 
 
+def _names(found: tuple[Option, ...]) -> list[str]:
+    return [option.name for option in found]
+
+
+def _nested(found: tuple[Option, ...]) -> Option | None:
+    """The include of a line of options, which is all that pip looks at then: the first -r, else the first -c."""
+    for name in ("--requirement", "--constraint"):
+        for option in found:
+            if option.name == name:
+                return option
+    return None
+
+
 def _included(line: Line, value: str) -> Path:
-    if re.match(r"\w+:", value):
+    if _REMOTE.match(value):
         raise line.refused(
             "an include",
             "an included file must lie on this machine, where a lock can watch it",
             f"download it beside {line.file.name} and name the copy",
         )
-    return line.file.parent / value
+    if _FILE.match(value):
+        try:
+            return Path("/", local_path(value))
+        except ValueError as error:
+            raise line.wrong(str(error)) from error
+    # As pip does it, by its letters: ".." is what stands before it, also behind a link.
+    return Path(os.path.normpath(line.file.parent / value))
 
 
 def _resolved(path: Path) -> Path:
@@ -191,25 +230,35 @@ def _read(file: Path, above: tuple[Path, ...]) -> bytes:
 
 
 def _decoded(data: bytes, file: Path) -> str:
-    """The text as pip decodes it. Encodings that it knows and nobody writes are refused: they can hide lines."""
+    """The text as pip decodes it: by its byte order mark, else by what a comment in its first lines says, else UTF-8.
+
+    Encodings whose text is not what it looks like are refused: they can hide lines.
+    """
     mark, encoding = next(((mark, name) for mark, name in _BOMS if data.startswith(mark)), (b"", "utf-8"))
     if not mark:
         for line in data.split(b"\n", 2)[:2]:
             if line[:1] == b"#" and (found := _CODING.search(line)):
-                _check_coding(found[1].decode("ascii"), file)
+                encoding = _encoding(found[1].decode("ascii"), file)
+                break
     try:
         return data[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
-        raise RecipeError(str(file), "", f"not {encoding} text: {error.reason} at byte {error.start}") from error
+        hint = "write it in UTF-8, or say which encoding it has in the first line: # -*- coding: latin-1 -*-"
+        why = f"not {encoding} text: {error.reason} at byte {error.start}"
+        raise RecipeError(str(file), "", why, hint=hint) from error
+    except (LookupError, ValueError) as error:  # codecs that make no text of bytes, or no sense
+        raise RecipeError(str(file), "", f"{encoding} is no encoding of text", hint="write it in UTF-8") from error
 
 
-def _check_coding(name: str, file: Path) -> None:
+def _encoding(name: str, file: Path) -> str:
     try:
         known = codecs.lookup(name).name
-    except LookupError:
+    except (LookupError, ValueError):
         known = ""
-    if known not in ("utf-8", "ascii"):
-        raise RecipeError(str(file), "", "its first lines name an encoding other than UTF-8", hint="write it in UTF-8")
+    if known in _HIDING or not known:
+        what = "an encoding that nobody knows" if not known else "an encoding that can hide lines"
+        raise RecipeError(str(file), "", f"its first lines name {what}", hint="write it in UTF-8")
+    return known
 
 
 def _logical_lines(content: str) -> Iterator[tuple[int, str]]:

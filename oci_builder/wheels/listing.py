@@ -12,6 +12,7 @@ import msgspec
 from oci_builder.layer import LayerKey
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
+from oci_builder.wheels.install import RULES
 from oci_builder.wheels.installed_wheels import InstalledWheels
 from oci_builder.wheels.layering import Wheel
 from oci_builder.workers import in_workers
@@ -53,6 +54,10 @@ class Listing:
                 for _ in done:
                     pass
 
+    def knows(self, wheel: Wheel) -> bool:
+        """Whether the claims of ``wheel`` can be told without it."""
+        return self._known(wheel) is not None
+
     def claims(self, wheel: Wheel) -> list[Claim]:
         """All files of ``wheel``. Raises as ``have``."""
         known = self._known(wheel)
@@ -86,4 +91,6 @@ class Listing:
 
     def _key(self, wheel: Wheel) -> str:
         schemes = dict(sorted(self.opened.target.schemes(wheel.pin.name).items()))
-        return LayerKey.of(kind=RECORDS, wheel=str(wheel.pin.sha256), schemes=schemes, sizes=True).hex
+        digests = {"digests": "found"} if wheel.unverified else {}
+        wheel_digest = str(wheel.pin.sha256)
+        return LayerKey.of(kind=RECORDS, wheel=wheel_digest, schemes=schemes, sizes=True, rules=RULES, **digests).hex

@@ -39,6 +39,9 @@ WHERE = frozenset({"--index-url", "--extra-index-url", "--no-index", "--find-lin
 """Those that say where wheels are."""
 
 NESTED = frozenset({"--requirement", "--constraint"})
+IDLE = WHERE | NESTED | {"--prefer-binary", "--require-hashes", "--no-require-hashes", "--pre"}
+"""Those that mean nothing beside a requirement."""
+
 WHICH = frozenset(
     {"--prefer-binary", "--require-hashes", "--no-require-hashes", "--pre", "--all-releases", "--only-final"}
 )
@@ -62,6 +65,7 @@ REFUSED = {
 }
 """Why an option is not taken, and what to do instead."""
 
+_LISTS = ("--no-binary", "--only-binary", "--all-releases", "--only-final")
 _PLAIN = re.compile(r"[\w@%+=:,./~${}-]+\Z", re.ASCII)
 _HASH = re.compile(r"(?:sha256|sha384|sha512):[0-9A-Fa-f]+\Z")
 
@@ -87,9 +91,8 @@ def split(text: str) -> tuple[str, tuple[Option, ...]]:
         options = shlex.split(" ".join(words[at:]))
     except ValueError as error:
         raise ValueError("a quote is not closed") from error
-    values, rest = _parser().parse_args(options, optparse.Values({"found": []}))
-    if rest:
-        raise ValueError("a word stands where an option was expected")
+    # As pip does, words that belong to no option are passed over.
+    values, _ = _parser().parse_args(options, optparse.Values({"found": []}))
     return " ".join(words[:at]).strip(), tuple(values.found)
 
 
@@ -102,7 +105,7 @@ def check_hash(option: Option) -> str:
 
 def written(option: Option) -> str:
     """The option as a line of a requirements file."""
-    if not option.value:
+    if option.name in FLAGS:
         return option.name
     # pip fills in variables before it looks at quotes: those need none.
     value = option.value if _PLAIN.match(option.value) else shlex.quote(option.value)
@@ -121,7 +124,7 @@ def _parser() -> _Parser:
 
     def keep(option: object, spelt: str, value: str | None, parser: _Parser, name: str) -> None:
         assert parser.values is not None
-        if value is not None and value.startswith("-"):
+        if name in _LISTS and value is not None and value.startswith("-"):
             raise ValueError("an option stands where the value of another was expected")
         parser.values.found.append(Option(name, value or ""))
 

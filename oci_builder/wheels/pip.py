@@ -125,19 +125,28 @@ def for_target(target: Target) -> list[str]:
     return [*platforms, *python]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Here:
+    """Where pip runs: in ``folder``, the caller's own where there is none.
+
+    ``places`` tells where that stands which pip knows by a line of a file made for it ("file (line 3)").
+    """
+
+    folder: Path | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
+
+
 def run(
     arguments: Sequence[str],
     *,
     sources: WheelSources,
     rules: PipRules,
-    folder: Path | None = None,
-    places: Mapping[str, str] | None = None,
+    here: Here | None = None,
     hear: Callable[[str], None] | None = None,
     running: Running | None = None,
 ) -> Outcome:
-    """Run pip behind the hook to its end, in ``folder``; ``hear`` is told each line it says, from this thread.
+    """Run pip behind the hook to its end, ``here``; ``hear`` is told each line it says, from this thread.
 
-    ``places`` tells where that stands which pip knows by a line of a file made for it ("file (line 3)").
     It is one of ``running`` for as long as it runs.
     Raises UnsupportedRequirement for what ``rules`` do not allow, before any of it is fetched; ToolFailed when pip
     cannot be started, is killed, or is not the pip that the hook knows; FileProblem for a folder of wheels with a pipe
@@ -145,18 +154,18 @@ def run(
     """
     for links in sources.folders():
         expect_files(links)
-    running = running or Running()
+    running, here = running or Running(), here or Here()
     shelves = sources.folders() if sources.offline else None
     ended = process.run(
         # -P: neither the hook's folder, which has a pip.py, nor the caller's may shadow pip.
         lambda tell: [sys.executable, "-P", str(_HOOK), rules.encoded(tell, shelves=shelves), *arguments],
         environ=_environment(sources),
-        folder=folder,
+        folder=here.folder,
         clean=redact,
         hear=hear,
         running=running,
     )
-    if error := refusal(ended.told, failed=ended.code != 0, places=places or {}, clean=redact, bring=sources.bring()):
+    if error := refusal(ended.told, failed=ended.code != 0, places=here.places, clean=redact, bring=sources.bring()):
         raise error
     if ended.code == _CHANGED:
         hint = "install the version of pip that ocibuild asks for (pip install 'pip>=26.3,<27')"

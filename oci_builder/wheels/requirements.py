@@ -5,6 +5,7 @@ pip is given the same lines again to resolve them, in a file made for it: what i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -23,7 +24,7 @@ from oci_builder.wheels.lines import Line, Reader
 from oci_builder.wheels.options import Option
 from oci_builder.wheels.pip import redact
 from oci_builder.wheels.project_requirements import ProjectRequirements
-from oci_builder.wheels.wheelurl import parse_wheel_url
+from oci_builder.wheels.wheelurl import local_path, parse_wheel_url
 
 LONGEST = 4096
 """Characters of a requirement without its options."""
@@ -164,25 +165,42 @@ def _read(reader: Reader, file: Path | ProjectRequirements, constraint: bool) ->
 
 def _options(line: Line) -> Iterator[Option]:
     """The options of a line of options, as they are given to pip: with variables as they stand there."""
-    for option, plain in zip(line.options, line.plain[1], strict=True):
-        if option.name == "--only-binary" and ":none:" not in option.value:
-            continue  # nothing else is chosen anyway
-        if option.name in options.REFUSED:
-            raise line.refused(option.name, *options.REFUSED[option.name])
-        if option.name not in options.WHERE | options.WHICH:
-            raise line.wrong(f"{option.name} without a requirement on its line")
+    first = True
+    pairs = zip(line.options, line.plain[1], strict=True)
+    # Of one line pip hears the index before those that are beside it; they are lines of their own here.
+    for option, plain in sorted(pairs, key=lambda pair: pair[0].name != "--index-url"):
+        if not _is_taken(line, option) or option.name == "--hash":
+            continue
         if option.name != "--find-links":
             yield plain
-            continue
-        beside = line.file.absolute().parent / option.value
-        mode = _mode(beside)
-        if "://" in option.value or not mode:
-            yield plain
-            continue
-        if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        elif first:
+            # Of several on a line pip looks at the first alone.
+            yield _links(line, option, plain)
+            first = False
+
+
+def _is_taken(line: Line, option: Option) -> bool:
+    """Whether an option says more than is so anyway. Raises UnsupportedRequirement for what is not taken."""
+    if option.name == "--only-binary" and ":none:" not in option.value:
+        return False  # nothing else is chosen
+    if option.name in options.REFUSED:
+        raise line.refused(option.name, *options.REFUSED[option.name])
+    return True
+
+
+def _links(line: Line, option: Option, plain: Option) -> Option:
+    """The place of wheels that a line names, absolute where it is one of this machine."""
+    value = option.value
+    with contextlib.suppress(ValueError):
+        value = local_path(value) if value.startswith("file:") else value
+    # As in pip: a folder beside the file goes before one where pip is run.
+    for path in (line.file.absolute().parent / option.value, line.folder.absolute() / value):
+        mode = _mode(path)
+        if mode and not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
             raise line.wrong("--find-links leads to a pipe or a device")
-        # As in pip: a folder beside the file goes before one where pip is run.
-        yield Option(option.name, str(beside))
+        if mode:
+            return Option(option.name, str(path))
+    return plain
 
 
 def _requirement(line: Line) -> RequirementLine:
@@ -192,7 +210,7 @@ def _requirement(line: Line) -> RequirementLine:
     if _GAP.search(line.text):
         # pip's pattern for comments takes quadratic time for it.
         raise line.wrong("a gap of a hundred blanks")
-    hashes = tuple(_hash(line, option) for option in line.options)
+    hashes = tuple(_hash(line, option) for option in line.options if _is_heard(line, option))
     text = " ".join(line.text.split())
     if _SCHEME.match(line.text):
         url, _, _ = line.text.partition("; ")
@@ -211,11 +229,16 @@ def _requirement(line: Line) -> RequirementLine:
     return _line(line, text, canonicalize_name(parsed.name), hashes, specifier=str(parsed.specifier))
 
 
-def _hash(line: Line, option: Option) -> str:
-    if option.name in options.REFUSED:
-        raise line.refused(option.name, *options.REFUSED[option.name])
+def _is_heard(line: Line, option: Option) -> bool:
+    """Whether an option beside a requirement means something there: pip hears hashes, and passes over most others."""
+    if not _is_taken(line, option) or option.name in options.IDLE:
+        return False
     if option.name != "--hash":
         raise line.wrong(f"{option.name} beside a requirement", "give it a line of its own")
+    return True
+
+
+def _hash(line: Line, option: Option) -> str:
     try:
         return options.check_hash(option)
     except ValueError as error:

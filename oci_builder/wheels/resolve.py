@@ -22,7 +22,7 @@ from oci_builder.store import Store
 from oci_builder.wheels.build import build_wheels
 from oci_builder.wheels.explain import Failure, network_error
 from oci_builder.wheels.pins import WheelPin
-from oci_builder.wheels.pip import PipRules, WheelSources, for_target, redact, run
+from oci_builder.wheels.pip import Here, PipRules, WheelSources, for_target, redact, run
 from oci_builder.wheels.process import LINE
 from oci_builder.wheels.project_requirements import ProjectRequirements
 from oci_builder.wheels.requirements import RequirementLine, Requirements, read
@@ -64,23 +64,21 @@ def resolve(
     target: Target,
     *,
     sources: WheelSources,
-    build: Collection[str] = (),
-    constraints: Sequence[Path] = (),
     preferred: Sequence[WheelPin] = (),
     store: Store,
     reporter: Reporter,
 ) -> tuple[WheelPin, ...]:
     """The wheels that ``requirements`` mean on ``target``, sorted by name; nothing depends on this host.
 
-    Versions of ``preferred`` pins are kept where the requirements still allow them. Projects named in ``build`` are
-    built from their sdist, and must come out as pure wheels. A size is known when a preferred pin tells it or the
-    wheel was local: pip does not pass on what an index says, and what the store happens to hold must not show in a
-    lock. ``fetch.sized`` fills it in.
+    Versions of ``preferred`` pins are kept where the requirements still allow them. Projects that ``sources`` name to
+    be built are built from their sdist, and must come out as pure wheels. A size is known when a preferred pin tells it
+    or the wheel was local: pip does not pass on what an index says, and what the store happens to hold must not show in
+    a lock. ``fetch.sized`` fills it in.
 
     Raises UnsupportedRequirement, RecipeError, NotFound (from ``scan``); NoMatchingWheel; ResolutionError;
     TransportError; UnsafeArchive and WheelError for what is built; ToolFailed.
     """
-    asked = read(requirements, constraints=constraints, environ=sources.environ)
+    asked = read(requirements, environ=sources.environ)
     project = next(
         (each.project for each in requirements if isinstance(each, ProjectRequirements) and each.project), None
     )
@@ -89,12 +87,11 @@ def resolve(
     # In the file that pip is given to resolve they stand anyway; a sdist is asked for in another.
     building = replace(sources, options=asked.where)
     with store.scratch() as scratch:
-        built = build_wheels(build, target, lines=asked.lines, sources=building, store=store, reporter=reporter)
+        built = build_wheels(target, lines=asked.lines, sources=building, store=store, reporter=reporter)
         request = _request(requirements, asked, target, sources, scratch, store)
         request = replace(
             request,
             limits=(*request.limits, *_file(scratch / "built.txt", _as_urls(built, scratch, store))),
-            sources=replace(sources, build=frozenset(map(canonicalize_name, build))),
         )
         items = _ask_with_preference(request, preferred, set(built), reporter)
         pins = [_pin(item, target, built, store) for item in items]
@@ -174,15 +171,15 @@ def _ask(request: _Request) -> list[dict[str, Any]]:
     report, log = request.scratch / "report.json", request.scratch / "pip.log"
     arguments = request.arguments(report)
     rules = PipRules(markers=request.target.markers())
-    places = {made: line.place for made, line in request.origins.items()}
-    sources, folder = request.sources, request.folder
-    outcome = run([*arguments, "--quiet"], sources=sources, rules=rules, folder=folder, places=places)
+    sources = request.sources
+    here = Here(folder=request.folder, places={made: line.place for made, line in request.origins.items()})
+    outcome = run([*arguments, "--quiet"], sources=sources, rules=rules, here=here)
     if outcome.code == 0:
         return _installs(report)
     if "(from versions: none)" in outcome.said and (network := network_error(outcome.said)):
         # Nothing more would be learnt, and pip's retries take their time.
         raise network
-    again = run([*arguments, f"--log={log}"], sources=sources, rules=rules, folder=folder, places=places)
+    again = run([*arguments, f"--log={log}"], sources=sources, rules=rules, here=here)
     if again.code == 0:
         return _installs(report)
     raise Failure(

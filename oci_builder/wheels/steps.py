@@ -18,6 +18,7 @@ from oci_builder.store import Store
 from oci_builder.tree.entry import Entry, EntryPath, Kind
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.compiling import Mode
+from oci_builder.wheels.install import RULES
 from oci_builder.wheels.layering import Group, Wheel
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.target import Target
@@ -84,6 +85,11 @@ class Anchors:
         return cls(zlib.compress(json.dumps(rows).encode(), 9))
 
     @property
+    def decides(self) -> bytes:
+        """What of them decides bytes, in some order of its own."""
+        return json.dumps(self.key).encode()
+
+    @property
     def key(self) -> list[list[object]]:
         """What a layer's key has of them; whose they are decides no bytes."""
         return [list(row[:-1]) for row in self._rows()]
@@ -110,11 +116,15 @@ class Anchors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepWheel:
-    """A wheel of a layer, with its size in bytes and the paths that it gives up to other distributions."""
+    """A wheel of a layer, with its size in bytes and the paths that it gives up to other distributions.
+
+    The files in one that is ``unverified`` are not held to its RECORD.
+    """
 
     pin: WheelPin
     size: int
     lost: frozenset[str] = frozenset()
+    unverified: bool = False
 
     @property
     def label(self) -> str:
@@ -124,7 +134,7 @@ class StepWheel:
     def here(self, store: Store) -> Wheel:
         """The wheel as ``store`` has it, or would."""
         path: Path = store.path(self.pin.sha256)
-        return Wheel(pin=self.pin, path=path, size=self.size)
+        return Wheel(pin=self.pin, path=path, size=self.size, unverified=self.unverified)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,11 +186,10 @@ def layer_steps(
     found = []
     shared = anchors.key
     for group in groups:
-        wheels = tuple(
-            StepWheel(pin=each.pin, size=each.size, lost=lost.get(each.pin.name, frozenset())) for each in group.wheels
-        )
+        wheels = tuple(_step_wheel(each, lost.get(each.pin.name, frozenset())) for each in group.wheels)
         key = LayerKey.of(
             kind="wheels",
+            rules=RULES,
             wheels=[_decides(wheel) for wheel in wheels],
             schemes=dict(target.schemes("")),
             interpreter=target.promise.interpreter,
@@ -191,6 +200,10 @@ def layer_steps(
     return tuple(found)
 
 
+def _step_wheel(wheel: Wheel, lost: frozenset[str]) -> StepWheel:
+    return StepWheel(pin=wheel.pin, size=wheel.size, lost=lost, unverified=wheel.unverified)
+
+
 def _decides(wheel: StepWheel) -> dict[str, object]:
     return {
         "filename": wheel.pin.filename,
@@ -198,6 +211,8 @@ def _decides(wheel: StepWheel) -> dict[str, object]:
         "requested": wheel.pin.requested,
         "direct_url": wheel.pin.direct_url,
         "lost": sorted(wheel.lost),
+        # Only where it is so: the keys of all other layers stay what they were.
+        **({"unverified": True} if wheel.unverified else {}),
     }
 
 

@@ -63,6 +63,17 @@ def parse_wheel_url(text: str) -> WheelUrl:
     return WheelUrl(parts._replace(fragment="").geturl(), filename, Path(path) if parts.scheme == "file" else None)
 
 
+def local_path(url: str) -> str:
+    """The path of a file: URL, which may be relative. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost"):
+        raise ValueError("its URL is of a file on another machine")
+    path = unquote(parts.path, errors="strict")
+    if not path or not path.isprintable():
+        raise ValueError("its URL names no file")
+    return path
+
+
 def check_filename(filename: str, name: str, version: str) -> None:
     """Raise ValueError, with a clause, where ``filename`` is not that of a wheel of this project and version."""
     found, its, *_ = _parse(filename)

@@ -36,7 +36,10 @@ _LOCAL = struct.Struct("<4s2xHH4xIIIHH")
 
 _ENTRY = b"PK\x01\x02"
 _MEMBER = b"PK\x03\x04"
-_ENCRYPTED, _FOLLOWS, _UTF8 = 0x1, 0x8, 0x800
+_ENCRYPTED, _FOLLOWS = 0x1, 0x8
+UTF8 = 0x800
+"""The flag of an entry whose name is UTF-8."""
+
 _ZIP64 = 0xFFFFFFFF
 _UNICODE_PATH = 0x7075
 _DAMAGED = "the download was cut off or changed; get it again"
@@ -44,8 +47,12 @@ _DAMAGED = "the download was cut off or changed; get it again"
 
 @dataclass(frozen=True, slots=True)
 class Zipped:
-    """A file of a zip: what the directory says of it, and where its bytes lie, as they are stored."""
+    """A file of a zip: its path, what the directory says of it, and where its bytes lie, as they are stored.
 
+    ``name`` is ``info.filename`` without the ``./`` and ``//`` that some zips have there.
+    """
+
+    name: str
     info: zipfile.ZipInfo
     part: FileSlice
 
@@ -59,12 +66,12 @@ def read_zip(path: Path, filename: str, sources: MappedFiles) -> list[Zipped]:
         mapped = sources.mapped(path)
         bounded = _Bounded(mapped, filename)
         with zipfile.ZipFile(cast("IO[bytes]", bounded)) as archive:
-            infos, end = _files(archive.infolist(), filename), archive.start_dir
-        places = dict(_places(mapped, infos, end, filename))
+            found, end = _files(archive.infolist(), filename), archive.start_dir
+        places = dict(_places(mapped, [info for _, info in found], end, filename))
     # zipfile seeks where a damaged directory says, which a map may refuse with a ValueError or an OverflowError.
     except (zipfile.BadZipFile, EOFError, struct.error, NotImplementedError, ValueError, OverflowError) as error:
         raise WheelError(filename, f"not a readable zip archive ({error})", hint=_DAMAGED) from error
-    return [Zipped(info, FileSlice(path, places[info.filename], info.compress_size)) for info in infos]
+    return [Zipped(name, info, FileSlice(path, places[info.filename], info.compress_size)) for name, info in found]
 
 
 class _Bounded:
@@ -98,9 +105,10 @@ class _Bounded:
         return data
 
 
-def _files(infos: Sequence[zipfile.ZipInfo], filename: str) -> list[zipfile.ZipInfo]:
-    seen: set[str] = set()
-    files: list[zipfile.ZipInfo] = []
+def _files(infos: Sequence[zipfile.ZipInfo], filename: str) -> list[tuple[str, zipfile.ZipInfo]]:
+    """The files by their paths, in the directory's order; where two have one path, as pip has it, the last."""
+    files: dict[str, zipfile.ZipInfo] = {}
+    seen: dict[str, zipfile.ZipInfo] = {}
     folders = _Folders(filename)
     for info in infos:
         name = info.filename
@@ -111,15 +119,25 @@ def _files(infos: Sequence[zipfile.ZipInfo], filename: str) -> list[zipfile.ZipI
             continue
         if info.flag_bits & _ENCRYPTED or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise WheelError(filename, f"{name} is encrypted or compressed in a way wheels do not use")
-        if name in seen:
-            raise WheelError(filename, f"holds {name} twice")
-        entry_path(name, origin=filename)
-        check_length(name, filename)
+        path = name if "//" not in name and "./" not in name else plain(name)
+        if not _same(seen.setdefault(name, info), info):
+            raise WheelError(filename, f"holds {name} twice, with different bytes")
+        entry_path(path, origin=filename)
+        check_length(path, filename)
         _check_extra(info, filename)
-        seen.add(name)
-        folders.add(name)
-        files.append(info)
-    return files
+        folders.add(path)
+        files[path] = info
+    return list(files.items())
+
+
+def plain(name: str) -> str:
+    """A relative path without its "." and empty parts; ".." stays, for whoever refuses it."""
+    top = "/" if name.startswith("/") else ""
+    return top + "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def _same(first: zipfile.ZipInfo, second: zipfile.ZipInfo) -> bool:
+    return first is second or (first.CRC, first.file_size) == (second.CRC, second.file_size)
 
 
 def check_length(path: str, filename: str) -> None:
@@ -188,7 +206,7 @@ def _places(
 def _check_local(info: zipfile.ZipInfo, fields: tuple[bytes | int, ...], name: bytes, filename: str) -> None:
     """A member says of itself what the directory says of it, where it says something."""
     _, flags, method, crc, packed, size, _, _ = fields
-    coding = "utf-8" if info.flag_bits & _UTF8 else "cp437"
+    coding = "utf-8" if info.flag_bits & UTF8 else "cp437"
     if name != info.filename.encode(coding, "replace"):
         raise _two(info, "names", filename)
     if method != info.compress_type or int(flags) & _ENCRYPTED:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 import io
@@ -26,7 +27,7 @@ KEY = LayerKey.of(inputs=["a"])
 
 
 def layer_of(store: Store, *entries: Entry) -> Layer:
-    layer = write_layer(Tree(entries), store, created_by="a test", holds=("x 1",), comment="why")
+    layer = dataclasses.replace(write_layer(Tree(entries), store, created_by="a test", holds=("x 1",)), comment="why")
     read_back(layer, store)
     return layer
 

@@ -85,6 +85,17 @@ def test_no_wheel_for_the_platform(tiny: Tiny) -> None:
     assert "win_amd64" in said and "cp312" in said
 
 
+def test_a_wheel_built_on_this_machine_for_it_is_taken_from_wheels(tiny: Tiny) -> None:
+    # No index has such wheels: which glibc it needs is not in its name, and the gate looks.
+    make_wheel(tiny.wheels, "local", "1.0", tag="cp311-cp311-linux_x86_64")
+    make_wheel(tiny.wheels, "other", "1.0", tag="cp311-cp311-linux_aarch64")
+    tiny.require("local==1.0")
+    assert build(tiny).code == 0
+    tiny.require("other==1.0")
+    tiny.out.unlink()
+    assert "aarch64" in refused(tiny, once=True)
+
+
 @pytest.mark.parametrize("locked", [True, False], ids=["locked", "resolved"])
 def test_a_wheel_whose_record_says_otherwise(tiny: Tiny, locked: bool) -> None:
     lie = {"bad.py": record_line("bad.py", b"something else ")}

@@ -101,7 +101,7 @@ class Site:
         lock = update(recipe, AMD64, [source], trust=trust, reporter=Quiet())
         fetch_packages(lock.packages, [source], store=self.store, reporter=Quiet())
         with self.store.scratch() as spool:
-            rootfs.entries(recipe, lock, AMD64, store=self.store, spool=spool, compilers=_no_compiler)
+            rootfs.entries(recipe, lock, AMD64, rootfs.Means(store=self.store, spool=spool, compilers=_no_compiler))
         return lock
 
     def sign(self, text: str, who: str = "archive") -> None:

@@ -34,7 +34,7 @@ def built(tmp_path: Path, store: Store, *extra: Deb) -> Tree:
     spool = tmp_path / "spool"
     spool.mkdir()
     lock = locked(debs, store)
-    return Tree(rootfs.entries(recipe, lock, AMD64, store=store, spool=spool, compilers=no_compiler))
+    return Tree(rootfs.entries(recipe, lock, AMD64, rootfs.Means(store=store, spool=spool, compilers=no_compiler)))
 
 
 def locked(debs: Sequence[Deb], store: Store) -> RootfsLock:

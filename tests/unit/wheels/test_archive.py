@@ -75,7 +75,7 @@ def test_weak_digests_in_record_are_refused(tmp_path: Path, algorithm: str) -> N
         open_wheel(wheel, wheel.name)
 
 
-@pytest.mark.parametrize("name", ["../evil.py", "/etc/passwd", "a/../../evil.py", "demo/.wh.gone", "a//b"])
+@pytest.mark.parametrize("name", ["../evil.py", "/etc/passwd", "a/../../evil.py", "demo/.wh.gone"])
 def test_a_name_that_leaves_its_folder_is_refused(tmp_path: Path, name: str) -> None:
     wheel = make_wheel(tmp_path, files={name: b"import os\n"})
     with pytest.raises(UnsafePath) as caught:

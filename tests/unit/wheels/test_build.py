@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from oci_builder.errors import DigestMismatch, ResolutionError, UnsafeArchive, WheelError
 from oci_builder.reporter import Quiet
@@ -21,7 +23,13 @@ def ask(store: Store, folder: Path, text: str, *build: str) -> tuple[WheelPin, .
     file = folder.parent / "requirements.txt"
     file.write_text(text)
     sources = WheelSources(find_links=(folder,), offline=True, environ=os.environ)
-    return resolve([file], TARGET, sources=sources, build=build, store=store, reporter=Quiet())
+    return resolve(
+        [file],
+        TARGET,
+        sources=replace(sources, build=frozenset(map(canonicalize_name, build))),
+        store=store,
+        reporter=Quiet(),
+    )
 
 
 def test_a_named_project_is_built_from_its_sdist_and_pinned(store: Store, tmp_path: Path) -> None:

@@ -43,16 +43,17 @@ def test_includes_may_not_be_deep_without_end(tmp_path: Path) -> None:
         ("-r a\0b\n", ":1: a line with control characters"),
         ("a; " + "(" * 1500 + "python_version>'3'" + ")" * 1500 + "\n", ":1: not a requirement"),
         ("x @ https://[::1/x-1.0-py3-none-any.whl\n", ":1: .*Invalid IPv6 URL"),
-        ("# coding: utf-7\na\n", "an encoding other than UTF-8"),
-        ("-r x -r y\n", ":1: pip reads one -r or -c of a line"),
+        ("# coding: utf-7\na\n", "an encoding that can hide lines"),
+        ("# coding: unicode_escape\na\n", "an encoding that can hide lines"),
+        ("# coding: klingon\na\n", "an encoding that nobody knows"),
+        ("# coding: rot13\na\n", "rot.?13 is no encoding of text"),
+        ("# coding: cp1252\na # \x81\n", "not cp1252 text"),
         ("${NAME}\n", ":1: not a requirement"),
-        ("${LINE}\n", ":1: a variable may stand for a value"),
-        ("-i ${TWO}\n", ":1: a variable may stand for a value"),
-        ("-i ${PIP_INDEX_URL}\n", r":1: \$\{PIP_INDEX_URL\} is a setting of pip"),
-        ("a --pre\n", ":1: --pre beside a requirement"),
+        ("${LINE}\n", "--editable"),
+        ("-i ${TWO}\n", "--no-binary"),
+        ("--pre --all-releases -\n", ":1: an option stands where"),
+        ("a --all-releases b\n", ":1: --all-releases beside a requirement"),
         ("a --hash=md5:00\n", ":1: --hash takes sha256"),
-        ("--hash=sha256:00\n", ":1: --hash without a requirement"),
-        ("--pre a\n", ":1: a word stands where an option was expected"),
         ("--unknown\n", ":1: not options that pip takes"),
         ("-i 'a\n", ":1: a quote is not closed"),
     ],
@@ -97,6 +98,79 @@ def test_what_pip_is_given_is_what_was_read(tmp_path: Path) -> None:
     )
     assert asked.where == asked.options[2:]
     assert [line.raw for line in asked.lines] == ["foo  >1 --hash=sha256:00"]
+
+
+def test_several_options_on_a_line_are_heard_as_pip_hears_them(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    text = "--extra-index-url https://b.example/ -i https://a.example/ more words\n-f one -f two\n--hash sha256:00\n"
+    asked = read([write(tmp_path, f"{text}demo --pre -i https://c.example/ word\n")])
+    assert asked.options == (
+        "--index-url https://a.example/",
+        "--extra-index-url https://b.example/",
+        f"--find-links {tmp_path}/one",
+    )
+    assert [line.raw for line in asked.lines] == ["demo"]
+
+
+def test_a_line_includes_one_file_whatever_else_it_says(tmp_path: Path) -> None:
+    for name in ("x", "y"):
+        write(tmp_path, f"{name}\n", name)
+    lines = scan([write(tmp_path, "-c y --pre -r x -r y words\n")])
+    assert [(line.text, line.constraint) for line in lines] == [("x", False)]
+
+
+def test_an_included_file_may_be_a_url_of_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "more of it").mkdir()
+    write(tmp_path / "more of it", "-r deep.txt\n", "more.txt")
+    write(tmp_path / "more of it", "demo\n", "deep.txt")
+    for scheme in ("file://", "file:", "FILE://localhost"):
+        line = f"-r {scheme}{tmp_path}/more%20of%20it/more.txt\n"
+        assert [each.text for each in scan([write(tmp_path, line)])] == ["demo"]
+    with pytest.raises(UnsupportedRequirement, match="must lie on this machine"):
+        scan([write(tmp_path, "-r https://h.example/r.txt\n")])
+    with pytest.raises(RecipeError, match="on another machine"):
+        scan([write(tmp_path, "-r file://host/r.txt\n")])
+
+
+def test_a_path_is_followed_by_its_letters_as_in_pip(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("elsewhere/deep")
+    write(tmp_path, "beside\n", "more.txt")
+    write(tmp_path / "elsewhere", "behind\n", "more.txt")
+    assert [line.text for line in scan([write(tmp_path, "-r link/../more.txt\n")])] == ["beside"]
+
+
+def test_variables_stand_for_whatever_they_hold_and_pip_is_not_told_of_it_without_need(tmp_path: Path) -> None:
+    text = "${ASKED} ${NUMBER}\n${OPTIONS}\n-i https://${NAME}@h.example/ ${UNSET}\n--extra-index-url ${PIP_MIRROR}\n"
+    environ = {
+        "ASKED": "demo==${NUMBER} --hash=sha256:00 --pre",
+        "NUMBER": "1",
+        "OPTIONS": "--pre --require-hashes",
+        "NAME": "secret",
+        "PIP_MIRROR": "https://m.example/",
+    }
+    asked = read([write(tmp_path, f"{text}other==${{NUMBER}}\n")], environ=environ)
+    # As in pip, what a value names is filled in where the line names it after that; and options hide in no variable.
+    assert [line.raw for line in asked.lines] == ["demo==1 --hash=sha256:00", "other==${NUMBER}"]
+    assert [line.text for line in asked.lines] == ["demo==1", "other==1"]
+    assert asked.options == (
+        "--pre",
+        "--require-hashes",
+        "--index-url https://${NAME}@h.example/",
+        "--extra-index-url https://m.example/",
+    )
+    with pytest.raises(RecipeError, match="a variable holds another"):
+        read([write(tmp_path, "${ASKED}\n")], environ=environ)
+
+
+@pytest.mark.parametrize("coding", ["latin-1", "cp1252", "utf-16", "gbk", "shift_jis", "utf-32", "iso-8859-15"])
+def test_a_file_is_read_in_the_encoding_it_names(tmp_path: Path, coding: str) -> None:
+    if coding.startswith("utf"):
+        data = "# §\ndemo\n".encode(coding)  # a byte order mark says it
+    else:
+        data = f"# -*- coding: {coding} -*-\n# §\ndemo\n".encode(coding)
+    assert [line.text for line in scan([write(tmp_path, data)])] == ["demo"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from oci_builder.errors import ToolFailed
 from oci_builder.wheels import pip
-from oci_builder.wheels.pip import PipRules, WheelSources, for_target, redact, run
+from oci_builder.wheels.pip import Here, PipRules, WheelSources, for_target, redact, run
 from tests.support.targets import TARGET
 
 OFFLINE = WheelSources(offline=True, environ=os.environ)
@@ -41,7 +41,7 @@ def test_an_interpreter_that_is_not_there_is_a_tool_that_failed(monkeypatch: pyt
 
 def test_a_module_named_pip_where_the_user_stands_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "pip.py").write_text("raise SystemExit(5)\n")
-    assert run(["--version"], sources=OFFLINE, rules=RULES, folder=tmp_path).code == 0
+    assert run(["--version"], sources=OFFLINE, rules=RULES, here=Here(folder=tmp_path)).code == 0
 
 
 def test_a_target_is_told_to_pip_with_every_tag_down_to_the_oldest() -> None:

@@ -61,6 +61,10 @@ def test_a_zip_that_is_written_by_hand_and_right_is_taken(tmp_path: Path, store:
     assert content_of(layer_of(wheel, store), store) == DATA
 
 
+def test_a_stream_that_ends_rightly_before_a_wrong_checksum_is_refused(tmp_path: Path, store: Store) -> None:
+    refused(tmp_path, store, replace(GOOD, stream=STREAM + ENDING, said_crc=0), DigestMismatch)
+
+
 @pytest.mark.parametrize(
     "behind",
     [

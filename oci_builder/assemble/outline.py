@@ -1,0 +1,108 @@
+"""What a build would do, without doing it: which layers are there, which are to be made and why, what is to be fetched.
+
+Nothing is made or fetched for it but documents: where the base or a wheel is not here, what hangs on it is not known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from oci_builder.assemble.base import BaseResolver
+from oci_builder.assemble.history import PastPlan, reasons, recall
+from oci_builder.assemble.planner import Planner, pinning_of
+from oci_builder.bases import glance_base
+from oci_builder.layer import find
+from oci_builder.platforms import Platform
+from oci_builder.recipes import ImageSource
+from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.steps import LayerStep
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerOutline:
+    """One layer: ``there`` or to be made, ``why``, and what that takes; ``key`` is empty where it is not known yet."""
+
+    label: str
+    holds: tuple[str, ...]
+    key: str = ""
+    there: bool = False
+    why: tuple[str, ...] = ()
+    fetch: int = 0
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What the build of one image would do. ``fetch`` is in bytes, ``seconds`` as the last time has it."""
+
+    name: str
+    platform: Platform
+    base: LayerOutline
+    layers: tuple[LayerOutline, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def fetch(self) -> int:
+        """Bytes to fetch, of the base and of wheels."""
+        return self.base.fetch + sum(layer.fetch for layer in self.layers)
+
+    @property
+    def missing(self) -> tuple[LayerOutline, ...]:
+        """The layers to make."""
+        return tuple(layer for layer in (self.base, *self.layers) if not layer.there)
+
+    @property
+    def seconds(self) -> float | None:
+        """What making the layers should take, one after the other; None where one was never timed."""
+        found = [layer.seconds for layer in self.missing]
+        return None if None in found else sum(each for each in found if each is not None)
+
+
+def outline(planner: Planner, source: ImageSource, platform: Platform) -> Outline:
+    """What a build of ``source`` for ``platform`` would do. Raises what resolving raises."""
+    context = planner.context
+    bases = BaseResolver(source, context, planner.policy)
+    past = recall(source, platform, context.store)
+    with context.reporter.stage("base"):
+        glanced = glance_base(bases.place, platform, store=context.store, supply=bases.supply, pulling=bases.pulling)
+    base = LayerOutline(
+        label=glanced.name,
+        holds=(glanced.name,),
+        there=glanced.there,
+        why=() if glanced.there else (glanced.why,),
+        fetch=glanced.fetch,
+    )
+    if not source.has_python:
+        return Outline(name=source.recipe.name, platform=platform, base=base)
+    if not glanced.there:
+        layers = _unknown(bases, platform, f"the base {glanced.name} is not here yet")
+        return Outline(name=source.recipe.name, platform=platform, base=base, layers=layers)
+    plan = planner.outline_steps(bases, bases.open(platform))
+    layers = tuple(_layer(step, plan.absent, past, planner) for step in plan.steps)
+    return Outline(name=source.recipe.name, platform=platform, base=base, layers=layers)
+
+
+def _layer(step: LayerStep, absent: frozenset[WheelPin], past: PastPlan | None, planner: Planner) -> LayerOutline:
+    store = planner.context.store
+    missing = [wheel for wheel in step.wheels if wheel.pin in absent]
+    there = not missing and find(step.key, store) is not None
+    return LayerOutline(
+        label=step.label,
+        holds=step.holds,
+        key=step.key.hex,
+        there=there,
+        why=() if there else reasons(step, past),
+        fetch=sum(wheel.size for wheel in missing),
+        seconds=None if past is None or there else past.seconds_for(step),
+    )
+
+
+def _unknown(bases: BaseResolver, platform: Platform, why: str) -> tuple[LayerOutline, ...]:
+    """One entry for all wheels, of which nothing can be told without the base."""
+    target = bases.promised_target(platform)
+    if target is None:
+        return ()
+    pins = pinning_of(bases, target).choose(target).pins
+    store = bases.context.store
+    fetch = sum(pin.size or 0 for pin in pins if not store.has(pin.sha256))
+    return (LayerOutline(label=f"{len(pins)} wheels", holds=tuple(map(str, pins)), why=(why,), fetch=fetch),)
