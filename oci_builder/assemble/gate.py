@@ -44,7 +44,7 @@ def judge(
         max_size=source.recipe.max_bytes,
         imports=imports,
         extras={} if policy.frozen else _asked(source, base, context.environ),
-        inherited=_inherited(source.recipe, base),
+        inherited=_inherited(source.recipe),
     )
     ground = BaseContents(layers=base.layers, tree=base.tree, target=base.target if base.promise else None)
     return gate(image, ground, rules=rules, supplier=library_supplier(base), store=context.store)
@@ -94,11 +94,11 @@ def refusal(gated: GateResult, recipe: ImageRecipe) -> CheckFailed:
     return CheckFailed(f"{recipe.name} would not run as it is", lines, hint="; ".join([*hints, allow]))
 
 
-def _inherited(recipe: ImageRecipe, base: Base) -> frozenset[str]:
-    """The keys of the configuration that the recipe leaves to its base: what they say was decided by who made that."""
+def _inherited(recipe: ImageRecipe) -> frozenset[str]:
+    """The keys of the configuration that the recipe leaves to others: to its base, and what is so by default."""
     config = recipe.config
-    own = {"entrypoint": config.entrypoint, "cmd": config.cmd is not None, "workdir": config.workdir is not None}
-    return frozenset(key for key, said in own.items() if not said) if base.inherited else frozenset()
+    said = {"entrypoint": config.entrypoint, "cmd": config.cmd is not None, "workdir": config.workdir is not None}
+    return frozenset(key for key, own in said.items() if not own)
 
 
 def _asked(source: ImageSource, base: Base, environ: Mapping[str, str]) -> Mapping[str, Collection[str]]:

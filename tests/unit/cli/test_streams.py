@@ -66,6 +66,8 @@ def test_a_pipe_gets_the_image_and_stays_a_pipe(tiny: Tiny, expected: bytes, nam
         (tiny.root / name).symlink_to("real")
     with subprocess.Popen(["/bin/cat", pipe], stdout=subprocess.PIPE) as reader:
         ending = build(tiny, "--out", str(tiny.root / name))
+        if ending.code:
+            reader.kill()  # it waits for whoever would write
         got = reader.communicate(timeout=SECONDS)[0]
     assert (ending.code, got == expected, pipe.is_fifo()) == (0, True, True), ending.said
 
@@ -98,8 +100,9 @@ def test_a_compressed_pipe_holds_what_the_file_would(tiny: Tiny) -> None:
 def test_a_reader_that_leaves_is_a_failure_in_one_sentence(tiny: Tiny) -> None:
     pipe = tiny.root / "pipe.tar"
     os.mkfifo(pipe)
-    with subprocess.Popen(["/usr/bin/head", "-c", "10", pipe], stdout=subprocess.DEVNULL):
+    with subprocess.Popen(["/usr/bin/head", "-c", "10", pipe], stdout=subprocess.DEVNULL) as reader:
         ending = build(tiny, "--out", str(pipe))
+        reader.kill()
     assert (ending.code, "pipe.tar: broken pipe" in ending.said) == (1, True), ending.said
 
 
