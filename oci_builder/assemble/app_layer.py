@@ -29,7 +29,7 @@ def run_config(recipe: ImageRecipe, base: Base, *, labels: Mapping[str, str]) ->
     run = recipe.run()
     known = base.inherited.run if base.inherited else RunConfig()
     kept = keeps_user(recipe, base)
-    entrypoint, cmd = _command(recipe, known, has_python=base.promise is not None)
+    entrypoint, cmd = _command(recipe, known)
     ours = {} if kept else {"HOME": recipe.user.home}
     return RunConfig(
         user=known.user if kept else run.user,
@@ -51,12 +51,11 @@ def keeps_user(recipe: ImageRecipe, base: Base) -> bool:
     return user.partition(":")[0] not in ("", "0", "root") and recipe.user == UserRecipe()
 
 
-def _command(recipe: ImageRecipe, known: RunConfig, *, has_python: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _command(recipe: ImageRecipe, known: RunConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Entrypoint and cmd. An entrypoint of the recipe's own takes the base's cmd away (Dockerfile reference, CMD)."""
     config, run = recipe.config, recipe.run()
     if config.entrypoint or not (known.entrypoint or known.cmd):
-        # Where there is no Python, it is not what runs when nobody says what does.
-        return run.entrypoint, run.cmd if has_python or config.cmd is not None else ()
+        return run.entrypoint, run.cmd
     return known.entrypoint, known.cmd if config.cmd is None else config.cmd
 
 

@@ -21,7 +21,6 @@ from oci_builder.platforms import AMD64, ARM64
 from oci_builder.verify.verify import verify_file
 from oci_builder.wheels.lock import encode
 from tests.support.debian import MTIME, PYTHON, RECIPE, Deb, small_base
-from tests.support.elves import make_elf
 from tests.support.readers import read_image
 from tests.support.targets import TARGET, wheel_of
 from tests.support.wheels import make_wheel, sha256
@@ -139,7 +138,7 @@ def packages() -> list[Deb]:
     python = Deb(
         name="python3.11",
         version=PYTHON,
-        files={"usr/bin/python3.11": make_elf(), "usr/lib/python3.11/LICENSE.txt": b"PSF\n"},
+        files={"usr/bin/python3.11": b"#!/proc/self/exe\n", "usr/lib/python3.11/LICENSE.txt": b"PSF\n"},
         modes={"usr/bin/python3.11": 0o755},
     )
     return [*(deb for deb in small_base(loader=loader) if deb.name != python.name), python]
