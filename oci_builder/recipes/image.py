@@ -249,7 +249,7 @@ class ChecksRecipe(Table, frozen=True, kw_only=True):
     allow: Annotated[tuple[AllowRecipe, ...], Meta(description="a list of findings that are right as they are")] = ()
 
 
-class ImageRecipe(Table, frozen=True, kw_only=True):
+class ImageToml(Table, frozen=True, kw_only=True):
     """A whole ``image.toml``. ``name`` is empty only where a file leaves it to its folder."""
 
     name: Name = ""
