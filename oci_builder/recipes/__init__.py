@@ -20,6 +20,7 @@ from oci_builder.recipes.source import (
     Overrides,
     image_schema,
     load_image,
+    read_recipe,
     with_overrides,
 )
 
@@ -41,5 +42,6 @@ __all__ = [
     "UserRecipe",
     "image_schema",
     "load_image",
+    "read_recipe",
     "with_overrides",
 ]

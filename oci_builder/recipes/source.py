@@ -204,6 +204,11 @@ def _named(recipe: ImageToml, folder: Path, python: PythonRecipe) -> ImageToml:
     return msgspec.structs.replace(recipe, name=name, python=python)
 
 
+def read_recipe(document: Mapping[str, Any], *, what: str) -> ImageToml:
+    """The recipe that ``document``, with the keys of an image.toml, is; ``what`` calls it. Raises RecipeError."""
+    return convert(document, ImageToml, file=what)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
     """What somebody wants instead of what a recipe says; ``env`` and ``labels`` are added.
