@@ -17,7 +17,7 @@ from oci_builder.image import Image
 from oci_builder.inspect.packages import Inventory
 from oci_builder.oci.documents import RunConfig
 from oci_builder.platforms import Platform
-from oci_builder.recipes import AllowRecipe, ImageRecipe, ImageSource
+from oci_builder.recipes import AllowRecipe, ImageSource, ImageToml
 from oci_builder.reference import Reference
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
@@ -76,7 +76,7 @@ def judge_made(
     return gate(image, ground, rules=GateRules(), supplier=lambda _: "", store=store)
 
 
-def let_through(gated: GateResult, recipe: ImageRecipe, reporter: Reporter) -> None:
+def let_through(gated: GateResult, recipe: ImageToml, reporter: Reporter) -> None:
     """Say the warnings, in a few lines. Raises CheckFailed with the errors, if there are any."""
     if gated.errors:
         raise refusal(gated, recipe)
@@ -84,7 +84,7 @@ def let_through(gated: GateResult, recipe: ImageRecipe, reporter: Reporter) -> N
         reporter.note(f"warning: {line}")
 
 
-def refusal(gated: GateResult, recipe: ImageRecipe) -> CheckFailed:
+def refusal(gated: GateResult, recipe: ImageToml) -> CheckFailed:
     """The errors, each said with the others' hints, as the error that says them."""
     packages = list(dict.fromkeys(finding.supplier for finding in gated.errors if finding.supplier))
     hints = [f"add to image.toml: base-packages = [{', '.join(map(_quoted, packages))}]"] if packages else []

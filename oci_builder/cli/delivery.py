@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from oci_builder.cli.bills import Bills
     from oci_builder.cli.request import BuildRequest
     from oci_builder.cli.result import Result
-    from oci_builder.recipes import ImageRecipe, ImageSource
+    from oci_builder.recipes import ImageSource, ImageToml
     from oci_builder.registry.pushing import Pushed
     from oci_builder.registry.referrers import Attached
 
@@ -44,7 +44,7 @@ class Outputs:
         return self.folder is not None or bool(self.pushes)
 
 
-def outputs(recipe: ImageRecipe, platforms: Sequence[Platform], request: BuildRequest) -> Outputs:
+def outputs(recipe: ImageToml, platforms: Sequence[Platform], request: BuildRequest) -> Outputs:
     """What the flags ask for. Raises click.UsageError and InvalidValue for what could only fail after the build."""
     out, out_format = _out_of(recipe, platforms, request), request.out_format
     names = tuple(Reference.parse(filled(text, recipe)) for text in request.pushes)
@@ -65,12 +65,12 @@ def outputs(recipe: ImageRecipe, platforms: Sequence[Platform], request: BuildRe
     return Outputs(platforms=everything if names else tuple(files), files=files, pushes=names, loaded=loaded)
 
 
-def filled(text: str, recipe: ImageRecipe) -> str:
+def filled(text: str, recipe: ImageToml) -> str:
     """``text`` with what stands for the image in it: ``{name}`` and ``{version}``."""
     return text.replace("{name}", recipe.name).replace("{version}", recipe.release)
 
 
-def _out_of(recipe: ImageRecipe, platforms: Sequence[Platform], request: BuildRequest) -> str | None:
+def _out_of(recipe: ImageToml, platforms: Sequence[Platform], request: BuildRequest) -> str | None:
     """``--out``, or what ``--out-dir`` makes of it. Raises click.UsageError where both are given."""
     if request.out_dir is None:
         return request.out
@@ -82,7 +82,7 @@ def _out_of(recipe: ImageRecipe, platforms: Sequence[Platform], request: BuildRe
     return f"{request.out_dir}/{recipe.name}{ending}"
 
 
-def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecipe) -> dict[Platform, Path]:
+def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageToml) -> dict[Platform, Path]:
     """Where the image of each platform goes: of those asked for, or else of the recipe's.
 
     Of several that nobody asked for by name, a file name without ``{arch}`` has room for the first only. Raises

@@ -39,8 +39,8 @@ from oci_builder.recipes.words import Cmd, Entrypoint, Test
 from oci_builder.reference import Reference
 
 _WORDS = (
-    "base build cache check completion delta diff download export help init inspect layer lock publish pull push "
-    "report run sbom schema show test tree update verify version why"
+    "base build cache check completion delta diff download export help init inspect layer lock plan publish pull push "
+    "report run sbom schema show tags test tree update verify version why"
 )
 VERBS = frozenset(_WORDS.split())
 """First words the command line has a use for, now or one day: no image may be named like one."""
@@ -247,7 +247,7 @@ class ChecksRecipe(Table, frozen=True, kw_only=True):
     allow: Annotated[tuple[AllowRecipe, ...], Meta(description="a list of findings that are right as they are")] = ()
 
 
-class ImageRecipe(Table, frozen=True, kw_only=True):
+class ImageToml(Table, frozen=True, kw_only=True):
     """A whole ``image.toml``. ``name`` is empty only where a file leaves it to its folder."""
 
     name: Name = ""

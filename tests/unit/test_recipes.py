@@ -15,7 +15,7 @@ from oci_builder.errors import BadKey, InvalidValue, NotFound, OcibuildError, Re
 from oci_builder.oci.documents import Healthcheck
 from oci_builder.platforms import AMD64, ARM64
 from oci_builder.recipes import (
-    ImageRecipe,
+    ImageToml,
     Overrides,
     UserRecipe,
     image_schema,
@@ -81,8 +81,8 @@ budget = 40
 """
 
 
-def recipe(text: str) -> ImageRecipe:
-    return parse_toml(text, ImageRecipe, file="image.toml")
+def recipe(text: str) -> ImageToml:
+    return parse_toml(text, ImageToml, file="image.toml")
 
 
 def image_folder(root: Path, name: str = "mypy", **files: str) -> Path:
@@ -232,7 +232,7 @@ def test_a_value_made_in_code_is_checked_like_one_from_a_file() -> None:
 
 def test_requirements_alone_are_a_recipe(tmp_path: Path) -> None:
     source = load_image(image_folder(tmp_path, requirements="mypy\n"))
-    assert source.recipe == ImageRecipe(name="mypy")
+    assert source.recipe == ImageToml(name="mypy")
     assert source.requirements == (source.folder / "requirements.txt",)
     assert (source.lock.name, source.wheels.name) == ("pylock.toml", "wheels")
 
