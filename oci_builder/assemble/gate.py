@@ -94,7 +94,7 @@ def refusal(gated: GateResult, recipe: ImageToml) -> CheckFailed:
     return CheckFailed(f"{recipe.name} would not run as it is", lines, hint="; ".join([*hints, allow]))
 
 
-def _inherited(recipe: ImageRecipe) -> frozenset[str]:
+def _inherited(recipe: ImageToml) -> frozenset[str]:
     """The keys of the configuration that the recipe leaves to others: to its base, and what is so by default."""
     config = recipe.config
     said = {"entrypoint": config.entrypoint, "cmd": config.cmd is not None, "workdir": config.workdir is not None}
