@@ -30,6 +30,9 @@ _GIVEN = ("proc/", "sys/", "dev/")
 """What an engine fills, whatever an image has there."""
 
 _READ = 4
+_LONGEST = 300
+"""Letters of a PATH that are shown."""
+
 _ALSO = {("x86_64", "i386"), ("aarch64", "arm")}
 """Machines whose kernels start programs of an older one."""
 
@@ -58,6 +61,10 @@ class Programs:
         self._workdir = f"/{run.workdir.strip('/')}"
         self.path = run.env.get("PATH") or PATH
         self.uid, self.groups = _identity(tree, run.user)
+        # A folder that is not there holds nothing, however many of them are named, and whoever asks.
+        named = (folder or self._workdir for folder in dict.fromkeys(self.path.split(":")))
+        self._folders = [folder for folder in named if self._entry(self._absolute(folder)) is not None]
+        self._found: dict[str, Defect | None] = {}
         self.met: set[str] = set()
 
     def defect(self, word: str, depth: int = 0) -> Defect | None:
@@ -66,9 +73,15 @@ class Programs:
             return self._start(word, depth)
         if not word:
             return Defect("is empty text")
+        if word not in self._found:
+            self._found[word] = self._look(word, depth)
+        return self._found[word]
+
+    def _look(self, word: str, depth: int) -> Defect | None:
+        """What becomes of a word that is looked for along PATH."""
         passed: Defect | None = None
-        for folder in dict.fromkeys(self.path.split(":")):
-            place = f"{folder.rstrip('/') or ('.' if not folder else '')}/{word}"
+        for folder in self._folders:
+            place = f"{folder.rstrip('/')}/{word}"
             if self._entry(self._absolute(place)) is None:
                 continue
             # Whoever looks along PATH passes over what may not be started.
@@ -76,7 +89,8 @@ class Programs:
             if passed is None:
                 return self._start(place, depth)
         hint = f"write its words apart: {_listed(word.split())}" if " " in word else ""
-        return passed or Defect(f"is not found on PATH, {self.path}", hint)
+        shown = self.path if len(self.path) <= _LONGEST else f"{self.path[:_LONGEST]}…"
+        return passed or Defect(f"is not found on PATH, {shown}", hint)
 
     def is_script(self, entry: Entry) -> bool:
         """Whether it is an executable text with ``#!``."""
