@@ -44,7 +44,7 @@ def make_policy(settings: Settings, request: RecipeRequest, *, update_lock: bool
         if getattr(request, first) and getattr(request, second):
             raise misused(f"--{first} and --{second} exclude each other")
     for name in ("push", "cache-from", "cache-to"):
-        if request.offline and getattr(request, _PLACES[name], ()):
+        if request.offline and getattr(request, _PLACES[name], None):
             raise misused(f"--offline and --{name} exclude each other: a registry is a network")
     return BuildPolicy(
         offline=True if request.offline else False if request.online else None,
