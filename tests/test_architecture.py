@@ -62,7 +62,10 @@ ONLY_IMPORTED_IN = {
     # Their pools wait without limit, for processes that took a lock along and for threads that hang.
     "multiprocessing": [],
     "concurrent": [],
-    "subprocess": ["registry/keepers.py", "wheels/process.py", "debian/apt.py", "bytecode.py", "bases/host.py"],
+    "subprocess": [
+        *("registry/keepers.py", "wheels/process.py", "debian/apt.py", "bytecode.py", "bases/host.py"),
+        "export/loading.py",
+    ],
 }
 # These run in another interpreter, as a program of their own.
 PROGRAMS = {"wheels/pip_hook.py"}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from oci_builder.confined import Within
+from oci_builder.errors import RecipeError
 from oci_builder.files import explained, fill
 from oci_builder.recipes import ImageSource, ImageToml, read_recipe
 
@@ -45,15 +46,15 @@ class ImageRecipe:
         config = {
             "env": dict(self.env),
             "labels": dict(self.labels),
-            "entrypoint": list(self.entrypoint),
-            **({} if self.cmd is None else {"cmd": list(self.cmd)}),
+            "entrypoint": _listed(self.entrypoint),
+            **({} if self.cmd is None else {"cmd": _listed(self.cmd)}),
         }
         told: dict[str, Any] = {
             "name": self.name,
             "base": self.base,
-            "base-packages": list(self.base_packages),
-            "platforms": list(self.platforms),
-            "tags": list(self.tags),
+            "base-packages": _listed(self.base_packages),
+            "platforms": _listed(self.platforms),
+            "tags": _listed(self.tags),
             "python": {"requirements": [_REQUIREMENTS] if self.requirements else []},
             "config": config,
             # A caller says what is copied by a path of its own: there is no project it could lie outside of.
@@ -68,11 +69,19 @@ class ImageRecipe:
 
     def written(self, folder: Path) -> ImageSource:
         """The recipe as one of the empty ``folder``, which gets its requirements. Raises RecipeError, FileProblem."""
+        if isinstance(self.requirements, str):
+            hint = f"write requirements=[{self.requirements!r}]"
+            raise RecipeError(repr(self), "requirements", "expected a list of lines, got one text", hint=hint)
         if self.requirements:
             with explained(folder):
                 fill(folder / _REQUIREMENTS, "".join(f"{line}\n" for line in self.requirements).encode())
         recipe: ImageToml = read_recipe(self.document(folder.resolve()), what=repr(self))
         return ImageSource(folder, recipe, Within(folder, folder))
+
+
+def _listed(values: Sequence[str]) -> list[str] | str:
+    """A list, as it is written in TOML; a text stays one, and is refused as it is there: its letters are no words."""
+    return values if isinstance(values, str) else list(values)
 
 
 def _merged(told: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,7 @@ def judge(
         max_size=source.recipe.max_bytes,
         imports=imports,
         extras={} if policy.frozen else _asked(source, base, context.environ),
+        inherited=_inherited(source.recipe),
     )
     ground = BaseContents(layers=base.layers, tree=base.tree, target=base.target if base.promise else None)
     return gate(image, ground, rules=rules, supplier=library_supplier(base), store=context.store)
@@ -91,6 +92,13 @@ def refusal(gated: GateResult, recipe: ImageToml) -> CheckFailed:
     allow = "what is right as it is can be allowed in image.toml, with a reason: [checks] allow"
     lines = [finding.message for finding in gated.errors]
     return CheckFailed(f"{recipe.name} would not run as it is", lines, hint="; ".join([*hints, allow]))
+
+
+def _inherited(recipe: ImageToml) -> frozenset[str]:
+    """The keys of the configuration that the recipe leaves to others: to its base, and what is so by default."""
+    config = recipe.config
+    said = {"entrypoint": config.entrypoint, "cmd": config.cmd is not None, "workdir": config.workdir is not None}
+    return frozenset(key for key, own in said.items() if not own)
 
 
 def _asked(source: ImageSource, base: Base, environ: Mapping[str, str]) -> Mapping[str, Collection[str]]:

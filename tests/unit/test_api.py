@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,3 +178,10 @@ def test_importing_the_package_loads_nothing_of_it() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     # The version is one line, and no room.
     assert said == "['oci_builder.version']\n"
+
+
+@pytest.mark.parametrize("key", ["cmd", "entrypoint", "tags", "requirements", "platforms"])
+def test_a_text_where_a_list_goes_is_not_taken_for_its_letters(key: str, tmp_path: Path) -> None:
+    values: dict[str, Any] = {key: "python3 -m x"}
+    with pytest.raises(RecipeError, match="expected a list"):
+        ImageRecipe(**values).written(tmp_path)
