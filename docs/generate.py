@@ -93,9 +93,9 @@ def _signature(name: str, value: Any) -> str:
     except (TypeError, ValueError):
         return name
     # Where a default stands in memory is nobody's business.
-    return name + re.sub(r"<factory>|<[^<>]* at 0x[0-9a-f]+>", "...", found).replace("(self, ", "(").replace(
-        "(self)", "()"
-    )
+    found = re.sub(r"<factory>|<[^<>]* at 0x[0-9a-f]+>", "...", found)
+    found = re.sub(r"(: |-> )'([^']*)'", r"\1\2", found)
+    return name + found.replace("(self, ", "(").replace("(self)", "()")
 
 
 def _flat(text: str) -> str:

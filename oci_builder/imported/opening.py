@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
-from oci_builder.imported.documents import as_object, as_strings
+from oci_builder.imported.documents import as_object, as_strings, bad_times
 from oci_builder.imported.layers import LayerDescription, open_layer
 from oci_builder.imported.merging import merged
 from oci_builder.imported.parts import MAX_LAYERS, ImageParts, open_parts
@@ -89,6 +89,8 @@ def describe(config: bytes, platform: Platform, *, layers: int, what: str) -> Im
     found = _platform(document)
     if found != platform:
         raise UnsupportedImage(what, f"it is an image for {found or 'no platform ocibuild knows'}, not for {platform}")
+    if wrong := next(bad_times(document), ""):
+        raise UnsupportedImage(what, f"its configuration does not read: {wrong}")
     diff_ids = as_strings(as_object(document.get("rootfs")).get("diff_ids"))
     if len(diff_ids) != layers:
         raise UnsupportedImage(what, f"its configuration names {len(diff_ids)} layers, and it has {layers}")
