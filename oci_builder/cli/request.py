@@ -64,6 +64,7 @@ class BuildRequest(RecipeRequest):
     out: str | None = None
     out_dir: Path | None = None
     out_format: str | None = None
+    load: bool = False
     pushes: tuple[str, ...] = ()
     sbom: str | None = None
     verify: bool = False

@@ -72,6 +72,9 @@ class Layer:
     filled: Digest | None = None
     _trees: dict[Path, Tree] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        return f"Layer({self.created_by!r}, {self.descriptor.size} bytes, {self.descriptor.digest})"
+
     def tree(self, store: Store) -> Tree:
         """What the layer puts into a root filesystem, with contents read from its blob; the same value every time."""
         place = self._place(store)
