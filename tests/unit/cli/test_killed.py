@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -54,6 +55,39 @@ def test_a_build_killed_at_any_instant_is_in_nobodys_way(tiny: Tiny) -> None:
         tiny.out.unlink(missing_ok=True)
         assert built(tiny) == expected
         assert [path.name for path in tiny.root.glob(".app.tar*")] + unsound(tiny.cache) == []
+
+
+def test_a_killed_build_takes_its_pip_along(tiny: Tiny) -> None:
+    (tiny.image / "pylock.toml").unlink()
+    tiny.wheels.rename(tiny.root / "shelf")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        environ = {**os.environ, "PIP_INDEX_URL": index, "PIP_RETRIES": "0", "PIP_TIMEOUT": "600"}
+        with start_ocibuild(*tiny.words(), environ=environ) as process:
+            asked, _ = silent.accept()
+            with asked:
+                pips = children(process.pid)
+                assert pips
+                process.kill()
+                process.wait(60)
+                until = time.monotonic() + 60
+                while any(map(alive, pips)) and time.monotonic() < until:
+                    time.sleep(0.01)
+                assert not any(map(alive, pips))
+
+
+def children(pid: int) -> list[int]:
+    """The processes that ``pid`` has started."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there, and not only waits to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_build_beside_one_that_is_killed_is_right(tiny: Tiny) -> None:
