@@ -32,7 +32,15 @@ platform = click.option(
     "--platform", metavar="PLATFORM", help="Which one, where there are several: linux/amd64 or linux/arm64."
 )
 
-reaching = together(options.registry, options.cache, options.jobs)
+max_entries = click.option(
+    "--max-entries",
+    type=click.IntRange(1, 100_000_000),
+    default=0,
+    metavar="N",
+    help="Read images of so many files and folders, too. [320000]",
+)
+
+reaching = together(options.registry, options.cache, options.jobs, max_entries)
 
 one_image = together(image, platform, reaching)
 

@@ -25,6 +25,7 @@ class CommandRequest:
     insecure: bool = False
     ca_file: Path | None = None
     creds_stdin: bool = False
+    max_entries: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,15 @@ def takes(kind: type[R]) -> Callable[[Callable[[R], None]], Callable[..., None]]
     def decorate(act: Callable[[R], None]) -> Callable[..., None]:
         @functools.wraps(act)
         def command(**flags: Any) -> None:
-            act(kind(**flags))
+            request = kind(**flags)
+            entries = getattr(request, "max_entries", 0)
+            if not entries:
+                act(request)
+                return
+            from oci_builder.tree.limits import allowing
+
+            with allowing(entries):
+                act(request)
 
         return command
 

@@ -19,7 +19,7 @@ from oci_builder.oci.jsonio import JSON, decode
 from oci_builder.platforms import Platform
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
-from oci_builder.tree.limits import DEFAULT, Budget, Limits
+from oci_builder.tree.limits import Budget, Limits
 from oci_builder.tree.tree import Tree
 
 
@@ -43,7 +43,7 @@ class ImageDescription:
 
 
 def open_file(
-    path: Path, platform: Platform, *, store: Store, reporter: Reporter, limits: Limits = DEFAULT
+    path: Path, platform: Platform, *, store: Store, reporter: Reporter, limits: Limits | None = None
 ) -> ForeignImage:
     """The image for ``platform`` in an archive or an OCI layout folder; its layers are in the store afterwards.
 
@@ -60,7 +60,7 @@ def open_image(
     known: Mapping[int, Layer] = MappingProxyType({}),
     store: Store,
     reporter: Reporter,
-    limits: Limits = DEFAULT,
+    limits: Limits | None = None,
 ) -> ForeignImage:
     """The image in ``parts``, wherever they come from; layers that are ``known``, by number, are not opened.
 

@@ -270,6 +270,9 @@ class ImageToml(Table, frozen=True, kw_only=True):
     checks: ChecksRecipe = ChecksRecipe()
     max_size: Size | None = None
     max_unpacked: Size | None = None
+    max_entries: Annotated[
+        int, Meta(ge=0, le=100_000_000, description="a number of files and folders that an image as base may have")
+    ] = 0
 
     def __post_init__(self) -> None:
         if self.name in VERBS:
