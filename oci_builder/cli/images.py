@@ -35,7 +35,6 @@ platform = click.option(
 max_entries = click.option(
     "--max-entries",
     type=click.IntRange(1, 100_000_000),
-    default=0,
     metavar="N",
     help="Read images of so many files and folders, too. [320000]",
 )

@@ -25,7 +25,7 @@ class CommandRequest:
     insecure: bool = False
     ca_file: Path | None = None
     creds_stdin: bool = False
-    max_entries: int = 0
+    max_entries: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def takes(kind: type[R]) -> Callable[[Callable[[R], None]], Callable[..., None]]
         @functools.wraps(act)
         def command(**flags: Any) -> None:
             request = kind(**flags)
-            entries = getattr(request, "max_entries", 0)
+            entries = getattr(request, "max_entries", None)
             if not entries:
                 act(request)
                 return

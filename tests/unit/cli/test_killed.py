@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder.cli import main
+from tests.support.processes import children, ends
 from tests.support.tiny import Tiny, built, make_tiny, start_ocibuild, unsound
 
 INSTANTS = 12
@@ -70,24 +71,7 @@ def test_a_killed_build_takes_its_pip_along(tiny: Tiny) -> None:
                 assert pips
                 process.kill()
                 process.wait(60)
-                until = time.monotonic() + 60
-                while any(map(alive, pips)) and time.monotonic() < until:
-                    time.sleep(0.01)
-                assert not any(map(alive, pips))
-
-
-def children(pid: int) -> list[int]:
-    """The processes that ``pid`` has started."""
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(word) for word in text.split()]
-
-
-def alive(pid: int) -> bool:
-    """Whether a process is there, and not only waits to be reaped."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+                assert all(map(ends, pips))
 
 
 def test_a_build_beside_one_that_is_killed_is_right(tiny: Tiny) -> None:
