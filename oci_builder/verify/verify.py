@@ -75,6 +75,9 @@ class Report:
     findings: tuple[str, ...]
     remarks: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Report({len(self.images)} images, {len(self.findings)} findings, {len(self.remarks)} remarks)"
+
     @property
     def image_id(self) -> Digest | None:
         """The digest of the first image's configuration."""

@@ -148,6 +148,8 @@ def test_what_is_shown_is_one_line_and_completes(builder: Builder, tmp_path: Pat
     plan = builder.plan(NAME)
     built = plan.build()
     shown = [builder, plan, built, built.write(tmp_path / "x.tar"), built.built.image, *built.built.image.layers]
+    written = built.write(tmp_path / "y.tar")
+    shown += [built.why("many"), built.diff(written), written.verify(), *built.packages]
     shown += [*plan.steps, ImageRecipe(requirements=["a"]), plan.plan]
     assert [text for each in shown if len(text := repr(each)) > 250 or "\n" in text] == []
     assert set(oci_builder.__all__) == set(dir(oci_builder))
