@@ -49,6 +49,7 @@ ONLY_IMPORTED_IN = {
     "rich": ["cli/"],
     "platformdirs": ["cli/"],
     "tarsafe": ["tree/tarread.py"],
+    "wheel": ["wheels/normalise.py"],
     "pysequoia": ["debian/"],
     "installer": ["wheels/"],
     "pip": ["wheels/pip_hook.py"],
