@@ -50,6 +50,7 @@ ONLY_IMPORTED_IN = {
     "rich": ["cli/", "api/progress.py"],
     "platformdirs": ["surroundings.py"],
     "tarsafe": ["tree/tarread.py"],
+    "wheel": ["wheels/normalise.py"],
     "pysequoia": ["debian/"],
     "installer": ["wheels/"],
     "pip": ["wheels/pip_hook.py"],
