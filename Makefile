@@ -8,12 +8,15 @@ SHELL := /bin/bash
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
 JOBS ?= 2
 EVERY ?= 1
+CHANCES ?= 1000
+ORACLES ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ocibuild-oracles
 CRASH ?= abort error full dead nospace killed terminated interrupted
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Debian's packages of the programs that tests/real drives. The tests skip what is missing, unless OCIBUILD_REQUIRE_REAL=1.
-SYSTEM := ca-certificates chromium containerd docker-compose docker.io docker-registry git podman qemu-user-static runc skopeo strace umoci
+# Debian's packages of the programs that tests/real drives, and of what the newest runc is built with. The tests skip what
+# is missing, unless OCIBUILD_REQUIRE_REAL=1.
+SYSTEM := ca-certificates chromium containerd docker-compose docker.io docker-registry git libseccomp-dev pkg-config podman qemu-user-static runc skopeo strace umoci
 
 .PHONY: help
 help:  ## what there is
@@ -59,6 +62,16 @@ crash: $(VENV)/.development  ## stop builds at each of their system calls (EVERY
 	for scenario in cold warm packed bill folder image lock download prune sbom report pull $(if $(CRASH_CACHE),reference); do \
 		$(BIN)/python -m tests.crash $$scenario $(addsuffix /$(EVERY),$(CRASH)) --brief --log .crash-$$scenario || exit 1; \
 	done
+
+# What Debian's docker, podman and containerd say, and the newest where OCIBUILD_ORACLES has them: see CONTRIBUTING.md.
+.PHONY: engines
+engines: $(VENV)/.system  ## ask engines about odd layers and archives, and try CHANCES more by chance
+	$(BIN)/python -m tests.engines
+	OCIBUILD_CHANCES=$(CHANCES) $(BIN)/pytest tests/engines
+
+.PHONY: oracles
+oracles:  ## build the newest engines and registries that tests drive into ORACLES, if go is there
+	.ci/oracles "$(ORACLES)"
 
 .PHONY: parity
 parity: $(VENV)/.development  ## install 377 real wheels with pip and with ocibuild, and write docs/parity.md (PARITY="six pip" tries those)

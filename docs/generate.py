@@ -5,11 +5,16 @@ Run it from anywhere after changing an option or a recipe's types; a test compar
 
 from __future__ import annotations
 
+import functools
+import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
+import oci_builder
 from oci_builder.cli.app import app
 from oci_builder.cli.schema import schema_text
 
@@ -31,10 +36,18 @@ Data goes to stdout, talk to stderr.
 """
 
 
+_PYTHON = """# Python
+
+What `oci_builder` has for Python; `docs/generate.py` writes this page. [from-python.md](../how-to/from-python.md) shows
+how it is used. Sizes are bytes, and every failure is an `OcibuildError`.
+"""
+
+
 def pages() -> dict[Path, str]:
     """Every generated file and its text."""
     return {
         DOCS / "reference" / "cli.md": command_line(),
+        DOCS / "reference" / "python.md": python(),
         DOCS / "image.schema.json": schema_text("image"),
         DOCS / "layer.schema.json": schema_text("layer"),
     }
@@ -44,6 +57,49 @@ def command_line() -> str:
     """The command line's reference, in Markdown."""
     sections = [f"## {path}\n\n```\n{text}\n```\n" for path, text in _helps(app, None, "ocibuild")]
     return "\n".join([_HEAD, *sections])
+
+
+def python() -> str:
+    """The reference of what ``oci_builder`` has for Python, in Markdown."""
+    names = [name for name in oci_builder.__all__ if not name.startswith("_")]
+    return "\n".join([_PYTHON, *(_described(name, getattr(oci_builder, name)) for name in names)])
+
+
+def _described(name: str, value: Any) -> str:
+    lines = [f"## {name}", "", f"```python\n{_signature(name, value)}\n```", "", inspect.getdoc(value) or "", ""]
+    for part, member in _members(value):
+        said = inspect.getdoc(member) or ""
+        if isinstance(member, property | functools.cached_property):
+            lines += [f"`{name}.{part}`: {_flat(said)}", ""]
+        else:
+            lines += [f"`{_signature(f'{name}.{part}', member)}`: {_flat(said)}", ""]
+    return "\n".join(lines)
+
+
+def _members(value: Any) -> Iterator[tuple[str, Any]]:
+    if not inspect.isclass(value) or issubclass(value, Exception):
+        return
+    for part in sorted({part for kind in value.__mro__[:-1] for part in vars(kind) if not part.startswith("_")}):
+        member = inspect.getattr_static(value, part)
+        if isinstance(member, classmethod | staticmethod):
+            member = member.__func__
+        if callable(member) or isinstance(member, property | functools.cached_property):
+            yield part, member
+
+
+def _signature(name: str, value: Any) -> str:
+    try:
+        found = str(inspect.signature(value))
+    except (TypeError, ValueError):
+        return name
+    # Where a default stands in memory is nobody's business.
+    found = re.sub(r"<factory>|<[^<>]* at 0x[0-9a-f]+>", "...", found)
+    found = re.sub(r"(: |-> )'([^']*)'", r"\1\2", found)
+    return name + found.replace("(self, ", "(").replace("(self)", "()")
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _helps(command: click.Command, parent: click.Context | None, name: str) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,11 @@
 """Python wheels in, OCI images out: no Docker, no root, nothing executed that came from a package.
 
-What the command line does, these do for Python: ``load_image`` reads a recipe, ``build`` makes its image, ``write``
-makes it and writes it to a file, ``verify_file`` checks any image file. They are loaded when
+    from oci_builder import Builder, ImageRecipe, open_image
+
+    Builder().plan("build/mypy").build().write("mypy.tar")
+    open_image("mypy.tar").verify()
+
+What the command line does, ``Builder`` does for Python; docs/how-to/from-python.md shows how. All is loaded when it is
 asked for.
 """
 
@@ -12,44 +16,65 @@ from oci_builder.version import __version__
 # Not from typing, which takes longer to load than all that is here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from oci_builder.assemble.build import Built, build, write
+    from oci_builder.api.builder import Builder, PlannedImage, open_image
+    from oci_builder.api.images import AnyImage, BuiltImage, OpenedImage
+    from oci_builder.api.progress import ProgressBars
+    from oci_builder.api.recipe import ImageRecipe
     from oci_builder.assemble.context import BuildContext, BuildPolicy
+    from oci_builder.assemble.executor import Executor, LocalExecutor
+    from oci_builder.assemble.plan import BuildPlan
+    from oci_builder.digest import Digest
     from oci_builder.errors import OcibuildError
+    from oci_builder.image import Image
+    from oci_builder.layer import Layer
     from oci_builder.platforms import Platform
-    from oci_builder.recipes import ImageSource, load_image
     from oci_builder.reference import Reference
     from oci_builder.reporter import Quiet, Reporter
-    from oci_builder.store import Store
-    from oci_builder.verify.verify import verify_file
+    from oci_builder.wheels.steps import LayerStep
+
+_HOMES = {
+    "api.builder": ("Builder", "PlannedImage", "open_image"),
+    "api.images": ("AnyImage", "BuiltImage", "OpenedImage"),
+    "api.progress": ("ProgressBars",),
+    "api.recipe": ("ImageRecipe",),
+    "assemble.context": ("BuildContext", "BuildPolicy"),
+    "assemble.executor": ("Executor", "LocalExecutor"),
+    "assemble.plan": ("BuildPlan",),
+    "digest": ("Digest",),
+    "errors": ("OcibuildError",),
+    "image": ("Image",),
+    "layer": ("Layer",),
+    "platforms": ("Platform",),
+    "reference": ("Reference",),
+    "reporter": ("Quiet", "Reporter"),
+    "wheels.steps": ("LayerStep",),
+}
 
 __all__ = [
+    "AnyImage",
     "BuildContext",
+    "BuildPlan",
     "BuildPolicy",
-    "Built",
-    "ImageSource",
+    "Builder",
+    "BuiltImage",
+    "Digest",
+    "Executor",
+    "Image",
+    "ImageRecipe",
+    "Layer",
+    "LayerStep",
+    "LocalExecutor",
     "OcibuildError",
+    "OpenedImage",
+    "PlannedImage",
     "Platform",
+    "ProgressBars",
     "Quiet",
     "Reference",
     "Reporter",
-    "Store",
     "__version__",
-    "build",
-    "load_image",
-    "verify_file",
-    "write",
+    "open_image",
 ]
-
-_HOMES = {
-    "oci_builder.assemble": ("BuildContext", "BuildPolicy", "Built", "build", "write"),
-    "oci_builder.verify.verify": ("verify_file",),
-    "oci_builder.errors": ("OcibuildError",),
-    "oci_builder.reporter": ("Reporter", "Quiet"),
-    "oci_builder.platforms": ("Platform",),
-    "oci_builder.recipes": ("ImageSource", "load_image"),
-    "oci_builder.reference": ("Reference",),
-    "oci_builder.store": ("Store",),
-}
 
 
 def __getattr__(name: str) -> object:
@@ -58,5 +83,10 @@ def __getattr__(name: str) -> object:
 
     for home, names in _HOMES.items():
         if name in names:
-            return getattr(import_module(home), name)
+            return getattr(import_module(f"oci_builder.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    # What completes in a notebook.
+    return sorted(__all__)

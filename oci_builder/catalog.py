@@ -11,6 +11,7 @@ from oci_builder.reference import Reference
 
 IMAGES = "build"
 _RECIPES = ("image.toml", "requirements.txt")
+_DOCUMENTS = ("index.json", "manifest.json")
 _LAYER = "layer.toml"
 _LAYOUT = ("index.json", "manifest.json")
 _SCRATCH = "scratch"
@@ -60,6 +61,28 @@ def read_reference(name: str) -> Reference | None:
     host, slash, _ = name.partition("/")
     known = "@" in name or ":" in name or (slash and ("." in host or host == "localhost"))
     return Reference.parse(name) if known else None
+
+
+def find_image_file(text: str) -> Path | Reference:
+    """The file or folder that ``text`` names, or else the image of a registry.
+
+    ``mypy`` also means ``mypy.tar``, as builds write it; a reference has a tag, a digest, or a registry's name with a
+    dot or a port. Raises NotFound, InvalidValue.
+    """
+    path = Path(text)
+    if path.is_file() or (path.is_dir() and any((path / name).is_file() for name in _DOCUMENTS)):
+        return path
+    built = Path(f"{text}.tar")
+    if built.is_file():
+        return built
+    reference = read_reference(text) if not path.exists() else None
+    if reference is not None:
+        return reference
+    hint = (
+        "name a docker archive or an OCI layout, packed or as a folder, or an image of a registry with its tag, as in "
+    )
+    hint += f"{path.name or text}:latest; `ocibuild NAME` builds NAME.tar"
+    raise NotFound("image file", text, searched=[str(path), str(built)], hint=hint)
 
 
 def find_layer(name: str, *, recipe_folder: Path, project_dir: Path, extra: Sequence[Path]) -> Path:

@@ -276,6 +276,14 @@ class FileProblem(OcibuildError):
         self.path, self.why = path, why
 
 
+class LoadFailed(OcibuildError):
+    """An engine that was to load an image, and is not there or did not."""
+
+    def __init__(self, engine: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{engine}: {why}", hint=hint)
+        self.engine, self.why = engine, why
+
+
 class ToolFailed(OcibuildError):
     """A program ocibuild starts (pip, apt-get, the target's interpreter) that did not do its work."""
 

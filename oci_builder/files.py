@@ -255,6 +255,7 @@ def hint_of(error: OSError) -> str:
         errno.EIO: f"its disk, or what connects it, fails (see `dmesg`): {elsewhere}",
         errno.EMFILE: "raise the limit on open files (`ulimit -n 1024`)",
         errno.EACCES: f"check the permissions, or {elsewhere}",
+        errno.EBUSY: "what is mounted there cannot be replaced; `--out - > FILE` writes into it as it is",
         errno.EROFS: f"that file system is read-only; {elsewhere}",
     }
     return hints.get(error.errno or errno.EIO, f"{elsewhere}, or mend this one")

@@ -33,6 +33,9 @@ class Image:
     annotations: Mapping[str, str] = field(default_factory=dict)
     inherited: Inherited | None = None
 
+    def __repr__(self) -> str:
+        return f"Image({self.platform}, {len(self.layers)} layers, {self.id})"
+
     def append(self, *layers: Layer) -> Image:
         """The image with ``layers`` on top. Raises UnsupportedImage past the 125 that Docker mounts."""
         together = (*self.layers, *layers)

@@ -39,7 +39,7 @@ class Reference:
             )
         if len(repository) > 255 or not _is_host(registry):
             raise InvalidValue("image reference", text, "the registry or repository name does not hold")
-        if tag and not _TAG.match(tag):
+        if tag and not is_tag(tag):
             raise InvalidValue("image reference", text, f"{tag[:128]!r} is not a tag")
         if not tag and not at:
             tag = "latest"
@@ -60,6 +60,11 @@ class Reference:
 
     def _print(self, name: str) -> str:
         return f"{name}{f':{self.tag}' if self.tag else ''}{f'@{self.digest}' if self.digest else ''}"
+
+
+def is_tag(text: str) -> bool:
+    """Whether ``text`` is what can stand behind the colon of a reference."""
+    return bool(_TAG.match(text))
 
 
 def _is_host(text: str) -> bool:

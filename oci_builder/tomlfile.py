@@ -7,6 +7,7 @@ is a noun phrase ("an octal mode such as …"): it stands in the JSON Schema and
 from __future__ import annotations
 
 import bisect
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -27,6 +28,9 @@ _STEP = re.compile(r"\[([0-9]{1,9}|\.\.\.)\]|\.?([^.\[\]]+)")
 _PLACED = re.compile(r"(.*?)(?: - at (`(?:\$|key).*`.*))?\Z", re.DOTALL)
 _LONGEST = 80
 """Letters of a key or a value that an error shows."""
+
+_LONGEST_LIST = 2000
+"""Letters of a list that a hint shows."""
 
 _HEADER = re.compile(r"\s*\[(\[?)([^\[\]]+)\]")
 _PAIR = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
@@ -138,6 +142,9 @@ def _explained(error: msgspec.ValidationError, document: Any, text: str, kind: t
     value = value_at(document, steps)
     described = None if where.startswith("`key`") else tomlschema.expected(kind, steps)
     why = f"expected {described or _plain(message)}, got {_shown(value)}"
+    words = tomlschema.suggestion(kind, steps, value, value_at(document, steps[:-1])) if steps else None
+    if words is not None:
+        return RecipeError(file, dotted(steps), why, line=line_of(text, steps), hint=_as_list(steps[-1], words))
     if where.startswith("`key`"):
         why = f"not a name that may stand here; expected {tomlschema.expected_name(kind, steps[:-1]) or 'another'}"
     return RecipeError(file, dotted(steps), why, line=line_of(text, steps), hint=_quoting(message, value, steps))
@@ -255,6 +262,12 @@ def _quoting(message: str, value: Any, steps: list[str | int]) -> str | None:
         shown = f'"{_brief(value)}"' if isinstance(value, str) else _shown(value)
         return f"write {name} = [{shown}]"
     return None
+
+
+def _as_list(key: str | int, words: list[str]) -> str:
+    """What to write: literally, or not at all."""
+    shown = ", ".join(json.dumps(word, ensure_ascii=False).replace("\x7f", "\\u007F") for word in words)
+    return f"write {key} = [{shown}]" if 0 < len(shown) <= _LONGEST_LIST else f"write {key} as a list of words"
 
 
 def _lower(sentence: str) -> str:

@@ -31,6 +31,20 @@ def expected(kind: type, steps: list[str | int]) -> str | None:
     return _words(found) if found is not None else None
 
 
+def suggestion(kind: type, steps: list[str | int], value: object, table: Mapping[str, Any]) -> list[str] | None:
+    """The list that somebody may have meant by a text, where the type knows how such is split; None elsewhere."""
+    if not isinstance(value, str):
+        return None
+    found = _walk(inspect.type_info(kind), steps)
+    options = found.types if isinstance(found, inspect.UnionType) else (found,)
+    for option in options:
+        split = (option.extra or {}).get("split") if isinstance(option, inspect.Metadata) else None
+        if split is not None:
+            words: list[str] | None = split(value, table)
+            return words
+    return None
+
+
 def expected_name(kind: type, steps: list[str | int]) -> str | None:
     """What a key of the free table at ``steps`` may be called."""
     found = _walk(inspect.type_info(kind), steps)

@@ -20,7 +20,7 @@ RANKS = [
     {"errors", "bounded", "version", "distinfo"},
     {"folders", "platforms", "reporter", "tomlschema", "exhausted", "threads"},
     {"files"},
-    {"digest", "confined"},
+    {"digest", "confined", "surroundings"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile", "workers"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image"},
@@ -29,6 +29,7 @@ RANKS = [
     {"gate", "verify", "sbom"},
     {"report"},
     {"assemble"},
+    {"api"},
     {"cli"},
     {"__main__"},
 ]
@@ -36,19 +37,20 @@ RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
 
 # The rooms and modules that may name a thing; everybody else gets what it stands for as an argument.
 ONLY_IN = {
-    "os.environ": ["cli/"],
+    "os.environ": ["cli/", "api/builder.py"],
     "os.getenv": ["cli/"],
     "sys.exit": ["cli/", "__main__.py"],
     "sys.argv": ["cli/", "__main__.py"],
-    "time.time": ["cli/"],
+    "time.time": ["cli/", "api/builder.py"],
     "print": ["cli/"],
     "input": ["cli/"],
 }
 ONLY_IMPORTED_IN = {
     "click": ["cli/"],
-    "rich": ["cli/"],
-    "platformdirs": ["cli/"],
+    "rich": ["cli/", "api/progress.py"],
+    "platformdirs": ["surroundings.py"],
     "tarsafe": ["tree/tarread.py"],
+    "wheel": ["wheels/normalise.py"],
     "pysequoia": ["debian/"],
     "installer": ["wheels/"],
     "pip": ["wheels/pip_hook.py"],
@@ -61,7 +63,10 @@ ONLY_IMPORTED_IN = {
     # Their pools wait without limit, for processes that took a lock along and for threads that hang.
     "multiprocessing": [],
     "concurrent": [],
-    "subprocess": ["registry/keepers.py", "wheels/process.py", "debian/apt.py", "bytecode.py", "bases/host.py"],
+    "subprocess": [
+        *("registry/keepers.py", "wheels/process.py", "debian/apt.py", "bytecode.py", "bases/host.py"),
+        "export/loading.py",
+    ],
 }
 # These run in another interpreter, as a program of their own.
 PROGRAMS = {"wheels/pip_hook.py"}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from oci_builder.recipes import ImageRecipe, image_schema
+from oci_builder.recipes import ImageToml, image_schema
 from oci_builder.tomlfile import parse_toml
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -25,7 +25,7 @@ def test_generated_pages_are_current() -> None:
 def test_the_reference_of_image_toml_has_every_key_and_its_example_holds() -> None:
     text = (DOCS / "reference" / "image-toml.md").read_text(encoding="utf-8")
     example = text.split("```toml\n")[1].split("```")[0]
-    parse_toml(example, ImageRecipe, file="image-toml.md")
+    parse_toml(example, ImageToml, file="image-toml.md")
     tables = image_schema()["$defs"].values()
     assert [
         key

@@ -10,7 +10,7 @@ from oci_builder.bases import Base
 from oci_builder.digest import Digest
 from oci_builder.layer import FORMAT
 from oci_builder.oci.documents import rfc3339
-from oci_builder.recipes import ImageRecipe
+from oci_builder.recipes import ImageToml
 from oci_builder.version import __version__
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.unverified import UNVERIFIED, unverified_label, unverified_of
@@ -19,7 +19,7 @@ _DEFINED = "org.opencontainers.image."
 
 
 def annotations_of(
-    recipe: ImageRecipe, base: Base, *, lock: Digest | None, pins: Sequence[WheelPin]
+    recipe: ImageToml, base: Base, *, lock: Digest | None, pins: Sequence[WheelPin]
 ) -> Mapping[str, str]:
     """What the image was made from; ``lock`` is the digest of pylock.toml, ``pins`` are the wheels.
 
@@ -43,7 +43,7 @@ def annotations_of(
     return known
 
 
-def _unverified(recipe: ImageRecipe, base: Base, pins: Sequence[WheelPin]) -> Mapping[str, str]:
+def _unverified(recipe: ImageToml, base: Base, pins: Sequence[WheelPin]) -> Mapping[str, str]:
     """The label of wheels that were not held to their RECORD: of those here, and of those that the base has kept."""
     unheld, here = set(map(canonicalize_name, recipe.python.unverified)), {pin.name for pin in pins}
     inherited = unverified_of({"Labels": base.inherited.run.labels}) if base.inherited else frozenset()
@@ -53,7 +53,7 @@ def _unverified(recipe: ImageRecipe, base: Base, pins: Sequence[WheelPin]) -> Ma
     return label or ({UNVERIFIED: ""} if inherited else {})
 
 
-def manifest_annotations(recipe: ImageRecipe, known: Mapping[str, str], *, created: int) -> Mapping[str, str]:
+def manifest_annotations(recipe: ImageToml, known: Mapping[str, str], *, created: int) -> Mapping[str, str]:
     """The manifest's annotations: what is ``known``, and what the recipe's labels say in pre-defined keys.
 
     So revision and source are there when the recipe or ``--label`` gives them, and never guessed.

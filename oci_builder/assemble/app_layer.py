@@ -8,7 +8,7 @@ from oci_builder.bases import Base
 from oci_builder.errors import PathConflict
 from oci_builder.layer import Layer, write_layer
 from oci_builder.oci.documents import RunConfig
-from oci_builder.recipes import CopyRecipe, ImageRecipe, ImageSource, UserRecipe
+from oci_builder.recipes import CopyRecipe, ImageSource, ImageToml, UserRecipe
 from oci_builder.store import Store
 from oci_builder.tree.accounts import User, add_user, ids_of
 from oci_builder.tree.copying import Copy, copied
@@ -21,7 +21,7 @@ MPLCONFIGDIR = "/tmp/matplotlib"
 """Where matplotlib may write its font cache: in /tmp, the one place a locked-down container can write."""
 
 
-def run_config(recipe: ImageRecipe, base: Base, *, labels: Mapping[str, str]) -> RunConfig:
+def run_config(recipe: ImageToml, base: Base, *, labels: Mapping[str, str]) -> RunConfig:
     """How the image runs: what the recipe says, over what the base and the user bring and over ``labels``.
 
     What a base made elsewhere says holds until the recipe says otherwise, as after a Dockerfile's FROM.
@@ -45,13 +45,13 @@ def run_config(recipe: ImageRecipe, base: Base, *, labels: Mapping[str, str]) ->
     )
 
 
-def keeps_user(recipe: ImageRecipe, base: Base) -> bool:
+def keeps_user(recipe: ImageToml, base: Base) -> bool:
     """Whether the base's own user runs: one that is not root, where the recipe names none of its own."""
     user = base.inherited.run.user if base.inherited else ""
     return user.partition(":")[0] not in ("", "0", "root") and recipe.user == UserRecipe()
 
 
-def _command(recipe: ImageRecipe, known: RunConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _command(recipe: ImageToml, known: RunConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Entrypoint and cmd. An entrypoint of the recipe's own takes the base's cmd away (Dockerfile reference, CMD)."""
     config, run = recipe.config, recipe.run()
     if config.entrypoint or not (known.entrypoint or known.cmd):
@@ -59,7 +59,7 @@ def _command(recipe: ImageRecipe, known: RunConfig) -> tuple[tuple[str, ...], tu
     return known.entrypoint, known.cmd if config.cmd is None else config.cmd
 
 
-def _workdir(recipe: ImageRecipe, base: Base) -> str:
+def _workdir(recipe: ImageToml, base: Base) -> str:
     known = base.inherited.run.workdir if base.inherited else ""
     if recipe.config.workdir is None and (known.strip("/") or keeps_user(recipe, base)):
         return known or "/"
@@ -92,7 +92,7 @@ def app_layer(source: ImageSource, base: Base, below: Tree, store: Store) -> Lay
     return write_layer(tree, store, created_by=f"ocibuild {' and '.join(holds) or 'folders'}", holds=holds)
 
 
-def _user(recipe: ImageRecipe, below: Tree) -> list[Entry]:
+def _user(recipe: ImageToml, below: Tree) -> list[Entry]:
     user = recipe.user
     if user.is_root:
         return []
@@ -100,7 +100,7 @@ def _user(recipe: ImageRecipe, below: Tree) -> list[Entry]:
     return add_user(below, account)
 
 
-def _owner(recipe: ImageRecipe, base: Base, below: Tree) -> tuple[int, int]:
+def _owner(recipe: ImageToml, base: Base, below: Tree) -> tuple[int, int]:
     """User and group ID of whoever runs."""
     if base.inherited is None or not keeps_user(recipe, base):
         return recipe.user.uid, recipe.user.gid

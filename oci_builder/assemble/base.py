@@ -28,6 +28,7 @@ from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.reference import Reference
 from oci_builder.registry.pulling import resolve
+from oci_builder.tree.limits import allowing
 from oci_builder.wheels import lock as locks
 from oci_builder.wheels.target import Target
 
@@ -145,6 +146,10 @@ class BaseResolver:
         return offline is not False and (bool(offline) or source.wheels.is_dir() or source.base_copy.is_dir())
 
     def _opened(self, platform: Platform) -> Base:
+        with allowing(self.source.recipe.max_entries):
+            return self._open(platform)
+
+    def _open(self, platform: Platform) -> Base:
         return open_base(
             self.place,
             platform,

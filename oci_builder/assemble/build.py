@@ -61,6 +61,14 @@ def build(source: ImageSource, platform: Platform, *, context: BuildContext, pol
     return built
 
 
+def carry_out(plan: BuildPlan, context: BuildContext, policy: BuildPolicy) -> Built:
+    """Make what is missing of ``plan``, and its image. Raises as ``build``."""
+    executor = LocalExecutor(context, [plan])
+    layers = _layers(executor, context)
+    _remember([plan], executor, context)
+    return _finished(BuildTask(source=plan.source, platform=plan.platform, policy=policy), plan, layers, context)
+
+
 def build_all(tasks: Sequence[BuildTask], context: BuildContext) -> tuple[Built | OcibuildError, ...]:
     """Make several images, each layer that they share once; for one that fails there is its error.
 

@@ -17,7 +17,7 @@ from oci_builder.image import Image
 from oci_builder.inspect.packages import Inventory
 from oci_builder.oci.documents import RunConfig
 from oci_builder.platforms import Platform
-from oci_builder.recipes import AllowRecipe, ImageRecipe, ImageSource
+from oci_builder.recipes import AllowRecipe, ImageSource, ImageToml
 from oci_builder.reference import Reference
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
@@ -44,6 +44,7 @@ def judge(
         max_size=source.recipe.max_bytes,
         imports=imports,
         extras={} if policy.frozen else _asked(source, base, context.environ),
+        inherited=_inherited(source.recipe),
     )
     ground = BaseContents(layers=base.layers, tree=base.tree, target=base.target if base.promise else None)
     return gate(image, ground, rules=rules, supplier=library_supplier(base), store=context.store)
@@ -75,7 +76,7 @@ def judge_made(
     return gate(image, ground, rules=GateRules(), supplier=lambda _: "", store=store)
 
 
-def let_through(gated: GateResult, recipe: ImageRecipe, reporter: Reporter) -> None:
+def let_through(gated: GateResult, recipe: ImageToml, reporter: Reporter) -> None:
     """Say the warnings, in a few lines. Raises CheckFailed with the errors, if there are any."""
     if gated.errors:
         raise refusal(gated, recipe)
@@ -83,7 +84,7 @@ def let_through(gated: GateResult, recipe: ImageRecipe, reporter: Reporter) -> N
         reporter.note(f"warning: {line}")
 
 
-def refusal(gated: GateResult, recipe: ImageRecipe) -> CheckFailed:
+def refusal(gated: GateResult, recipe: ImageToml) -> CheckFailed:
     """The errors, each said with the others' hints, as the error that says them."""
     packages = list(dict.fromkeys(finding.supplier for finding in gated.errors if finding.supplier))
     hints = [f"add to image.toml: base-packages = [{', '.join(map(_quoted, packages))}]"] if packages else []
@@ -91,6 +92,13 @@ def refusal(gated: GateResult, recipe: ImageRecipe) -> CheckFailed:
     allow = "what is right as it is can be allowed in image.toml, with a reason: [checks] allow"
     lines = [finding.message for finding in gated.errors]
     return CheckFailed(f"{recipe.name} would not run as it is", lines, hint="; ".join([*hints, allow]))
+
+
+def _inherited(recipe: ImageToml) -> frozenset[str]:
+    """The keys of the configuration that the recipe leaves to others: to its base, and what is so by default."""
+    config = recipe.config
+    said = {"entrypoint": config.entrypoint, "cmd": config.cmd is not None, "workdir": config.workdir is not None}
+    return frozenset(key for key, own in said.items() if not own)
 
 
 def _asked(source: ImageSource, base: Base, environ: Mapping[str, str]) -> Mapping[str, Collection[str]]:

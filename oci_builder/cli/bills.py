@@ -12,7 +12,7 @@ from oci_builder.files import check_output
 
 if TYPE_CHECKING:
     from oci_builder.platforms import Platform
-    from oci_builder.recipes import ImageRecipe
+    from oci_builder.recipes import ImageToml
     from oci_builder.registry.referrers import Attached
     from oci_builder.sbom import Format
 
@@ -26,7 +26,7 @@ class Bills:
 
 
 def wanted_bills(
-    text: str | None, platforms: Sequence[Platform], recipe: ImageRecipe, *, pushes: Sequence[object]
+    text: str | None, platforms: Sequence[Platform], recipe: ImageToml, *, pushes: Sequence[object]
 ) -> Bills:
     """What a build's ``--sbom`` asks for: a file, or the name of a format, which is for what is pushed.
 

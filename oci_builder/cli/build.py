@@ -42,7 +42,14 @@ class ManyRequest(BuildRequest):
     "--out",
     metavar="FILE|DIR/",
     help="Where to write: .tar, or .tar.gz or .tgz to compress the whole file too; with a slash at its end, the folder "
-    "of an OCI image layout, for all platforms; {name}, {version} and {arch} are filled in. [NAME.tar]",
+    "of an OCI image layout, for all platforms; - is stdout, and pipes are written to; {name}, {version} and "
+    "{arch} are filled in. [NAME.tar]",
+)
+@click.option(
+    "--load",
+    is_flag=True,
+    help="Hand the image to `docker load`, or to `podman load` where there is no docker. Without --out no file is "
+    "written.",
 )
 @click.option(
     "--out-dir", type=options.FOLDER, metavar="DIR", help="Write NAME.tar there; with --format oci-dir, a folder NAME."
@@ -232,6 +239,7 @@ class _Opened:
         from oci_builder.cli.bills import wanted_bills
         from oci_builder.cli.delivery import Job, outputs
         from oci_builder.cli.unchanged import glance, look
+        from oci_builder.export.loading import find_engine
         from oci_builder.platforms import Platform
 
         # Before the recipe is read: who edits it meanwhile has edited another.
@@ -239,11 +247,13 @@ class _Opened:
         source = open_source(settings, request)
         platforms = tuple(dict.fromkeys(Platform.parse(text) for text in request.platforms))
         wanted = outputs(source.recipe, platforms, request)
+        if wanted.loaded:
+            find_engine(settings.environ)  # before the work, not after it
         bills = wanted_bills(request.sbom, wanted.platforms, source.recipe, pushes=wanted.pushes)
         # The lock is the recipe's: a build of something else reads it and leaves it as it is.
         as_written = not request.base and not request.requirements and set(platforms) <= set(source.recipe.targets)
         policy = make_policy(settings, request, update_lock=as_written)
-        lazy = bool(wanted.pushes) and not wanted.files and wanted.folder is None
+        lazy = bool(wanted.pushes) and not wanted.files and wanted.folder is None and wanted.loaded is None
         job = Job(
             source=source,
             wanted=wanted,

@@ -24,6 +24,7 @@ _MANY, _SHOWN = 6, 4
 @click.command("check")
 @options.image_name
 @options.recipe
+@images.max_entries
 @options.sources
 @options.locking
 @options.registry

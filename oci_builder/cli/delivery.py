@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oci_builder.cli.messages import misused
+from oci_builder.export.output import STDOUT, check_target, stream_of
 from oci_builder.files import check_output
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from oci_builder.cli.bills import Bills
     from oci_builder.cli.request import BuildRequest
     from oci_builder.cli.result import Result
-    from oci_builder.recipes import ImageRecipe, ImageSource
+    from oci_builder.recipes import ImageSource, ImageToml
     from oci_builder.registry.pushing import Pushed
     from oci_builder.registry.referrers import Attached
 
@@ -26,12 +27,16 @@ SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What to build for, and where it goes: a file per platform, one ``folder`` for all, ``pushes`` for all."""
+    """What to build for, and where it goes: a file per platform, one ``folder`` for all, ``pushes`` for all.
+
+    ``loaded`` is the platform whose image an engine of this machine gets.
+    """
 
     platforms: tuple[Platform, ...]
     files: Mapping[Platform, Path]
     folder: Path | None = None
     pushes: tuple[Reference, ...] = ()
+    loaded: Platform | None = None
 
     @property
     def together(self) -> bool:
@@ -39,7 +44,7 @@ class Outputs:
         return self.folder is not None or bool(self.pushes)
 
 
-def outputs(recipe: ImageRecipe, platforms: Sequence[Platform], request: BuildRequest) -> Outputs:
+def outputs(recipe: ImageToml, platforms: Sequence[Platform], request: BuildRequest) -> Outputs:
     """What the flags ask for. Raises click.UsageError and InvalidValue for what could only fail after the build."""
     out, out_format = _out_of(recipe, platforms, request), request.out_format
     names = tuple(Reference.parse(filled(text, recipe)) for text in request.pushes)
@@ -47,21 +52,25 @@ def outputs(recipe: ImageRecipe, platforms: Sequence[Platform], request: BuildRe
         if name.digest is not None:
             raise misused(f"--push {name}: a name to push to has a tag, and no digest")
     everything = tuple(platforms) or recipe.targets
+    if request.load and len(platforms) > 1:
+        raise misused("--load takes the image of one platform: name it alone, and build the others apart")
+    loaded = everything[0] if request.load else None
     if is_folder(out, out_format):
         folder = out_folder(filled(out or f"{recipe.name}/", recipe))
-        return Outputs(platforms=everything, files={}, folder=folder, pushes=names)
-    if names and out is None:
-        return Outputs(platforms=everything, files={}, pushes=names)
+        return Outputs(platforms=everything, files={}, folder=folder, pushes=names, loaded=loaded)
+    if (names or loaded) and out is None:
+        return Outputs(platforms=everything if names else everything[:1], files={}, pushes=names, loaded=loaded)
     files = out_files(out, platforms, recipe)
-    return Outputs(platforms=everything if names else tuple(files), files=files, pushes=names)
+    check_streams(files.values(), as_json=request.as_json, verify=request.verify)
+    return Outputs(platforms=everything if names else tuple(files), files=files, pushes=names, loaded=loaded)
 
 
-def filled(text: str, recipe: ImageRecipe) -> str:
+def filled(text: str, recipe: ImageToml) -> str:
     """``text`` with what stands for the image in it: ``{name}`` and ``{version}``."""
     return text.replace("{name}", recipe.name).replace("{version}", recipe.release)
 
 
-def _out_of(recipe: ImageRecipe, platforms: Sequence[Platform], request: BuildRequest) -> str | None:
+def _out_of(recipe: ImageToml, platforms: Sequence[Platform], request: BuildRequest) -> str | None:
     """``--out``, or what ``--out-dir`` makes of it. Raises click.UsageError where both are given."""
     if request.out_dir is None:
         return request.out
@@ -73,12 +82,18 @@ def _out_of(recipe: ImageRecipe, platforms: Sequence[Platform], request: BuildRe
     return f"{request.out_dir}/{recipe.name}{ending}"
 
 
-def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecipe) -> dict[Platform, Path]:
+def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageToml) -> dict[Platform, Path]:
     """Where the image of each platform goes: of those asked for, or else of the recipe's.
 
     Of several that nobody asked for by name, a file name without ``{arch}`` has room for the first only. Raises
     click.UsageError for what could only fail after the build.
     """
+    stream = stream_of(stream_path(out)) if out else None
+    if stream is not None:
+        if len(platforms) > 1:
+            raise misused(f"--out {out}: {len(platforms)} platforms, and it takes the image of one")
+        stream.check()
+        return dict.fromkeys((platforms or recipe.targets)[:1], stream.path)
     pattern = out or f"{recipe.name}{'-{arch}' if len(platforms) > 1 else ''}.tar"
     if not pattern.endswith(SUFFIXES) or Path(pattern).name in SUFFIXES:
         raise misused(f"--out {pattern}: a file name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
@@ -95,8 +110,23 @@ def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageRecip
         if out is None and path.is_symlink():
             # It may have come with the checkout: what it leads to is overwritten only if that was asked for.
             raise misused(f"{path} is a symbolic link: write --out {path} to have what it leads to replaced")
-        check_output(path)
+        check_target(path) if out else check_output(path)
     return files
+
+
+def stream_path(out: str) -> Path:
+    """The path that ``--out`` names; ``-`` is what everybody means by it."""
+    return STDOUT if out == "-" else Path(out)
+
+
+def check_streams(paths: Iterable[Path], *, as_json: bool, verify: bool = False) -> None:
+    """See that nothing else goes where an image streams past. Raises click.UsageError."""
+    for path in paths:
+        stream = stream_of(path)
+        if stream is not None and verify:
+            raise misused(f"--verify reads what was written again, and of {stream} nothing can be: name a file")
+        if stream is not None and as_json and stream.descriptor == 1:
+            raise misused("--json and the image both go to stdout: have the image written elsewhere with --out")
 
 
 def is_folder(out: str | None, out_format: str | None) -> bool:
@@ -149,6 +179,7 @@ class Job:
         if wanted.folder is not None:
             written = write_folder(images, wanted.folder, references=references, context=context, verify=self.verify)
         sizes = {each.image.platform: self._file(each, context) for each in built if self._has_file(each)}
+        loaded = "".join(self._load(each, context) for each in built if each.image.platform == wanted.loaded)
         for each in built:
             if bill := self.bills.files.get(each.image.platform):
                 with context.reporter.stage("sbom"):
@@ -158,7 +189,8 @@ class Job:
             pushed = push_built(built, wanted.pushes, context)
             if self.verify:
                 prove_served(wanted.pushes, context)
-        return Delivered(sizes=sizes, written=written, pushed=pushed, attached=self._attach(built, context))
+        attached = self._attach(built, context)
+        return Delivered(sizes=sizes, written=written, loaded=loaded, pushed=pushed, attached=attached)
 
     def results(self, built: Sequence[Built], done: Delivered, seconds: Mapping[str, float]) -> list[Result]:
         """What is told of each image."""
@@ -172,11 +204,30 @@ class Job:
                 references=self.source.recipe.references,
                 seconds=seconds,
                 # One push for all: told with the last.
+                loaded=done.loaded if each.image.platform == self.wanted.loaded else "",
                 pushed=done.pushed if each is built[-1] else (),
                 attached=done.attached if each is built[-1] else (),
             )
             for each in built
         ]
+
+    def _load(self, built: Built, context: BuildContext) -> str:
+        from functools import partial
+
+        from oci_builder.export import docker_archive
+        from oci_builder.export.loading import find_engine, load
+
+        engine = find_engine(context.environ)
+        with context.reporter.stage("load"):
+            write = partial(
+                docker_archive.write_stream,
+                built.image,
+                references=self.source.recipe.references,
+                store=context.store,
+                reporter=context.reporter,
+                name=engine.name,
+            )
+            return f"{engine.name}: {load(engine, write, context.environ)}"
 
     def _has_file(self, built: Built) -> bool:
         return built.image.platform in self.wanted.files
@@ -199,9 +250,13 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Delivered:
-    """What became of a job's images: the sizes of files by platform, bytes written to a folder, names pushed."""
+    """What became of a job's images: the sizes of files by platform, bytes written to a folder, names pushed.
+
+    ``loaded`` is what an engine said that loaded one.
+    """
 
     sizes: Mapping[Platform, int]
     written: int
+    loaded: str
     pushed: Sequence[Pushed]
     attached: Sequence[Attached]

@@ -26,42 +26,22 @@ if TYPE_CHECKING:
     from oci_builder.reporter import Reporter
     from oci_builder.verify.verify import Report
 
-_DOCUMENTS = ("index.json", "manifest.json")
-
 image = click.argument("image", metavar="IMAGE")
 
 platform = click.option(
     "--platform", metavar="PLATFORM", help="Which one, where there are several: linux/amd64 or linux/arm64."
 )
 
-reaching = together(options.registry, options.cache, options.jobs)
+max_entries = click.option(
+    "--max-entries",
+    type=click.IntRange(1, 100_000_000),
+    metavar="N",
+    help="Read images of so many files and folders, too. [320000]",
+)
+
+reaching = together(options.registry, options.cache, options.jobs, max_entries)
 
 one_image = together(image, platform, reaching)
-
-
-def find_image(text: str) -> Path | Reference:
-    """The file or folder that ``text`` names, or else the image of a registry.
-
-    ``mypy`` also means ``mypy.tar``, as builds write it; a reference has a tag, a digest, or a registry's name with a
-    dot or a port. Raises NotFound, InvalidValue.
-    """
-    from oci_builder.catalog import read_reference
-    from oci_builder.errors import NotFound
-
-    path = Path(text)
-    if path.is_file() or (path.is_dir() and any((path / name).is_file() for name in _DOCUMENTS)):
-        return path
-    built = Path(f"{text}.tar")
-    if built.is_file():
-        return built
-    reference = read_reference(text) if not path.exists() else None
-    if reference is not None:
-        return reference
-    hint = (
-        "name a docker archive or an OCI layout, packed or as a folder, or an image of a registry with its tag, as in "
-    )
-    hint += f"{path.name or text}:latest; `ocibuild NAME` builds NAME.tar"
-    raise NotFound("image file", text, searched=[str(path), str(built)], hint=hint)
 
 
 @dataclass(frozen=True)
@@ -156,12 +136,13 @@ def _taken_for_a_reference(reference: Reference) -> Iterator[None]:
 
 def look_at(places: Sequence[str | Path], request: CommandRequest, *, platform: str | None = None) -> Looking:
     """Find images by what the command line calls them. Raises NotFound, InvalidValue, click.UsageError."""
+    from oci_builder.catalog import find_image_file
     from oci_builder.cli.registries import make_registries
     from oci_builder.cli.settings import make_settings
     from oci_builder.platforms import Platform
 
     chosen = Platform.parse(platform) if platform else None
-    found = tuple(find_image(place) if isinstance(place, str) else place for place in places)
+    found = tuple(find_image_file(place) if isinstance(place, str) else place for place in places)
     settings = make_settings(request)
     references = [place for place in found if not isinstance(place, Path)]
     return Looking(found, chosen, settings, make_registries(settings, references, request))

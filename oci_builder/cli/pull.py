@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 
@@ -28,7 +27,8 @@ class PullRequest(CommandRequest):
     "--out",
     metavar="FILE|DIR/",
     required=True,
-    help="Where to write: .tar, .tar.gz or .tgz; with a slash at its end, the folder of an OCI image layout.",
+    help="Where to write: .tar, .tar.gz or .tgz; with a slash at its end, the folder of an OCI image layout; - is "
+    "stdout.",
 )
 @options.out_format
 @click.option(
@@ -50,13 +50,13 @@ def command(request: PullRequest) -> None:
     Every byte is verified on the way. Layers stay in the cache: another pull fetches what is new.
     """
     from oci_builder.assemble.delivery import pull_file
-    from oci_builder.cli.delivery import is_folder, out_folder
+    from oci_builder.cli.delivery import check_streams, is_folder, out_folder, stream_path
     from oci_builder.cli.messages import misused
     from oci_builder.cli.progress import human_bytes, shown
     from oci_builder.cli.registries import make_registries
     from oci_builder.cli.settings import make_settings
     from oci_builder.cli.terminal import say, tell_json
-    from oci_builder.files import check_output
+    from oci_builder.export.output import check_target
     from oci_builder.platforms import Platform
     from oci_builder.reference import Reference
 
@@ -65,11 +65,12 @@ def command(request: PullRequest) -> None:
     platforms = tuple(dict.fromkeys(Platform.parse(text) for text in request.platforms))
     out = request.out
     folder = is_folder(out, request.out_format)
-    path = out_folder(out) if folder else Path(out)
+    path = out_folder(out) if folder else stream_path(out)
     if not folder and len(platforms) > 1:
         raise misused(f"--out {out}: a file holds one platform; a folder, with a slash at its end, takes several")
     if not folder:
-        check_output(path)
+        check_target(path)
+        check_streams([path], as_json=request.as_json)
     registries = make_registries(settings, [name], request)
     with shown(settings) as reporter:
         context = settings.context(registries, reporter)

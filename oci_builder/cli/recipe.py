@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from oci_builder.recipes import ImageSource
 
 
+_PLACES = {"push": "pushes", "cache-from": "cache_from", "cache-to": "cache_to"}
+"""The flags that name registries, and where a request has them."""
+
+
 def open_source(settings: Settings, request: RecipeRequest) -> ImageSource:
     """The recipe that the request's name leads to, changed by its flags. Raises NotFound, RecipeError, InvalidValue."""
     from oci_builder.catalog import find_image
@@ -39,6 +43,9 @@ def make_policy(settings: Settings, request: RecipeRequest, *, update_lock: bool
     for first, second in (("offline", "online"), ("locked", "frozen")):
         if getattr(request, first) and getattr(request, second):
             raise misused(f"--{first} and --{second} exclude each other")
+    for name in ("push", "cache-from", "cache-to"):
+        if request.offline and getattr(request, _PLACES[name], None):
+            raise misused(f"--offline and --{name} exclude each other: a registry is a network")
     return BuildPolicy(
         offline=True if request.offline else False if request.online else None,
         locked=request.locked,

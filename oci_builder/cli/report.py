@@ -40,18 +40,19 @@ def command(request: ReportRequest) -> None:
     The findings are those of `ocibuild verify`, and what of its Python distributions would not run. With BEFORE, an
     older image, also what changed from that one. The page is one file that loads nothing.
     """
+    from oci_builder.cli.delivery import stream_path
     from oci_builder.cli.terminal import say
-    from oci_builder.files import atomic, check_output
+    from oci_builder.export.output import check_target, output
     from oci_builder.report import remarks_of, render
 
-    out, before = request.out, request.before
-    check_output(out)
+    out, before = stream_path(str(request.out)), request.before
+    check_target(out)
     looking = images.look_at([request.image, *([before] if before else [])], request, platform=request.platform)
     found, *older = looking.inventories()
     findings = looking.verify(looking.places[0]).findings
     gated = looking.gated(found)
     page = render(found, remarks=remarks_of(findings, gated), before=older[0] if older else None)
-    with atomic(out, follow=True) as sink:
+    with output(out, note=say) as sink:
         sink.write(page)
     if not request.quiet:
         say(f"{out}: written")

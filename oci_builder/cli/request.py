@@ -25,6 +25,7 @@ class CommandRequest:
     insecure: bool = False
     ca_file: Path | None = None
     creds_stdin: bool = False
+    max_entries: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,7 @@ class BuildRequest(RecipeRequest):
     out: str | None = None
     out_dir: Path | None = None
     out_format: str | None = None
+    load: bool = False
     pushes: tuple[str, ...] = ()
     sbom: str | None = None
     verify: bool = False
@@ -78,7 +80,15 @@ def takes(kind: type[R]) -> Callable[[Callable[[R], None]], Callable[..., None]]
     def decorate(act: Callable[[R], None]) -> Callable[..., None]:
         @functools.wraps(act)
         def command(**flags: Any) -> None:
-            act(kind(**flags))
+            request = kind(**flags)
+            entries = getattr(request, "max_entries", None)
+            if not entries:
+                act(request)
+                return
+            from oci_builder.tree.limits import allowing
+
+            with allowing(entries):
+                act(request)
 
         return command
 

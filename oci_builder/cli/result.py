@@ -11,6 +11,7 @@ from oci_builder.cli.bills import as_document_of, told_of
 from oci_builder.cli.progress import human_bytes
 from oci_builder.cli.registries import as_document, told
 from oci_builder.cli.terminal import say, tell_json
+from oci_builder.export.output import stream_of
 
 if TYPE_CHECKING:
     from oci_builder.image import Image
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 class Result:
     """One image, and where it went: a file of ``size`` bytes, or a folder that ``size`` bytes were new to.
 
-    ``pushed`` are the names it was pushed to, ``attached`` the bills beside them; ``seconds`` are by stage, and in
-    ``total``.
+    ``pushed`` are the names it was pushed to, ``attached`` the bills beside them, ``loaded`` is what the engine said
+    that loaded it; ``seconds`` are by stage, and in ``total``.
     """
 
     image: Image
@@ -33,6 +34,7 @@ class Result:
     size: int
     references: Sequence[Reference]
     seconds: Mapping[str, float]
+    loaded: str = ""
     pushed: Sequence[Pushed] = ()
     attached: Sequence[Attached] = ()
 
@@ -40,6 +42,8 @@ class Result:
         """JSON, if asked for, to stdout; the summary, unless ``quiet``, to stderr."""
         if not quiet:
             say(self.summary())
+            if self.loaded:
+                say(self.loaded)
             for each in self.pushed:
                 say(told(each))
             for bill in self.attached:
@@ -56,7 +60,8 @@ class Result:
         """The summary without seconds."""
         tags = ", ".join(reference.familiar for reference in self.references)
         count = len(self.image.layers)
-        place = f"{self.path}: {human_bytes(self.size)}, " if self.path else f"{self.image.platform}: "
+        where = stream_of(self.path) or self.path if self.path else ""
+        place = f"{where}: {human_bytes(self.size)}, " if self.path else f"{self.image.platform}: "
         return f"{place}image {self.image.id.hex[:12]}, {tags}, {count} layer{'' if count == 1 else 's'}"
 
     def document(self) -> dict[str, Any]:
@@ -69,6 +74,7 @@ class Result:
             "platform": str(self.image.platform),
             "tags": [reference.familiar for reference in self.references],
             "layers": [_layer(layer) for layer in self.image.layers],
+            "loaded": self.loaded or None,
             "pushed": [as_document(each) for each in self.pushed],
             "attached": [as_document_of(each) for each in self.attached],
             "seconds": dict(self.seconds),

@@ -44,24 +44,24 @@ def command(request: SbomRequest) -> None:
     Wheels, the shared libraries in them, and Debian packages. The same image gives the same bytes. An image does not
     keep the digests of its wheels: `ocibuild build --sbom` knows them, and the lock does.
     """
-    from oci_builder.cli.terminal import tell_document
-    from oci_builder.files import atomic, check_output
+    from oci_builder.cli.terminal import say, tell_document
+    from oci_builder.export.output import check_target, output
     from oci_builder.sbom import bill_of_materials, format_of
     from oci_builder.version import __version__
 
-    out, form = request.out, request.form
+    out, form = None if request.out == Path("-") else request.out, request.form
     if out is not None and form is not None:
         raise click.UsageError("--out and --format exclude each other: the file's name says the format")
     chosen = format_of(out) if out is not None else "spdx" if form == "spdx" else "cyclonedx"
     if out is not None:
-        check_output(out)
+        check_target(out)
     found = images.read_inventory(request)
     wheels = _digests(found, request.lock) if request.lock is not None else {}
     data = bill_of_materials(found, chosen, tool_version=__version__, wheels=wheels)
     if out is None:
         tell_document(data)
         return
-    with atomic(out, follow=True) as sink:
+    with output(out, note=say) as sink:
         sink.write(data)
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from oci_builder.cli.request import CommandRequest
 from oci_builder.cli.terminal import is_terminal, say
-from oci_builder.errors import FileProblem, InvalidValue
-from oci_builder.files import explained
+from oci_builder.errors import InvalidValue
+from oci_builder.surroundings import default_cache, with_home
 
 if TYPE_CHECKING:
     from oci_builder.assemble.context import BuildContext
@@ -67,10 +65,7 @@ def make_settings(request: CommandRequest, *, epoch: int | None = None) -> Setti
     """The settings of a run, as it was asked for. Raises InvalidValue, FileProblem."""
     quiet = request.quiet
     cache = request.cache_dir.absolute() if request.cache_dir else _default_cache(quiet=quiet)
-    environ = dict(os.environ)
-    if not _has_home(environ):
-        # pip asks for one. A folder that is ours alone: settings of others in it would be obeyed.
-        environ["HOME"] = str(cache)
+    environ = with_home(os.environ, cache)
     return Settings(
         project=request.project_dir or Path(),
         cache=cache,
@@ -96,56 +91,11 @@ def parse_epoch(text: str | None) -> int | None:
         raise InvalidValue(f"{EPOCH} value", text, why) from error
 
 
-def _has_home(environ: Mapping[str, str]) -> bool:
-    home = environ.get("HOME")
-    if home is not None:
-        return home.startswith("/")
-    try:
-        return Path("~").expanduser().is_absolute()  # by /etc/passwd
-    except RuntimeError:
-        return False
-
-
 def _default_cache(*, quiet: bool) -> Path:
-    """The user's cache folder; a private one in the temporary folder where whoever runs us has none to write to."""
-    from platformdirs import user_cache_path
-
-    # Without HOME and without a line in /etc/passwd: RuntimeError, or "~/.cache" as it is written.
-    with suppress(RuntimeError):
-        cache = user_cache_path("ocibuild")
-        if cache.is_absolute() and _can_be_made(cache):
-            return cache
-    cache = _temporary_cache()
-    if not quiet:
+    cache, is_temporary = default_cache()
+    if is_temporary and not quiet:
         say(f"ocibuild: there is no home folder to write to: the cache is {cache}, as long as that is kept")
     return cache
-
-
-def _can_be_made(folder: Path) -> bool:
-    there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)
-
-
-def _temporary_cache() -> Path:
-    """A folder that nobody but us can have made, or look into. Raises FileProblem."""
-    import tempfile
-
-    hint = "name a folder with --cache-dir or OCIBUILD_CACHE_DIR"
-    try:
-        parent = Path(tempfile.gettempdir())
-    except OSError as error:
-        raise FileProblem("TMPDIR", "there is no temporary folder to write to", hint=hint) from error
-    folder = parent / f"ocibuild-{os.geteuid()}"
-    with explained(folder):
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-        info, above = folder.lstat(), parent.stat()
-    is_ours = stat.S_ISDIR(info.st_mode) and info.st_uid == os.geteuid() and not info.st_mode & 0o077
-    if not is_ours:
-        raise FileProblem(str(folder), "it is not a folder of this user alone, so no cache can be in it", hint=hint)
-    if above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX:
-        raise FileProblem(str(parent), "others may exchange what is in it, so no cache can be there", hint=hint)
-    return folder
 
 
 def _shown(progress: str, *, quiet: bool, environ: Mapping[str, str]) -> Shown:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oci_builder.errors import FileProblem
+from oci_builder.export.output import stream_of
 from oci_builder.files import open_regular
 from oci_builder.version import __version__
 
@@ -47,6 +48,7 @@ _ELSEWHERE = frozenset(
         "layers",
         "mirrors",
         "out_format",
+        "load",
         "project_dir",
         "cache_from",
         "cache_to",
@@ -144,8 +146,8 @@ def keep(
     # A lock that was written meanwhile, or a recipe somebody edited: the next build is remembered.
     if looked is None or any(_seen(path) != seen for path, seen in looked.seen.items()):
         return
-    # A folder is more than can be told from its own times.
-    if result.path is None or not result.path.is_file():
+    # A folder is more than can be told from its own times; what went to our stdout is written anew every time.
+    if result.path is None or not result.path.is_file() or stream_of(result.path):
         return
     program = {str(path.absolute()): _seen(path) for path in _program()}
     if any(_is_recent(seen, looked.moment) for seen in program.values()):

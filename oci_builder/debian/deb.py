@@ -221,7 +221,7 @@ class _Reader:
         return plain
 
     def _kind(self, member: TarMember) -> Kind:
-        kind = Kind.FILE if member.is_file and not member.is_sparse else _KINDS.get(member.type)
+        kind = Kind.FILE if member.is_file and member.pieces is None else _KINDS.get(member.type)
         if kind is None:
             raise PackageError(self._origin, f"{member.name!r} is a device, a pipe or a sparse file")
         return kind

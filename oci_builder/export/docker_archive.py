@@ -20,7 +20,7 @@ import deflate
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
-from oci_builder.files import atomic
+from oci_builder.export.output import output, stream_of
 from oci_builder.layer import LEVEL
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import encode
@@ -60,7 +60,7 @@ def write_file(
     reporter: Reporter,
     proof: Callable[[Path], None] | None = None,
 ) -> int:
-    """Write ``image`` to ``path``, whole or not at all, and return the file's size in bytes.
+    """Write ``image`` to ``path``, whole or not at all, and return the size in bytes; a pipe or device gets it at once.
 
     ``proof`` sees the file before it appears.
 
@@ -70,17 +70,39 @@ def write_file(
     """
     packed = _is_packed(path)
     parts = plan(image, references)
-    with atomic(path, follow=True, proof=proof) as file:
+    with output(path, note=reporter.note, proof=proof) as file:
         sink = _GzipSink(file) if packed else file
-        done, total = 0, size_of(parts)
-        with contextlib.closing(_ahead(_chunks(parts, store))) as chunks:
-            for data in chunks:
-                sink.write(data)
-                done += len(data)
-                reporter.advance(path.name, done, total)
+        _send(parts, sink, store=store, reporter=reporter, name=path.name)
         if isinstance(sink, _GzipSink):
             sink.close()
         return file.tell()
+
+
+def write_stream(
+    image: ImageDocuments,
+    sink: BinaryIO,
+    *,
+    references: Sequence[Reference],
+    store: Blobs,
+    reporter: Reporter,
+    name: str,
+) -> int:
+    """Write ``image`` to ``sink``, plain, and return the size in bytes; ``name`` is what progress is told of.
+
+    Raises InvalidValue for a reference without a tag, CorruptBlob where the store does not hold a layer.
+    """
+    parts = plan(image, references)
+    _send(parts, sink, store=store, reporter=reporter, name=name)
+    return size_of(parts)
+
+
+def _send(parts: Sequence[Part], sink: BinaryIO | _GzipSink, *, store: Blobs, reporter: Reporter, name: str) -> None:
+    done, total = 0, size_of(parts)
+    with contextlib.closing(_ahead(_chunks(parts, store))) as chunks:
+        for data in chunks:
+            sink.write(data)
+            done += len(data)
+            reporter.advance(name, done, total)
 
 
 def plan(image: ImageDocuments, references: Sequence[Reference]) -> tuple[Part, ...]:
@@ -116,7 +138,7 @@ def size_of(parts: Sequence[Part]) -> int:
 def _is_packed(path: Path) -> bool:
     if path.name.endswith((".tar.gz", ".tgz")):
         return True
-    if path.name.endswith(".tar"):
+    if path.name.endswith(".tar") or stream_of(path):
         return False
     raise InvalidValue("name for an image file", path.name, "it must end in .tar, .tar.gz or .tgz")
 

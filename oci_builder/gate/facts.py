@@ -139,7 +139,7 @@ def _elf_file(entry: Entry, sources: MappedFiles, spool: Path, parsed: Mapping[s
     if entry.path in parsed:
         found = parsed[entry.path]
     else:
-        is_elf = _head(entry, sources).startswith(elf.MAGIC)
+        is_elf = head_of(entry, sources, 4).startswith(elf.MAGIC)
         found = _read(entry, lambda: _parsed(entry, sources, spool)) if is_elf else None
     return msgspec.structs.replace(found, sha256=entry.sha256) if found is not None else None
 
@@ -156,14 +156,14 @@ def _read(entry: Entry, parse: Callable[[], Elf | None]) -> ElfFile:
         return msgspec.structs.replace(known, damage=error.why)
 
 
-def _head(entry: Entry, sources: MappedFiles) -> bytes:
-    """The first bytes, without reading the rest: most files are no ELF files."""
+def head_of(entry: Entry, sources: MappedFiles, size: int) -> bytes:
+    """The first bytes, 400 at most, without reading the rest: most files are no ELF files."""
     content = entry.content
     if not isinstance(content, Member):
-        return bytes(next(sources.chunks(content, what=entry.path), b"")[:4]) if content is not None else b""
+        return bytes(next(sources.chunks(content, what=entry.path), b"")[:size]) if content is not None else b""
     packed = sources.slice(content.blob, content.offset, min(_HEAD, _rest(content)))
     try:
-        return zlib.decompressobj(_GZIP).decompress(packed, 4)
+        return zlib.decompressobj(_GZIP).decompress(packed, size)
     except zlib.error:
         return b""  # whoever reads it all says what is wrong with it
 

@@ -14,6 +14,7 @@ Severity = Literal["error", "warning"]
 
 KINDS = (
     *("library", "library-path", "symbol-version", "machine", "program-loader", "damaged-elf"),
+    *("start", "interpreter"),
     *("requirement", "requires-python", "script", "import"),
     *("setuid", "world-writable", "secret", "installed-twice", "same-bytes", "max-size", "unused-allow"),
 )
@@ -119,7 +120,8 @@ def summary(findings: Sequence[Finding], *, limit: int) -> list[str]:
 
 
 def _together(findings: Sequence[Finding]) -> str:
-    first = findings[0].message
+    packages = sorted({finding.supplier for finding in findings if finding.supplier})
+    first = f"{findings[0].message}{f'; Debian has {chr(44).join(packages)}' if packages else ''}"
     if len(findings) == 1:
         return first
     subjects = ", ".join(finding.subject for finding in findings[1:4])

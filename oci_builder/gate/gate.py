@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from oci_builder.digest import Digest
+from oci_builder.gate.copied import copied_import_findings
 from oci_builder.gate.dlopen import by_name_findings
 from oci_builder.gate.facts import Distribution, ElfFile, Facts, layer_facts
 from oci_builder.gate.finding import Allowance, Finding, GateResult, judged
 from oci_builder.gate.imports import import_findings
 from oci_builder.gate.modules import Modules
-from oci_builder.gate.native import Native
+from oci_builder.gate.native import Native, library_findings
+from oci_builder.gate.programs import Programs
 from oci_builder.gate.python import PythonClosure
 from oci_builder.gate.sanity import mode_findings, same_bytes_findings, secret_findings, size_findings
+from oci_builder.gate.starting import judge_starts
 from oci_builder.image import Image
 from oci_builder.imported.layers import ORIGIN as IMPORTED
 from oci_builder.imported.names import readable
 from oci_builder.layer import Layer
 from oci_builder.oci.jsonio import encode
 from oci_builder.store import Store
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.target import Target
 
-RECORDS = "gate-4"
+RECORDS = "gate-5"
 """The number is raised when the same image gives other findings than before."""
 
 Supplier = Callable[[str], str]
@@ -36,12 +40,14 @@ Supplier = Callable[[str], str]
 @dataclass(frozen=True, kw_only=True)
 class GateRules:
     """What a recipe says of the check. ``max_size`` is in bytes of files, 0 for no limit; ``imports`` reads every
-    module too, which takes seconds the first time. ``extras`` are those it asks for, by normalised name."""
+    module too, which takes seconds the first time. ``extras`` are those it asks for, by normalised name; ``inherited``
+    are the keys of the configuration that come from the base."""
 
     allow: tuple[Allowance, ...] = ()
     max_size: int = 0
     imports: bool = False
     extras: Mapping[str, Collection[str]] = field(default_factory=dict)
+    inherited: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +91,10 @@ def _key(image: Image, ground: BaseContents, rules: GateRules) -> str:
         "target": str(ground.target),
         "purelib": ground.target.promise.purelib if ground.target else "",
         "library_path": image.run.env.get("LD_LIBRARY_PATH", ""),
+        "run": [image.run.user, image.run.workdir, image.run.entrypoint, image.run.cmd],
+        "healthcheck": image.run.healthcheck.test if image.run.healthcheck else [],
+        "path": [image.run.env.get(name, "") for name in ("PATH", "PYTHONPATH")],
+        "inherited": sorted(rules.inherited),
         "max_size": rules.max_size,
         "imports": rules.imports,
         "extras": {name: sorted(extras) for name, extras in rules.extras.items()},
@@ -109,15 +119,25 @@ def _findings(image: Image, ground: BaseContents, rules: GateRules, store: Store
     facts = [layer_facts(layer, store) for layer in image.layers]
     modules = Modules(tree, ground.target) if ground.target is not None else None
     distributions = _distributions(facts, tree, modules)
+    judged = (entry for entry in ground.tree if entry.origin in ground.judged) if ground.judged else ()
+    ours = [*_above(upper, tree), *judged]
+    files = _files(facts, tree)
+    with MappedFiles() as sources:
+        programs = Programs(tree, files, image.run, image.platform.machine, sources)
+        scripts = ground.target.promise.scripts if ground.target else ""
+        started = judge_starts(tree, image.run, programs, inherited=rules.inherited, modules=modules, scripts=scripts)
+        yield from started.findings
+        yield from started.scripts(ours)
     if ground.target is not None and modules is not None:
-        files = _files(facts, tree)
-        yield from _native(image, ground, tree, files, distributions, modules).findings()
+        native = _native(image, ground, tree, files, distributions, modules)
+        yield from replace(native, started=started.files).findings()
         yield from by_name_findings(distributions, files.values())
         yield from PythonClosure(distributions, modules, ground.target, rules.extras).findings()
         if rules.imports:
             yield from import_findings(image.layers, modules, distributions, store)
-    judged = (entry for entry in ground.tree if entry.origin in ground.judged) if ground.judged else ()
-    ours = [*_above(upper, tree), *judged]
+            yield from copied_import_findings(ours, tree, modules, image.run)
+    else:
+        yield from library_findings(started.files, tree, files, image)
     yield from mode_findings(ours)
     yield from secret_findings(ours)
     yield from same_bytes_findings(ours)

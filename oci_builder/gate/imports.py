@@ -30,6 +30,11 @@ class _Module(msgspec.Struct, frozen=True, array_like=True):
     imports: tuple[Import, ...]
 
 
+def is_aside(parts: Sequence[str]) -> bool:
+    """Whether a module lies in a folder, or has a name, of those that nobody imports to use what it belongs to."""
+    return bool(_ASIDE & {part.strip("_") for part in parts})
+
+
 def import_findings(
     layers: Sequence[Layer], modules: Modules, distributions: Sequence[Distribution], store: Store
 ) -> Iterator[Finding]:
@@ -123,7 +128,7 @@ def _read(layer: Layer, site: str, store: Store) -> Iterator[_Module]:
             if entry.kind is not Kind.FILE or below == entry.path or not below.endswith(".py") or entry.content is None:
                 continue
             parts = below.removesuffix(".py").split("/")
-            if _ASIDE & {part.strip("_") for part in parts} or not all(part.isidentifier() for part in parts):
+            if is_aside(parts) or not all(part.isidentifier() for part in parts):
                 continue
             name = module_name(below)
             found = imports(sources.read(entry.content, what=entry.path), name, package=parts[-1] == "__init__")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from oci_builder.inspect.sources import Import, imports, mentions
+from oci_builder.inspect.sources import Import, imports, mentions, texts
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, Kind
 from oci_builder.tree.tree import Tree
@@ -76,12 +76,15 @@ class Modules:
 
     def find(self, name: str) -> Entry | None:
         """The file that ``import name`` would run or load, or None: also for a folder without ``__init__``."""
-        for root in self._roots:
-            place = f"{root}/{_path(name)}"
-            ends = ("/__init__.py", *(f"/__init__{suffix}" for suffix in self._suffixes), *self._suffixes)
-            for path in (f"{place}{end}" for end in (*ends, ".py", ".pyc", "/__init__.pyc")):
-                if entry := self._file(path):
-                    return entry
+        found = (self.at(f"{root}/{_path(name)}") for root in self._roots)
+        return next((entry for entry in found if entry is not None), None)
+
+    def at(self, place: str) -> Entry | None:
+        """The file of the module whose path is ``place`` without its suffix."""
+        ends = ("/__init__.py", *(f"/__init__{suffix}" for suffix in self._suffixes), *self._suffixes)
+        for path in (f"{place}{end}" for end in (*ends, ".py", ".pyc", "/__init__.pyc")):
+            if entry := self._file(path):
+                return entry
         return None
 
     def top_level(self, origin: str) -> list[str]:
@@ -96,8 +99,21 @@ class Modules:
         """The modules of ``origin`` that its top-level ones import, or could, at one time or another."""
         return self._closure(origin, mentions)
 
-    def _closure(self, origin: str, read: Callable[..., list[Import]]) -> frozenset[str]:
-        todo, seen = self.top_level(origin), set[str]()
+    def named(self, origin: str, starts: Iterable[str]) -> frozenset[str]:
+        """The texts in those modules of ``origin`` that ``starts`` are and import, at one time or another."""
+        found: set[str] = set()
+
+        def read(source: bytes, module: str, *, package: bool) -> list[Import]:
+            found.update(texts(source))
+            return mentions(source, module, package=package)
+
+        self._closure(origin, read, starts)
+        return frozenset(found)
+
+    def _closure(
+        self, origin: str, read: Callable[..., list[Import]], starts: Iterable[str] | None = None
+    ) -> frozenset[str]:
+        todo, seen = list(self.top_level(origin) if starts is None else starts), set[str]()
         with MappedFiles() as sources:
             while todo:
                 name = todo.pop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,6 +10,7 @@ from oci_builder.gate.facts import Distribution, ElfFile
 from oci_builder.gate.finding import Finding, Severity
 from oci_builder.gate.loader import Loaded, Loader, Missing, Unversioned
 from oci_builder.gate.modules import Modules
+from oci_builder.image import Image
 from oci_builder.tree.tree import Tree
 
 _OF_THE_DRIVER = frozenset({"libcuda.so.1", "libcudadebugger.so.1", "libnvidia-ml.so.1", "libnvidia-opticalflow.so.1"})
@@ -21,7 +22,8 @@ _FOR_GLIBC = "it is made for musl (Alpine): take a wheel for glibc"
 
 @dataclass(frozen=True)
 class Native:
-    """What the native closure of an image is judged by. ``base`` are the origins that the base brings."""
+    """What the native closure of an image is judged by. ``base`` are the origins that the base brings, ``started``
+    the files that the image starts."""
 
     tree: Tree
     files: Mapping[str, ElfFile]
@@ -31,6 +33,8 @@ class Native:
     scripts: str
     base: frozenset[str]
     library_path: str = ""
+    started: frozenset[str] = frozenset()
+    _named: dict[str, frozenset[str]] = field(default_factory=dict)
     _reached: dict[str, frozenset[str]] = field(default_factory=dict)
     _mentioned: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -156,6 +160,8 @@ class Native:
     def _severity(self, path: str) -> Severity:
         """An error where importing the package, or starting the program, meets it; else a warning."""
         origin = self.files[path].origin
+        if path in self.started:
+            return "error"
         if origin in self.base:
             return "warning"
         if module := self.modules.extension(path):
@@ -163,7 +169,18 @@ class Native:
             # cv2.cv2 is loaded by its package in ways that no reading of it finds; yaml._yaml is tried, as can be read.
             usual = len(parts) == 2 and parts[0] == parts[1].lstrip("_") and module not in self._mentioned_of(origin)
             return "error" if len(parts) == 1 or usual or module in self._reached_of(origin) else "warning"
-        return "error" if path.startswith(f"{self.scripts}/") else "warning"
+        return "error" if path.startswith(f"{self.scripts}/") or self._is_scripts_own(path) else "warning"
+
+    def _is_scripts_own(self, path: str) -> bool:
+        """Whether it is a program whose name stands in what a console script of the same distribution runs."""
+        origin = self.files[path].origin
+        if not self._is_program(path):
+            return False
+        if origin not in self._named:
+            points = [point for each in self.distributions if each.origin == origin for _, point in each.scripts]
+            starts = [point.partition(":")[0].partition("[")[0].strip() for point in points]
+            self._named[origin] = self.modules.named(origin, starts)
+        return path.rpartition("/")[2] in self._named[origin]
 
     def _reached_of(self, origin: str) -> frozenset[str]:
         if origin not in self._reached:
@@ -202,3 +219,17 @@ def _sort(problem: Missing | Unversioned) -> tuple[str, str]:
 
 def _library(problem: Unversioned) -> str:
     return "glibc" if problem.version.startswith("GLIBC_") else problem.library
+
+
+def library_findings(paths: Iterable[str], tree: Tree, files: Mapping[str, ElfFile], image: Image) -> Iterator[Finding]:
+    """Errors for what the programs at ``paths`` need and is not there, in an image that nobody knows a Python of."""
+    machine = image.platform.machine
+    loader = Loader(tree, files, machine, image.run.env.get("LD_LIBRARY_PATH", ""))
+    for path in sorted(paths):
+        file = files.get(path)
+        if file is not None and file.elf is not None and file.elf.machine == machine:
+            for problem in loader.load(path).problems:
+                kind, subject = _sort(problem)
+                if kind == "library":
+                    message = f"{file.origin}: /{path} needs {subject}, which is not in the image"
+                    yield Finding(severity="error", kind=kind, origin=file.origin, subject=subject, message=message)

@@ -7,28 +7,32 @@ import os
 import posixpath
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from oci_builder.digest import CHUNK
 from oci_builder.files import explained, nameless, open_regular
 from oci_builder.imported.documents import DocumentBudget, Findings
-from oci_builder.imported.unpacked import GZIP_MAGIC, Inflated, Section
+from oci_builder.imported.names import shown
+from oci_builder.imported.unpacked import HEAD, Filled, Packing, Section, packing_of, unpacked
 from oci_builder.tree.limits import Budget, ByteReader, Damaged, Limits
 from oci_builder.tree.tarstream import TarMember, TarStream
 
-_MAX_LINKS = 8
+_MAX_LINKS = 40
+_DEVICES = (tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE)
 _LIMITS = Limits(entries=20_000, names=8 << 20)
 """Of one archive; an image has a few hundred blobs at most."""
 
 
 class Archive:
-    """The files of an archive by name; one is read at a time."""
+    """The files of an archive by name; one is read at a time. ``remarks`` is what engines pass over in it."""
 
-    def __init__(self, file: BinaryIO, members: dict[str, TarMember]) -> None:
-        self._file, self._members = file, members
+    def __init__(self, file: BinaryIO, indexed: _Indexed, findings: Findings) -> None:
+        self._file, self._members, self._twice = file, indexed.members, indexed.twice
+        self._findings = findings
         self._documents = DocumentBudget()
+        self.remarks: Sequence[str] = indexed.remarks
 
     @property
     def names(self) -> Sequence[str]:
@@ -40,13 +44,13 @@ class Archive:
         member = self._resolve(name)
         return member.size if member else None
 
-    def open(self, name: str) -> Section | None:
+    def open(self, name: str) -> ByteReader | None:
         """The content of a file, to be read before the next is opened; None if it is not there."""
         member = self._resolve(name)
         if member is None:
             return None
         self._file.seek(member.offset)
-        return Section(self._file, member.size)
+        return Section(self._file, member.size) if member.pieces is None else Filled(self._file, member)
 
     def document(self, name: str, findings: Findings) -> bytes | None:
         """The whole of a small file; None after saying that it is not there, or too large to be a document."""
@@ -60,13 +64,29 @@ class Archive:
         return section.read(size) if section else None
 
     def _resolve(self, name: str) -> TarMember | None:
+        """The file that a name leads to, links followed as if the archive were the whole file system."""
+        if posixpath.normpath(name).startswith("../"):
+            return None
         # docker before 25 writes a layer it has written already as a symbolic link.
-        for _ in range(_MAX_LINKS):
-            member = self._members.get(name)
-            if member is None or member.type != tarfile.SYMTYPE:
-                return member if member and member.is_file else None
-            name = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.target))
-        return None
+        todo, here, links = list(reversed(name.split("/"))), "", 0
+        while todo:
+            part = todo.pop()
+            if part in ("", ".", ".."):
+                here = here.rpartition("/")[0] if part == ".." else here
+                continue
+            here = f"{here}/{part}" if here else part
+            member = self._members.get(here)
+            if member is not None and member.type == tarfile.SYMTYPE:
+                links += 1
+                if links > _MAX_LINKS:
+                    return None
+                todo.extend(reversed(member.target.split("/")))
+                here = "" if member.target.startswith("/") else here.rpartition("/")[0]
+        member = self._members.get(here)
+        if here in self._twice:
+            # Some engines take the first, some the last.
+            self._findings.add(f"{self._twice[here]} is in the archive twice")
+        return member if member and member.is_file else None
 
 
 @contextlib.contextmanager
@@ -75,14 +95,15 @@ def open_archive(path: Path, findings: Findings) -> Iterator[Archive]:
     with explained(path), open_regular(path) as raw, nameless() as scratch:
         file: BinaryIO = raw
         budget = Budget(_LIMITS)
-        if raw.read(2) == GZIP_MAGIC:
+        packing = packing_of(raw.read(HEAD))
+        if packing is not Packing.NONE:
             raw.seek(0)
-            packed = Inflated(raw, what=path.name)
+            packed = unpacked(raw, packing, what=path.name)
             size = os.fstat(raw.fileno()).st_size
             _inflate(budget.unpacking(packed, key=path, packed=size, what=path.name), scratch, findings)
             file = scratch
         file.seek(0)
-        yield Archive(file, _index(file, path.name, findings, budget))
+        yield Archive(file, _index(file, path.name, findings, budget), findings)
 
 
 def _inflate(source: ByteReader, plain: BinaryIO, findings: Findings) -> None:
@@ -93,21 +114,45 @@ def _inflate(source: ByteReader, plain: BinaryIO, findings: Findings) -> None:
         findings.add(str(error))
 
 
-def _index(file: BinaryIO, name: str, findings: Findings, budget: Budget) -> dict[str, TarMember]:
-    members: dict[str, TarMember] = {}
+@dataclass
+class _Indexed:
+    """The members by the paths they are unpacked to; of those that come ``twice``, what to call them."""
+
+    members: dict[str, TarMember]
+    twice: dict[str, str]
+    remarks: list[str]
+
+
+def _index(file: BinaryIO, name: str, findings: Findings, budget: Budget) -> _Indexed:
+    found = _Indexed({}, {}, [])
+    remarks = Findings()
     stream = TarStream(file, what=name, budget=budget)
     try:
         for member in stream.members():
-            key = posixpath.normpath(member.name)
-            if key in members and not (member.type == members[key].type == tarfile.DIRTYPE):
-                findings.add(f"{name}: {key} is in the archive twice")
-            if not (member.is_file or member.type in (tarfile.DIRTYPE, tarfile.SYMTYPE)):
-                findings.add(f"{name}: {key} is neither file, folder nor symbolic link")
-            if key.startswith(("/", "../")):
-                findings.add(f"{name}: {member.name} lies outside the archive")
-            members[key] = replace(member, name=key, pax={})
+            _add(found, member, name, findings, remarks)
     except Damaged as error:
         findings.add(str(error))
-    if stream.unclosed:
-        findings.add(stream.unclosed)
-    return members
+    for line in (*stream.oddities, *([stream.unclosed] if stream.unclosed else [])):
+        remarks.add(line)
+    found.remarks = list(remarks.lines)
+    return found
+
+
+def _add(found: _Indexed, member: TarMember, name: str, findings: Findings, remarks: Findings) -> None:
+    key = posixpath.normpath("/" + member.name.lstrip("/"))[1:]
+    if ".." in member.name.split("/"):
+        remarks.add(f"{name}: {shown(member.name)} leads out of the archive")
+    if member.type == tarfile.LNKTYPE:
+        target = found.members.get(posixpath.normpath("/" + member.target.lstrip("/"))[1:])
+        if target is None or not target.is_file:
+            findings.add(f"{name}: {shown(key)} is a hard link to {shown(member.target)}, no file that comes before it")
+            return
+        member = target
+    elif member.type in _DEVICES:
+        remarks.add(f"{name}: {shown(key)} is neither file, folder nor link")
+    elif not (member.is_file or member.type in (tarfile.DIRTYPE, tarfile.SYMTYPE)):
+        findings.add(f"{name}: {shown(key)} is neither file, folder nor link, and Docker 20.10 unpacks no such thing")
+    if key in found.members and not (member.type == found.members[key].type == tarfile.DIRTYPE):
+        found.twice[key] = f"{name}: {shown(key)}"
+        remarks.add(f"{name}: {shown(key)} is in the archive twice")
+    found.members[key] = replace(member, name=key, pax={})

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from oci_builder.bounded import load_json
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
+from oci_builder.oci.documents import parse_rfc3339
 from oci_builder.oci.jsonio import MAX_DOCUMENT, decode
 
 _MOST = 1000
@@ -17,17 +20,32 @@ _LONGEST = 2000
 
 @dataclass(slots=True)
 class Findings:
-    """What is wrong, in the order it was found, each thing once; of very much only the beginning."""
+    """What is wrong, in the order it was found, each thing once; of very much only the beginning.
+
+    ``remarks`` is what engines pass over.
+    """
 
     lines: dict[str, None] = field(default_factory=dict)
+    remarks: dict[str, None] = field(default_factory=dict)
 
     def add(self, line: str) -> None:
         """One more; saying it twice is saying it once."""
-        if len(self.lines) < _MOST:
-            self.lines[line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"] = None
-        else:
-            self.lines[f"and more than these {_MOST} findings"] = None
+        _say(self.lines, line)
 
+    def remark(self, line: str) -> None:
+        """One more of what engines pass over."""
+        _say(self.remarks, line)
+
+
+def _say(lines: dict[str, None], line: str) -> None:
+    if len(lines) < _MOST:
+        lines[line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"] = None
+    else:
+        lines[f"and more than these {_MOST} findings"] = None
+
+
+_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]]', re.DOTALL)
+"""Brackets and texts, in which brackets are none."""
 
 _MAX_ITEMS = 10_000
 """Manifests of an index, layers of a manifest, images of a file."""
@@ -75,13 +93,51 @@ def read_object(data: bytes | None, what: str, findings: Findings) -> Mapping[st
         return None
 
 
-def read_list(data: bytes, what: str, findings: Findings) -> Sequence[object]:
-    """The JSON array ``data`` holds; an empty one after saying why not."""
-    wrapped = read_object(b'{"":' + data + b"}", what, findings)
-    found = wrapped.get("") if wrapped else None
-    if wrapped is not None and (not isinstance(found, list) or len(wrapped) > 1):
+_DOCKER_KEYS = {key.lower(): key for key in ("Config", "RepoTags", "Layers", "LayerSources", "Parent")}
+
+
+def read_docker_images(data: bytes, findings: Findings) -> Sequence[Mapping[str, object]]:
+    """The images that a manifest.json names, read as docker reads it; what is wrong is said.
+
+    docker takes the first JSON value, of keys that come twice the last, and "layers" for "Layers".
+    """
+    what = "manifest.json"
+    end = _end_of_array(data)
+    if data[end:].strip(b" \t\r\n"):
+        findings.add(f"{what}: something lies behind its JSON value, which podman refuses")
+    if len(data) > MAX_DOCUMENT:
+        findings.add(f"{what}: a JSON document of {len(data)} bytes, more than {MAX_DOCUMENT}")
+        return []
+    try:
+        found = load_json(data[:end])
+    except ValueError as error:
+        findings.add(f"{what}: not valid JSON: {error}")
+        return []
+    if not isinstance(found, list):
         findings.add(f"{what}: expected a JSON array")
-    return as_list(found, what, findings)
+        return []
+    try:
+        load_json(data[:end], unique=True)
+    except ValueError as error:
+        findings.remark(f"{what}: {error}")
+    images = []
+    for value in as_list(found, what, findings):
+        entry = as_object(value)
+        for key in sorted(entry.keys() - _DOCKER_KEYS.values()):
+            findings.remark(f"{what}: unknown key {json.dumps(key)}")
+        images.append({_DOCKER_KEYS.get(key.lower(), key): item for key, item in entry.items()})
+    return images
+
+
+def _end_of_array(data: bytes) -> int:
+    """Where the array ends that the text begins with; its end where it does not."""
+    depth = 0
+    for match in _BRACKETS.finditer(data):
+        mark = match[0]
+        depth += (mark == b"[") - (mark == b"]")
+        if mark == b"]" and depth == 0:
+            return match.end()
+    return len(data)
 
 
 def as_list(value: object, what: str, findings: Findings) -> Sequence[object]:
@@ -119,9 +175,18 @@ def read_descriptors(values: object, what: str, findings: Findings) -> Iterator[
 
 
 def only_known(document: Mapping[str, object], known: frozenset[str], what: str, findings: Findings) -> None:
-    """Say which keys of a document that no digest protects are not in its specification."""
+    """Remark which keys of a document that no digest protects are not in its specification."""
     for key in sorted(document.keys() - known):
-        findings.add(f"{what}: unknown key {json.dumps(key)}")
+        findings.remark(f"{what}: unknown key {json.dumps(key)}")
+
+
+def bad_times(config: Mapping[str, object]) -> Iterator[str]:
+    """What a configuration says in place of times; engines refuse to read it then."""
+    history = config.get("history")
+    for place in (config, *map(as_object, history if isinstance(history, list) else ())):
+        said = place.get("created")
+        if said is not None and parse_rfc3339(said) is None:
+            yield f"created is no time: {json.dumps(said)[:60]}"
 
 
 def as_object(value: object) -> Mapping[str, object]:

@@ -7,8 +7,6 @@ not load), its plain tar, in which files are found by offset, and an index.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,38 +15,29 @@ import msgspec
 
 from oci_builder.digest import CHUNK, Digest, HashingWriter
 from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
-from oci_builder.imported.names import AUFS, layer_path, refusal, shown
 from oci_builder.imported.parts import LayerBlob
 from oci_builder.imported.unpacked import HEAD, Hashed, Packing, packing_of, unpacked
-from oci_builder.layer import LEVEL, Entries, IndexEntry, Layer, LayerKey
+from oci_builder.imported.walking import ORIGIN as ORIGIN
+from oci_builder.imported.walking import Filling, LayerWalk
+from oci_builder.layer import LEVEL, Entries, Layer, LayerKey
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import LAYER_GZIP
 from oci_builder.store import Store
-from oci_builder.tree.entry import OPAQUE, WHITEOUT
 from oci_builder.tree.limits import Budget, ByteReader, Damaged, Unfit
-from oci_builder.tree.tarstream import TarMember, TarStream
+from oci_builder.tree.tarstream import TarStream
 
-ORIGIN = "the base image"
-"""Whose all files of such a layer are."""
-
-FORMAT = 2
+FORMAT = 3
 """Raised when the same layer gives another index than before, or is refused where it was not."""
-
-_LATEST = 8**11 - 1
-"""The latest time that fits a header's octal field, in the year 2242."""
 
 _INDEXES, _PACKED = "imported-layer", "imported-packed"
 _BLOCK = 4 << 20
 """Bytes of a plain layer that become one gzip member: fixed, so that the same layer is packed into the same bytes."""
 
-_KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "hardlink"}
-_HOLDERS = (tarfile.DIRTYPE, tarfile.SYMTYPE)
-_EMPTY = hashlib.sha256().hexdigest()
-
 
 class _Index(msgspec.Struct, frozen=True, array_like=True):
     size: int
     entries: bytes
+    filled: tuple[str, int] | None = None
 
 
 class _Packed(msgspec.Struct, frozen=True):
@@ -75,6 +64,7 @@ class LayerDescription:
 class _Known:
     size: int
     entries: Entries
+    filled: Digest | None = None
 
 
 def open_layer(blob: LayerBlob, named: LayerDescription, store: Store, budget: Budget | None = None) -> Layer:
@@ -104,6 +94,7 @@ def _layer(index: _Known, descriptor: Descriptor, named: LayerDescription) -> La
         unpacked=index.size,
         entries=index.entries,
         imported=True,
+        filled=index.filled,
     )
 
 
@@ -113,9 +104,12 @@ def _known(diff_id: Digest, store: Store) -> _Known | None:
         return None
     try:
         index = msgspec.msgpack.decode(data, type=_Index)
-        known = _Known(index.size, Entries.load(index.entries))
-    except ValueError:
+        filled, size = (Digest.parse(f"sha256:{index.filled[0]}"), index.filled[1]) if index.filled else (None, 0)
+        known = _Known(index.size, Entries.load(index.entries), filled)
+    except (ValueError, InvalidValue):
         store.drop_record(_INDEXES, f"{FORMAT}-{diff_id.hex}")
+        return None
+    if filled is not None and not store.has(filled, size):
         return None
     return known if store.has(diff_id, known.size) else None
 
@@ -144,13 +138,13 @@ def _packing(blob: LayerBlob) -> Packing:
 
 def _read(blob: LayerBlob, named: LayerDescription, store: Store, budget: Budget) -> tuple[_Known, Descriptor]:
     packing = _packing(blob)
-    with _explained(named), store.writer() as packed, store.writer() as plain:
+    with _explained(named), store.writer() as packed, store.writer() as plain, Filling(store) as filled:
         packer = None if packing is Packing.GZIP else _Packer(packed)
         came = Hashed(blob.open()) if packer else _Copied(blob.open(), packed)
         plain_source = unpacked(came, packing, what=named.label)
         counted = budget.unpacking(plain_source, key=named.diff_id, packed=blob.size, what=named.label)
         source = _Copied(counted, _Both(plain, packer))
-        entries = _Reading(TarStream(source, what=named.label, budget=budget), named).read()
+        entries = LayerWalk(TarStream(source, what=named.label, budget=budget), named.label, filled).read()
         came.drain()
         if packer is not None:
             packer.close()
@@ -161,9 +155,9 @@ def _read(blob: LayerBlob, named: LayerDescription, store: Store, budget: Budget
     descriptor = Descriptor(media_type=LAYER_GZIP, digest=packed.digest(), size=packed.size)
     if packer is not None:
         _keep_packed(descriptor, named, store)
-    record = msgspec.msgpack.encode(_Index(plain.size, entries.dump()))
+    record = msgspec.msgpack.encode(_Index(plain.size, entries.dump(), filled.kept()))
     store.put_record(_INDEXES, f"{FORMAT}-{named.diff_id.hex}", record)
-    return _Known(plain.size, entries), descriptor
+    return _Known(plain.size, entries, filled.digest()), descriptor
 
 
 _AGAIN = "the image was changed or cut off on its way; get it again"
@@ -173,115 +167,6 @@ def _keep_packed(descriptor: Descriptor, named: LayerDescription, store: Store) 
     # Only what was packed here: taking another's gzip for it would make bytes depend on what was read before.
     record = _Packed(digest=str(descriptor.digest), size=descriptor.size)
     store.put_record(_PACKED, _packed_key(named.diff_id), msgspec.json.encode(record))
-
-
-class _Reading:
-    """One walk over a layer: its entries, each checked by what engines take."""
-
-    def __init__(self, stream: TarStream, named: LayerDescription) -> None:
-        self._stream, self._label = stream, named.label
-        # By path as it is listed, the number of its entry and whether others may lie below, in one whole number.
-        self._seen: dict[str, int] = {}
-        self.entries = Entries()
-
-    def read(self) -> Entries:
-        """Every entry. Raises Damaged."""
-        for member in self._stream.members():
-            path = self._path(member)
-            if why := refusal(member):
-                raise self._refused(member.name, why)
-            self._check_place(path)
-            entry = self._entry(member, path)
-            number = self.entries.add(entry) if entry is not None else 0
-            self._seen[path] = number << 1 | (member.type in _HOLDERS)
-        return self.entries
-
-    def _path(self, member: TarMember) -> str:
-        try:
-            return layer_path(member.name)
-        except Damaged as error:
-            raise self._refused(member.name, f"is no path of a layer: it {error}") from error
-
-    def _check_place(self, path: str) -> None:
-        # docker writes down what a layer's tar was, and takes no path twice there.
-        if path in self._seen:
-            raise self._refused(path, "is listed twice")
-        folder = path.rpartition("/")[0]
-        if folder and not self._seen.get(folder, 1) & 1:
-            raise self._refused(path, f"lies below {shown(folder)}, which is no folder")
-
-    def _entry(self, member: TarMember, path: str) -> IndexEntry | None:
-        """The entry of a member; None for the root folder, whose metadata nobody uses."""
-        folder, _, name = path.rpartition("/")
-        if name == OPAQUE:
-            return _made(member, path=folder, kind="opaque")
-        if path.startswith(AUFS):
-            # No container sees it; what is linked to may lie there.
-            made = self._file(member, path) if member.is_file else _made(member, path=path, kind="whiteout")
-            return msgspec.structs.replace(made, kind="whiteout")
-        if name.startswith(WHITEOUT):
-            hidden = _joined(folder, name.removeprefix(WHITEOUT))
-            if hidden in self._seen:
-                raise self._refused(path, "deletes an entry of its own layer")
-            return _made(member, path=hidden, kind="whiteout")
-        if not path:
-            return None
-        if member.is_file:
-            return self._file(member, path)
-        kind = _KINDS.get(member.type)
-        if kind == "hardlink":
-            return self._hardlink(member, path)
-        # A device or a FIFO: whatever lay there below is gone, and no wheel or user has business with it.
-        return _made(member, path=path, kind=kind or "whiteout")
-
-    def _file(self, member: TarMember, path: str) -> IndexEntry:
-        seen = hashlib.sha256()
-        for data in self._stream.content():
-            seen.update(data)
-        digest = seen.hexdigest() if member.size else _EMPTY
-        return _made(member, path=path, kind="file", size=member.size, sha256=digest, offset=member.offset)
-
-    def _hardlink(self, member: TarMember, path: str) -> IndexEntry:
-        try:
-            found = self._seen.get(layer_path(member.target))
-        except Damaged as error:
-            raise self._refused(path, f"is a hard link to {shown(member.target)}, which {error}") from error
-        if found is None:
-            # docker unpacks a layer by itself, whatever lies below it.
-            raise self._refused(path, f"is a hard link to {shown(member.target)}, which does not come before it")
-        target = self.entries[found >> 1]
-        if target.kind == "directory" or not layer_path(member.target):
-            raise self._refused(path, f"is a hard link to {shown(member.target)}, which is a folder")
-        if not target.sha256:
-            # A second name of a link, or of a device.
-            return msgspec.structs.replace(target, path=path)
-        same = {"size": target.size, "sha256": target.sha256, "offset": target.offset}
-        return msgspec.structs.replace(_made(member, path=path, kind="hardlink"), **same)
-
-    def _refused(self, path: str, why: str) -> Unfit:
-        return Unfit(f"{self._label}: {shown(path) or '/'} {why}")
-
-
-def _joined(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
-
-
-def _made(member: TarMember, *, path: str, kind: str, size: int = 0, sha256: str = "", offset: int = 0) -> IndexEntry:
-    return IndexEntry(
-        path=path,
-        kind=kind,
-        mode=member.mode & 0o7777,
-        uid=member.uid,
-        gid=member.gid,
-        # docker takes what is out of its range for 1970, too.
-        mtime=member.mtime if 0 <= member.mtime <= _LATEST else 0,
-        size=size,
-        # A header may name a target whatever it is of.
-        target=member.target if kind in ("symlink", "hardlink") else "",
-        sha256=sha256,
-        origin=ORIGIN,
-        offset=offset,
-    )
 
 
 @contextlib.contextmanager

@@ -1,4 +1,8 @@
-"""Layers laid on each other as an engine does: what one deletes goes, what it holds comes (OCI layer.md)."""
+"""Layers laid on each other as an engine's overlay does: what one deletes goes, what it holds comes (OCI layer.md).
+
+A layer's own folders hide links and files below them, also those that it does not list: no path of a layer leads
+through a link of a lower one.
+"""
 
 from __future__ import annotations
 
@@ -63,6 +67,8 @@ class _Merging:
         self._layers = layers
         self._readers = [layer.reader(store) for layer in layers]
         self.seen: _Held = {}
+        # All folders that ever held something, whether a layer lists them or not.
+        self._folders: set[str] = set()
 
     def read(self, number: int) -> Entry:
         """The entry of a number."""
@@ -74,7 +80,11 @@ class _Merging:
         layer = self._layers[number]
         landing = _Landing(self._links(number, layer), self.read)
         landed = [landing.of(item.path) for item in layer.entries]
+        opaque = [f"{path}/" for item, path in zip(layer.entries, landed, strict=True) if item.kind == "opaque"]
+        made = self._make_folders([*landed, *opaque])
+        # What takes a folder's place takes all that the folder held.
         self._hide(zip(layer.entries, landed, strict=True))
+        self._folders |= made
         for row, (item, path) in enumerate(zip(layer.entries, landed, strict=True)):
             if item.kind in DELETIONS:
                 continue
@@ -84,47 +94,49 @@ class _Merging:
             else:
                 self.seen[path] = replace(self._readers[number](row), path=path)
 
+    def _make_folders(self, paths: Iterable[str]) -> set[str]:
+        """Whatever else is in the place of a folder above ``paths`` goes; gives those folders."""
+        made = {""}
+        for path in paths:
+            folder = path.rpartition("/")[0]
+            while folder not in made:
+                made.add(folder)
+                held = self.seen.get(EntryPath(folder))
+                if held is not None and self._kind(held) is not Kind.DIRECTORY:
+                    del self.seen[EntryPath(folder)]
+                folder = folder.rpartition("/")[0]
+
+        return made
+
     def _hide(self, items: Iterable[tuple[IndexEntry, EntryPath]]) -> None:
-        gone, emptied = [], []
+        gone, emptied, folders = [], [], set()
         for item, path in items:
             if item.kind == "opaque":
                 emptied.append(path)
-            elif item.kind in DELETIONS or self._replaces_folder(item, path):
+            elif item.kind in DELETIONS or (item.kind != Kind.DIRECTORY.value and path in self._folders):
                 gone.append(path)
-        hidden = Hidden(gone, emptied)
+            elif item.kind == Kind.DIRECTORY.value:
+                folders.add(path)
+        # A folder that comes after its own whiteout takes the whiteout's place, and what lies below shows through.
+        hidden = Hidden((path for path in gone if path not in folders), emptied)
         if hidden:
             for path in [path for path in self.seen if hidden.hides(path)]:
                 del self.seen[path]
 
-    def _replaces_folder(self, item: IndexEntry, path: EntryPath) -> bool:
-        """Whether something else takes a folder's place: then all that the folder held goes with it."""
-        if item.kind == Kind.DIRECTORY.value:
-            return False
-        held = self.seen.get(path)
-        if held is None:
-            return False
-        present = self.read(held >> 1) if isinstance(held, int) else held
-        return present.kind is Kind.DIRECTORY
+    def _kind(self, held: Entry | int) -> Kind:
+        return (self.read(held >> 1) if isinstance(held, int) else held).kind
 
     def _links(self, number: int, layer: Layer) -> _Held:
-        """The links below, but for those that the layer lists as folders, and its own: it goes through all of them."""
-        listed: set[str] = set()
-        own: _Held = {}
-        for row, item in enumerate(layer.entries):
-            if item.kind == Kind.DIRECTORY.value:
-                listed.add(item.path)
-            elif item.kind == Kind.SYMLINK.value:
-                own[EntryPath(item.path)] = numbered(row * len(self._layers) + number, is_link=True)
-        return {**{path: held for path, held in self._all_links() if path not in listed}, **own}
-
-    def _all_links(self) -> Iterator[tuple[EntryPath, Entry | int]]:
-        for path, held in self.seen.items():
-            if held & 1 if isinstance(held, int) else held.kind is Kind.SYMLINK:
-                yield path, held
+        """The links of a layer: its own paths go through them."""
+        return {
+            EntryPath(item.path): numbered(row * len(self._layers) + number, is_link=True)
+            for row, item in enumerate(layer.entries)
+            if item.kind == Kind.SYMLINK.value
+        }
 
 
 class _Landing:
-    """Where paths of a layer land: through the links below. Each folder is followed once, however much it holds."""
+    """Where paths of a layer land: through its links. Each folder is followed once, however much it holds."""
 
     def __init__(self, links: _Held, read: Callable[[int], Entry]) -> None:
         self._links = Tree.of_numbers(links, read)

@@ -24,8 +24,10 @@ _PLAIN = min(MAX_NAME, MAX_DEPTH)
 """Characters of a path that keeps every limit whatever it is."""
 
 _ODD = re.compile(r"\A\Z|\A[./]|/[./]|\0")
-_SPARSE = "is a sparse file, which engines refuse"
-_REFUSED = {tarfile.CONTTYPE: "is a contiguous file, which engines refuse"}
+_REFUSED = {
+    tarfile.CONTTYPE: "is a contiguous file, which engines refuse",
+    tarfile.GNUTYPE_SPARSE: "is a sparse file in GNU's old way, which engines refuse",
+}
 _KNOWN = frozenset(
     {
         tarfile.REGTYPE,
@@ -43,30 +45,34 @@ _KNOWN = frozenset(
 def layer_path(name: str) -> str:
     """The path that a member's name means, relative and normalised; empty for the root. Raises Unfit, with a clause.
 
-    "/usr", "./usr/" and "usr" are one path to every engine; what holds ".." is none.
+    "/usr", "./usr/" and "usr" are one path to every engine, and ".." never leads above the root.
     """
     # Most paths are plain; only the odd one is taken apart.
     if len(name) <= _PLAIN and name.isascii() and not _ODD.search(name):
         return name[:-1] if name.endswith("/") else name
-    if not name or "\0" in name:
+    if "\0" in name:
         raise Unfit("is not a path")
-    parts = name.split("/")
-    if ".." in parts:
-        raise Unfit("leaves its folder with ..")
     if byte_length(name) > MAX_PATH:
         raise Unfit(f"is longer than {MAX_PATH} bytes")
+    path = posixpath.normpath("/" + name.lstrip("/"))[1:]
+    parts = path.split("/")
     if len(name) > MAX_NAME // 4 and any(byte_length(part) > MAX_NAME for part in parts):
         raise Unfit(f"has a part of more than {MAX_NAME} bytes")
     if len(parts) > MAX_DEPTH:
         raise Unfit(f"lies below more than {MAX_DEPTH} folders")
-    path = posixpath.normpath(name.lstrip("/") or ".")
-    return "" if path == "." else path
+    return path
+
+
+def listed_path(name: str) -> str:
+    """The name as docker compares it with others: normalised, but "/usr" is not "usr", nor "../usr"."""
+    if len(name) <= _PLAIN and name.isascii() and not _ODD.search(name):
+        return name[:-1] if name.endswith("/") else name
+    path = posixpath.normpath(name or ".")
+    return path[1:] if path.startswith("//") else path
 
 
 def refusal(member: TarMember) -> str:
     """Why no engine takes a member, as a clause; empty for those that they take."""
-    if member.is_sparse:
-        return _SPARSE
     if member.type in _KNOWN:
         return ""
     return _REFUSED.get(member.type) or f"has the unknown tar type {member.type!r}"

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
-from oci_builder.imported.documents import as_object, as_strings
+from oci_builder.imported.documents import as_object, as_strings, bad_times
 from oci_builder.imported.layers import LayerDescription, open_layer
 from oci_builder.imported.merging import merged
 from oci_builder.imported.parts import MAX_LAYERS, ImageParts, open_parts
@@ -19,7 +19,7 @@ from oci_builder.oci.jsonio import JSON, decode
 from oci_builder.platforms import Platform
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
-from oci_builder.tree.limits import DEFAULT, Budget, Limits
+from oci_builder.tree.limits import Budget, Limits
 from oci_builder.tree.tree import Tree
 
 
@@ -43,7 +43,7 @@ class ImageDescription:
 
 
 def open_file(
-    path: Path, platform: Platform, *, store: Store, reporter: Reporter, limits: Limits = DEFAULT
+    path: Path, platform: Platform, *, store: Store, reporter: Reporter, limits: Limits | None = None
 ) -> ForeignImage:
     """The image for ``platform`` in an archive or an OCI layout folder; its layers are in the store afterwards.
 
@@ -60,7 +60,7 @@ def open_image(
     known: Mapping[int, Layer] = MappingProxyType({}),
     store: Store,
     reporter: Reporter,
-    limits: Limits = DEFAULT,
+    limits: Limits | None = None,
 ) -> ForeignImage:
     """The image in ``parts``, wherever they come from; layers that are ``known``, by number, are not opened.
 
@@ -89,6 +89,8 @@ def describe(config: bytes, platform: Platform, *, layers: int, what: str) -> Im
     found = _platform(document)
     if found != platform:
         raise UnsupportedImage(what, f"it is an image for {found or 'no platform ocibuild knows'}, not for {platform}")
+    if wrong := next(bad_times(document), ""):
+        raise UnsupportedImage(what, f"its configuration does not read: {wrong}")
     diff_ids = as_strings(as_object(document.get("rootfs")).get("diff_ids"))
     if len(diff_ids) != layers:
         raise UnsupportedImage(what, f"its configuration names {len(diff_ids)} layers, and it has {layers}")

@@ -23,7 +23,7 @@ from oci_builder.imported.documents import (
     as_strings,
     read_descriptor,
     read_descriptors,
-    read_list,
+    read_docker_images,
     read_object,
 )
 from oci_builder.imported.folder import open_folder
@@ -202,16 +202,16 @@ def _from_manifest(files: Files, name: str, found: _Found, findings: Findings) -
 def _repo_tags(files: Files, findings: Findings) -> tuple[str, ...]:
     if "manifest.json" not in files.names:
         return ()
-    images = read_list(files.document("manifest.json", findings) or b"[]", "manifest.json", findings)
-    return tuple(as_strings(as_object(images[0]).get("RepoTags"))) if len(images) == 1 else ()
+    images = read_docker_images(files.document("manifest.json", findings) or b"[]", findings)
+    return tuple(as_strings(images[0].get("RepoTags"))) if len(images) == 1 else ()
 
 
 def _from_docker(files: Files, name: str, findings: Findings) -> ImageParts:
-    images = read_list(files.document("manifest.json", findings) or b"[]", "manifest.json", findings)
+    images = read_docker_images(files.document("manifest.json", findings) or b"[]", findings)
     if len(images) != 1:
         hint = "save one image per file" if images else None
         raise UnsupportedImage(name, f"manifest.json names {len(images)} images, and one can be read", hint=hint)
-    entry = as_object(images[0])
+    entry = images[0]
     config = files.document(str(entry.get("Config", "")), findings)
     if config is None:
         raise UnsupportedImage(name, _first(findings))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
 import enum
 import hashlib
+import lzma
 import zlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from oci_builder.digest import CHUNK, Digest
+from oci_builder.tree import sparse
 from oci_builder.tree.limits import ByteReader, Damaged
+from oci_builder.tree.tarstream import TarMember
 
 if TYPE_CHECKING:
     from zstandard import ZstdDecompressionObj
@@ -17,9 +22,14 @@ GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGICS = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + number]) + b"\x2a\x4d\x18" for number in range(16)))
 """A frame of data, and those that readers skip (RFC 8878, 3.1): zstd:chunked layers may begin with one."""
 
+_BZIP2_MAGIC, _XZ_MAGIC = b"BZh", b"\xfd7zXZ\0"
+
 _GZIP = 16 + zlib.MAX_WBITS
 _PIECE = 16 << 10
 """Bytes fed at a time: zlib copies what is left of them at each member's end, and a layer has tens of thousands."""
+
+_SMALL_PIECE = 4 << 10
+"""Bytes of bzip2 and xz fed at a time, whose streams may have 14 bytes."""
 
 _ZSTD_PIECE = 512
 """Bytes fed at a time: zstandard gives all they stand for at once, and 4 bytes may stand for 128 KiB."""
@@ -27,7 +37,10 @@ _ZSTD_PIECE = 512
 _ZSTD_WINDOW = 128 << 20
 """Bytes a frame may look back: what ``zstd --long`` writes and every decoder takes."""
 
-HEAD = 4
+_XZ_MEMORY = 128 << 20
+"""Bytes that unpacking xz may take: its highest level asks for half of them."""
+
+HEAD = 6
 """Bytes that tell a compression."""
 
 
@@ -37,20 +50,36 @@ class Packing(enum.Enum):
     NONE = "not at all"
     GZIP = "gzip"
     ZSTD = "zstd"
+    BZIP2 = "bzip2"
+    XZ = "xz"
 
 
 def packing_of(head: bytes) -> Packing:
     """How that is compressed which begins with ``head``."""
     if head[:2] == GZIP_MAGIC:
         return Packing.GZIP
-    return Packing.ZSTD if head[:HEAD] in _ZSTD_MAGICS else Packing.NONE
+    if head[:3] == _BZIP2_MAGIC:
+        return Packing.BZIP2
+    if head[:6] == _XZ_MAGIC:
+        return Packing.XZ
+    return Packing.ZSTD if head[:4] in _ZSTD_MAGICS else Packing.NONE
 
 
 def unpacked(source: ByteReader, packing: Packing, *, what: str) -> ByteReader:
     """``source`` as plain bytes; reading raises Damaged, naming ``what``."""
+    if packing is Packing.NONE:
+        return source
     if packing is Packing.GZIP:
         return Inflated(source, what=what)
-    return Unzstd(source, what=what) if packing is Packing.ZSTD else source
+    if packing is Packing.ZSTD:
+        return Unzstd(source, what=what)
+    if packing is Packing.BZIP2:
+        return _Unstreamed(source, bz2.BZ2Decompressor, "bzip2", what=what)
+    return _Unstreamed(source, _unxz, "xz", what=what)
+
+
+def _unxz() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
 
 
 class Hashed:
@@ -154,6 +183,62 @@ class Unzstd(_Unpacked):
         return True
 
 
+class _Decompressor(Protocol):
+    """What bz2 and lzma have in common."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the stream has ended."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether nothing more comes out without more going in."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What lies behind the stream."""
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        """At most so many bytes of what comes out."""
+
+
+class _Unstreamed(_Unpacked):
+    """The content of a bzip2 or xz file of any number of streams; their checksums are checked."""
+
+    def __init__(self, source: ByteReader, opened: Callable[[], _Decompressor], name: str, *, what: str) -> None:
+        super().__init__(source, what=what)
+        self._opened, self._name = opened, name
+        self._stream: _Decompressor | None = None
+
+    def _more(self) -> bool:
+        stream = self._stream
+        if stream is not None and not stream.needs_input:
+            return self._take(stream, b"")
+        self._packed = self._packed or memoryview(self._source.read(CHUNK))
+        if not self._packed:
+            if stream is not None:
+                raise Damaged(f"{self._what}: the {self._name} stream is cut off")
+            return False
+        data, self._packed = bytes(self._packed[:_SMALL_PIECE]), self._packed[_SMALL_PIECE:]
+        if stream is None and self._name == "xz":
+            # Between and behind streams there may be zeros (the format's "stream padding").
+            data = data.lstrip(b"\0")
+            if not data:
+                return True
+        return self._take(stream or self._opened(), data)
+
+    def _take(self, stream: _Decompressor, data: bytes) -> bool:
+        try:
+            self._plain += stream.decompress(data, CHUNK)
+        except (OSError, EOFError, lzma.LZMAError) as error:
+            raise Damaged(f"{self._what}: not valid {self._name}: {error}") from error
+        self._stream = stream
+        if stream.eof:
+            left = stream.unused_data
+            self._packed, self._stream = memoryview(left + self._packed) if left else self._packed, None
+        return True
+
+
 class Section:
     """``size`` bytes of a seekable file from ``offset``; several may share the file if read one at a time."""
 
@@ -165,3 +250,23 @@ class Section:
         data = self._file.read(min(size, self._left))
         self._left -= len(data)
         return data
+
+
+class Filled:
+    """A file of a tar that has holes there, read as it is without; the tar's file stands where its content begins."""
+
+    def __init__(self, file: ByteReader, member: TarMember) -> None:
+        assert member.pieces is not None
+        stored = Section(file, sum(length for _, length in member.pieces))
+        self._pieces = sparse.filled(member.pieces, member.size, iter(lambda: stored.read(CHUNK), b""))
+        self._pending = b""
+
+    def read(self, size: int, /) -> bytes:
+        """``size`` bytes, or fewer at the end. Raises Damaged."""
+        parts = [self._pending[:size]]
+        missing, self._pending = size - len(parts[0]), self._pending[size:]
+        while missing and (piece := next(self._pieces, b"")):
+            parts.append(piece[:missing])
+            self._pending = piece[missing:]
+            missing -= len(parts[-1])
+        return b"".join(parts)

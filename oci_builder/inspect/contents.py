@@ -216,19 +216,37 @@ class Merge:
         self._image = image
         self.tree: dict[str, FileRecord] = {}
         self.kept: dict[str, bytes] = {}
+        # All folders that ever held something, whether a layer lists them or not.
+        self._folders: set[str] = set()
 
     def add(self, files: Sequence[FileRecord], *, hidden: Sequence[str], opaque: Sequence[str]) -> None:
         """Lay on the next layer: what it deletes goes, what it holds comes.
 
         ``hidden`` are the paths it deletes, ``opaque`` the folders it empties first.
         """
-        replaced = [record.path for record in files if record.kind != "directory" and self._is_folder(record.path)]
-        self._remove(Hidden([*hidden, *replaced], opaque))
+        folders = {record.path for record in files if record.kind == "directory"}
+        replaced = [record.path for record in files if record.kind != "directory" and record.path in self._folders]
+        # A folder that comes after its own whiteout takes the whiteout's place, and what lies below shows through.
+        self._remove(Hidden([*(path for path in hidden if path not in folders), *replaced], opaque))
+        self._make_folders([*(record.path for record in files), *hidden, *(f"{folder}/" for folder in opaque)])
         for record in files:
             present = self.tree.get(record.path)
             if present is not None:
                 self.kept.pop(record.path, None)
             self.tree[record.path] = record
+
+    def _make_folders(self, paths: Sequence[str]) -> None:
+        """Whatever else is in the place of a folder above ``paths`` goes."""
+        made = {""}
+        for path in paths:
+            folder = posixpath.dirname(path)
+            while folder not in made:
+                made.add(folder)
+                if folder in self.tree and not self._is_folder(folder):
+                    del self.tree[folder]
+                    self.kept.pop(folder, None)
+                folder = posixpath.dirname(folder)
+        self._folders |= made
 
     def keep(self, kept: Mapping[str, bytes]) -> None:
         """Remember small files of the layer last added. Raises UnsupportedImage past a limit on their size."""

@@ -59,6 +59,9 @@ class Difference:
     shared: int
     new_layers: tuple[int, ...]
 
+    def __repr__(self) -> str:
+        return f"Difference({len(self.packages)} packages, {len(self.files)} files, {len(self.config)} keys)"
+
     @property
     def is_empty(self) -> bool:
         """Whether a container could not tell the two apart."""

@@ -58,6 +58,9 @@ class Package:
     vendored: tuple[str, ...] = ()
     sboms: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Package({self.kind} {self.label})"
+
     @property
     def label(self) -> str:
         """``numpy 2.4.6``."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from oci_builder.digest import Digest
-from oci_builder.errors import DigestMismatch, UnsupportedImage
+from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
 from oci_builder.image import Image
 from oci_builder.imported.documents import as_object, as_strings
 from oci_builder.imported.names import layer_path, readable, shown
@@ -69,7 +69,7 @@ def read_parts(parts: ImageParts, *, watch: Watch | None = None) -> ImageContent
     for number, blob in enumerate(parts.layers, 1):
         pass_ = _Pass(parts.name, number, watch, budget)
         with _explained(parts.name):
-            pass_.read(blob)
+            pass_.read(blob, _nth(diff_ids, number))
         pass_.merge_into(merge)
         layers.append(
             LayerContents(
@@ -154,6 +154,14 @@ def created_by(config: Mapping[str, object]) -> list[str]:
     return [str(step.get("created_by", "")) for step in steps if step.get("empty_layer") is not True]
 
 
+def _is_digest(text: str) -> bool:
+    try:
+        Digest.parse(text)
+    except InvalidValue:
+        return False
+    return True
+
+
 def _nth(texts: Sequence[str], number: int) -> str:
     return texts[number - 1] if number <= len(texts) else ""
 
@@ -174,24 +182,31 @@ class _Pass:
         self.hidden: list[str] = []
         self._opaque: list[str] = []
 
-    def read(self, blob: LayerBlob) -> None:
-        """Read all of ``blob``. Raises Damaged, DigestMismatch."""
+    def read(self, blob: LayerBlob, diff_id: str) -> None:
+        """Read all of ``blob``, which is what its digest says, or else its diff ID. Raises Damaged, DigestMismatch."""
         packing = packing_of(blob.open().read(HEAD))
         packed = Hashed(blob.open())
         plain = unpacked(packed, packing, what=self._label)
         key = blob.digest or self._number
         counted = self._budget.unpacking(plain, key=key, packed=blob.size, what=self._label)
-        stream = TarStream(counted, what=self._label, budget=self._budget)
+        tar = Hashed(counted) if blob.digest is None else counted
+        stream = TarStream(tar, what=self._label, budget=self._budget)
         for member in stream.members():
             self._add(member, stream)
         packed.drain()
-        if stream.unclosed and blob.digest is None:
-            raise Damaged(stream.unclosed)
-        if blob.digest is not None and packed.digest() != blob.digest:
+        promised, actual = str(blob.digest), str(packed.digest())
+        if isinstance(tar, Hashed):
+            tar.drain()
+            promised, actual = diff_id, str(tar.digest())
+            if not _is_digest(diff_id):
+                promised = actual  # nobody promised anything
+                if stream.unclosed:
+                    raise Damaged(stream.unclosed)
+        if promised != actual:
             raise DigestMismatch(
                 f"{self._image}: {self._label}",
-                expected=str(blob.digest),
-                actual=str(packed.digest()),
+                expected=promised,
+                actual=actual,
                 hint="the file was changed or cut off; get it again",
             )
 
@@ -204,7 +219,8 @@ class _Pass:
         path = self._path(member.name)
         folder, name = posixpath.split(path)
         if name == OPAQUE:
-            self._opaque.append(folder)
+            # No engine empties the root.
+            self._opaque += [folder] if folder else []
         elif name.startswith(WHITEOUT):
             self.hidden.append(posixpath.join(folder, name.removeprefix(WHITEOUT)))
         elif path:
@@ -219,7 +235,7 @@ class _Pass:
 
     def _record(self, path: str, member: TarMember, stream: TarStream) -> FileRecord:
         kind = "file" if member.is_file else _KINDS.get(member.type, "special")
-        target = readable(posixpath.normpath(member.target) if kind == "hardlink" else member.target)
+        target = self._path(member.target) if kind == "hardlink" else readable(member.target)
         sha256 = self._content(path, member, stream) if kind == "file" else ""
         if kind == "hardlink":
             number = self._numbers.get(target)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 _CATCHES = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
+_LONGEST_NAME = 255
 _MAX_SOURCE = 8 << 20
 """Bytes of a module that is still read: data written as Python is longer."""
 
@@ -37,6 +38,13 @@ def mentions(source: bytes, module: str, *, package: bool) -> list[Import]:
     nodes = (node for statement in _parsed(source) for node in ast.walk(statement))
     found = walk.imports(node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
     return list(dict.fromkeys(found))
+
+
+def texts(source: bytes) -> set[str]:
+    """All the texts that stand in a module, each without what comes before its last slash."""
+    nodes = (node for statement in _parsed(source) for node in ast.walk(statement))
+    values = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return {value.rpartition("/")[2] for value in values if len(value) <= _LONGEST_NAME}
 
 
 def _parsed(source: bytes) -> list[ast.stmt]:

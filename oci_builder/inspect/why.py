@@ -38,6 +38,10 @@ class Reason:
     layers: Mapping[int, int]
     created_by: Mapping[int, str]
 
+    def __repr__(self) -> str:
+        askers = ", ".join(each.package.label for each in self.required_by) or "nobody"
+        return f"Reason({self.package.label}: {askers} requires it, {self.size} bytes)"
+
     @property
     def size(self) -> int:
         """Bytes of its files."""

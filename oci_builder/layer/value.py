@@ -57,7 +57,8 @@ class Layer:
     """A layer whose bytes exist: there is no other kind. ``holds`` names what is in it; ``unpacked`` is in bytes.
 
     One that is ``imported`` was made elsewhere: its files are read from its plain tar, which the store has under its
-    diff ID. What a layer deletes stands among its entries as "whiteout" (a path) and "opaque" (a folder's content).
+    diff ID; those that have holes there, and an offset below zero, from the blob ``filled`` (-1 is its first byte).
+    What a layer deletes stands among its entries as "whiteout" (a path) and "opaque" (a folder's content).
     """
 
     descriptor: Descriptor
@@ -68,7 +69,11 @@ class Layer:
     entries: Sequence[IndexEntry]
     comment: str = ""
     imported: bool = False
+    filled: Digest | None = None
     _trees: dict[Path, Tree] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"Layer({self.created_by!r}, {self.descriptor.size} bytes, {self.descriptor.digest})"
 
     def tree(self, store: Store) -> Tree:
         """What the layer puts into a root filesystem, with contents read from its blob; the same value every time."""
@@ -103,6 +108,8 @@ class Layer:
         return partial(_nth, self, self._place(store))
 
     def _place(self, store: Store) -> Path:
+        if self.filled is not None:
+            store.path(self.filled)  # which is needed as long as the layer is
         return store.path(self.diff_id if self.imported else self.descriptor.digest)
 
     def _entry(self, item: IndexEntry, place: Path) -> Entry:
@@ -126,6 +133,11 @@ class Layer:
             return Member(place, item.offset, item.size) if item.kind == _FILE else None
         if not item.sha256:
             return None
+        if item.offset < 0 and self.filled is not None:
+            return Checked(
+                FileSlice(place.with_name(self.filled.hex), -1 - item.offset, item.size),
+                ("sha256", bytes.fromhex(item.sha256)),
+            )
         return Checked(FileSlice(place, item.offset, item.size), ("sha256", bytes.fromhex(item.sha256)))
 
 

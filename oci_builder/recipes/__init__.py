@@ -7,7 +7,7 @@ from oci_builder.recipes.image import (
     ConfigRecipe,
     CopyRecipe,
     HealthcheckRecipe,
-    ImageRecipe,
+    ImageToml,
     LayeringRecipe,
     PythonRecipe,
     UserRecipe,
@@ -20,6 +20,7 @@ from oci_builder.recipes.source import (
     Overrides,
     image_schema,
     load_image,
+    read_recipe,
     with_overrides,
 )
 
@@ -33,13 +34,14 @@ __all__ = [
     "ConfigRecipe",
     "CopyRecipe",
     "HealthcheckRecipe",
-    "ImageRecipe",
     "ImageSource",
+    "ImageToml",
     "LayeringRecipe",
     "Overrides",
     "PythonRecipe",
     "UserRecipe",
     "image_schema",
     "load_image",
+    "read_recipe",
     "with_overrides",
 ]

@@ -35,6 +35,7 @@ from oci_builder.recipes.values import (
     number_of_bytes,
     without_nul,
 )
+from oci_builder.recipes.words import Cmd, Entrypoint, Test
 from oci_builder.reference import Reference
 
 _WORDS = (
@@ -123,7 +124,7 @@ class UserRecipe(Table, frozen=True, kw_only=True):
 class HealthcheckRecipe(Table, frozen=True, kw_only=True):
     """``[config.healthcheck]``, as docker understands it."""
 
-    test: Annotated[tuple[str, ...] | Text, Meta(description="a list of words, or one text for a shell")]
+    test: Test
     interval: Annotated[Duration | None, Meta(description='the time between two checks, such as "30s" or "1m30s"')] = (
         None
     )
@@ -136,10 +137,10 @@ class HealthcheckRecipe(Table, frozen=True, kw_only=True):
     retries: Annotated[int, Meta(ge=0, le=1000, description="a number of tries from 0 to 1000")] = 0
 
     def __post_init__(self) -> None:
-        if not self.test:
-            raise BadKey("test", 'a healthcheck runs something: test = ["python3", "-c", "…"]')
-        for number, word in enumerate([self.test] if isinstance(self.test, str) else self.test):
-            without_nul("test" if isinstance(self.test, str) else f"test[{number}]", word)
+        if not self.test or self.test in (("CMD",), ("CMD-SHELL",)):
+            raise BadKey("test", "a healthcheck runs something", hint='write test = ["python3", "-c", "…"]')
+        for number, word in enumerate(self.test):
+            without_nul(f"test[{number}]", word)
         for key, duration in (
             ("interval", self.interval),
             ("timeout", self.timeout),
@@ -148,10 +149,9 @@ class HealthcheckRecipe(Table, frozen=True, kw_only=True):
             countable(key, duration)
 
     def value(self) -> Healthcheck:
-        """The healthcheck of the image's configuration: text runs in a shell, a list without one."""
-        test = ("CMD-SHELL", self.test) if isinstance(self.test, str) else self.test
+        """The healthcheck of the image's configuration: a list runs without a shell, unless docker's mark says so."""
         return Healthcheck(
-            test=test if test[0] in ("NONE", "CMD", "CMD-SHELL") else ("CMD", *test),
+            test=self.test if self.test[0] in ("NONE", "CMD", "CMD-SHELL") else ("CMD", *self.test),
             interval=nanoseconds(self.interval),
             timeout=nanoseconds(self.timeout),
             start_period=nanoseconds(self.start_period),
@@ -164,10 +164,8 @@ class ConfigRecipe(Table, frozen=True, kw_only=True):
 
     env: Annotated[dict[EnvName, str], Meta(description="a table of environment variables")] = {}
     workdir: Absolute | None = None
-    entrypoint: Annotated[tuple[str, ...], Meta(description="a list of words, the first being the program")] = ()
-    cmd: Annotated[
-        tuple[str, ...] | None, Meta(description="a list of words: the program, or what follows the entrypoint")
-    ] = None
+    entrypoint: Entrypoint = ()
+    cmd: Cmd | None = None
     labels: Annotated[dict[LabelName, str], Meta(description="a table of labels")] = {}
     exposed_ports: Annotated[tuple[Port, ...], Meta(description='a list of ports such as 8080 or "53/udp"')] = ()
     volumes: Annotated[tuple[Absolute, ...], Meta(description="a list of absolute paths of the image")] = ()
@@ -249,7 +247,7 @@ class ChecksRecipe(Table, frozen=True, kw_only=True):
     allow: Annotated[tuple[AllowRecipe, ...], Meta(description="a list of findings that are right as they are")] = ()
 
 
-class ImageRecipe(Table, frozen=True, kw_only=True):
+class ImageToml(Table, frozen=True, kw_only=True):
     """A whole ``image.toml``. ``name`` is empty only where a file leaves it to its folder."""
 
     name: Name = ""
@@ -272,6 +270,9 @@ class ImageRecipe(Table, frozen=True, kw_only=True):
     checks: ChecksRecipe = ChecksRecipe()
     max_size: Size | None = None
     max_unpacked: Size | None = None
+    max_entries: Annotated[
+        int, Meta(ge=0, le=100_000_000, description="a number of files and folders that an image as base may have")
+    ] = 0
 
     def __post_init__(self) -> None:
         if self.name in VERBS:

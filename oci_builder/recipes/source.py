@@ -15,7 +15,7 @@ from oci_builder.confined import Within
 from oci_builder.errors import BadKey, FileProblem, InvalidValue, NotFound, OutsideProject, RecipeError
 from oci_builder.files import explained, kind_of
 from oci_builder.platforms import Platform
-from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, ImageRecipe, PythonRecipe, UserRecipe
+from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, ImageToml, PythonRecipe, UserRecipe
 from oci_builder.tomlfile import convert, load_toml, misplaced
 
 FILE = "image.toml"
@@ -34,7 +34,7 @@ class ImageSource:
     """A recipe, the folder its paths are relative to, and the project that its files lie ``within``."""
 
     folder: Path
-    recipe: ImageRecipe
+    recipe: ImageToml
     within: Within
 
     @property
@@ -104,7 +104,7 @@ def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
         raise NotFound("recipe", folder.name, searched=(str(file), str(requirements)), hint=f"write {file}")
     with explained(folder):
         within = Within(folder, _root(folder, project))
-    recipe = _load(file, within) if written else ImageRecipe()
+    recipe = _load(file, within) if written else ImageToml()
     python = recipe.python
     if python.requirements is REQUIREMENTS_DEFAULT and not requirements.is_file():
         python = msgspec.structs.replace(python, requirements=())
@@ -132,7 +132,7 @@ def _root(folder: Path, project: Path | None) -> Path:
     return real
 
 
-def _load(file: Path, within: Within) -> ImageRecipe:
+def _load(file: Path, within: Within) -> ImageToml:
     """The recipe that lies where its files will be looked for: not one that was swapped in or out meanwhile."""
     try:
         with explained(file):
@@ -140,7 +140,7 @@ def _load(file: Path, within: Within) -> ImageRecipe:
     except OutsideProject as error:
         why = f"a link that leads out of the project, {error.root}"
         raise RecipeError(str(file), "", why, hint="copy what it leads to, or name its own folder") from error
-    return load_toml(file, ImageRecipe, opened=found.open())
+    return load_toml(file, ImageToml, opened=found.open())
 
 
 def _expect_file(path: Path) -> None:
@@ -192,16 +192,21 @@ def _check_place(source: ImageSource, key: str, name: str, words: str, *, follow
         return  # whoever needs it says what is wrong with it
 
 
-def _named(recipe: ImageRecipe, folder: Path, python: PythonRecipe) -> ImageRecipe:
+def _named(recipe: ImageToml, folder: Path, python: PythonRecipe) -> ImageToml:
     name = recipe.name or folder.resolve().name
     document = msgspec.to_builtins(recipe) | {"name": name}
     try:
-        convert(document, ImageRecipe, file=str(folder / FILE))
+        convert(document, ImageToml, file=str(folder / FILE))
     except RecipeError as error:
         raise RecipeError(
             error.file, "name", f"the folder is called {name!r}: {error.why}", hint='write name = "…" in image.toml'
         ) from error
     return msgspec.structs.replace(recipe, name=name, python=python)
+
+
+def read_recipe(document: Mapping[str, Any], *, what: str) -> ImageToml:
+    """The recipe that ``document``, with the keys of an image.toml, is; ``what`` calls it. Raises RecipeError."""
+    return convert(document, ImageToml, file=what)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +224,7 @@ class Overrides:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def with_overrides(recipe: ImageRecipe, overrides: Overrides) -> ImageRecipe:
+def with_overrides(recipe: ImageToml, overrides: Overrides) -> ImageToml:
     """The recipe with ``overrides`` instead of what it says there. Raises InvalidValue, RecipeError."""
     document = msgspec.to_builtins(recipe)
     document |= _written({"base": overrides.base, "tags": list(overrides.tags)})
@@ -232,7 +237,7 @@ def with_overrides(recipe: ImageRecipe, overrides: Overrides) -> ImageRecipe:
         config = document.get("config", {})
         added = {name: {**config.get(name, {}), **table} for name, table in tables.items()}
         document["config"] = config | _written(added)
-    return convert(document, ImageRecipe, file="command line")
+    return convert(document, ImageToml, file="command line")
 
 
 def _written(table: dict[str, Any]) -> dict[str, Any]:
@@ -256,4 +261,4 @@ def image_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of ``image.toml``, from the same types that read it."""
     from oci_builder.tomlschema import json_schema
 
-    return json_schema(ImageRecipe, title=FILE)
+    return json_schema(ImageToml, title=FILE)

@@ -1,6 +1,6 @@
 """Registries: where images come from and go to, and a cache that several machines share.
 
-What other rooms call. Nothing here imports oras (0.4 to 0.9 s) before ``Registries.of`` first speaks to a registry::
+What other rooms call. Nothing here imports requests and oras before ``Registries.of`` first speaks to a registry::
 
     access = Access(logins=Logins(environ), insecure=False, ca_file=None)   # made once, by cli
     registries = Registries(access)                                          # one for a run; threads may share it
@@ -11,6 +11,8 @@ What other rooms call. Nothing here imports oras (0.4 to 0.9 s) before ``Registr
     fetch_image(reference, platform, registries) -> PulledImage   # manifest and config (bytes, verified), no layers
     blob_chunks(reference, descriptor, registries) -> Generator[bytes]   # streamed, resumed where it breaks, verified
     fetch_blobs(reference, descriptors, registries, store=, jobs=, reporter=) -> int   # into the store, in parallel
+
+    list_tags(reference, registries) -> tuple[str, ...]        # tags.py; all pages, bounded
 
     # writing (pushing.py)
     push(images, references, registries, blobs=, store=, sources=, jobs=, reporter=) -> tuple[Pushed, ...]

@@ -1,19 +1,21 @@
-"""One registry, spoken to: oras underneath, with a request path of our own; the only importer of oras.
+"""One registry, spoken to with a request path of our own; the only importer of oras.
 
-Taken from oras: the session (no cookies), the addresses of a repository, the pages of tags.
-Replaced, because 0.2.43 gets it wrong: tokens (one per client, sent to other registries as well), challenges (slow
-where they are long), retries (silent for 131 s, none after 429), time limits (none), redirects (credentials and all).
+Taken from oras are the addresses of a repository (``oras.container``). Its provider is not even loaded: 0.2.43 gets
+wrong tokens (one per client, sent to other registries as well), challenges (slow where they are long), retries (silent
+for 131 s, none after 429), time limits (none) and redirects (credentials and all), and costs a second to import.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
 
 import requests
+import urllib3
 from oras.container import Container
-from oras.provider import Registry
+from requests.adapters import HTTPAdapter
 
 from oci_builder.bounded import load_json
 from oci_builder.errors import RegistryError
@@ -48,51 +50,27 @@ _ERROR_BODY = 8192
 _PIECE = 1 << 18
 
 
-class Client(Registry):  # type: ignore[misc]  # oras has no types
+class Client:
     """A registry by its name in references ("docker.io"). Threads may share it."""
 
     def __init__(self, registry: str, scheme: str, access: Access) -> None:
-        host = _HUB_HOST if registry == HUB else registry
-        super().__init__(hostname=host, insecure=scheme == "http", tls_verify=not access.insecure)
+        self._host = _HUB_HOST if registry == HUB else registry
+        self._scheme = scheme
         self.access = access
-        self.origin = f"{scheme}://{host}"
-        if scheme == "https":
-            self.session.mount("https://", Trusting(access))
-        # Without this requests would put a .netrc's password over our token.
-        self.session.auth = _as_it_is
-        # Without this requests would read all that comes with a redirect, however much that is, to know where it leads.
-        self.session.get_redirect_target = _nowhere
+        self.origin = f"{scheme}://{self._host}"
+        self._session = _session(access, encrypted=scheme == "https")
         self._tokens = Tokens(registry, scheme, access)
 
-    def do_request(
-        self,
-        url: str,
-        method: str = "GET",
-        data: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        json: None = None,
-        stream: bool = False,
-    ) -> requests.Response:
-        """What oras's own methods ask with; the answer is complete. Raises RegistryError."""
-        repository = url.partition("/v2/")[2].partition("/tags/")[0]
-        scopes = frozenset({f"repository:{repository}:pull"})
-        request = Request(method=method, url=url, headers=headers or {}, body=data, scopes=scopes)
-        deadline = self.access.retry_policy.deadline()
-
-        def act() -> requests.Response:
-            answer = self.once(request, deadline)
-            answer._content = self.read(answer, MAX_DOCUMENT, deadline)
-            return answer
-
-        return self.retry(act, deadline)
-
     def address(self, reference: Reference, part: str) -> str:
-        """The address of ``manifests/NAME``, ``blobs/DIGEST`` or ``uploads`` of a repository."""
-        container = Container(f"{self.hostname}/{reference.repository}")
+        """The address of ``manifests/NAME``, ``blobs/DIGEST``, ``tags/COUNT`` or ``uploads`` of a repository."""
+        # oras takes a host without dot and port ("localhost") for a folder of Docker Hub: it gets one that has a dot,
+        # and is told the real one afterwards.
+        container = Container(f"host.invalid/{reference.repository}")
+        container.registry = self._host
         kind, _, name = part.partition("/")
-        paths = {"manifests": container.manifest_url, "blobs": container.get_blob_url}
+        paths = {"manifests": container.manifest_url, "blobs": container.get_blob_url, "tags": container.tags_url}
         path = paths[kind](name) if kind in paths else container.upload_blob_url()
-        return f"{self.prefix}://{path}"
+        return f"{self._scheme}://{path}"
 
     def ping(self, deadline: Deadline) -> bool:
         """Whether a registry answers here. Raises RegistryError; TransientError, where nothing does."""
@@ -185,11 +163,12 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
     def close(self) -> None:
         """Close the connections that are kept for the next request."""
         # Closing the session only forgets them, and the collector closes them in whatever order it likes.
-        for adapter in self.session.adapters.values():
+        for adapter in self._session.adapters.values():
+            assert isinstance(adapter, HTTPAdapter)
             pools = adapter.poolmanager.pools
             for key in pools.keys():  # noqa: SIM118 - it is no mapping that could be walked
                 pools[key].close()
-        self.session.close()
+        self._session.close()
 
     def _answered(self, request: Request, url: str, deadline: Deadline) -> requests.Response:
         own = origin(url) == self.origin
@@ -223,14 +202,14 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
         """One request and the head of its answer, wherever it leads."""
 
         def act() -> requests.Response:
-            found: requests.Response = self.session.request(
+            found: requests.Response = self._session.request(
                 method,
                 url,
                 headers={"User-Agent": "ocibuild", "Accept-Encoding": "identity", **(headers or {})},
                 stream=True,
                 allow_redirects=False,
                 timeout=self.access.retry_policy.silence,
-                verify=self._tls_verify,
+                verify=not self.access.insecure,
                 **more,
             )
             return found
@@ -288,6 +267,22 @@ class Client(Registry):  # type: ignore[misc]  # oras has no types
             return self.read(answer, _ERROR_BODY, deadline)
         except RegistryError:
             return b""
+
+
+def _session(access: Access, *, encrypted: bool) -> requests.Session:
+    """What asks and keeps connections: no cookies, no passwords of a .netrc, no redirects of its own."""
+    session = requests.Session()
+    # Some registries (Harbor) take a cookie for the sign of a browser, and want more of it.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    if encrypted:
+        session.mount("https://", Trusting(access))
+    if access.insecure:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    # Without this requests would put a .netrc's password over our token.
+    session.auth = _as_it_is
+    # Without this requests would read all that comes with a redirect, however much that is, to know where it leads.
+    session.get_redirect_target = _nowhere  # type: ignore[method-assign, assignment]
+    return session
 
 
 def _nowhere(answer: requests.Response) -> None:

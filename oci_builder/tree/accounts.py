@@ -67,6 +67,18 @@ def ids_of(base: Tree, user: str) -> tuple[int, int]:
     return uid, gid
 
 
+def groups_of(base: Tree, user: str) -> frozenset[int]:
+    """The further groups that engines give to a configuration's ``User``: /etc/group's, where it names no group."""
+    name, _, group = user.partition(":")
+    if group:
+        return frozenset()
+    passwd = (line.split(":") for line in _lines(base, "etc/passwd"))
+    names = {fields[0] for fields in passwd if len(fields) > 2 and name in (fields[0], fields[2])}
+    found = (line.split(":") for line in _lines(base, "etc/group"))
+    ids = (_id(fields[2]) for fields in found if len(fields) > 3 and names & set(fields[3].split(",")))
+    return frozenset(number for number in ids if number is not None)
+
+
 def _account(base: Tree, path: str, key: str) -> list[int]:
     """The numbers of the account with this name or number, its own and (passwd) its group's; none without one."""
     last = 4 if path.endswith("passwd") else 3

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Hashable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 
@@ -65,13 +67,37 @@ class Limits:
 
 
 DEFAULT = Limits()
+_NAME = MAX_NAMES // MAX_ENTRIES
+"""Bytes of a path and its link target, on average."""
+
+_RAISED: ContextVar[Limits] = ContextVar("raised limits", default=DEFAULT)
+
+_RAISE = (
+    "where that is right, max-entries in image.toml allows a base more, and --max-entries an image that is looked at"
+)
+
+
+@contextlib.contextmanager
+def allowing(entries: int) -> Iterator[None]:
+    """Allow images more ``entries`` while the block lasts, with names to match; never less than the usual limit.
+
+    Who reads an image is many calls away from whoever knows that this one is large, and honest.
+    """
+    usual = _RAISED.get()
+    raised = replace(usual, entries=max(usual.entries, entries), names=max(usual.names, entries * _NAME))
+    token = _RAISED.set(raised)
+    try:
+        yield
+    finally:
+        _RAISED.reset(token)
 
 
 class Budget:
-    """What is left of the limits while an image is read; its layers share one. Every method raises Unfit."""
+    """What is left of the limits while an image is read, those ``allowing`` has raised where none are given; its layers
+    share one. Every method raises Unfit."""
 
-    def __init__(self, limits: Limits = DEFAULT) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = _RAISED.get() if limits is None else limits
         self._blobs: dict[Hashable, int] = {}
         self._packed = self._all_plain = 0
         self.next_image()
@@ -116,9 +142,9 @@ class Budget:
         self._entries += 1
         self._names += names
         if self._entries > self._limits.entries:
-            raise Unfit(f"{what}: more than {self._limits.entries} entries")
+            raise Unfit(f"{what}: more than {self._limits.entries} entries; {_RAISE}")
         if self._names > self._limits.names:
-            raise Unfit(f"{what}: more than {self._limits.names} bytes of paths")
+            raise Unfit(f"{what}: more than {self._limits.names} bytes of paths; {_RAISE}")
 
 
 class _Counted:

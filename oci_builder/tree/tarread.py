@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,17 +25,21 @@ class _Guarded(tarsafe.TarSafe):  # type: ignore[misc]  # tarsafe has no types
         extraction_filter = staticmethod(_DATA_FILTER)
 
 
-def check_archive(path: Path, *, max_members: int, max_bytes: int) -> None:
-    """The .tar.gz at ``path`` unpacks to at most so many members and bytes, all of them inside its folder.
+def extract_archive(path: Path, into: Path, *, max_members: int, max_bytes: int) -> Path:
+    """Unpack the .tar.gz at ``path`` into ``into``, which is made, and return the folder that all of it lies in.
 
-    It has been unpacked once, into a private folder that is gone again. Raises UnsafeArchive.
+    That is the one folder at its top, or ``into`` where there are more. Before anything is written it is known to have
+    at most so many members and bytes, all of them inside. Raises UnsafeArchive.
     """
     with _explained(path):
         _check_size(path, max_bytes + max_members * _HEADERS)
         with _Guarded.open(path, "r:gz") as archive:
             _check_members(path, archive, max_members, max_bytes)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder, _Guarded.open(path, "r:gz") as archive:
-            archive.extractall(folder)
+        into.mkdir()
+        with _Guarded.open(path, "r:gz") as archive:
+            archive.extractall(into)
+        top = list(into.iterdir())
+    return top[0] if len(top) == 1 and top[0].is_dir() and not top[0].is_symlink() else into
 
 
 def _check_size(path: Path, limit: int) -> None:

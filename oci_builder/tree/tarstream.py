@@ -1,25 +1,24 @@
-"""A tar archive read strictly, front to back, in flat memory.
+"""A tar archive read front to back, in flat memory, as engines read it.
 
-``tarfile`` takes a damaged header for the end of the archive and stray bytes for padding; here both are damage.
+``tarfile`` takes a damaged header for the end of the archive; here it is damage, as it is for engines. What they pass
+over is passed over, and said.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from oci_builder.bounded import parse_decimal
 from oci_builder.digest import CHUNK
+from oci_builder.tree import pax, sparse
 from oci_builder.tree.limits import Budget, ByteReader, Damaged, Unfit
+from oci_builder.tree.tarheader import Header, parse_header
 from oci_builder.tree.tarwrite import BLOCK
 
-_CHECKSUM = re.compile(rb"[0-7]{6}\0 \Z")
-_PAX_RECORD = re.compile(rb"([0-9]{1,20}) ([^=\n]+)=")
-_PAX_TIME = re.compile(r"([+-]?[0-9]{1,19})(\.[0-9]{0,100})?", re.ASCII)
-"""What Go's reader, and with it docker, takes for a time."""
-
+_CHECKSUM = re.compile(rb"[0-7]{6}\0 ")
 _BUFFER = 64 << 10
 """Bytes read at once."""
 
@@ -32,13 +31,10 @@ _MAX_RECORDS = 10_000
 _MAX_TEXT = 4096
 """Bytes of a name or a link's target, as Linux has it."""
 
-_MAX_ID = (1 << 32) - 2
-"""The largest user or group; one more means "leave it as it is" to chown."""
+_IDS = (1 << 32) - 1
+"""Bits of a user or group that the kernel looks at; all of them mean "leave it as it is" to chown."""
 
-_NAMES = frozenset({"path", "linkpath", "uname", "gname"})
-"""PAX records in which engines refuse a NUL."""
-
-_MAX_SIZE = (1 << 63) - 1
+_MOST_ODDITIES = 20
 _CONTENTS = b"stargz.index.json\0"
 
 # Whatever size the header of a link repeats.
@@ -55,7 +51,10 @@ _GNU_LONG = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpa
 
 @dataclass(frozen=True, slots=True)
 class TarMember:
-    """One header, its PAX records applied. ``offset`` is where its content begins (bytes in the archive)."""
+    """One header, its PAX records applied. ``offset`` is where its content begins (bytes in the archive).
+
+    A file with holes has ``pieces``, which lie there one after another; ``size`` is the file's.
+    """
 
     name: str
     type: bytes
@@ -67,11 +66,7 @@ class TarMember:
     target: str
     offset: int
     pax: Mapping[str, str]
-
-    @property
-    def is_sparse(self) -> bool:
-        """Whether its content is told in pieces, as GNU tar does."""
-        return self.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse") for key in self.pax)
+    pieces: sparse.Pieces | None = None
 
     @property
     def is_file(self) -> bool:
@@ -83,72 +78,133 @@ class TarStream:
     """The members of a tar, one after another; ``content`` belongs to the latest.
 
     ``unclosed`` says at the end that the closing blocks are missing, which engines take (``umoci insert`` writes none):
-    whoever knows no digest of the archive has to take it for one that was cut off.
+    whoever knows no digest of the archive has to take it for one that was cut off. ``oddities`` are what engines pass
+    over, and what is seldom meant.
     """
 
     def __init__(self, source: ByteReader, *, what: str, budget: Budget) -> None:
         self._source, self._what, self._budget = source, what, budget
         self._buffer, self._at = b"", 0
         self._left = self._pad = self._extensions = self._records = 0
+        self._member_read: TarMember | None = None
+        self._near: tuple[str, str | bytes] = ("at", "")
         self.offset = 0
-        self.has_global_header = False
+        self.global_headers: list[str] = []
         self.unclosed = ""
+        self.oddities: list[str] = []
 
     def members(self) -> Iterator[TarMember]:
-        """Every member; content that nobody took is passed over. Raises Damaged, also for bytes after the end."""
+        """Every member; content that nobody took is passed over. Raises Damaged."""
         # As Go's reader has it, and with it docker: the last PAX header counts, and GNU's names count more.
-        pax: dict[str, str] = {}
+        records: dict[str, str] = {}
         long: dict[str, str] = {}
         while (block := self._block()) is not None:
-            info = self._parse(block)
-            if info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
-                pax = self._pax(info)
-            elif info.type == tarfile.XGLTYPE:
-                self.has_global_header = True
-                self._pax(info)
-                pax, long = {}, {}
-            elif info.type in _GNU_LONG:
-                long[_GNU_LONG[info.type]] = _text(self._extension(info).split(b"\0", 1)[0])
+            header = self._parse(block)
+            self._near = "at", header.name
+            if header.type == tarfile.XHDTYPE:
+                records = self._pax(header)
+            elif header.type == tarfile.XGLTYPE:
+                with self._explained():
+                    _merged(header, self._pax(header))
+                self.global_headers.append(_text(header.name))
+                records, long = {}, {}
+            elif header.type in _GNU_LONG:
+                long[_GNU_LONG[header.type]] = _text(self._extension(header).split(b"\0", 1)[0])
             else:
                 self._budget.count_header(self._what, records=self._records)
                 self._extensions = self._records = 0
-                yield self._member(info, pax | long if long else pax)
-                pax, long = {}, {}
+                self._member_read = self._apply(header, records, long)
+                yield self._member_read
+                records, long = {}, {}
                 self._pass_over()
 
     def content(self) -> Iterator[bytes]:
-        """The bytes of the member last yielded. Raises Damaged."""
+        """The bytes of the member last yielded, holes among them. Raises Damaged."""
+        member = self._member_read
+        if member is None or member.pieces is None:
+            return self._stored()
+        return sparse.filled(member.pieces, member.size, self._stored())
+
+    def _stored(self) -> Iterator[bytes]:
         while self._left:
             data = self._take(min(self._left, CHUNK))
             self._left -= len(data)
             yield data
 
-    def _member(self, info: tarfile.TarInfo, pax: dict[str, str]) -> TarMember:
+    def _apply(self, header: Header, records: dict[str, str], long: dict[str, str]) -> TarMember:
         # An empty record takes back what another said.
-        name, target = pax.get("path") or info.name, pax.get("linkpath") or info.linkname
+        name = long.get("path") or records.get("path") or _text(header.name)
+        target = long.get("linkpath") or records.get("linkpath") or _text(header.link)
+        self._near = "at", name
+        size, uid, gid, mtime = header.size, header.uid, header.gid, header.mtime
+        if records:
+            with self._explained():
+                size, uid, gid, mtime = _merged(header, records)
+        kind = header.type
+        if kind == tarfile.AREGTYPE and name.endswith("/"):
+            kind = tarfile.DIRTYPE
+        if kind not in _WITHOUT_CONTENT:
+            if size < 0:
+                raise self._fault(f"a size below zero before byte {self.offset}")
+            self._left, self._pad = size, -size % BLOCK
+        else:
+            self._left = self._pad = 0
+        pieces = None
+        if records and sparse.map_is_content(records) is not None:
+            size, pieces = self._pieces(kind, records, size)
+            name = records.get("GNU.sparse.name") or name
         self._count(name, target)
-        size, uid, gid, mtime = info.size, info.uid, info.gid, int(info.mtime)
-        if pax:
-            size = self._number(pax.get("size"), size, most=_MAX_SIZE)
-            uid, gid = (self._number(pax.get(key), was, most=_MAX_ID) for key, was in (("uid", uid), ("gid", gid)))
-            times = [self._time(pax.get(key), mtime) for key in ("mtime", "atime", "ctime")]
-            mtime = times[0]
-        if not (0 <= uid <= _MAX_ID and 0 <= gid <= _MAX_ID and abs(mtime) <= _MAX_SIZE):
-            raise Damaged(f"{self._what}: an owner or a time in the header before byte {self.offset} is out of range")
-        self._left = 0 if info.type in _WITHOUT_CONTENT else size
-        self._pad = -self._left % BLOCK
-        return TarMember(name, info.type, info.mode, uid, gid, mtime, size, target, self.offset, pax)
+        return TarMember(name, kind, header.mode, _id(uid), _id(gid), mtime, size, target, self.offset, records, pieces)
+
+    def _pieces(self, kind: bytes, records: dict[str, str], size: int) -> tuple[int, sparse.Pieces]:
+        """The size of a file with holes, and what is stored of it; its map is behind us."""
+        with self._explained():
+            if kind in _WITHOUT_CONTENT:
+                raise ValueError("a file with holes has no content")
+            size = sparse.size_of(records, size)
+            if sparse.map_is_content(records):
+                pieces = sparse.pieces_in_content(self._lines())
+            else:
+                pieces = sparse.pieces_in_records(records)
+            sparse.check(pieces, size, self._left)
+        self._budget.count_plain(size - self._left, self._what)
+        return size, pieces
+
+    def _lines(self) -> Iterator[str]:
+        """The lines at the beginning of the content, a block at a time. Raises ValueError where it ends."""
+        begun = b""
+        while True:
+            if self._left < BLOCK or len(begun) > BLOCK:
+                raise ValueError("the map of a file with holes is cut off")
+            data = self._take(BLOCK)
+            self._left -= BLOCK
+            *lines, begun = (begun + data).split(b"\n")
+            yield from map(_text, lines)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise self._fault(f"{error}, before byte {self.offset}", Unfit) from error
+
+    def _fault(self, why: str, kind: type[Damaged] = Damaged) -> Damaged:
+        """What is wrong, with the member it is wrong at or, where none can be read, the one before."""
+        word, name = self._near
+        text = name if isinstance(name, str) else _text(name)
+        return kind(f"{self._what}: {why}" + (f", {word} {text!r:.200}" if name else ""))
 
     def _count(self, *names: str) -> None:
         length = 0
         for name in names:
             size = len(name) if name.isascii() else len(_bytes(name))
             if size > _MAX_TEXT:
-                raise Unfit(f"{self._what}: a name of {size} bytes before byte {self.offset} is no path of a layer")
+                raise self._fault(f"a name of {size} bytes before byte {self.offset} is no path of a layer", Unfit)
             length += size
         self._budget.count_entry(self._what, names=length)
 
     def _block(self) -> bytes | None:
+        self._near = "after", self._near[1]
         at = self.offset
         block = self._read(BLOCK)
         self.offset += len(block)
@@ -156,98 +212,86 @@ class TarStream:
             self.unclosed = f"{self._what}: the tar ends at byte {at} without its two closing blocks"
             return None
         if len(block) < BLOCK:
-            raise Damaged(f"{self._what}: cut off at byte {self.offset}")
+            raise self._fault(f"cut off at byte {self.offset}")
         if block.count(0) < BLOCK:
             return block
-        if self._take(BLOCK).count(0) < BLOCK:
-            raise Damaged(f"{self._what}: only one closing block at byte {at}")
+        second = self._read(BLOCK)
+        self.offset += len(second)
+        if not second:
+            self.oddities.append(f"{self._what}: the tar ends with one closing block at byte {at}, where two belong")
+        elif len(second) < BLOCK:
+            raise self._fault(f"cut off at byte {self.offset}")
+        elif second.count(0) < BLOCK:
+            raise self._fault(f"only one closing block at byte {at}")
         self._drain()
         return None
 
     def _drain(self) -> None:
+        """Pass over what lies behind the end, which no engine looks at."""
+        odd = False
         while data := self._read(BLOCK):
-            if data.count(0) < len(data) and not self._is_contents(data):
-                raise Damaged(f"{self._what}: bytes after the end of the tar, after byte {self.offset}")
+            if data.count(0) < len(data) and not odd and not self._is_contents(data):
+                self.oddities.append(f"{self._what}: bytes after the end of the tar, after byte {self.offset}")
+                odd = True
             self.offset += len(data)
             self._pass_over()
-        if self.offset % BLOCK:
-            raise Damaged(f"{self._what}: {self.offset} bytes, not a whole number of blocks")
 
     def _is_contents(self, block: bytes) -> bool:
         """Whether it begins an eStargz's table of contents, which BuildKit writes behind a tar it leaves as it is."""
         if len(block) < BLOCK or not block.startswith(_CONTENTS):
             return False
-        self._left = self._parse(block).size
+        self._left = max(self._parse(block).size, 0)
         self._pad = -self._left % BLOCK
         return True
 
-    def _parse(self, block: bytes) -> tarfile.TarInfo:
-        at = self.offset - BLOCK
-        # Leading blanks mean the same number, so the checksum alone would not notice them change.
-        if not _CHECKSUM.match(block[148:156]):
-            raise Damaged(f"{self._what}: the header at byte {at} has no proper checksum")
+    def _parse(self, block: bytes) -> Header:
+        where = f"the header at byte {self.offset - BLOCK}"
         try:
-            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        except (tarfile.HeaderError, ValueError) as error:
-            raise Damaged(f"{self._what}: the header at byte {at} does not hold: {error}") from error
-        if min(info.size, info.mode) < 0 or max(info.size, info.mode) > _MAX_SIZE:
-            raise Damaged(f"{self._what}: the header at byte {at} has a size or a mode that is none")
-        return info
+            header = parse_header(block)
+        except ValueError as error:
+            raise self._fault(f"{where} {error}") from error
+        # Other spellings mean the same number, so nobody else would notice a changed one.
+        if not _CHECKSUM.match(block, 148) and len(self.oddities) < _MOST_ODDITIES:
+            self.oddities.append(f"{self._what}: {where} spells its checksum otherwise than tar does")
+        return header
 
-    def _pax(self, info: tarfile.TarInfo) -> dict[str, str]:
+    def _pax(self, header: Header) -> dict[str, str]:
         """The records of an extended header; each has to hold, or engines refuse the layer."""
-        data, records, at = self._extension(info), {}, 0
-        while at < len(data):
-            match = _PAX_RECORD.match(data, at)
-            end = at + int(match[1]) if match else 0
-            if match is None or not match.end() < end <= len(data) or data[end - 1 : end] != b"\n":
-                raise Damaged(f"{self._what}: a PAX record before byte {self.offset} does not hold")
-            self._records += 1
-            if self._records > _MAX_RECORDS:
-                raise Unfit(f"{self._what}: more than {_MAX_RECORDS} PAX records before byte {self.offset}")
-            name, value = _text(match[2]), data[match.end() : end - 1]
-            if name in _NAMES and b"\0" in value:
-                raise Damaged(f"{self._what}: the PAX record {name} before byte {self.offset} holds a NUL")
-            records[name] = _text(value)
-            at = end
-        return records
+        found: dict[str, str] = {}
+        told: list[str] = []
+        with self._explained():
+            for name, value in pax.records(self._extension(header)):
+                self._records += 1
+                if self._records > _MAX_RECORDS:
+                    raise self._fault(f"more than {_MAX_RECORDS} PAX records before byte {self.offset}", Unfit)
+                if name in (sparse.OFFSET, sparse.LENGTH):
+                    told.append(value)
+                else:
+                    found[name] = value
+        if told:
+            found[sparse.MAP] = ",".join(told)
+        return found
 
-    def _extension(self, info: tarfile.TarInfo) -> bytes:
-        self._extensions += info.size
+    def _extension(self, header: Header) -> bytes:
+        if header.size < 0:
+            raise self._fault(f"a size below zero before byte {self.offset}")
+        self._extensions += header.size
         if self._extensions > _MAX_EXTENSIONS:
-            raise Unfit(f"{self._what}: header extensions of {self._extensions} bytes at byte {self.offset}")
+            raise self._fault(f"header extensions of {self._extensions} bytes at byte {self.offset}", Unfit)
         self._budget.count_header(self._what)
-        self._left, self._pad = info.size, -info.size % BLOCK
-        data = b"".join(self.content())
+        self._left, self._pad = header.size, -header.size % BLOCK
+        data = b"".join(self._stored())
         self._pass_over()
         return data
 
-    def _number(self, text: str | None, otherwise: int, *, most: int) -> int:
-        try:
-            return parse_decimal(text, most=most) if text else otherwise
-        except ValueError as error:
-            where = f"before byte {self.offset}"
-            raise Damaged(f"{self._what}: the PAX number {text!r:.40} {where} does not hold") from error
-
-    def _time(self, text: str | None, otherwise: int) -> int:
-        """Whole seconds, rounded down."""
-        if not text:
-            return otherwise
-        match = _PAX_TIME.fullmatch(text)
-        if match is None or abs(int(match[1])) > _MAX_SIZE:
-            raise Damaged(f"{self._what}: the PAX time {text!r:.40} before byte {self.offset} does not hold")
-        return int(match[1]) - (match[1].startswith("-") and bool(match[2]))
-
     def _pass_over(self) -> None:
-        for _ in self.content():
+        for _ in self._stored():
             pass
         padding = self._read(self._pad)
         self.offset += len(padding)
-        if len(padding) not in (0, self._pad):
-            raise Damaged(f"{self._what}: cut off at byte {self.offset}")
         self._pad = 0
-        if padding.count(0) < len(padding):
-            raise Damaged(f"{self._what}: stray bytes before byte {self.offset}, where zeros belong")
+        if padding.count(0) < len(padding) and len(self.oddities) < _MOST_ODDITIES:
+            self.oddities.append(f"{self._what}: stray bytes before byte {self.offset}, where zeros belong")
 
     def _read(self, size: int) -> bytes:
         """``size`` bytes, or fewer at the end; a layer has five small pieces a file, and each would pass all below."""
@@ -266,8 +310,27 @@ class TarStream:
         data = self._read(size)
         self.offset += len(data)
         if len(data) != size:
-            raise Damaged(f"{self._what}: cut off at byte {self.offset}")
+            raise self._fault(f"cut off at byte {self.offset}")
         return data
+
+
+def _merged(header: Header, records: Mapping[str, str]) -> tuple[int, int, int, int]:
+    """Size, user, group and time, as records change them. Raises ValueError."""
+    pax.check_attributes(records)
+    for key in ("atime", "ctime"):
+        pax.time(records, key, 0)
+    return (
+        pax.number(records, "size", header.size),
+        pax.number(records, "uid", header.uid),
+        pax.number(records, "gid", header.gid),
+        pax.time(records, "mtime", header.mtime),
+    )
+
+
+def _id(number: int) -> int:
+    """A user or group as chown takes it for a file that is root's."""
+    kept = number & _IDS
+    return 0 if kept == _IDS else kept
 
 
 def _text(data: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from oci_builder.digest import Digest
-from oci_builder.imported.documents import Findings, as_object, as_strings, read_object
+from oci_builder.imported.documents import Findings, as_object, as_strings, bad_times, read_object
 
 
 def check_config(
@@ -21,6 +21,8 @@ def check_config(
     for key in ("architecture", "os"):
         if not isinstance(document.get(key), str) or not document[key]:
             findings.add(f"{what}: no {key}")
+    for wrong in bad_times(document):
+        findings.add(f"{what}: {wrong}")
     rootfs = as_object(document.get("rootfs"))
     if rootfs.get("type") != "layers":
         findings.add(f"{what}: rootfs.type is not 'layers'")

@@ -6,9 +6,10 @@ import posixpath
 import tarfile
 from collections.abc import Set
 
-from oci_builder.imported.names import AUFS, layer_path, refusal, shown
+from oci_builder.imported.applying import Applied
+from oci_builder.imported.names import AUFS, layer_path, shown
 from oci_builder.tree.entry import OPAQUE, WHITEOUT
-from oci_builder.tree.limits import Damaged
+from oci_builder.tree.limits import Unfit
 from oci_builder.tree.tarstream import TarMember
 
 _DEVICES = {
@@ -54,6 +55,7 @@ class LayerRules:
 
     def __init__(self, layer: str, *, links: Set[str]) -> None:
         self.layer, self._links = layer, links
+        self._applied, self._entries = Applied(), 0
         self.linked: dict[str, bool] = {}
         self._seen: dict[str, tuple[bytes, int, int, int, int]] = {}
         # Few combinations of owner, mode and time make up most layers.
@@ -78,12 +80,13 @@ class LayerRules:
 
     def add(self, member: TarMember) -> None:
         """Judge the next member."""
-        path = self._path(member.name)
-        if path is None:
+        try:
+            path = layer_path(member.name)
+        except Unfit as error:
+            self._find(member.name, str(error))
             return
-        if path in self._seen:
-            self._find(path, "is listed twice")
-        self._check_kind(path, member)
+        self._check_refused(path, member)
+        self._check_face(path, member)
         self._check_parents(path)
         self._check_link_below(path, member)
         if path.startswith(AUFS) and path != OPAQUE:
@@ -98,27 +101,49 @@ class LayerRules:
         face = (member.type, member.mode, member.uid, member.gid, member.mtime)
         self._seen[path] = self._faces.setdefault(face, face)
 
+    def add_global_header(self, name: str) -> None:
+        """Judge a global PAX header."""
+        self._remark(name, "is a global PAX header, which engines apply differently")
+        try:
+            self._applied.add_global_header(name)
+        except Unfit as error:
+            self._find(name, str(error))
+
+    def finish(self) -> None:
+        """Judge the whole, after its last member."""
+        try:
+            self._applied.finish()
+        except Unfit as error:
+            self._findings.add("the layer", str(error))
+
+    def _check_refused(self, path: str, member: TarMember) -> None:
+        """What docker refuses, by the rules that a build goes by."""
+        try:
+            hides = posixpath.basename(path).startswith(WHITEOUT)
+            if member.type == tarfile.LNKTYPE and not hides:
+                self._applied.number_at(member.target)
+            self._applied.add(member, self._entries)
+            self._entries += 1
+        except Unfit as error:
+            self._find(path, str(error))
+
     def _find(self, path: str, why: str) -> None:
         self._findings.add(path, why)
 
     def _remark(self, path: str, why: str) -> None:
         self._remarks.add(path, why)
 
-    def _path(self, name: str) -> str | None:
-        try:
-            path = layer_path(name)
-        except Damaged as error:
-            self._find(shown(name) or "''", str(error))
-            return None
-        if name.startswith("/"):
-            self._remark(name, "is absolute")
-        return path
-
-    def _check_kind(self, path: str, member: TarMember) -> None:
+    def _check_face(self, path: str, member: TarMember) -> None:
+        if member.name.startswith("/"):
+            self._remark(member.name, "is absolute")
+        if ".." in member.name.split("/"):
+            self._remark(member.name, f"leads through .., and means {shown(path) or '/'}")
+        if path in self._seen:
+            self._remark(path, "is listed twice, under two names")
         if member.type in _DEVICES:
             self._remark(path, f"is {_DEVICES[member.type]}")
-        if why := refusal(member):
-            self._find(path, why)
+        if member.pieces is not None:
+            self._remark(path, "is a file with holes")
         if member.mtime < 0:
             self._remark(path, "has a time before 1970")
 
@@ -131,8 +156,6 @@ class LayerRules:
             self._remark(path, f"comes before its folder {parent}, or without it")
         elif present[0] == tarfile.SYMTYPE:
             self._remark(path, f"lies below {parent}, a symbolic link of its own layer")
-        elif present[0] != tarfile.DIRTYPE:
-            self._find(path, f"lies below {parent}, which is no folder")
 
     def _check_link_below(self, path: str, member: TarMember) -> None:
         if member.type == tarfile.DIRTYPE and self.linked.get(path, path in self._links):
@@ -149,16 +172,14 @@ class LayerRules:
         folder, name = posixpath.split(path)
         hidden = name.removeprefix(WHITEOUT)
         if not member.is_file or member.size:
-            self._find(path, "is a whiteout, but no empty file")
+            self._remark(path, "is a whiteout, but no empty file")
         if name == OPAQUE:
             if folder in self._folders_with_entries:
-                self._find(path, "empties its folder after entries of it")
+                self._remark(path, "empties its folder after entries of it")
         elif hidden in ("", ".", "..") or hidden.startswith(WHITEOUT):
-            self._find(path, "is no whiteout that engines know")
-        elif (gone := posixpath.join(folder, hidden)) in self._seen:
-            self._find(path, "deletes an entry of its own layer")
+            self._remark(path, "is a whiteout of a strange name")
         else:
-            self._relink(gone, is_link=False)
+            self._relink(posixpath.join(folder, hidden), is_link=False)
 
     def _check_not_deleted(self, path: str) -> None:
         folder, name = posixpath.split(path)
@@ -166,16 +187,12 @@ class LayerRules:
             self._remark(path, "is deleted by its own layer, before it comes")
 
     def _check_hardlink(self, path: str, member: TarMember) -> None:
-        target = posixpath.normpath(member.target.lstrip("/") or ".")
+        target = posixpath.normpath("/" + member.target.lstrip("/"))[1:]
         present = self._seen.get(target)
-        if ".." in member.target.split("/"):
-            self._find(path, f"is a hard link to {member.target}, outside its layer")
-        elif present is None:
-            self._find(path, f"is a hard link to {target}, which does not come before it")
-        elif present[0] == tarfile.DIRTYPE:
-            self._find(path, f"is a hard link to {target}, which is a folder")
-        elif member.target.startswith("/"):
-            self._remark(path, f"is a hard link to {member.target}, an absolute path")
+        if present is None or present[0] == tarfile.DIRTYPE:
+            return
+        if member.target.startswith("/") or ".." in member.target.split("/"):
+            self._remark(path, f"is a hard link to {member.target}, which is no relative path")
         elif present[0] not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.LNKTYPE):
             self._remark(path, f"is a hard link to {target}, which is no file")
         elif present[1:] != (member.mode, member.uid, member.gid, member.mtime):

@@ -15,7 +15,7 @@ from oci_builder.imported.documents import (
     as_strings,
     only_known,
     read_descriptors,
-    read_list,
+    read_docker_images,
     read_object,
 )
 from oci_builder.imported.parts import Files
@@ -28,7 +28,6 @@ from oci_builder.verify.manifests import Contents, LayerFile, ManifestFindings, 
 _LAYOUT_KEYS = frozenset({"imageLayoutVersion"})
 _INDEX_KEYS = frozenset({"schemaVersion", "mediaType", "manifests", "annotations", "artifactType", "subject"})
 _DESCRIPTOR_KEYS = frozenset({"mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform"})
-_DOCKER_KEYS = frozenset({"Config", "RepoTags", "Layers", "LayerSources", "Parent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +124,10 @@ def _read_index(files: Files, findings: Findings) -> list[NamedBlob]:
 
 
 def _read_docker_manifest(files: Files, findings: Findings) -> list[Mapping[str, object]]:
-    images = read_list(files.document("manifest.json", findings) or b"[]", "manifest.json", findings)
+    images = read_docker_images(files.document("manifest.json", findings) or b"[]", findings)
     if not images:
         findings.add("manifest.json: 0 images")
-    for entry in images:
-        only_known(as_object(entry), _DOCKER_KEYS, "manifest.json", findings)
-    return [as_object(entry) for entry in images]
+    return list(images)
 
 
 def _from_docker(files: Files, entry: Mapping[str, object], findings: Findings) -> Contents:

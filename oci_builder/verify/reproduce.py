@@ -13,7 +13,7 @@ from oci_builder.digest import CHUNK
 from oci_builder.errors import UnsupportedImage
 from oci_builder.files import explained, open_regular
 from oci_builder.imported.archive import Archive, open_archive
-from oci_builder.imported.documents import Findings, as_object, as_strings, read_list, read_object
+from oci_builder.imported.documents import Findings, as_object, as_strings, read_docker_images, read_object
 from oci_builder.imported.unpacked import HEAD, packing_of, unpacked
 from oci_builder.oci.documents import parse_rfc3339
 from oci_builder.tree.limits import Budget, ByteReader, Damaged
@@ -48,10 +48,10 @@ def identity(path: Path) -> Identity:
     created = parse_rfc3339(config.get("created"))
     if created is None or created < 0:
         findings.add("its configuration has no date")
-    listed = read_list(tags, "manifest.json", findings) if tags else ()
+    listed = read_docker_images(tags, findings) if tags else ()
     if created is None or findings.lines or not all(parts[:2]):
         raise UnsupportedImage(str(path), "; ".join(findings.lines) or "its configuration names no platform")
-    names = as_strings(as_object(listed[0] if listed else None).get("RepoTags"))
+    names = as_strings(listed[0].get("RepoTags")) if listed else []
     labels = as_object(as_object(config.get("config")).get("Labels"))
     base = str(labels.get("org.opencontainers.image.base.name", ""))
     return Identity(tuple(names), "/".join(filter(None, parts)), created, base)

@@ -75,6 +75,9 @@ class Report:
     findings: tuple[str, ...]
     remarks: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Report({len(self.images)} images, {len(self.findings)} findings, {len(self.remarks)} remarks)"
+
     @property
     def image_id(self) -> Digest | None:
         """The digest of the first image's configuration."""
@@ -101,7 +104,7 @@ def verify_file(path: Path) -> Report:
         with open_folder(path, findings) as folder:
             return _verified(folder, findings)
     with open_archive(path, findings) as archive:
-        return _verified(archive, findings)
+        return _verified(archive, findings, remarks=archive.remarks)
 
 
 def verify_layout(root: Path, index: bytes) -> Report:
@@ -151,9 +154,11 @@ class _Indexed:
         return self._index if name == _INDEX else self._files.document(name, findings)
 
 
-def _verified(files: Files, findings: Findings) -> Report:
+def _verified(files: Files, findings: Findings, *, remarks: Sequence[str] = ()) -> Report:
     held = find_images(files, findings)
     checker = _Checker(FileHolder(files), findings)
+    for line in remarks:
+        checker.remarks.add(line)
     for name in held.strays:
         # A name that goes to another image leaves blobs behind in a layout; docker since 25 saves descriptions of
         # layers, for versions before 1.10.
@@ -185,6 +190,8 @@ class _Checker:
         images = tuple(self._image(contents, several=several) for contents in held.images)
         for blob in held.others:
             self.check_blob(blob)
+        for line in self._findings.remarks:
+            self.remarks.add(line)
         return Report(images, _told(self._findings), _told(self.remarks))
 
     def check_blob(self, blob: LayerFile) -> None:
@@ -273,10 +280,11 @@ class _Checker:
                 rules.add(member)
         except Damaged as error:
             self._findings.add(str(error))
-        if stream.unclosed:
-            self.remarks.add(stream.unclosed)
-        if stream.has_global_header:
-            self.remarks.add(f"{rules.layer}: a global PAX header, which engines apply differently")
+        rules.finish()
+        for name in stream.global_headers:
+            rules.add_global_header(name)
+        for line in (*stream.oddities, *([stream.unclosed] if stream.unclosed else [])):
+            self.remarks.add(line)
         # After damage to the tar, what is left still belongs to the diff ID.
         return plain.digest() if self._drained(plain) else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.tags import Tag
@@ -20,7 +21,8 @@ from oci_builder.errors import DigestMismatch, ResolutionError, UnsafeArchive, U
 from oci_builder.files import fill
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
-from oci_builder.tree.tarread import check_archive
+from oci_builder.tree.tarread import extract_archive
+from oci_builder.wheels.normalise import normalise
 from oci_builder.wheels.pins import Sdist, WheelPin
 from oci_builder.wheels.pip import PipRules, WheelSources, build, for_target, run
 from oci_builder.wheels.requirements import RequirementLine
@@ -33,7 +35,7 @@ MAX_BYTES = 1 << 30
 ZIP_EPOCH = 315532800
 """1980-01-01: the oldest time a zip can say, given to builds so that a wheel does not tell when it was made."""
 _PURE = Tag("py3", "none", "any")
-_RECORDS = "built-wheels"
+_RECORDS = "normal-wheels"
 
 
 def build_wheels(
@@ -132,14 +134,18 @@ def _pin(sdist: Path, name: str, *, sources: WheelSources, store: Store, reporte
 def _build(
     sdist: Path, source: Sdist, *, sources: WheelSources, store: Store, reporter: Reporter
 ) -> tuple[str, Digest, int]:
-    _check(sdist)
+    unpacked = _unpack(sdist)
     reporter.note(f"building {sdist.name}: its build code runs on this machine")
     folder = sdist.parent.with_name("wheel")
-    outcome = build([f"--wheel-dir={folder}"], sdist, sources=sources, epoch=ZIP_EPOCH)
+    # The cache may lie in somebody's checkout, whose files are no part of this project.
+    environ = {**sources.environ, "GIT_CEILING_DIRECTORIES": str(unpacked.parent)}
+    quiet = replace(sources, environ=environ)
+    outcome = build([f"--wheel-dir={folder}"], unpacked, sources=quiet, epoch=ZIP_EPOCH)
     wheels = sorted(folder.glob("*.whl"))
     if outcome.code != 0 or len(wheels) != 1:
         said = [line.strip() for line in outcome.said.splitlines() if line.strip()]
         raise WheelError(sdist.name, "building it failed:\n  " + "\n  ".join(said[-12:]))
+    normalise(wheels[0], sdist.name)
     digest, size = digest_file(str(wheels[0]))
     store.put_file(wheels[0], digest=digest, size=size, what=wheels[0].name)
     record = {"filename": wheels[0].name, "sha256": digest.hex, "size": size}
@@ -147,14 +153,16 @@ def _build(
     return wheels[0].name, digest, size
 
 
-def _check(sdist: Path) -> None:
+def _unpack(sdist: Path) -> Path:
+    """Unpack ``sdist`` beside itself and return its folder: what was judged is what is built."""
     if not sdist.name.endswith(".tar.gz"):
         raise UnsafeArchive(sdist.name, "a source archive is a .tar.gz (PEP 625)")
     try:
         parse_sdist_filename(sdist.name)
     except InvalidSdistFilename as error:
         raise UnsafeArchive(sdist.name, "its name is not that of a source archive (PEP 625)") from error
-    check_archive(sdist, max_members=MAX_MEMBERS, max_bytes=MAX_BYTES)
+    into = sdist.parent.with_name("unpacked")
+    return extract_archive(sdist, into, max_members=MAX_MEMBERS, max_bytes=MAX_BYTES)
 
 
 def _remembered(source: Sdist, store: Store) -> tuple[str, Digest, int] | None:

@@ -503,9 +503,22 @@ def _is_wheel(path: Path, wanted: tuple[Any, ...]) -> bool:
         return False
 
 
+def end_with_reader(descriptor: int) -> None:
+    """End this session as soon as nobody reads the other end of a pipe any more: who asked is gone, however it went."""
+    watch = select.poll()
+    watch.register(descriptor, 0)
+    while not watch.poll():
+        pass
+    if os.getpgrp() == os.getpid():
+        # What builds for us leads no group of its own.
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    os._exit(1)
+
+
 def main(arguments: list[str]) -> int:
     """Run pip behind the hook: the rules, then pip's own arguments."""
     rules = HookRules(json.loads(arguments[0]))
+    threading.Thread(target=end_with_reader, args=(rules.tell,), daemon=True).start()
     teller = Teller(rules.tell)
     end_with_parent(rules.tell)
     configure(rules.settings)

@@ -18,6 +18,7 @@ from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.wheels.archive import open_wheel
 from oci_builder.wheels.build import ZIP_EPOCH
+from oci_builder.wheels.normalise import normalise
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import PipRules, WheelSources, build, run, wheels_but
 from oci_builder.wheels.project_requirements import PYPROJECT, ProjectRequirements, build_requires
@@ -61,6 +62,7 @@ def build_project(folder: Path, target: Target, *, sources: WheelSources, store:
         copy = scratch / folder.resolve().name
         _copy(folder.resolve(), copy, without=store.root.resolve())
         wheel = _built(copy, folder, scratch / "wheel", sources)
+        normalise(wheel, str(folder))
         digest, size = digest_file(str(wheel))
         store.put_file(wheel, digest=digest, size=size, what=wheel.name)
     try:

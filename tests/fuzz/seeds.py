@@ -178,7 +178,7 @@ exposed-ports = ["8080", "53/udp"]
 volumes = ["/data"]
 stop-signal = "SIGTERM"
 [config.healthcheck]
-test = "true"
+test = ["CMD-SHELL", "true"]
 interval = "1m30s"
 retries = 3
 [[copy]]

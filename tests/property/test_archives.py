@@ -45,8 +45,14 @@ def verified(data: bytes, folder: Path) -> Report:
     return verify_file(path)
 
 
+def noticed(data: bytes, folder: Path) -> bool:
+    """Whether something is said, be it that engines pass over it."""
+    report = verified(data, folder)
+    return bool(report.findings or report.remarks)
+
+
 def test_the_file_is_right_to_begin_with(folder: Path) -> None:
-    assert verified(archive(), folder).findings == ()
+    assert not noticed(archive(), folder)
 
 
 SIZE = len(archive())
@@ -61,27 +67,27 @@ places = st.integers(0, SIZE - 1)
 def test_a_flipped_byte_is_noticed(folder: Path, place: int, flip: int) -> None:
     data = bytearray(archive())
     data[place] ^= flip
-    assert verified(bytes(data), folder).findings
+    assert noticed(bytes(data), folder)
 
 
 @settings(max_examples=60, deadline=None)
 @given(place=places, length=st.integers(1, 2000))
 def test_cut_bytes_are_noticed(folder: Path, place: int, length: int) -> None:
     data = archive()
-    assert verified(data[:place] + data[place + length :], folder).findings
+    assert noticed(data[:place] + data[place + length :], folder)
 
 
 @settings(max_examples=60, deadline=None)
 @given(length=places)
 def test_an_end_cut_off_is_noticed(folder: Path, length: int) -> None:
-    assert verified(archive()[:length], folder).findings
+    assert noticed(archive()[:length], folder)
 
 
 @settings(max_examples=80, deadline=None)
 @given(place=st.integers(0, SIZE), added=st.binary(min_size=1, max_size=3))
 def test_added_bytes_are_noticed(folder: Path, place: int, added: bytes) -> None:
     data = archive()
-    assert verified(data[:place] + added + data[place:], folder).findings
+    assert noticed(data[:place] + added + data[place:], folder)
 
 
 @settings(max_examples=60, deadline=None)

@@ -25,7 +25,7 @@ from oci_builder.oci.jsonio import decode
 from oci_builder.oci.manifest import parse_descriptor, parse_manifest, platform_of
 from oci_builder.oci.mediatypes import INDEX, MANIFEST
 from oci_builder.platforms import AMD64
-from oci_builder.recipes import ImageRecipe
+from oci_builder.recipes import ImageToml
 from oci_builder.reference import Reference
 from oci_builder.registry.auth import Logins
 from oci_builder.registry.challenges import read_challenge
@@ -287,7 +287,7 @@ lines = st.tuples(
 )
 def test_any_recipe_is_taken_or_explained_in_few_words(found: list[str]) -> None:
     try:
-        parse_toml("\n".join(found), ImageRecipe, file="image.toml")
+        parse_toml("\n".join(found), ImageToml, file="image.toml")
     except RecipeError as error:
         assert len(str(error)) < 1000
 

@@ -25,7 +25,7 @@ from tests.support.bombs import record
 from tests.support.imported import config_of, save_like_old_docker
 
 PARTS = st.sampled_from(
-    ["a", "b", "c", "ü", "\udce4", "a b", "a\nb", "\\xe4", ".", "..", "", ".wh.a", ".wh..wh..opq", "n" * 20]
+    ["a", "b", "c", "ü", "\udce4", "a b", "a\nb", "\\xe4", ".", "", ".wh.a", ".wh..wh..opq", "n" * 20]
 )
 NAMES = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
 KINDS = st.sampled_from([*b"0123456\0SZ"]).map(lambda kind: bytes([kind]))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oci_builder.errors import RecipeError
-from oci_builder.recipes import ImageRecipe
+from oci_builder.recipes import ImageToml
 from oci_builder.tomlfile import parse_toml
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "image-toml.md"
@@ -31,9 +31,9 @@ VALUES = [
 ]
 
 
-def read(text: str) -> ImageRecipe | RecipeError:
+def read(text: str) -> ImageToml | RecipeError:
     try:
-        return parse_toml(text, ImageRecipe, file="image.toml")
+        return parse_toml(text, ImageToml, file="image.toml")
     except RecipeError as error:
         return error
 

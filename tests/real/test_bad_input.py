@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import stat
 import subprocess
@@ -46,6 +47,8 @@ def small_disk(place: Path, size: str) -> Iterator[Path]:
     try:
         yield place
     finally:
+        # A command that failed in this process may have left what holds folders open in a circle.
+        gc.collect()
         subprocess.run(["umount", place], check=True)
 
 
@@ -88,8 +91,11 @@ def read_only(folder: Path, *words: str, cwd: Path) -> subprocess.CompletedProce
 def test_a_checkout_that_nothing_may_be_written_to(tmp_path: Path) -> None:
     tiny = make_tiny(tmp_path / "project")
     tiny.require("many")
+    # What lies in wheels/ would decide, and no lock be written for it.
+    shelf = tiny.wheels.rename(tmp_path / "shelf")
     out, cache, lock = tmp_path / "app.tar", tmp_path / "cache", tiny.image / "pylock.toml"
-    places = ("--project-dir", str(tiny.root), "--cache-dir", str(cache), "--progress", "none")
+    places = [*("--project-dir", str(tiny.root), "--cache-dir", str(cache), "--progress", "none")]
+    places += ["--offline", "--find-links", str(shelf)]
     done = read_only(tiny.root, "build", NAME, *places, "--out", str(out), cwd=tmp_path)
     assert (done.returncode, "could not be written" in done.stderr) == (0, False), done.stderr
     assert main(["lock", NAME, *places]) == 0

@@ -20,6 +20,7 @@ from oci_builder.registry.cache import RegistryCache
 from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest, resolve
 from oci_builder.registry.pushing import Pushed
 from oci_builder.registry.registries import Registries
+from oci_builder.registry.tags import list_tags
 from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from tests.support.engines import DockerLike, call
@@ -91,6 +92,26 @@ def test_a_pushed_image_comes_back_byte_for_byte(
         fetch_blobs(reference, layers, registries, store=other, jobs=2, reporter=Quiet())
     assert (back.manifest, back.config) == (image.manifest, image.config)
     assert all(other.has(layer.descriptor.digest, layer.descriptor.size) for layer in image.layers)
+
+
+@pytest.mark.parametrize("program", ["docker-registry", NEWEST])
+@pytest.mark.parametrize("auth", ["basic", "token"])
+def test_all_tags_of_a_repository_are_listed(
+    image: Image, store: Store, tmp_path: Path, auth: str, program: str
+) -> None:
+    with docker_registry(tmp_path / "registry", auth=auth, program=program) as registry:
+        registries = registry.registries()
+        pushed(image, registry.reference("team/x:0"), registries, store)
+        # What a push of that name would leave there, without two thousand pushes.
+        folder = registry.folder / "data/docker/registry/v2/repositories/team/x/_manifests/tags"
+        names = ["0", *(f"v{number}" for number in range(2345))]
+        for name in names[1:]:
+            (folder / name).symlink_to("0")
+        assert list_tags(registry.reference("team/x"), registries) == tuple(sorted(names))
+        # 2.8 knows no pages.
+        assert sum("/tags/list" in line for line in registry.requests) >= (3 if program == NEWEST else 1)
+        with pytest.raises(RegistryError, match="not known to registry"):
+            list_tags(registry.reference("team/none"), registries)
 
 
 def test_pushing_again_sends_nothing_and_asks_once(plain: DockerRegistry, image: Image, store: Store) -> None:

@@ -22,6 +22,7 @@ from tests.support.registries import threaded
 
 _UPLOAD = re.compile(r"/v2/(?P<name>.+)/blobs/uploads/(?P<id>\w*)\Z")
 _BLOB = re.compile(r"/v2/(?P<name>.+)/blobs/(?P<digest>sha256:\w+)\Z")
+_TAGS = re.compile(r"/v2/(?P<name>.+)/tags/list\Z")
 _MANIFEST = re.compile(r"/v2/(?P<name>.+)/manifests/(?P<tag>\S+)\Z")
 
 
@@ -98,6 +99,7 @@ class FakeRegistry:
     smallest_chunk: int = 0
     whole: bool = True
     mounts: bool = True
+    page: int = 1000
 
     def reference(self, name: str) -> Reference:
         """``team/x:1`` in this registry."""
@@ -121,6 +123,8 @@ class FakeRegistry:
             self._upload(request, found["name"], found["id"])
         elif found := _BLOB.match(path):
             self._blob(request, found["digest"])
+        elif found := _TAGS.match(path):
+            self._tags(request, found["name"])
         elif found := _MANIFEST.match(path):
             self._manifest(request, f"{found['name']}:{found['tag']}")
         else:
@@ -133,6 +137,18 @@ class FakeRegistry:
             return
         ranged = re.match(r"bytes=(\d+)-\Z", request.headers.get("Range", ""))
         request.say(206 if ranged else 200, data[int(ranged[1]) :] if ranged else data)
+
+    def _tags(self, request: Handler, name: str) -> None:
+        query = parse_qs(urlsplit(request.path).query)
+        held = [key.partition(":")[2] for key in self.manifests if key.startswith(f"{name}:")]
+        tags = sorted(tag for tag in held if ":" not in tag)
+        if not held:
+            request.say(404, error("NAME_UNKNOWN", "repository name not known to registry"))
+            return
+        rest = [tag for tag in tags if tag > query.get("last", [""])[0]]
+        page = rest[: min(int(query["n"][0]), self.page)]
+        more = {"Link": f'</v2/{name}/tags/list?last={page[-1]}&n={query["n"][0]}>; rel="next"'} if page != rest else {}
+        request.say(200, json.dumps({"name": name, "tags": page}).encode(), **more)
 
     def _manifest(self, request: Handler, name: str) -> None:
         if request.command == "PUT":

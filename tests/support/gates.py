@@ -51,10 +51,16 @@ def metadata(name: str, version: str = "1.0", *lines: str, scripts: str = "") ->
     return found
 
 
-def made(store: Store, *entries: Entry, on: Tree | None = None, env: dict[str, str] | None = None) -> Image:
+def made(
+    store: Store,
+    *entries: Entry,
+    on: Tree | None = None,
+    env: dict[str, str] | None = None,
+    run: RunConfig | None = None,
+) -> Image:
     """An image of two layers: the base ``on``, and ``entries``."""
     below = on if on is not None else base()
-    image = Image(platform=TARGET.platform, run=RunConfig(env=env or {}), created=0)
+    image = Image(platform=TARGET.platform, run=run or RunConfig(env=env or {}), created=0)
     return image.append(_layer(below, store), _layer(place(entries, below), store))
 
 
@@ -64,9 +70,10 @@ def judged(
     on: Tree | None = None,
     env: dict[str, str] | None = None,
     rules: GateRules | None = None,
+    run: RunConfig | None = None,
 ) -> GateResult:
     """What the gate says of that image."""
-    image = made(store, *entries, on=on, env=env)
+    image = made(store, *entries, on=on, env=env, run=run)
     return gate_of(image, store, rules=rules)
 
 

@@ -138,7 +138,7 @@ def packages() -> list[Deb]:
     python = Deb(
         name="python3.11",
         version=PYTHON,
-        files={"usr/bin/python3.11": b"no program\n", "usr/lib/python3.11/LICENSE.txt": b"PSF\n"},
+        files={"usr/bin/python3.11": b"#!/proc/self/exe\n", "usr/lib/python3.11/LICENSE.txt": b"PSF\n"},
         modes={"usr/bin/python3.11": 0o755},
     )
     return [*(deb for deb in small_base(loader=loader) if deb.name != python.name), python]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from oci_builder.errors import BadKey, InvalidValue, NotFound, OcibuildError, Re
 from oci_builder.oci.documents import Healthcheck
 from oci_builder.platforms import AMD64, ARM64
 from oci_builder.recipes import (
-    ImageRecipe,
+    ImageToml,
     Overrides,
     UserRecipe,
     image_schema,
@@ -80,8 +81,8 @@ budget = 40
 """
 
 
-def recipe(text: str) -> ImageRecipe:
-    return parse_toml(text, ImageRecipe, file="image.toml")
+def recipe(text: str) -> ImageToml:
+    return parse_toml(text, ImageToml, file="image.toml")
 
 
 def image_folder(root: Path, name: str = "mypy", **files: str) -> Path:
@@ -127,9 +128,54 @@ def test_root_is_root_in_every_field(text: str) -> None:
     assert (user.name, user.uid, user.gid, user.home) == ("root", 0, 0, "/root")
 
 
-def test_a_healthcheck_in_one_text_runs_in_a_shell() -> None:
-    run = recipe("[config.healthcheck]\ntest = 'true'").run()
+def test_a_healthcheck_with_dockers_mark_runs_in_a_shell() -> None:
+    run = recipe("[config.healthcheck]\ntest = ['CMD-SHELL', 'true']").run()
     assert run.healthcheck == Healthcheck(test=("CMD-SHELL", "true"))
+
+
+COMMANDS = [
+    "python3 -m x",
+    "gunicorn 'a b'  \"c 'd'\"",
+    "serve --format={a,b} --name=x\\ y",
+    "  sleep\t1 ",
+    "FOO=1 printenv FOO",
+    "echo one | tr o 0",
+    "cd / && pwd",
+    "echo \"$HOME\" '$HOME'",
+    "exec printf %s ü",
+]
+
+
+@pytest.mark.parametrize("text", COMMANDS)
+@pytest.mark.parametrize("key", ["cmd", "entrypoint", "healthcheck.test"])
+def test_a_command_in_one_text_is_refused_with_the_list_that_a_shell_makes_of_it(text: str, key: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        recipe(f"[config]\n{key} = {json.dumps(text, ensure_ascii=False)}")
+    assert caught.value.hint is not None
+    table = key.removesuffix("test") if "." in key else ""
+    written = recipe(f"[config]\n{table}{caught.value.hint.removeprefix('write ')}")
+    config = written.config
+    words = config.healthcheck.test if config.healthcheck else config.entrypoint or config.cmd or ()
+    # A shell itself says what the words are.
+    printed = ["/bin/sh", "-c", f"printf '<%s>' {text}"] if words[0] not in ("/bin/sh", "CMD-SHELL") else []
+    if printed:
+        said = subprocess.run(printed, capture_output=True, text=True, check=True).stdout
+        assert said == "".join(f"<{word}>" for word in words)
+    else:
+        assert words == (("CMD-SHELL", text) if "test" in key else ("/bin/sh", "-c", text))
+
+
+def test_what_follows_an_entrypoint_is_no_command() -> None:
+    with pytest.raises(RecipeError) as caught:
+        recipe("[config]\nentrypoint = ['serve']\ncmd = '--port $PORT'")
+    assert caught.value.hint == 'write cmd = ["--port", "$PORT"]'
+
+
+@pytest.mark.parametrize("text", ["", "  ", "it's"])
+def test_a_text_that_is_no_command_gets_no_list(text: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        recipe(f'[config]\ncmd = "{text}"')
+    assert caught.value.hint == "write cmd as a list of words"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +207,7 @@ def test_a_healthcheck_in_one_text_runs_in_a_shell() -> None:
         ("[config]\nexposed-ports = ['80/http']", "config.exposed-ports[0]"),
         ("[config]\nstop-signal = 'TERM'", "config.stop-signal"),
         ("[config.healthcheck]\ntest = []", "config.healthcheck.test"),
-        ("[config.healthcheck]\ntest = 'a'\ninterval = '30'", "config.healthcheck.interval"),
+        ("[config.healthcheck]\ntest = ['a']\ninterval = '30'", "config.healthcheck.interval"),
         ("[[copy]]\nsrc = '/a'\ndest = '/a'", "copy[0].src"),
         ("[[copy]]\nsrc = 'a'\ndest = 'a'", "copy[0].dest"),
         ("[[copy]]\nsrc = 'a'\ndest = '/a/../b'", "copy[0].dest"),
@@ -186,7 +232,7 @@ def test_a_value_made_in_code_is_checked_like_one_from_a_file() -> None:
 
 def test_requirements_alone_are_a_recipe(tmp_path: Path) -> None:
     source = load_image(image_folder(tmp_path, requirements="mypy\n"))
-    assert source.recipe == ImageRecipe(name="mypy")
+    assert source.recipe == ImageToml(name="mypy")
     assert source.requirements == (source.folder / "requirements.txt",)
     assert (source.lock.name, source.wheels.name) == ("pylock.toml", "wheels")
 

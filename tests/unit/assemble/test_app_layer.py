@@ -11,7 +11,7 @@ from oci_builder.bases import Base
 from oci_builder.oci.documents import RunConfig
 from oci_builder.oci.inherited import inherit
 from oci_builder.platforms import AMD64
-from oci_builder.recipes import ImageRecipe
+from oci_builder.recipes import ImageToml
 from oci_builder.tomlfile import convert
 from oci_builder.tree.accounts import ids_of
 from oci_builder.tree.entry import file
@@ -44,7 +44,7 @@ def based(**run: Any) -> Base:
 
 
 def run(base: Base, **document: Any) -> RunConfig:
-    recipe = convert({"name": "app", **document}, ImageRecipe, file="a test")
+    recipe = convert({"name": "app", **document}, ImageToml, file="a test")
     return run_config(recipe, base, labels={"b": "2"})
 
 
@@ -95,7 +95,7 @@ def test_ports_and_volumes_add_up() -> None:
 
 def test_a_base_of_layers_has_no_user_to_keep() -> None:
     base = Base(name="x", layers=(), tree=Tree(), platform=AMD64, promise=None)
-    assert not keeps_user(ImageRecipe(name="app"), base)
+    assert not keeps_user(ImageToml(name="app"), base)
 
 
 def test_the_bases_user_is_known_by_name_and_number() -> None:

@@ -7,12 +7,14 @@ import os
 import random
 import shutil
 import signal
+import socket
 import time
 from pathlib import Path
 
 import pytest
 
 from oci_builder.cli import main
+from tests.support.processes import children, ends
 from tests.support.tiny import Tiny, built, make_tiny, start_ocibuild, unsound
 
 INSTANTS = 12
@@ -54,6 +56,22 @@ def test_a_build_killed_at_any_instant_is_in_nobodys_way(tiny: Tiny) -> None:
         tiny.out.unlink(missing_ok=True)
         assert built(tiny) == expected
         assert [path.name for path in tiny.root.glob(".app.tar*")] + unsound(tiny.cache) == []
+
+
+def test_a_killed_build_takes_its_pip_along(tiny: Tiny) -> None:
+    (tiny.image / "pylock.toml").unlink()
+    tiny.wheels.rename(tiny.root / "shelf")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        environ = {**os.environ, "PIP_INDEX_URL": index, "PIP_RETRIES": "0", "PIP_TIMEOUT": "600"}
+        with start_ocibuild(*tiny.words(), environ=environ) as process:
+            asked, _ = silent.accept()
+            with asked:
+                pips = children(process.pid)
+                assert pips
+                process.kill()
+                process.wait(60)
+                assert all(map(ends, pips))
 
 
 def test_a_build_beside_one_that_is_killed_is_right(tiny: Tiny) -> None:

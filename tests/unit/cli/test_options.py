@@ -17,11 +17,11 @@ from oci_builder.cli.request import CommandRequest, RecipeRequest
 from oci_builder.cli.settings import Settings, make_settings, parse_epoch
 from oci_builder.errors import InvalidValue
 from oci_builder.platforms import AMD64, ARM64
-from oci_builder.recipes import VERBS, ImageRecipe
+from oci_builder.recipes import VERBS, ImageToml
 
 
-def recipe(**fields: Any) -> ImageRecipe:
-    return ImageRecipe(name="mypy", **fields)
+def recipe(**fields: Any) -> ImageToml:
+    return ImageToml(name="mypy", **fields)
 
 
 def settings(tmp_path: Path) -> Settings:

@@ -210,7 +210,8 @@ def test_there_is_one_door_to_the_terminal() -> None:
     found = [
         f"{path.relative_to(PACKAGE)}:{line}: {name}"
         for path in sorted(PACKAGE.rglob("*.py"))
-        if path.relative_to(PACKAGE).as_posix() not in PROGRAMS | {"cli/terminal.py"}
+        # What writes images to pipes refuses terminals.
+        if path.relative_to(PACKAGE).as_posix() not in PROGRAMS | {"cli/terminal.py", "export/output.py"}
         for name, line in ways_out(ast.parse(path.read_text()))
     ]
     # One that runs before there is anything to import, and says one sentence of ours.

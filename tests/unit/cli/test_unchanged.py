@@ -74,7 +74,7 @@ CHANGES: dict[str, Callable[[Tiny], object]] = {
     "the image is gone": lambda tiny: tiny.out.unlink(),
     "the image holds something else": lambda tiny: overwrite(tiny.out),
     "the recipe says something else": lambda tiny: (tiny.image / "image.toml").write_text(
-        (tiny.image / "image.toml").read_text() + '\n[config]\ncmd = ["true"]\n'
+        (tiny.image / "image.toml").read_text() + '\n[config]\ncmd = ["python3", "-V"]\n'
     ),
     "a file was added to the recipe's folder": lambda tiny: (tiny.image / "new").write_text("x"),
     "the base's recipe was touched": lambda tiny: os.utime(tiny.base / "layer.toml"),

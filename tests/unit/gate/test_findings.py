@@ -8,6 +8,7 @@ import pytest
 
 from oci_builder.gate.finding import KINDS, Allowance
 from oci_builder.gate.gate import GateRules
+from oci_builder.oci.documents import RunConfig
 from oci_builder.store import Store
 from oci_builder.tree.entry import Entry, directory, file, symlink
 from tests.support.elves import ElfSpec, make_elf
@@ -57,7 +58,8 @@ SEEDS: dict[str, list[Entry]] = {
     "requires-python": metadata("third", "1.0", "Requires-Python: >=3.12"),
     "script": metadata("third", scripts="[console_scripts]\nthird = nowhere:main\n"),
     "import": [source("demo/more.py", "import nowhere\n")],
-    "setuid": [file("usr/local/bin/odd", b"#!/bin/sh\n", mode=0o4755, origin=DEMO)],
+    "interpreter": [file("opt/odd", b"#!/bin/nowhere\n", mode=0o755, origin=COPY)],
+    "setuid": [file("usr/local/bin/odd", b"data\n", mode=0o4755, origin=DEMO)],
     "world-writable": [file("opt/odd", b"", mode=0o666, origin=COPY)],
     "secret": [file("opt/.env", b"PASSWORD=x\n", origin=COPY)],
     "installed-twice": metadata("other", "1.1"),
@@ -85,8 +87,13 @@ def test_what_a_recipe_rules_is_found_and_nothing_else(store: Store, kind: str, 
     assert [found for _, found, _ in kinds(judged(store, *SOUND, rules=rules))] == [kind]
 
 
+def test_what_does_not_start_is_found_and_nothing_else(store: Store) -> None:
+    gated = judged(store, *SOUND, rules=LIMITS, run=RunConfig(entrypoint=("nowhere",)))
+    assert [found for _, found, _ in kinds(gated)] == ["start"]
+
+
 def test_no_kind_is_left_out_here() -> None:
-    assert {*SEEDS, "max-size", "unused-allow"} == set(KINDS)
+    assert {*SEEDS, "max-size", "unused-allow", "start"} == set(KINDS)
 
 
 def test_every_kind_is_explained() -> None:

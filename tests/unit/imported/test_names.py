@@ -115,9 +115,7 @@ def test_no_two_texts_stand_for_one_name(text: str) -> None:
     assert "\0" in name or text_of(name) == text
 
 
-@pytest.mark.parametrize(
-    "name", ["", "a\0b", "..", "a/../b", "a/" * 300, "a" * 256, "ä" * 128, "/".join(["a" * 200] * 25)]
-)
+@pytest.mark.parametrize("name", ["a\0b", "a/" * 300, "a" * 256, "ä" * 128, "/".join(["a" * 200] * 25)])
 def test_what_is_no_path_of_a_layer_is_none(name: str) -> None:
     with pytest.raises(Unfit):
         layer_path(name)
@@ -125,7 +123,18 @@ def test_what_is_no_path_of_a_layer_is_none(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "path"),
-    [("/usr", "usr"), ("./usr/", "usr"), ("usr//x/./y", "usr/x/y"), ("./", ""), (".", ""), ("a" * 255, "a" * 255)],
+    [
+        ("/usr", "usr"),
+        ("./usr/", "usr"),
+        ("usr//x/./y", "usr/x/y"),
+        ("./", ""),
+        (".", ""),
+        ("", ""),
+        ("..", ""),
+        ("a/../b", "b"),
+        ("../../b", "b"),
+        ("a" * 255, "a" * 255),
+    ],
 )
 def test_a_path_is_the_one_that_engines_read(name: str, path: str) -> None:
     assert layer_path(name) == path
@@ -142,12 +151,11 @@ def test_a_path_may_be_deep() -> None:
         ([member("a", pax_headers={"atime": "1e9"})], "PAX time"),
         ([member("a", pax_headers={"mtime": "9" * 30})], "PAX time"),
         ([member("a", pax_headers={"mtime": "9" * 19})], "PAX time"),
-        ([member("a", pax_headers={"uid": "-1"})], "PAX number"),
         ([member("a", pax_headers={"uid": "²"})], "PAX number"),
-        ([member("a", pax_headers={"gid": str(2**32 - 1)})], "PAX number"),
+        ([member("a", pax_headers={"gid": "1_0"})], "PAX number"),
         ([member("a", pax_headers={"size": "9" * 5000})], "PAX number"),
-        ([member("a", pax_headers={"linkpath": "b\0c"})], "NUL"),
-        ([member("a", pax_headers={"GNU.sparse.major": "1"})], "sparse"),
+        ([member("a", pax_headers={"linkpath": "b\0c"})], "PAX record"),
+        ([member("a", tarfile.GNUTYPE_SPARSE)], "sparse"),
         ([member("a", tarfile.CONTTYPE)], "contiguous"),
         ([member("a", b"Z")], "unknown tar type"),
         ([member("a"), member("./a")], "listed twice"),

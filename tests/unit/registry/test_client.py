@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from oci_builder.errors import RegistryError
 from oci_builder.reference import Reference
+from oci_builder.registry.access import Access
+from oci_builder.registry.auth import Logins
+from oci_builder.registry.client import Client
 from oci_builder.registry.pulling import resolve
 from oci_builder.registry.registries import Registries
 from tests.support.fakeregistry import (
     FakeRegistry,
     Handler,
     drip,
-    give,
     refuse,
 )
-from tests.support.registries import open_registries, quick
+from tests.support.registries import OPENED, open_registries, quick
 from tests.unit.registry.acting import DATA, blob_of, read
 
 
@@ -84,9 +89,19 @@ def test_redirects_in_a_circle_end(registry: FakeRegistry, registries: Registrie
         read(registry, registries, blob_of(registry))
 
 
-def test_all_pages_of_tags_are_read(registry: FakeRegistry, registries: Registries) -> None:
-    more = give(b'{"tags": ["a"]}', Link='</v2/team/x/tags/list?last=a>; rel="next"')
-    registry.does(r"GET /v2/team/x/tags/list\Z", more)
-    registry.does(r"GET .*last=a", give(b'{"tags": ["b"]}'))
-    client = registries.of(registry.reference("team/x:1"))
-    assert client.get_tags(client.get_container(f"{registry.host}/team/x")) == ["a", "b"]
+def test_a_host_without_dot_and_port_is_a_registry_all_the_same() -> None:
+    for registry, repository in (("localhost", "team/x"), ("localhost:5000", "a.b/c"), ("[::1]:5000", "x")):
+        client = Client(registry, "http", Access(logins=Logins({})))
+        OPENED.append(client)
+        reference = Reference(registry, repository, "1")
+        assert client.address(reference, "manifests/1") == f"http://{registry}/v2/{repository}/manifests/1"
+        assert client.address(reference, "blobs/sha256:0") == f"http://{registry}/v2/{repository}/blobs/sha256:0"
+        assert client.address(reference, "uploads") == f"http://{registry}/v2/{repository}/blobs/uploads/"
+        assert client.address(reference, "tags/7") == f"http://{registry}/v2/{repository}/tags/list?n=7"
+
+
+def test_speaking_to_a_registry_loads_no_more_of_oras_than_addresses() -> None:
+    code = "import sys, oci_builder.registry.client; print(*sorted(name for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "jsonschema" not in done.stdout and "oras.provider" not in done.stdout
+    assert "oras.container" in done.stdout.split()

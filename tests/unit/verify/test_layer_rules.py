@@ -49,23 +49,15 @@ def test_a_layer_that_every_engine_takes_is_fine(tmp_path: Path, layer: bytes) -
         (make_tar(member("a"), member("./a")), "a is listed twice"),
         (make_tar(folder("a"), folder("a/")), "a is listed twice"),
         (make_tar(member("a"), member("a/f")), "a/f lies below a, which is no folder"),
-        (make_tar(member("../x")), "../x leaves its folder with .."),
-        (make_tar(folder("a"), member("a/../../x")), "a/../../x leaves its folder with .."),
+        (make_tar(folder("a"), member("a/../a")), "a is listed twice"),
         (make_tar(member("d", tarfile.CONTTYPE)), "d is a contiguous file, which engines refuse"),
         (make_tar(member("d", b"Z")), "d has the unknown tar type b'Z'"),
         (make_tar(member("h", HARD, target="f"), member("f")), "h is a hard link to f, which does not come before it"),
         (make_tar(member("h", HARD, target="h")), "h is a hard link to h, which does not come before it"),
-        (make_tar(member("h", HARD, target="../f")), "h is a hard link to ../f, outside its layer"),
+        (make_tar(member("h", HARD, target="../f")), "h is a hard link to ../f, which does not come before it"),
         (make_tar(folder("d"), member("h", HARD, target="d")), "h is a hard link to d, which is a folder"),
-        (make_tar(member(".wh.x", data=b"x")), ".wh.x is a whiteout, but no empty file"),
-        (make_tar(folder(".wh.x")), ".wh.x is a whiteout, but no empty file"),
-        (make_tar(member(".wh.")), ".wh. is no whiteout that engines know"),
-        (make_tar(folder("a"), member("a/.wh..wh.x")), "a/.wh..wh.x is no whiteout that engines know"),
+        (make_tar(member(".wh.")), ".wh. deletes an entry of its own layer"),
         (make_tar(member("x"), member(".wh.x")), ".wh.x deletes an entry of its own layer"),
-        (
-            make_tar(folder("a"), member("a/f"), member("a/.wh..wh..opq")),
-            "a/.wh..wh..opq empties its folder after entries of it",
-        ),
     ],
 )
 def test_what_breaks_an_engine_is_named(tmp_path: Path, layer: bytes, finding: str) -> None:
@@ -81,8 +73,19 @@ def test_what_breaks_an_engine_is_named(tmp_path: Path, layer: bytes, finding: s
         (make_tar(member("d", tarfile.CHRTYPE)), "d is a character device"),
         (make_tar(member("d", tarfile.BLKTYPE)), "d is a block device"),
         (make_tar(member("d", tarfile.FIFOTYPE)), "d is a FIFO"),
-        (make_tar(member("a", LINK, target="b"), member("a/f")), "a/f lies below a, a symbolic link of its own layer"),
-        (make_tar(member("f"), member("h", HARD, target="/f")), "h is a hard link to /f, an absolute path"),
+        (
+            make_tar(folder("b"), member("a", LINK, target="b"), member("a/f")),
+            "a/f lies below a, a symbolic link of its own layer",
+        ),
+        (make_tar(member("f"), member("h", HARD, target="/f")), "h is a hard link to /f, which is no relative path"),
+        (make_tar(member("../x")), "../x leads through .., and means x"),
+        (make_tar(member(".wh.x", data=b"x")), ".wh.x is a whiteout, but no empty file"),
+        (make_tar(folder(".wh.x")), ".wh.x is a whiteout, but no empty file"),
+        (make_tar(folder("a"), member("a/.wh..wh.x")), "a/.wh..wh.x is a whiteout of a strange name"),
+        (
+            make_tar(folder("a"), member("a/f"), member("a/.wh..wh..opq")),
+            "a/.wh..wh..opq empties its folder after entries of it",
+        ),
         (
             make_tar(member("l", LINK, target="b"), member("h", HARD, target="l")),
             "h is a hard link to l, which is no file",
@@ -96,19 +99,26 @@ def test_what_breaks_an_engine_is_named(tmp_path: Path, layer: bytes, finding: s
         ),
         (
             make_tar(member("f"), pax_headers={"comment": "for all"}),
-            "a global PAX header, which engines apply differently",
+            "././@PaxHeader is a global PAX header, which engines apply differently",
         ),
         (make_tar(member("f"))[:512], "the tar ends at byte 512 without its two closing blocks"),
         (make_tar(member("f", data=b"x"))[:513], "the tar ends at byte 513 without its two closing blocks"),
         (b"", "the tar ends at byte 0 without its two closing blocks"),
+        (make_tar(member("f"))[:1024], "the tar ends with one closing block at byte 512, where two belong"),
+        (
+            make_tar(member("f", data=b"x"))[:512] + b"x" * 512 + bytes(1024),
+            "stray bytes before byte 1024, where zeros belong",
+        ),
+        (make_tar(member("f")) + b"more", "bytes after the end of the tar, after byte 10240"),
     ],
 )
 def test_what_every_engine_takes_and_few_people_mean_is_remarked(tmp_path: Path, layer: bytes, remark: str) -> None:
     assert said(tmp_path, layer) == ([], [remark])
 
 
-def test_an_absolute_path_is_the_same_path(tmp_path: Path) -> None:
-    assert findings(tmp_path, make_tar(member("a"), member("/a"))) == ["a is listed twice"]
+def test_an_absolute_path_is_the_same_path_and_another_name(tmp_path: Path) -> None:
+    remarks = ["/a is absolute", "a is listed twice, under two names"]
+    assert said(tmp_path, make_tar(member("a"), member("/a"))) == ([], remarks)
 
 
 def test_a_name_cannot_steer_the_terminal(tmp_path: Path) -> None:
@@ -133,12 +143,9 @@ def test_many_findings_of_one_layer_are_counted_rather_than_listed(tmp_path: Pat
     ("layer", "finding"),
     [
         (make_tar(member("f"))[:700], "cut off at byte 700"),
-        (make_tar(member("f", data=b"x" * 600))[:1200], "cut off at byte"),
-        (make_tar(member("f", data=b"x"))[:512] + b"x" * 512 + bytes(1024), "stray bytes"),
-        (make_tar(member("f")) + b"more", "bytes after the end of the tar"),
-        (make_tar(member("f")) + bytes(5), "not a whole number of blocks"),
+        (make_tar(member("f", data=b"x" * 600))[:1100], "cut off at byte"),
         (make_tar(member("f"))[:512] + bytes(512) + b"x" * 512, "only one closing block"),
-        (b"g" + make_tar(member("f"))[1:], "does not hold"),
+        (b"g" + make_tar(member("f"))[1:], "has no proper checksum"),
         (b"no tar at all" * 100, "has no proper checksum"),
     ],
 )

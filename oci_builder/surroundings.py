@@ -1,0 +1,70 @@
+"""What the user who runs us has on this machine: a place for a cache, and an environment that pip can do with."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from oci_builder.errors import FileProblem
+from oci_builder.files import explained
+
+
+def with_home(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """``environ`` with a HOME, which pip asks for: ``folder``, where whoever runs us has none."""
+    # A folder that is ours alone: settings of others in it would be obeyed.
+    return dict(environ) if _has_home(environ) else {**environ, "HOME": str(folder)}
+
+
+def _has_home(environ: Mapping[str, str]) -> bool:
+    home = environ.get("HOME")
+    if home is not None:
+        return home.startswith("/")
+    try:
+        return Path("~").expanduser().is_absolute()  # by /etc/passwd
+    except RuntimeError:
+        return False
+
+
+def default_cache() -> tuple[Path, bool]:
+    """The user's cache folder, or else a private one in the temporary folder, and whether it is that.
+
+    Raises FileProblem where neither can be had.
+    """
+    from platformdirs import user_cache_path
+
+    # Without HOME and without a line in /etc/passwd: RuntimeError, or "~/.cache" as it is written.
+    with suppress(RuntimeError):
+        cache = user_cache_path("ocibuild")
+        if cache.is_absolute() and _can_be_made(cache):
+            return cache, False
+    return _temporary_cache(), True
+
+
+def _can_be_made(folder: Path) -> bool:
+    there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)
+
+
+def _temporary_cache() -> Path:
+    """A folder that nobody but us can have made, or look into. Raises FileProblem."""
+    import tempfile
+
+    hint = "name a folder with --cache-dir or OCIBUILD_CACHE_DIR"
+    try:
+        parent = Path(tempfile.gettempdir())
+    except OSError as error:
+        raise FileProblem("TMPDIR", "there is no temporary folder to write to", hint=hint) from error
+    folder = parent / f"ocibuild-{os.geteuid()}"
+    with explained(folder):
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        info, above = folder.lstat(), parent.stat()
+    is_ours = stat.S_ISDIR(info.st_mode) and info.st_uid == os.geteuid() and not info.st_mode & 0o077
+    if not is_ours:
+        raise FileProblem(str(folder), "it is not a folder of this user alone, so no cache can be in it", hint=hint)
+    if above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX:
+        raise FileProblem(str(parent), "others may exchange what is in it, so no cache can be there", hint=hint)
+    return folder
