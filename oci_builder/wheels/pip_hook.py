@@ -189,24 +189,6 @@ def _askers(req: InstallRequirement | None) -> list[str]:
     return found
 
 
-def end_with_parent(tell: int) -> None:
-    """Kill this session as soon as nobody is left to read ``tell``: who was killed can tell its pip no more.
-
-    A pipe without a reader is a state, and not an event: also a parent that died before is noticed. It takes no system
-    in particular, while prctl's signal is Linux's own and comes when a thread ends.
-    """
-
-    def watch() -> None:
-        watched = select.poll()
-        watched.register(tell, 0)
-        watched.poll()
-        if os.getpgrp() == os.getpid():
-            os.killpg(0, signal.SIGKILL)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _changed(what: str) -> NoReturn:
     sys.stderr.write(f"pip's inside has changed: {what}\n")
     sys.exit(CHANGED)
@@ -520,7 +502,6 @@ def main(arguments: list[str]) -> int:
     rules = HookRules(json.loads(arguments[0]))
     threading.Thread(target=end_with_reader, args=(rules.tell,), daemon=True).start()
     teller = Teller(rules.tell)
-    end_with_parent(rules.tell)
     configure(rules.settings)
     if rules.markers is not None:
         foresee(rules.markers)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -18,13 +15,6 @@ from oci_builder.wheels import process
 from oci_builder.wheels.process import Ended, Running
 
 WAITS = "import subprocess, sys, time; subprocess.Popen(['sleep', '600']); print('up', flush=True); time.sleep(600)"
-
-PIP = """
-import os, sys
-from oci_builder.wheels import pip
-sources = pip.WheelSources(environ=os.environ)
-pip.run(["download", f"--index-url={sys.argv[1]}", "x"], sources=sources, rules=pip.PipRules(markers=None))
-"""
 
 
 def run(code: str, *, running: Running | None = None, heard: list[str] | None = None) -> Ended:
@@ -154,31 +144,3 @@ def test_a_signal_that_killed_a_program_is_named(code: int, said: str) -> None:
 def test_a_nul_in_a_word_is_a_program_that_cannot_be_started() -> None:
     with pytest.raises(ToolFailed, match="null byte"):
         run("\0")
-
-
-def children(process: int) -> list[int]:
-    """The processes that one has started."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == process:
-            found.append(int(status.parent.name))
-    return found
-
-
-def test_pip_ends_with_who_started_it_however_that_ends(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.settimeout(60)
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
-        with subprocess.Popen([sys.executable, "-c", PIP, url], cwd=tmp_path) as starter:
-            try:
-                connection, _ = silent.accept()
-                (session,) = children(starter.pid)
-                assert sleepers(session) == [str(session)]
-            finally:
-                starter.send_signal(signal.SIGKILL)
-        with connection:
-            assert gone(session)
