@@ -16,6 +16,7 @@ from oci_builder.errors import FileProblem, OcibuildError, RecipeError, StaleLoc
 from oci_builder.files import atomic, is_closed
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
+from oci_builder.tree.limits import MAX_UNPACKED
 from oci_builder.wheels import lock as locks
 from oci_builder.wheels.closure import closure
 from oci_builder.wheels.fetch import fetch_wheels
@@ -78,6 +79,7 @@ def wheel_sources(source: ImageSource, context: BuildContext, policy: BuildPolic
         files=source.requirements,
         build=frozenset(map(canonicalize_name, source.recipe.python.build)),
         environ=context.environ,
+        most=max(source.recipe.max_unpacked_bytes, MAX_UNPACKED),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from oci_builder.errors import InvalidValue, ToolFailed
 from oci_builder.files import expect_files
+from oci_builder.tree.limits import MAX_UNPACKED
 from oci_builder.wheels import process
 from oci_builder.wheels.process import Running
 from oci_builder.wheels.refusals import refusal
@@ -47,7 +48,8 @@ class WheelSources:
     is not read. ``environ`` is the environment pip runs in: it carries index, proxy and credentials. ``options`` are
     lines of requirements files that say where to look (``requirements.read``); resolving reads them in the files
     themselves, fetching knows them only from here. ``build`` are the projects whose build code may run here. ``image``
-    is the recipe that they are for and ``files`` its requirements, as messages name them.
+    is the recipe that they are for and ``files`` its requirements, as messages name them. ``most`` are the bytes that
+    one run of pip may download in all.
     """
 
     find_links: tuple[Path | str, ...] = ()
@@ -56,6 +58,7 @@ class WheelSources:
     build: frozenset[str] = frozenset()
     image: str = ""
     files: tuple[Path, ...] = ()
+    most: int = MAX_UNPACKED
     environ: Mapping[str, str] = field(repr=False)
 
     def arguments(self) -> list[str]:
@@ -100,8 +103,11 @@ class PipRules:
     names: Collection[str] = ()
     paths: Collection[Path] = ()
 
-    def encoded(self, tell: int, *, shelves: Sequence[Path] | None) -> str:
-        """The words for ``pip_hook.py``; ``shelves`` are the folders of wheels where no network is asked, else None."""
+    def encoded(self, tell: int, *, shelves: Sequence[Path] | None, most: int) -> str:
+        """The words for ``pip_hook.py``; ``shelves`` are the folders of wheels where no network is asked, else None.
+
+        ``most`` are the bytes that may be downloaded.
+        """
         keep = [self.keep[0], str(self.keep[1])] if self.keep else None
         document = {
             "markers": dict(self.markers) if self.markers is not None else None,
@@ -110,6 +116,7 @@ class PipRules:
             "paths": sorted(map(str, self.paths)),
             "settings": sorted(SETTINGS),
             "tell": tell,
+            "most": most,
             "shelves": None if shelves is None else [str(shelf.absolute()) for shelf in shelves],
         }
         return json.dumps(document)
@@ -158,7 +165,13 @@ def run(
     shelves = sources.folders() if sources.offline else None
     ended = process.run(
         # -P: neither the hook's folder, which has a pip.py, nor the caller's may shadow pip.
-        lambda tell: [sys.executable, "-P", str(_HOOK), rules.encoded(tell, shelves=shelves), *arguments],
+        lambda tell: [
+            sys.executable,
+            "-P",
+            str(_HOOK),
+            rules.encoded(tell, shelves=shelves, most=sources.most),
+            *arguments,
+        ],
         environ=_environment(sources),
         folder=here.folder,
         clean=redact,

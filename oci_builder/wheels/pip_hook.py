@@ -62,6 +62,7 @@ from pip._vendor.packaging.utils import (
     parse_wheel_filename,
 )
 from pip._vendor.packaging.version import InvalidVersion
+from pip._vendor.urllib3 import HTTPResponse
 
 CHANGED = 97
 """The exit code that says: this pip is not the one the hook was written for."""
@@ -106,10 +107,16 @@ SOURCES = (
 """What prepares, unpacks, builds or installs: refused, but where the recipe lets something be built."""
 
 _STARTS = ("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "pty.spawn")
+FILES = 8
+"""How many of the largest files that there may be are as much as may be downloaded."""
+
 _IDLE = frozenset({"rustc", "lsb_release", "uname"})
 """Programs that pip asks for its user agent, and does without."""
 
 _LONG = 2000
+
+MOST_PAGE = 128 << 20
+"""Bytes that a page of an index may have, unpacked; pip holds it in memory."""
 
 
 class Refused(BaseException):
@@ -122,7 +129,8 @@ class HookRules:
     ``markers`` is the marker environment of the target, or None for this host's. ``keep`` names the one project whose
     sdist is wanted, and the folder for it. ``names`` and ``paths`` are what may be built: projects of an index, and
     archives and folders of this machine. ``settings`` are the options that may be configured, ``tell`` a descriptor.
-    ``shelves`` are the folders of wheels that stand for every network, or None where there is one.
+    ``shelves`` are the folders of wheels that stand for every network, or None where there is one. ``most`` are the
+    bytes that may be downloaded in all.
     """
 
     def __init__(self, document: dict[str, Any]) -> None:
@@ -133,6 +141,7 @@ class HookRules:
         self.settings = frozenset(document["settings"])
         self.tell: int = document["tell"]
         self.shelves: list[str] | None = document["shelves"]
+        self.most: int = document["most"]
 
     @property
     def builds(self) -> bool:
@@ -386,6 +395,29 @@ def open_only_files(teller: Teller) -> None:
     _replace(session.LocalFSAdapter, "send", checked)
 
 
+def count_what_comes(most: int, teller: Teller) -> None:
+    """Refuse what a server that never ends sends: more than a page has, than a file may, or than all of them.
+
+    pip takes files as they come, and has pages decoded: a redirect may give either any name.
+    """
+    stream = _attribute(HTTPResponse, "stream")
+    came = 0
+
+    def counted(self: Any, amt: int, decode_content: bool | None = None) -> Iterator[bytes]:
+        nonlocal came
+        size = 0
+        for data in stream(self, amt, decode_content=decode_content):
+            size += len(data)
+            came += len(data)
+            if decode_content and size > MOST_PAGE:
+                teller.refuse("endless-page", link=Link(self.geturl() or ""))
+            if came > most or size > most // FILES:
+                teller.refuse("endless", link=Link(self.geturl() or ""))
+            yield data
+
+    _replace(HTTPResponse, "stream", counted)
+
+
 def hash_on_arrival() -> None:
     """Have the sha256 of every wheel in the report: one that an index gives no sha256 for is fetched and hashed."""
     preparer = prepare.RequirementPreparer
@@ -506,6 +538,7 @@ def main(arguments: list[str]) -> int:
     if rules.markers is not None:
         foresee(rules.markers)
     open_only_files(teller)
+    count_what_comes(rules.most, teller)
     if rules.shelves is not None:
         stay_offline(rules.shelves)
     else:

@@ -19,6 +19,13 @@ _WHY = {
     "scheme": "its URL is neither http, https nor a file of this machine",
     "source": "it would be built, and its build code would run on this machine",
 }
+_ENDLESS = {
+    "endless": (
+        "it does not end, or more is downloaded than all layers may unpack to",
+        'if that is right, set max-unpacked = "1000GB" in image.toml',
+    ),
+    "endless-page": ("a page of an index that does not end", "ask another index, with --index-url or PIP_INDEX_URL"),
+}
 _ASKED = re.compile(r"-[rc] (?P<place>.+ \(line \d+\))\Z", re.DOTALL)
 _SHOWN = 300
 
@@ -53,6 +60,9 @@ def refusal(
             why = f"offline, and {_short(filename)} is in no folder of wheels"
             what = _short(clean(said.what or said.url))
             return ResolutionError(f"{what} ({_place(said, places, clean)})", why, hint=bring)
+        if said.kind in _ENDLESS:
+            why, hint = _ENDLESS[said.kind]
+            return ResolutionError(_short(clean(said.url or said.what)), why, hint=hint)
         return _error(said, places, clean)
     return None
 

@@ -34,6 +34,7 @@ import importlib, json, os, runpy, sys
 reading, writing = os.pipe()
 hook = runpy.run_path(sys.argv[1])
 rules = {"markers": None, "keep": None, "names": [], "paths": [], "settings": [], "tell": writing, "shelves": None}
+rules["most"] = 1 << 30
 hook["wheels_only"](hook["HookRules"](rules), hook["Teller"](writing))
 for where in (*hook["NEVER"], *hook["SOURCES"]):
     module, _, name = where.partition(":")
