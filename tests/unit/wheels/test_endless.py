@@ -33,7 +33,7 @@ class Endless(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True
 
-    def log_message(self, format: str, *values: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Keep still."""
 
 
