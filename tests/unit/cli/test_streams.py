@@ -99,6 +99,8 @@ def test_a_compressed_pipe_holds_what_the_file_would(tiny: Tiny) -> None:
 
 
 def test_a_reader_that_leaves_is_a_failure_in_one_sentence(tiny: Tiny) -> None:
+    # More than a pipe holds: otherwise all is written before the reader has left.
+    make_large(tiny)
     pipe = tiny.root / "pipe.tar"
     os.mkfifo(pipe)
     with subprocess.Popen(["/usr/bin/head", "-c", "10", pipe], stdout=subprocess.DEVNULL) as reader:
