@@ -27,7 +27,7 @@ class TagsRequest(CommandRequest):
 def command(request: TagsRequest) -> None:
     """List the tags of a repository in a registry.
 
-    One stands on a line, in the order of their bytes. All of the registry's pages are read before the first tag is printed.
+    One stands on a line, in the order of their bytes. All pages are read before the first tag is printed.
     """
     from oci_builder.cli.registries import make_registries
     from oci_builder.cli.settings import make_settings
