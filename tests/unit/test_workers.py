@@ -75,7 +75,8 @@ def test_every_task_is_done_once_and_its_result_comes_back() -> None:
     done = pool(lambda task: (task, b"x" * task * 100_000), tasks=range(20))
     assert sorted(done) == [(task, (task, b"x" * task * 100_000)) for task in range(20)]
     assert pool(str, tasks=[]) == []
-    assert open_files() == files
+    # Fewer, where what tests before had left was closed meanwhile.
+    assert open_files() <= files
 
 
 def test_there_are_no_more_workers_than_asked_for_and_each_begins_once(tmp_path: Path) -> None:
