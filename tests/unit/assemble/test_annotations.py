@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from oci_builder.debian.lock import lock_path, read_lock
+from oci_builder.layer import FORMAT
 from oci_builder.platforms import AMD64
 from oci_builder.version import __version__
 from tests.support.debian import MTIME
@@ -46,7 +47,7 @@ def test_an_image_names_its_locks_its_tool_and_its_layers_format(tiny: Tiny) -> 
         f"{DEFINED}.base.digest": str(read_lock(lock_path(tiny.base, AMD64)).digest),
         "dev.ocibuild.lock": f"sha256:{sha256(tiny.image / 'pylock.toml')}",
         "dev.ocibuild.version": __version__,
-        "dev.ocibuild.layer-format": "1",
+        "dev.ocibuild.layer-format": str(FORMAT),
     }
     assert labels == expected
     assert annotations == {**expected, f"{DEFINED}.created": created}
