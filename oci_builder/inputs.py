@@ -318,10 +318,15 @@ def _kind(path: str) -> int:
 def _listed(folder: str, below: str, without: Sequence[str]) -> str:
     try:
         with os.scandir(folder) as found:
-            names = sorted(f"{entry.name}/" if _leads_to_folder(entry) else entry.name for entry in found)
+            # A link is another thing than what it leads to, also where nothing behind it differs.
+            names = sorted(
+                (f"{entry.name}/" if _leads_to_folder(entry) else entry.name, entry.is_symlink()) for entry in found
+            )
     except (OSError, ValueError):
         return ""
-    counted = [name for name in names if not any(fnmatch.fnmatchcase(f"{below}{name}", each) for each in without)]
+    counted = [
+        [name, link] for name, link in names if not any(fnmatch.fnmatchcase(f"{below}{name}", each) for each in without)
+    ]
     return hashlib.sha256(json.dumps(counted).encode()).hexdigest()
 
 

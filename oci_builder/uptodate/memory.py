@@ -98,7 +98,8 @@ class Memory:
                     return PreviousBuild(
                         key=key,
                         told=Told(**known["told"]),
-                        changed=[path for path, seen in known["outputs"].items() if look(path) != seen],
+                        # One that was gone when it was looked at last is not there either where it still is gone.
+                        changed=[path for path, seen in known["outputs"].items() if not seen or look(path) != seen],
                         pushed=dict(known["pushed"]),
                         images=[RememberedFile(**image) for image in known["images"]],
                     )

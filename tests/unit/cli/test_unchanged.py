@@ -20,6 +20,7 @@ from oci_builder.cli.recipe import open_source
 from oci_builder.cli.request import BuildRequest
 from oci_builder.cli.settings import make_settings
 from oci_builder.recipes import ImageSource
+from oci_builder.uptodate.memory import Memory, PreviousBuild
 from oci_builder.verify.verify import verify_file
 from tests.support.fakeregistry import FakeRegistry, fake_registry, refuse
 from tests.support.projects import make_project
@@ -329,6 +330,36 @@ def test_a_link_that_leads_nowhere_is_watched_for_where_it_leads(
     (tiny.image / "new").rename(tiny.image / "app" / "lnk")
     os.utime(tiny.image / "app", ns=(folder.st_atime_ns, folder.st_mtime_ns))
     assert NOTHING not in said(tiny, capsys)
+
+
+def test_a_folder_that_becomes_a_link_to_itself_is_noticed(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    (tiny.image / "app" / "d").mkdir(parents=True)
+    (tiny.image / "app" / "d" / "f").write_text("1")
+    recipe(tiny, '[[copy]]\nsrc = "app"\ndest = "/app"\nexclude = ["*.log"]\n')
+    said(tiny, capsys)
+    assert NOTHING in said(tiny, capsys)
+    (tiny.image / "app" / "d").rename(tiny.image / "app" / "d.log")
+    (tiny.image / "app" / "d").symlink_to("d.log")
+    assert NOTHING not in said(tiny, capsys)
+
+
+def test_an_output_that_was_gone_when_it_was_remembered_is_written(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresh = Memory.refresh
+
+    def gone_meanwhile(memory: Memory, before: PreviousBuild) -> None:
+        tiny.out.unlink()
+        refresh(memory, before)
+
+    tiny.out.unlink()
+    with monkeypatch.context() as patch:
+        # The instant alone is ours: what is called is the real thing.
+        patch.setattr(Memory, "refresh", gone_meanwhile)
+        said(tiny, capsys)
+    assert not tiny.out.exists()
+    assert NOTHING not in said(tiny, capsys)
+    assert tiny.out.is_file()
 
 
 def test_a_layout_is_watched_with_all_its_files(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
