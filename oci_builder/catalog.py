@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 
+from oci_builder import inputs
 from oci_builder.errors import NotFound
 from oci_builder.reference import Reference
 
@@ -45,8 +46,8 @@ def find_base(name: str, *, recipe_folder: Path, project_dir: Path, extra: Seque
     if name == _SCRATCH:
         return None
     place = recipe_folder / name
-    if name.endswith(_ARCHIVES) or name.startswith(_PATHS) or ("/" in name and place.exists()):
-        if place.is_file() or any((place / file).is_file() for file in (_LAYER, *_LAYOUT)):
+    if name.endswith(_ARCHIVES) or name.startswith(_PATHS) or ("/" in name and inputs.exists(place)):
+        if inputs.is_file(place) or any(inputs.is_file(place / file) for file in (_LAYER, *_LAYOUT)):
             return place
         hint = f"an image is a .tar, or a folder that holds index.json; a layer is a folder that holds {_LAYER}"
         raise NotFound("base", name, searched=(str(place),), hint=hint)
@@ -70,12 +71,12 @@ def find_image_file(text: str) -> Path | Reference:
     dot or a port. Raises NotFound, InvalidValue.
     """
     path = Path(text)
-    if path.is_file() or (path.is_dir() and any((path / name).is_file() for name in _DOCUMENTS)):
+    if inputs.is_file(path) or (inputs.is_dir(path) and any(inputs.is_file(path / name) for name in _DOCUMENTS)):
         return path
     built = Path(f"{text}.tar")
-    if built.is_file():
+    if inputs.is_file(built):
         return built
-    reference = read_reference(text) if not path.exists() else None
+    reference = read_reference(text) if not inputs.exists(path) else None
     if reference is not None:
         return reference
     hint = (
@@ -93,12 +94,12 @@ def find_layer(name: str, *, recipe_folder: Path, project_dir: Path, extra: Sequ
     """
     if "/" in name:
         folder = recipe_folder / name
-        if (folder / _LAYER).is_file():
+        if inputs.is_file(folder / _LAYER):
             return folder
         raise NotFound("layer", name, searched=(str(folder),), hint=f"a layer is a folder that holds {_LAYER}")
     roots = _layer_roots(recipe_folder, project_dir, extra)
     for root in roots:
-        if (root / name / _LAYER).is_file():
+        if inputs.is_file(root / name / _LAYER):
             return root / name
     known = [found for root in roots for found in _names(root, (_LAYER,))]
     hint = _nearest_first("layer", name, known) or f"name a folder of layers with --layers; each holds a {_LAYER}"
@@ -119,29 +120,29 @@ def _layer_roots(recipe_folder: Path, project_dir: Path, extra: Sequence[Path]) 
 
 
 def _image_at(folder: Path) -> Path:
-    if folder.name == _RECIPES[0] and folder.is_file():
+    if folder.name == _RECIPES[0] and inputs.is_file(folder):
         folder = folder.parent
     if _is_image(folder):
         return folder
-    why = f"write {folder / _RECIPES[0]} or {folder / _RECIPES[1]}" if folder.is_dir() else None
+    why = f"write {folder / _RECIPES[0]} or {folder / _RECIPES[1]}" if inputs.is_dir(folder) else None
     raise NotFound("image", str(folder), searched=(str(folder.absolute()),), hint=why)
 
 
 def _is_image(folder: Path) -> bool:
-    return any((folder / file).is_file() for file in _RECIPES)
+    return any(inputs.is_file(folder / file) for file in _RECIPES)
 
 
 def _names(root: Path, files: Iterable[str]) -> tuple[str, ...]:
     marks = tuple(files)
     try:
-        folders = sorted(root.iterdir())
+        folders = inputs.listing(root)
     except OSError:
         return ()
-    return tuple(folder.name for folder in folders if any((folder / mark).is_file() for mark in marks))
+    return tuple(folder.name for folder in folders if any(inputs.is_file(folder / mark) for mark in marks))
 
 
 def _image_hint(name: str, folder: Path, project_dir: Path) -> str:
-    if folder.is_dir():
+    if inputs.is_dir(folder):
         return f"write {folder / _RECIPES[0]} or {folder / _RECIPES[1]}"
     hint = _nearest_first("image", name, known_images(project_dir))
     return hint or f"no image is here at all: write {folder / _RECIPES[1]}, or name another project with --project-dir"

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from oci_builder import inputs
 from oci_builder.errors import FileProblem, OutsideProject
 from oci_builder.files import explained, trouble
 
@@ -53,16 +54,22 @@ class Found:
 
     def open(self) -> BinaryIO:
         """The content of a file. Raises FileProblem where it cannot be read, or is not what was found."""
+        inputs.note(self.path, self.info)
         with explained(self.path):
             return os.fdopen(self._opened(_READ), "rb")
 
     def target(self) -> str:
         """Where a link points. Raises FileProblem."""
+        inputs.note(self.path, self.info)
         with explained(self.path):
             return os.readlink(self._name, dir_fd=self._anchor.handle)
 
-    def children(self) -> Iterator[Found]:
-        """What is in a folder, by name. Raises FileProblem."""
+    def children(self, *, below: str = "", without: Sequence[str] = ()) -> Iterator[Found]:
+        """What is in a folder, by name; the caller takes nothing that is as ``inputs.note_names`` understands this.
+
+        Raises FileProblem.
+        """
+        inputs.note_names(self.path, below=below, without=without)
         with explained(self.path):
             handle = self._opened(_READ | os.O_DIRECTORY)
             try:
@@ -100,10 +107,10 @@ class Within:
     """
 
     def __init__(self, folder: Path, root: Path) -> None:
-        self.root = Path(os.path.realpath(root))
+        self.root = inputs.real(root)
         self._folder = folder
         # Where the folder lies was said by whoever runs us; only what a recipe adds to that is held to the root.
-        real = Path(os.path.realpath(folder))
+        real = inputs.real(folder)
         if not real.is_relative_to(self.root):
             raise OutsideProject(str(folder), str(self.root))
         self._steps = real.relative_to(self.root).parts
@@ -111,6 +118,7 @@ class Within:
 
     def find(self, name: str, *, follow: bool) -> Found:
         """What ``find`` finds."""
+        inputs.note(self._folder / name)
         walk = _Walk(self._top, self.root, self._folder / name)
         steps = walk.absolute(name) if name.startswith("/") else (*self._steps, *_steps(name))
         return walk.run(steps, follow=follow)
@@ -124,6 +132,7 @@ def find(name: str, *, folder: Path, within: Within | None, follow: bool = False
     if within is not None:
         return within.find(name, follow=follow)
     place = folder / name
+    inputs.note(place)
     return _anywhere(Path(os.path.realpath(place)) if follow else place, place)
 
 

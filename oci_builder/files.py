@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from oci_builder import inputs
 from oci_builder.errors import FileProblem
 from oci_builder.folders import Folder
 
@@ -151,11 +152,15 @@ def begun(folder: Folder, name: str, *, place: Path) -> Iterator[BinaryIO]:
             yield sink
 
 
-def open_regular(path: Path | str) -> BinaryIO:
+def open_regular(path: Path | str, *, noted: bool = True) -> BinaryIO:
     """Open for reading what has to be a file: a pipe would wait for its writer, and a device need not end.
+
+    It is noted as an input, unless it decides nothing of what is made.
 
     Raises OSError, which says what else is there.
     """
+    if noted:
+        inputs.note(path)
     # Asked before as well: a device may act when it is opened (a tape winds back).
     _expect_regular(Path(path).stat(), path)
     # What is there by now may be another: without O_NONBLOCK a pipe would hold us here.

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "oci_builder"
 
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
-    {"errors", "bounded", "version", "distinfo"},
+    {"errors", "bounded", "version", "distinfo", "inputs"},
     {"folders", "platforms", "reporter", "tomlschema", "exhausted", "threads"},
     {"files"},
     {"digest", "confined", "surroundings"},
@@ -25,7 +25,7 @@ RANKS = [
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image"},
     {"wheels", "debian", "registry", "export", "imported"},
-    {"bases", "inspect", "recipes", "catalog"},
+    {"bases", "inspect", "recipes", "catalog", "uptodate"},
     {"gate", "verify", "sbom"},
     {"report"},
     {"assemble"},
@@ -72,6 +72,36 @@ ONLY_IMPORTED_IN = {
 PROGRAMS = {"wheels/pip_hook.py"}
 LONGEST_FUNCTION = 50
 MOST_PARAMETERS = 6
+
+# Who reads what an image is made of reads it through a door that notes it: files.open_regular, confined, inputs.
+READERS: tuple[str, ...] = (
+    "assemble/",
+    "bases/",
+    "catalog.py",
+    "confined.py",
+    "debian/",
+    "imported/",
+    "recipes/",
+    "tomlfile.py",
+)
+READERS += ("tree/", "wheels/", "cli/recipe.py")
+BARE_METHODS = {"is_file", "is_dir", "is_symlink", "exists", "iterdir", "glob", "rglob", "walk", "read_text"}
+BARE_METHODS |= {"read_bytes", "stat", "lstat", "readlink", "scandir", "listdir", "access", "realpath", "lexists"}
+BARE_METHODS |= {"isfile", "isdir", "islink", "getsize", "getmtime", "readlink", "samefile"}
+UNNOTED = {
+    # Each of these notes what it reads by itself.
+    "confined.py": {"__init__", "target", "children", "_opened", "_anywhere", "find", "run", "absolute", "_led"},
+    "imported/folder.py": {"_regular", "_files"},
+    "wheels/project_tree.py": {"copy_tree", "_place", "_note_below", "_note_repository", "_pointed"},
+    "bases/host.py": {"find_interpreter"},
+    # What is wrong with a file is told with an error.
+    "recipes/source.py": {"_expect_file"},
+    # Files that they made themselves, in scratch folders or where they are told to.
+    "wheels/process.py": {"run"},
+    "wheels/resolve.py": {"_logged", "_installs"},
+    "tree/tarread.py": {"extract_archive", "_check_size", "_check_members"},
+    "assemble/download.py": {"_files", "_strangers"},
+}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -126,6 +156,43 @@ def test_a_library_with_one_importer_has_one(path: Path) -> None:
     for module, line in imports_of(path):
         places = ONLY_IMPORTED_IN.get(module.split(".")[0])
         assert places is None or name_of(path).startswith(tuple(places)), f"{module} at line {line}"
+
+
+def is_bare(node: ast.Call) -> bool:
+    """Whether a call looks at this machine's disk, or at the environment, behind the back of ``inputs``."""
+    match node.func:
+        case ast.Name(id="open"):
+            return True
+        case ast.Attribute(value=ast.Name(id="inputs")):
+            return False
+        case ast.Attribute(attr="open", value=value):
+            mode = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else ""
+            return ast.unparse(value) == "os" or str(mode).startswith("r")
+        case ast.Attribute(attr="resolve"):
+            return not node.args
+        case ast.Attribute(attr="get", value=value):
+            return ast.unparse(value).endswith("environ")
+        case ast.Attribute(attr=name):
+            return name in BARE_METHODS
+    return False
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if name_of(path).startswith(READERS)], ids=name_of)
+def test_whoever_reads_an_input_notes_it(path: Path) -> None:
+    if name_of(path) in PROGRAMS:
+        return
+    exempt = UNNOTED.get(name_of(path), set())
+    for function in ast.walk(ast.parse(path.read_text())):
+        if isinstance(function, ast.FunctionDef) and function.name not in exempt:
+            for node in ast.walk(function):
+                bare = isinstance(node, ast.Call) and is_bare(node)
+                assert not bare, f"{function.name}: {ast.unparse(node)} at line {getattr(node, 'lineno', 0)}"
+
+
+def test_nobody_is_exempt_from_noting_who_does_not_exist() -> None:
+    for name, functions in UNNOTED.items():
+        found = ast.walk(ast.parse((PACKAGE / name).read_text()))
+        assert functions <= {node.name for node in found if isinstance(node, ast.FunctionDef)}, name
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

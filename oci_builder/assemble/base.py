@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
+from oci_builder import inputs
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.bases import (
     Base,
@@ -60,7 +61,7 @@ class BaseResolver:
             )
         except NotFound:
             copy = source.base_copy / Path(source.recipe.base).name
-            if not copy.is_file() and not (copy / "index.json").is_file():
+            if not inputs.is_file(copy) and not inputs.is_file(copy / "index.json"):
                 raise
             return copy
         return self._pinned(place) if isinstance(place, Reference) else place
@@ -104,7 +105,7 @@ class BaseResolver:
         return Supply(
             now=self.context.now,
             mirrors=policy.mirrors,
-            debs=self.source.debs if self.source.debs.is_dir() else None,
+            debs=self.source.debs if inputs.is_dir(self.source.debs) else None,
             # A folder of wheels says nothing of packages.
             offline=bool(policy.offline),
             locked=policy.locked,
@@ -143,7 +144,9 @@ class BaseResolver:
     def _is_carried(self) -> bool:
         """Whether what was brought beside the recipe says which base is meant, so that its tag is not looked up."""
         source, offline = self.source, self.policy.offline
-        return offline is not False and (bool(offline) or source.wheels.is_dir() or source.base_copy.is_dir())
+        return offline is not False and (
+            bool(offline) or inputs.is_dir(source.wheels) or inputs.is_dir(source.base_copy)
+        )
 
     def _opened(self, platform: Platform) -> Base:
         with allowing(self.source.recipe.max_entries):
@@ -192,6 +195,7 @@ class BaseResolver:
         today = resolve(reference, self.context.registries)
         if today is None:
             raise NotFound("image", str(reference), searched=(reference.registry,), hint="check its name and tag")
+        inputs.note_tag(str(reference), str(today.digest))
         if policy.locked and locked not in (None, today.digest):
             why = f"the base {reference} was {locked}, and its tag has moved to {today.digest}"
             hint = f"take the new one with: ocibuild lock {source.recipe.name}; or name the old one by its digest"
@@ -200,7 +204,7 @@ class BaseResolver:
 
     def _locked(self, reference: Reference) -> Digest | None:
         """The digest that the lock has for ``reference``."""
-        if not self.source.lock.is_file():
+        if not inputs.is_file(self.source.lock):
             return None
         base = locks.read(self.source.lock).base
         return Reference.parse(base).digest if base.startswith(f"{reference}@") else None

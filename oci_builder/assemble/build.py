@@ -21,6 +21,7 @@ from oci_builder.errors import OcibuildError
 from oci_builder.export import docker_archive
 from oci_builder.gate.finding import GateResult
 from oci_builder.image import Image
+from oci_builder.inputs import Recording, recording
 from oci_builder.layer import Layer, LayerKey
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
@@ -42,11 +43,12 @@ class Built:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildTask:
-    """One image that is wanted: a recipe, a platform, and what its user chose."""
+    """One image that is wanted: a recipe, a platform, and what its user chose; ``noted`` is told what decides it."""
 
     source: ImageSource
     platform: Platform
     policy: BuildPolicy
+    noted: Recording | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.source.recipe.name} ({self.platform})"
@@ -146,7 +148,7 @@ def build_and(
 
 
 def _build(tasks: Sequence[BuildTask], context: BuildContext) -> tuple[Built, ...]:
-    plans = [Planner(context, task.policy).plan(task.source, task.platform) for task in tasks]
+    plans = [_planned(task, context) for task in tasks]
     executor = LocalExecutor(context, plans)
     layers = _layers(executor, context)
     _remember(plans, executor, context)
@@ -154,7 +156,7 @@ def _build(tasks: Sequence[BuildTask], context: BuildContext) -> tuple[Built, ..
 
 
 def _build_what_can_be(tasks: Sequence[BuildTask], context: BuildContext) -> tuple[Built | OcibuildError, ...]:
-    plans = [_or_error(partial(Planner(context, task.policy).plan, task.source, task.platform)) for task in tasks]
+    plans = [_or_error(partial(_planned, task, context)) for task in tasks]
     whole = [plan for plan in plans if isinstance(plan, BuildPlan)]
     executor = LocalExecutor(context, whole, keep_going=True)
     layers = _layers(executor, context)
@@ -172,6 +174,11 @@ def _build_what_can_be(tasks: Sequence[BuildTask], context: BuildContext) -> tup
         _or_error(partial(finish, task, plan)) if isinstance(plan, BuildPlan) else plan
         for task, plan in zip(tasks, plans, strict=True)
     )
+
+
+def _planned(task: BuildTask, context: BuildContext) -> BuildPlan:
+    with recording(task.noted):
+        return Planner(context, task.policy).plan(task.source, task.platform)
 
 
 def _or_error(act: Callable[[], T]) -> T | OcibuildError:
@@ -200,8 +207,9 @@ def _assembled(plan: BuildPlan, layers: Mapping[LayerKey, Layer], context: Build
 
 
 def _finished(task: BuildTask, plan: BuildPlan, layers: Mapping[LayerKey, Layer], context: BuildContext) -> Built:
-    image = _assembled(plan, layers, context)
-    with context.reporter.stage("check"):
-        gated = judge(task.source, image, plan.base, context=context, policy=task.policy)
-        let_through(gated, task.source.recipe, context.reporter)
+    with recording(task.noted):
+        image = _assembled(plan, layers, context)
+        with context.reporter.stage("check"):
+            gated = judge(task.source, image, plan.base, context=context, policy=task.policy)
+            let_through(gated, task.source.recipe, context.reporter)
     return Built(image=image, wheels=plan.pins, sources=plan.sources)

@@ -13,6 +13,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
+from oci_builder import inputs
 from oci_builder.errors import DigestMismatch, OcibuildError, StaleLock
 from oci_builder.files import explained
 from oci_builder.store import Store
@@ -99,7 +100,7 @@ class CarriedWheels:
     def _has(self, pin: WheelPin) -> bool:
         for path in (folder / pin.filename for folder in self.folders):
             with explained(path):
-                if path.is_file() and pin.size in (None, path.stat().st_size):
+                if inputs.is_file(path) and pin.size in (None, inputs.size_of(path)):
                     return True
         return False
 
@@ -117,7 +118,7 @@ class CarriedWheels:
         tags = set(self.target.tags())
         for folder in self.folders:
             with explained(folder):
-                paths = sorted(folder.iterdir())
+                paths = inputs.listing(folder)
             for path in paths:
                 with contextlib.suppress(InvalidWheelFilename):
                     name, version, _, its = parse_wheel_filename(path.name)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeGuard
 
+from oci_builder import inputs
 from oci_builder.assemble.base import BaseResolver, Place
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.pins import Pinning
@@ -150,9 +151,9 @@ class _Work:
 
     def _files(self, place: Path, folder: Path) -> dict[Path, set[str]]:
         """Bring an image's file or folder, unless it lies with the recipe as it is."""
-        if place.resolve().is_relative_to(self.dest.resolve()):
+        if inputs.real(place).is_relative_to(inputs.real(self.dest)):
             return {}
-        files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+        files = [place] if inputs.is_file(place) else sorted(path for path in place.rglob("*") if inputs.is_file(path))
         for path in files:
             copy = folder / path.relative_to(place.parent)
             _make(copy.parent)
@@ -250,14 +251,14 @@ class _Work:
         if path in self.kept or path in self.added:
             return True
         with explained(path):
-            if not path.is_file() or digest_file(str(path))[0] != digest:
+            if not inputs.is_file(path) or digest_file(str(path))[0] != digest:
                 return False
         self.kept.append(path)
         return True
 
     def _put(self, path: Path, digest: Digest) -> None:
         with explained(path):
-            size = self.store.path(digest).stat().st_size
+            size = inputs.size_of(self.store.path(digest))
         with atomic(path) as sink:
             for chunk in self.store.chunks(digest, size):
                 sink.write(chunk)
@@ -290,5 +291,5 @@ def _with_host(platforms: Iterable[Platform]) -> tuple[Platform, ...]:
 def _strangers(folder: Path, known: Iterable[str]) -> Iterator[Path]:
     names = set(known)
     with explained(folder):
-        files = sorted(path for path in folder.iterdir() if path.is_symlink() or path.is_file())
+        files = [path for path in inputs.listing(folder) if path.is_symlink() or inputs.is_file(path)]
     return (path for path in files if path.name not in names and not path.name.startswith("."))

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from oci_builder import inputs
 from oci_builder.assemble.context import BuildContext
 from oci_builder.assemble.plan import BuildPlan
 from oci_builder.bases import lend_compiler
@@ -67,7 +68,7 @@ class LocalExecutor:
 
     def _fetch(self, wheels: Sequence[Wheel]) -> None:
         for plan in self.plans:
-            mine = [wheel for wheel in wheels if wheel.pin in plan.pins and not wheel.path.is_file()]
+            mine = [wheel for wheel in wheels if wheel.pin in plan.pins and not inputs.is_file(wheel.path)]
             if mine and plan.fetch is not None:
                 plan.fetch(mine)
 

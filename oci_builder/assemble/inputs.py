@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from oci_builder import inputs
 from oci_builder.assemble.context import BuildContext
 from oci_builder.recipes import ImageSource
 from oci_builder.wheels.pins import WheelPin
@@ -37,7 +38,7 @@ def read_inputs(source: ImageSource, target: Target, *, sources: WheelSources, c
     from oci_builder.wheels.project import BACKENDS, build_project
 
     backends = source.wheels / BACKENDS
-    if backends.is_dir():
+    if inputs.is_dir(backends):
         sources = replace(sources, find_links=(backends, *sources.find_links))
     project = build_project(source.project, target, sources=sources, store=context.store, reporter=context.reporter)
     found.append(project.listed(python.extras))

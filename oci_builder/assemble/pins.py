@@ -8,12 +8,13 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from oci_builder import inputs
 from oci_builder.assemble.carried_wheels import CarriedWheels
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.inputs import Inputs
 from oci_builder.digest import Digest
 from oci_builder.errors import FileProblem, OcibuildError, RecipeError, StaleLock
-from oci_builder.files import atomic, is_closed
+from oci_builder.files import atomic, is_closed, open_regular
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.tree.limits import MAX_UNPACKED
@@ -43,7 +44,7 @@ class LockChange:
     def behind(self) -> tuple[Path, ...]:
         """The files that do not hold what they should."""
         files = {self.path: self.text, **self.beside}
-        return tuple(path for path, text in files.items() if not path.is_file() or path.read_bytes() != text)
+        return tuple(path for path, text in files.items() if not inputs.is_file(path) or _content(path) != text)
 
     @property
     def current(self) -> bool:
@@ -68,7 +69,7 @@ class Chosen:
 
 def wheel_sources(source: ImageSource, context: BuildContext, policy: BuildPolicy) -> WheelSources:
     """Where wheels come from: a ``wheels/`` folder beside the recipe makes a build offline unless it is told not to."""
-    folder = source.wheels.is_dir()
+    folder = inputs.is_dir(source.wheels)
     offline = folder if policy.offline is None else policy.offline
     links: list[Path | str] = [source.wheels] if folder else []
     links += [source.folder / link if "://" not in link else link for link in source.recipe.python.find_links]
@@ -148,8 +149,8 @@ class Pinning:
         if self._carries_wheels and (lock is None or not self._shelf(target).holds(lock, target)):
             return self._carried(target, current=lock is not None)
         if lock is not None:
-            return Chosen(pins=lock.select(target), lock=Digest.of(self.source.lock.read_bytes()))
-        if not self.source.lock.is_file():
+            return Chosen(pins=lock.select(target), lock=Digest.of(_content(self.source.lock)))
+        if not inputs.is_file(self.source.lock):
             return Chosen(pins=self._resolved(target, preferred=()))
         if not self.policy.update_lock:
             return Chosen(pins=self._resolved(target, preferred=_known(locks.read(self.source.lock), target)))
@@ -173,7 +174,7 @@ class Pinning:
                 "the recipe names this lock in place of requirements, and ocibuild takes it as it is",
                 hint="make it anew with the tool that made it, or name requirements to lock",
             )
-        old = locks.read(source.lock) if source.lock.is_file() else None
+        old = locks.read(source.lock) if inputs.is_file(source.lock) else None
         pins: dict[Target, tuple[WheelPin, ...]] = {}
         for target in map(self.on, self.platforms):
             known = _known(old, target) if old is not None and not upgrade else ()
@@ -199,7 +200,7 @@ class Pinning:
         """The lock as far as it holds; None where it does not, or is not there."""
         source, policy = self.source, self.policy
         hint = f"ocibuild lock {source.recipe.name}"
-        if not source.lock.is_file():
+        if not inputs.is_file(source.lock):
             if policy.locked or policy.frozen:
                 raise StaleLock(str(source.lock), "there is no lock", hint=f"write it: {hint}")
             return None
@@ -211,14 +212,16 @@ class Pinning:
             return lock
         if policy.locked:
             why = "the requirements, the base or the platforms have changed since"
-            online = f" ({hint} --online, where wheels/ does not have all)" if source.wheels.is_dir() else ""
+            online = f" ({hint} --online, where wheels/ does not have all)" if inputs.is_dir(source.wheels) else ""
             raise StaleLock(str(source.lock), why, hint=f"bring it up to date: {hint}{online}")
         return None
 
     def _brought_up_to_date(self) -> bytes:
         """What the lock says now; where its folder is closed to us, what it would say."""
         path = self.source.lock
-        was = "was behind and has been brought up to date" if path.is_file() else "was missing and has been written"
+        was = (
+            "was behind and has been brought up to date" if inputs.is_file(path) else "was missing and has been written"
+        )
         change = self.relock()
         try:
             change.keep()
@@ -235,7 +238,7 @@ class Pinning:
         """Whether what lies in ``wheels/`` decides, and no lock that has to be held to or was made elsewhere."""
         source, policy = self.source, self.policy
         held = policy.locked or policy.frozen or source.borrowed_lock is not None
-        return source.wheels.is_dir() and policy.offline is not False and not held
+        return inputs.is_dir(source.wheels) and policy.offline is not False and not held
 
     def _shelf(self, target: Target) -> CarriedWheels:
         sources = self.fetch_sources
@@ -251,7 +254,7 @@ class Pinning:
     def _carried(self, target: Target, *, current: bool) -> Chosen:
         """What the folder has of what is asked for, as near to the lock as it can be; tells where it is not that."""
         shelf = self._shelf(target)
-        lock = locks.read(self.source.lock) if self.source.lock.is_file() else None
+        lock = locks.read(self.source.lock) if inputs.is_file(self.source.lock) else None
         known = _known(lock, target) if lock is not None else ()
         with shelf.filled(known) as links:
             sources = self.sources
@@ -261,7 +264,7 @@ class Pinning:
         if said:
             self.context.reporter.note(said)
         same = lock is not None and current and not said
-        return Chosen(pins=known, lock=Digest.of(self.source.lock.read_bytes())) if same else Chosen(pins=pins)
+        return Chosen(pins=known, lock=Digest.of(_content(self.source.lock))) if same else Chosen(pins=pins)
 
     def _resolved(
         self, target: Target, *, preferred: Sequence[WheelPin], sources: WheelSources | None = None
@@ -294,3 +297,8 @@ def _known(lock: locks.WheelLock, target: Target) -> tuple[WheelPin, ...]:
         return lock.select(target)
     except StaleLock:
         return ()  # made before this platform was asked for
+
+
+def _content(path: Path) -> bytes:
+    with open_regular(path) as stream:
+        return stream.read()

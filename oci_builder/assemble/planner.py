@@ -9,6 +9,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from oci_builder import inputs
 from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.inputs import Inputs, read_inputs
@@ -73,7 +74,7 @@ class Planner:
         wheels = tuple(Wheel(pin=pin, path=context.store.path(pin.sha256), size=pin.size or 0) for pin in chosen.pins)
         found = _Wheels(wheels=wheels, project=_project(pinning.inputs, context.store), lock=chosen.lock)
         listing = Listing(opened=InstalledWheels(target), store=context.store, jobs=context.jobs)
-        absent = frozenset(wheel.pin for wheel in found.all if not wheel.path.is_file())
+        absent = frozenset(wheel.pin for wheel in found.all if not inputs.is_file(wheel.path))
         unseen = any(wheel.pin in absent and not listing.knows(wheel) for wheel in found.all)
         conflicts = () if unseen else resolve_conflicts(found.all, listing, policy=source.recipe.python.conflicts)
         steps = self._layer_steps(source, base, found, bases.compiler(base), conflicts)
@@ -205,4 +206,4 @@ def _project(inputs: Inputs, store: Store) -> tuple[Wheel, ...]:
 
 def _wheel(pin: WheelPin, files: Mapping[str, Path]) -> Wheel:
     path = files[pin.sha256.hex]
-    return Wheel(pin=pin, path=path, size=path.stat().st_size)
+    return Wheel(pin=pin, path=path, size=inputs.size_of(path))

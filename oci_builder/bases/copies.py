@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from oci_builder import inputs
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
 from oci_builder.files import explained, open_regular
@@ -74,7 +75,7 @@ def take_layers(folder: Path, layers: Sequence[Descriptor], store: Store) -> Non
     """Have those of ``layers`` in ``store`` that ``folder`` has. Raises FileProblem."""
     for layer in layers:
         path = folder / blob_path(layer.digest)
-        if not store.has(layer.digest, layer.size) and path.is_file():
+        if not store.has(layer.digest, layer.size) and inputs.is_file(path):
             with contextlib.suppress(DigestMismatch):
                 store.put_file(path, digest=layer.digest, size=layer.size, what=str(path))
 
@@ -101,7 +102,7 @@ def _document(folder: Path, digest: Digest) -> bytes | None:
 
 def _read(path: Path) -> bytes | None:
     with explained(path):
-        if not path.is_file():
+        if not inputs.is_file(path):
             return None
         with open_regular(path) as stream:
             return stream.read(MAX_DOCUMENT + 1)

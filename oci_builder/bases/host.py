@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from oci_builder import inputs
 from oci_builder.debian.interpreter import Interpreter
 
 _ASKED = "import platform, sys; print(sys.implementation.name, platform.python_version())"
@@ -18,9 +19,10 @@ _PATIENCE = 20
 def find_interpreter(version: str, environ: Mapping[str, str]) -> Interpreter | None:
     """A CPython of exactly ``version`` ("3.11.9"): this process's own, or one on the PATH of ``environ``."""
     minor = ".".join(version.split(".")[:2])
-    folders = [Path(folder) for folder in environ.get("PATH", "").split(os.pathsep)]
+    folders = [Path(folder) for folder in (inputs.variable(environ, "PATH") or "").split(os.pathsep)]
     places = [str(folder / f"python{minor}") for folder in folders if folder.is_absolute()]
     for program in dict.fromkeys([sys.executable, *places]):
+        inputs.note(program)
         if program and os.access(program, os.X_OK) and _identity(program) == f"cpython {version}":
             # Isolated and without site: neither this machine's settings nor its packages reach it.
             env = {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from oci_builder import inputs
 from oci_builder.bases.base import Base
 from oci_builder.errors import NoPython, NotFound
 from oci_builder.imported.installed import find_installed, removal
@@ -29,7 +30,7 @@ def open_path(path: Path, platform: Platform, *, store: Store, reporter: Reporte
 
     Raises NotFound, UnsupportedImage, DigestMismatch, FileProblem.
     """
-    if not path.exists():
+    if not inputs.exists(path):
         raise NotFound("base image", path.name, searched=(str(path.parent),))
     image = open_file(path, platform, store=store, reporter=reporter)
     # The file's name alone: where it lies is this machine's affair.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from oci_builder import inputs
 from oci_builder.bases.base import Base
 from oci_builder.debian.interpreter import Interpreter, spool
 from oci_builder.debian.lock import Pin, RootfsLock, encode, lock_path, read_lock
@@ -54,7 +55,7 @@ def fetch_base(
 def base_files(folder: Path, platform: Platform) -> frozenset[str]:
     """The names of the files ``fetch_base`` may give, as the base's lock has them; none without a lock."""
     path = lock_path(folder, platform)
-    if not path.is_file():
+    if not inputs.is_file(path):
         return frozenset()
     lock = read_lock(path)
     return frozenset({*_deb_names(lock), renewed_name(lock)})

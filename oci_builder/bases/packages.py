@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from oci_builder import inputs
 from oci_builder.bases.base import Base
 from oci_builder.bases.layers import Packages
 from oci_builder.debian.extras import Extras, read_extra_lock, write_extra_lock
@@ -35,10 +36,11 @@ def with_packages(
     opening = Opening(base.folder, base.platform, store, supply, reporter)
     libraries = read_libraries(libraries_path(base.folder, base.platform))
     extras = Extras(opening, base.tree, base.layers[-1].diff_id, tuple(packages), libraries)
-    known = read_extra_lock(lock) if supply.locked or lock.is_file() else None
+    known = read_extra_lock(lock) if supply.locked or inputs.is_file(lock) else None
     if known is None or not extras.fits(known):
         if supply.locked:
             raise StaleLock(str(lock), "it is for other packages or another base", hint="build once without --locked")
+        inputs.unwatched("packages over the base were chosen from what its archives list")
         known = extras.resolve(known.suites if known else ())
         try:
             write_extra_lock(known, lock)
@@ -68,6 +70,6 @@ def fetch_extras(
 
 def extra_files(lock: Path) -> frozenset[str]:
     """The names of the files ``fetch_extras`` gives; none without a lock. Raises StaleLock."""
-    if not lock.is_file():
+    if not inputs.is_file(lock):
         return frozenset()
     return frozenset(pin.path.rpartition("/")[2] for pin in read_extra_lock(lock).packages)

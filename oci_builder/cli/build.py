@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,18 +12,14 @@ from oci_builder.cli import options
 from oci_builder.cli.messages import misused
 from oci_builder.cli.recipe import make_policy, open_source
 from oci_builder.cli.request import BuildRequest, takes
-from oci_builder.cli.terminal import say, tell_json
 from oci_builder.errors import ImagesFailed, OcibuildError
 
 if TYPE_CHECKING:
-    from oci_builder.assemble import BuildContext, BuildPolicy
+    from oci_builder.assemble import BuildContext
     from oci_builder.cli.delivery import Job
     from oci_builder.cli.progress import Timed
     from oci_builder.cli.result import Result
     from oci_builder.cli.settings import Settings
-    from oci_builder.cli.unchanged import Looked, PreviousBuild
-    from oci_builder.recipes import ImageSource
-    from oci_builder.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +83,11 @@ def command(request: ManyRequest) -> None:
     does not stop the others.
     """
     from oci_builder.cli.settings import make_settings
+    from oci_builder.cli.uptodate import is_done
 
     settings = make_settings(request)
     requests = one_by_one(request, settings)
-    left = [each for each in requests if not _is_done(each, settings)]
+    left = [each for each in requests if not is_done(each, settings)]
     if left:
         _build(left, settings, several=len(requests) > 1)
 
@@ -116,47 +112,6 @@ def one_by_one(request: ManyRequest, settings: Settings) -> list[BuildRequest]:
             raise misused(f"--tag {request.tags[0]}: {len(names)} images cannot have one name")
     common = {each.name: getattr(request, each.name) for each in fields(BuildRequest)}
     return [BuildRequest(**{**common, "name": name}) for name in names]
-
-
-def _is_done(request: BuildRequest, settings: Settings) -> bool:
-    """Whether there was nothing to make; what is there was told then, and a file that was missing was written."""
-    from oci_builder.cli.unchanged import find
-    from oci_builder.store import Store
-
-    store = Store(settings.cache, now=settings.now)
-    before = find(store, vars(request), settings.environ)
-    if before is None:
-        return False
-    return _left_alone(before, settings, request) or _written_again(before, settings, store, request)
-
-
-def _left_alone(before: PreviousBuild, settings: Settings, request: BuildRequest) -> bool:
-    if not before.intact:
-        return False
-    if not settings.quiet:
-        for line in (*before.notes, f"{before.summary}, nothing to do"):
-            say(line)
-    _tell(before, {"total": 0.0}, request)
-    return True
-
-
-def _written_again(before: PreviousBuild, settings: Settings, store: Store, request: BuildRequest) -> bool:
-    from oci_builder.cli.again import write_again
-    from oci_builder.cli.unchanged import refresh
-
-    seconds = write_again(before, settings, store)
-    if seconds is None:
-        return False
-    if not settings.quiet:
-        say(f"{before.summary}, {seconds['total']:.1f} s")
-    _tell(before, seconds, request)
-    refresh(store, vars(request), settings.environ)
-    return True
-
-
-def _tell(before: PreviousBuild, seconds: Mapping[str, float], request: BuildRequest) -> None:
-    if request.as_json:
-        tell_json({**before.document, "seconds": dict(seconds)})
 
 
 def _build(requests: Sequence[BuildRequest], settings: Settings, *, several: bool) -> None:
@@ -185,7 +140,7 @@ def _build(requests: Sequence[BuildRequest], settings: Settings, *, several: boo
     for each, found in results.items():
         for result in found:
             result.tell(as_json=first.as_json, quiet=settings.quiet)
-        each.keep(settings, store, found, notes=reporter.notes)
+        each.keep(settings, found, notes=reporter.notes)
     if limit is not None:
         # Others that build now are let be; whoever ends last prunes.
         prune(store, now=settings.now, max_size=limit)
@@ -225,26 +180,25 @@ def _made_each(opened: Sequence[_Opened], context: BuildContext, reporter: Timed
 
 @dataclass(frozen=True, eq=False)
 class _Opened:
-    """One image that is asked for, its recipe read; ``looked`` is what its inputs were like before that."""
+    """One image that is asked for, its recipe read."""
 
     request: BuildRequest
     job: Job
-    looked: Looked | None
     failure: list[OcibuildError] = field(default_factory=list)
 
     @classmethod
     def of(cls, request: BuildRequest, settings: Settings) -> _Opened:
         """Read the recipe. Raises OcibuildError and click.UsageError for what could only fail after the build."""
-        from oci_builder.catalog import find_image
         from oci_builder.cli.bills import wanted_bills
         from oci_builder.cli.delivery import Job, outputs
-        from oci_builder.cli.unchanged import glance, look
         from oci_builder.export.loading import find_engine
+        from oci_builder.inputs import recording
         from oci_builder.platforms import Platform
 
         # Before the recipe is read: who edits it meanwhile has edited another.
-        glanced = glance(find_image(request.name, settings.project))
-        source = open_source(settings, request)
+        noted = settings.recording()
+        with recording(noted):
+            source = open_source(settings, request)
         platforms = tuple(dict.fromkeys(Platform.parse(text) for text in request.platforms))
         wanted = outputs(source.recipe, platforms, request)
         if wanted.loaded:
@@ -260,32 +214,12 @@ class _Opened:
             bills=bills,
             policy=replace(policy, lazy_base=lazy),
             verify=request.verify,
+            noted=noted,
         )
-        base = _base_folder(source, settings, policy)
-        looked = look(vars(request), source, base, glanced) if glanced else None
-        if base != _base_folder(source, settings, policy):
-            looked = None  # another came to be found first meanwhile
-        return cls(request, job, looked)
+        return cls(request, job)
 
-    def keep(self, settings: Settings, store: Store, results: Sequence[Result], *, notes: list[str]) -> None:
-        """Remember what was made. Last of all: what is told of the file is told of it as it is now."""
-        from oci_builder.cli.unchanged import keep
+    def keep(self, settings: Settings, results: Sequence[Result], *, notes: Sequence[str]) -> None:
+        """Remember what was made, if a build could tell that it would make it again."""
+        from oci_builder.cli.uptodate import keep
 
-        if len(results) == 1:
-            keep(store, vars(self.request), settings.environ, looked=self.looked, result=results[0], notes=notes)
-
-
-def _base_folder(source: ImageSource, settings: Settings, policy: BuildPolicy) -> Path | None:
-    """Where the recipe of the base is; None for an image, whose tag may move."""
-    from oci_builder.catalog import find_layer
-    from oci_builder.errors import NotFound
-
-    try:
-        return find_layer(
-            source.recipe.base,
-            recipe_folder=source.folder,
-            project_dir=settings.project.absolute(),
-            extra=policy.layer_path,
-        )
-    except NotFound:
-        return None
+        keep(self.job, self.request, settings, results, notes)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from oci_builder.cli.bills import Bills
     from oci_builder.cli.request import BuildRequest
     from oci_builder.cli.result import Result
+    from oci_builder.inputs import Recording
     from oci_builder.recipes import ImageSource, ImageToml
     from oci_builder.registry.pushing import Pushed
     from oci_builder.registry.referrers import Attached
@@ -152,12 +153,13 @@ def out_folder(out: str) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One recipe on its way: what is wanted of it, and what its user chose."""
+    """One recipe on its way: what is wanted of it, what its user chose, and what decides it."""
 
     source: ImageSource
     wanted: Outputs
     bills: Bills
     policy: BuildPolicy
+    noted: Recording
     verify: bool = False
 
     @property
@@ -165,7 +167,10 @@ class Job:
         """The images to make: one for each platform."""
         from oci_builder.assemble import BuildTask
 
-        return tuple(BuildTask(source=self.source, platform=each, policy=self.policy) for each in self.wanted.platforms)
+        return tuple(
+            BuildTask(source=self.source, platform=each, policy=self.policy, noted=self.noted)
+            for each in self.wanted.platforms
+        )
 
     def deliver(self, built: Sequence[Built], context: BuildContext) -> Delivered:
         """Write first, then push: what others see comes last."""

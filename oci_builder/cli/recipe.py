@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oci_builder import inputs
 from oci_builder.cli.messages import misused
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def _base_from_here(base: str | None) -> str | None:
 
     if base is None:
         return None
-    is_file = base.endswith(SUFFIXES) and Path(base).is_file()
-    is_folder = "/" in base and any(Path(base, name).is_file() for name in ("index.json", "manifest.json"))
+    is_file = base.endswith(SUFFIXES) and inputs.is_file(Path(base))
+    is_folder = "/" in base and any(inputs.is_file(Path(base, name)) for name in ("index.json", "manifest.json"))
     return str(Path(base).absolute()) if is_file or is_folder else base
 
 

@@ -16,6 +16,7 @@ from oci_builder.surroundings import default_cache, with_home
 
 if TYPE_CHECKING:
     from oci_builder.assemble.context import BuildContext
+    from oci_builder.inputs import Recording
     from oci_builder.registry.registries import Registries
     from oci_builder.reporter import Reporter
 
@@ -54,6 +55,12 @@ class Settings:
             now=self.now,
             environ=self.environ,
         )
+
+    def recording(self) -> Recording:
+        """Where what decides a build of this run is noted; what is in the cache decides nothing."""
+        from oci_builder.inputs import Recording
+
+        return Recording(clock=time.time_ns, apart=(self.cache,))
 
 
 def completion_instruction() -> str | None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from oci_builder import inputs
 from oci_builder.debian.aptsources import host_sources
 from oci_builder.debian.lock import Pin
 from oci_builder.debian.recipe import Suite
@@ -65,7 +66,7 @@ class Apt:
     name = "apt-get on this machine"
 
     def __init__(self, suites: Sequence[Suite], architecture: str, folder: Path, *, contents: bool = False) -> None:
-        self._suites, self._architecture, self._folder = suites, architecture, folder.resolve()
+        self._suites, self._architecture, self._folder = suites, architecture, inputs.real(folder)
         self._targets = f"Packages {_CONTENTS}" if contents else "Packages"
 
     def inrelease(self, suite: Suite) -> bytes:
@@ -125,7 +126,7 @@ class Apt:
         loose = f"_dists_{suite.name}_{path}"
         lists = self._folder / "lists"
         self._fresh  # noqa: B018 - runs apt-get update, once
-        found = sorted(lists.glob(f"*{ending}")) or sorted(lists.glob(f"*{loose}"))
+        found = inputs.matching(lists, f"*{ending}") or inputs.matching(lists, f"*{loose}")
         if not found:
             raise ToolFailed("apt-get update", f"it got no {path} of {suite}")
         with open_regular(found[0]) as stream:

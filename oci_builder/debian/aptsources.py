@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from oci_builder import inputs
 from oci_builder.debian.control import stanza
 from oci_builder.debian.recipe import Suite
 from oci_builder.files import open_regular
@@ -23,7 +24,7 @@ def host_sources(
     Of a suite that the host does not use, the mirror that it takes the same archive's other suites from.
     ``targets`` are the indexes to download, by apt's names, with blanks between.
     """
-    files = [file, *sorted([*parts.glob("*.list"), *parts.glob("*.sources")])]
+    files = [file, *sorted([*inputs.matching(parts, "*.list"), *inputs.matching(parts, "*.sources")])]
     sources = [source for path in files for source in _sources(path) if _is_binary(source)]
     had = {name for source in sources for name in source.get("suites", "").split()}
     found = [

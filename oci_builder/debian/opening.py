@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from oci_builder import inputs
 from oci_builder.bytecode import Compiler
 from oci_builder.debian import rootfs
 from oci_builder.debian.apt import Apt
@@ -169,7 +170,7 @@ class Opening:
         return find(self._key(recipe, lock, interpreter_version(recipe, lock)), self.store)
 
     def _remembered(self, shipped: RootfsLock) -> RootfsLock | None:
-        if self.supply.debs is not None and (carried := self.supply.debs / renewed_name(shipped)).is_file():
+        if self.supply.debs is not None and inputs.is_file(carried := self.supply.debs / renewed_name(shipped)):
             return read_lock(carried)
         data = self.store.record(_RENEWED, shipped.digest.hex)
         if data is None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from oci_builder import inputs
 from oci_builder.errors import BadKey
 from oci_builder.tomlfile import load_toml
 
@@ -107,9 +108,9 @@ def load_layer(folder: Path) -> LayerRecipe:
 
 def is_layer(place: Path) -> bool:
     """Whether a layer recipe is at ``place``."""
-    return (place / FILE).is_file()
+    return inputs.is_file(place / FILE)
 
 
 def key_files(folder: Path) -> list[Path]:
     """The public keys a base trusts its archives by, in order."""
-    return sorted(path for path in (folder / "keys").glob("*") if path.suffix in (".asc", ".gpg", ".pgp"))
+    return [path for path in inputs.matching(folder / "keys", "*") if path.suffix in (".asc", ".gpg", ".pgp")]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
+from oci_builder import inputs
 from oci_builder.debian.lock import Pin
 from oci_builder.debian.recipe import Suite
 from oci_builder.debian.signed import (
@@ -112,15 +113,15 @@ class DebFolder:
 
     def _take(self, pins: Sequence[Pin], store: Store) -> Iterator[tuple[Pin, str]]:
         by_size: dict[int, list[Path]] = {}
-        for path in sorted(self._folder.glob("*.deb")):
+        for path in inputs.matching(self._folder, "*.deb"):
             with contextlib.suppress(OSError):
-                by_size.setdefault(path.stat().st_size, []).append(path)
+                by_size.setdefault(inputs.size_of(path), []).append(path)
         for pin in pins:
             if not any(self._is(path, pin, store) for path in by_size.get(pin.size, ())):
                 yield pin, self._why_not(pin)
 
     def _why_not(self, pin: Pin) -> str:
-        named = sorted(path.name for path in self._folder.glob(f"{pin.name}_*.deb"))
+        named = [path.name for path in inputs.matching(self._folder, f"{pin.name}_*.deb")]
         return f"{named[0]} is damaged or another version: not the locked bytes" if named else "no such file there"
 
     def _is(self, path: Path, pin: Pin, store: Store) -> bool:

@@ -18,7 +18,7 @@ from oci_builder.debian.signed import Release, verify_release
 from oci_builder.debian.sources import ArchiveSource
 from oci_builder.digest import Digest
 from oci_builder.errors import ArchiveIndexError
-from oci_builder.files import explained
+from oci_builder.files import explained, open_regular
 from oci_builder.oci.jsonio import encode
 from oci_builder.store import Store
 
@@ -69,5 +69,5 @@ class Trust:
 
 
 def _content(key: Path) -> str:
-    with explained(key):
-        return Digest.of(key.read_bytes()).hex
+    with explained(key), open_regular(key) as stream:
+        return Digest.of(stream.read()).hex

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from oci_builder import inputs
 from oci_builder.files import explained, open_regular
 from oci_builder.imported.documents import DocumentBudget, Findings
 from oci_builder.imported.unpacked import Section
@@ -34,7 +35,7 @@ class LayoutFiles:
     def size(self, name: str) -> int | None:
         """The size of a file in bytes, or None if it is not there."""
         path = self._files.get(name)
-        return path.stat().st_size if path else None
+        return inputs.size_of(path) if path else None
 
     def open(self, name: str) -> Section | None:
         """The content of a file, to be read before the next is opened; None if it is not there."""
@@ -69,17 +70,17 @@ def open_folder(root: Path, findings: Findings) -> Iterator[LayoutFiles]:
 
 
 def _regular(root: Path, findings: Findings) -> Iterator[tuple[str, Path]]:
-    real = root.resolve()
+    real = inputs.real(root)
     found = list(islice(_files(root), _MAX_FILES + 1))
     if len(found) > _MAX_FILES:
         findings.add(f"{root}: more than {_MAX_FILES} files")
     for path in sorted(found)[:_MAX_FILES]:
         # Not path.resolve(): before Python 3.13 that raises RuntimeError for links in a circle.
-        name, place = path.relative_to(root).as_posix(), Path(os.path.realpath(path))
+        name, place = path.relative_to(root).as_posix(), inputs.real(path)
         # A link could lead to any file of this machine.
         if not place.is_relative_to(real):
             findings.add(f"{name} is a symbolic link to {path.readlink()}, out of the folder")
-        elif place.is_file():
+        elif inputs.is_file(place):
             yield name, place
         else:
             findings.add(f"{name} is neither file, folder nor a symbolic link to a file of the folder")
@@ -90,6 +91,7 @@ def _files(root: Path) -> Iterator[Path]:
     todo = [(root, 0)]
     while todo:
         folder, depth = todo.pop()
+        inputs.note_names(folder)
         # What cannot be listed is missed when it is asked for.
         with contextlib.suppress(OSError), os.scandir(folder) as found:
             for entry in found:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from oci_builder import inputs
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.imported.archive import open_archive
@@ -85,7 +86,7 @@ def open_parts(path: Path, *, platform: Platform | None = None) -> Iterator[Imag
     Raises UnsupportedImage when there is none, or more than one; FileProblem.
     """
     findings = Findings()
-    with open_folder(path, findings) if path.is_dir() else open_archive(path, findings) as files:
+    with open_folder(path, findings) if inputs.is_dir(path) else open_archive(path, findings) as files:
         yield find_parts(files, str(path), platform, findings)
 
 

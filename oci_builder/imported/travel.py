@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from oci_builder import inputs
 from oci_builder.digest import Digest, verified_chunks
 from oci_builder.errors import UnsupportedImage
 from oci_builder.files import explained
@@ -64,7 +65,7 @@ class LayoutBlobs:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Files]:
     findings = Findings()
-    with explained(path), open_folder(path, findings) if path.is_dir() else open_archive(path, findings) as files:
+    with explained(path), open_folder(path, findings) if inputs.is_dir(path) else open_archive(path, findings) as files:
         yield files
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from oci_builder import inputs
 from oci_builder.confined import Within
 from oci_builder.errors import BadKey, FileProblem, InvalidValue, NotFound, OutsideProject, RecipeError
 from oci_builder.files import explained, kind_of
@@ -55,7 +56,7 @@ class ImageSource:
     @property
     def has_python(self) -> bool:
         """Whether anything is to be installed for a Python."""
-        return bool(self._named) or self.project is not None or self.lock.is_file()
+        return bool(self._named) or self.project is not None or inputs.is_file(self.lock)
 
     @property
     def borrowed_lock(self) -> Path | None:
@@ -99,17 +100,17 @@ def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
     file, requirements = folder / FILE, folder / REQUIREMENTS
     for name in (FILE, REQUIREMENTS, LOCK):
         _expect_file(folder / name)
-    written = file.is_file()
-    if not written and not requirements.is_file():
+    written = inputs.is_file(file)
+    if not written and not inputs.is_file(requirements):
         raise NotFound("recipe", folder.name, searched=(str(file), str(requirements)), hint=f"write {file}")
     with explained(folder):
         within = Within(folder, _root(folder, project))
     recipe = _load(file, within) if written else ImageToml()
     python = recipe.python
-    if python.requirements is REQUIREMENTS_DEFAULT and not requirements.is_file():
+    if python.requirements is REQUIREMENTS_DEFAULT and not inputs.is_file(requirements):
         python = msgspec.structs.replace(python, requirements=())
     for number, name in enumerate(python.requirements):
-        if not (folder / name).is_file():
+        if not inputs.is_file(folder / name):
             raise misplaced(file, BadKey(f"python.requirements[{number}]", f"there is no file {folder / name}"))
     source = ImageSource(folder, msgspec.structs.replace(recipe, python=python), within)
     try:
@@ -122,10 +123,10 @@ def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
 
 def _root(folder: Path, project: Path | None) -> Path:
     """The folder that files of a recipe lie in, unless it says that they lie outside: its project's."""
-    real = Path(os.path.realpath(folder))
+    real = inputs.real(folder)
     above = (place.parent.parent for place in (folder.absolute(), real) if place.parent.name == _IMAGES)
     for place in (*([project] if project else []), *above):
-        root = Path(os.path.realpath(place))
+        root = inputs.real(place)
         # An image in /build is no reason to take the whole machine for its project.
         if real.is_relative_to(root) and root != root.parent:
             return root
@@ -145,7 +146,7 @@ def _load(file: Path, within: Within) -> ImageToml:
 
 def _expect_file(path: Path) -> None:
     """Refuse a pipe or folder, or a link that leads nowhere: by its name it would be read, if it were a file."""
-    if os.path.lexists(path) and not path.is_file():
+    if not inputs.is_file(path) and os.path.lexists(path):
         with explained(path):
             raise FileProblem(str(path), f"{kind_of(path.stat())}, where a file is expected")
 
@@ -160,7 +161,7 @@ def _check_python(source: ImageSource) -> None:
     if source.borrowed_lock and len(python.requirements) > 1:
         why = "a lock says all there is to install: it stands alone"
         raise BadKey("python.requirements", why, hint="name the lock, or what it was made from, but not both")
-    if source.project is not None and not any((source.project / name).is_file() for name in _PROJECT_FILES):
+    if source.project is not None and not any(inputs.is_file(source.project / name) for name in _PROJECT_FILES):
         raise BadKey("python.project", f"there is neither {' nor '.join(_PROJECT_FILES)} in {source.project}")
     for key in ("extras", "groups"):
         if getattr(python, key) and not source.pyprojects and source.project is None:
@@ -193,7 +194,7 @@ def _check_place(source: ImageSource, key: str, name: str, words: str, *, follow
 
 
 def _named(recipe: ImageToml, folder: Path, python: PythonRecipe) -> ImageToml:
-    name = recipe.name or folder.resolve().name
+    name = recipe.name or inputs.real(folder).name
     document = msgspec.to_builtins(recipe) | {"name": name}
     try:
         convert(document, ImageToml, file=str(folder / FILE))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
+import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,3 +59,21 @@ class Access:
     insecure: bool = False
     ca_file: Path | None = None
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+def schemes_of(registry: str, access: Access) -> tuple[str, ...]:
+    """Over what a registry may be spoken to, the likelier first: https, and plain http where that is allowed."""
+    loopback = _is_loopback(registry)
+    if not (loopback or access.insecure):
+        return ("https",)
+    # A plain server may wait for ever for the end of what https says first: on loopback, where plain is usual, it is
+    # asked first; elsewhere, and where certificates were named, the encrypted one is.
+    return ("http", "https") if loopback and access.ca_file is None else ("https", "http")
+
+
+def _is_loopback(registry: str) -> bool:
+    host = urllib.parse.urlsplit(f"//{registry}").hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -152,7 +152,7 @@ def _normal(key: str) -> str:
 
 def _content(path: Path) -> bytes:
     """A file of credentials; nothing for what would have to be waited for. Raises OSError, ValueError."""
-    with open_regular(path) as stream:
+    with open_regular(path, noted=False) as stream:
         data = stream.read(_MAX_FILE + 1)
     if len(data) > _MAX_FILE:
         raise ValueError(f"longer than {_MAX_FILE} bytes")

@@ -46,7 +46,7 @@ class Trusting(HTTPAdapter):
         self._context = ssl.create_default_context()
         if access.ca_file is not None:
             try:
-                with open_regular(access.ca_file):
+                with open_regular(access.ca_file, noted=False):
                     self._context.load_verify_locations(access.ca_file)
             except OSError as error:  # ssl.SSLError is one
                 raise FileProblem(str(access.ca_file), "no certificates in PEM form can be read from it") from error

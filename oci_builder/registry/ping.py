@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import ipaddress
-import urllib.parse
 from collections.abc import Callable, Sequence
 
 from oci_builder.errors import RegistryError
-from oci_builder.registry.access import Access, Deadline
+from oci_builder.registry.access import Access, Deadline, schemes_of
 from oci_builder.registry.client import Client
 from oci_builder.registry.network import TransientError
 
@@ -18,7 +16,7 @@ def connect(registry: str, access: Access) -> Client:
 
     Raises RegistryError.
     """
-    schemes = _schemes(registry, access)
+    schemes = schemes_of(registry, access)
     if len(schemes) == 1:
         return Client(registry, schemes[0], access)
     deadline = access.retry_policy.deadline()
@@ -37,20 +35,3 @@ def _first_that_answers(clients: Sequence[Callable[[], Client]], deadline: Deadl
         except TransientError as error:
             failures.append(error)
     raise failures[0] if failures else RegistryError("GET", clients[0]().origin, "what answers there is no registry")
-
-
-def _schemes(registry: str, access: Access) -> tuple[str, ...]:
-    loopback = _is_loopback(registry)
-    if not (loopback or access.insecure):
-        return ("https",)
-    # A plain server may wait for ever for the end of what https says first: on loopback, where plain is usual, it is
-    # asked first; elsewhere, and where certificates were named, the encrypted one is.
-    return ("http", "https") if loopback and access.ca_file is None else ("https", "http")
-
-
-def _is_loopback(registry: str) -> bool:
-    host = urllib.parse.urlsplit(f"//{registry}").hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -62,7 +62,7 @@ def copied(copy: Copy) -> Iterator[Entry]:
     if dest:
         yield _entry(copy, source, dest, root=place)
     chosen = _Chosen(copy)
-    for found, below in _walk(source, ""):
+    for found, below in _walk(source, "", chosen):
         if chosen.takes(below, folder=found.kind == stat.S_IFDIR):
             yield _entry(copy, found, f"{dest}/{below}".lstrip("/"), root=place)
 
@@ -70,10 +70,13 @@ def copied(copy: Copy) -> Iterator[Entry]:
 class _Chosen:
     def __init__(self, copy: Copy) -> None:
         self._include, self._exclude = _pattern(copy.include), _pattern(copy.exclude)
+        # As inputs.note_names wants them: files, and folders with a slash.
+        self.left_out = tuple(pattern for glob in _globs(copy.exclude) for pattern in (glob, f"{glob}/"))
+
+    def excludes(self, below: str) -> bool:
+        return self._exclude is not None and self._exclude.match(below) is not None
 
     def takes(self, below: str, *, folder: bool) -> bool:
-        if self._exclude is not None and any(self._exclude.match(part) for part in _prefixes(below)):
-            return False
         # A folder comes with the files in it; alone it is kept only where nothing is asked for by name.
         return self._include is None or (not folder and any(self._include.match(part) for part in _prefixes(below)))
 
@@ -87,17 +90,24 @@ def _prefixes(below: str) -> Iterator[str]:
 def _pattern(globs: Sequence[str]) -> re.Pattern[str] | None:
     if not globs:
         return None
+    return re.compile("|".join(map(translate, _globs(globs))))
+
+
+def _globs(globs: Sequence[str]) -> list[str]:
     # "**/x" also means an x at the top.
     plain = [glob.rstrip("/") for glob in globs]
-    return re.compile("|".join(translate(each) for glob in plain for each in {glob, glob.removeprefix("**/")}))
+    return list(dict.fromkeys(each for glob in plain for each in (glob, glob.removeprefix("**/"))))
 
 
-def _walk(folder: Found, below: str) -> Iterator[tuple[Found, str]]:
-    for found in folder.children():
+def _walk(folder: Found, below: str, chosen: _Chosen) -> Iterator[tuple[Found, str]]:
+    """What is in a folder, and below it; what is excluded is not looked into, however much that is."""
+    for found in folder.children(below=f"{below}/" if below else "", without=chosen.left_out):
         inner = f"{below}/{found.path.name}".lstrip("/")
+        if chosen.excludes(inner):
+            continue
         yield found, inner
         if found.kind == stat.S_IFDIR:
-            yield from _walk(found, inner)
+            yield from _walk(found, inner, chosen)
 
 
 def _entry(copy: Copy, found: Found, name: str, *, root: Path) -> Entry:

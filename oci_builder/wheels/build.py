@@ -16,6 +16,7 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
+from oci_builder import inputs
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import DigestMismatch, ResolutionError, UnsafeArchive, UnsupportedRequirement, WheelError
 from oci_builder.files import fill
@@ -31,6 +32,9 @@ from oci_builder.wheels.target import Target
 MAX_MEMBERS = 50_000
 MAX_BYTES = 1 << 30
 """What a source archive may unpack to."""
+
+RUNS_HERE = "its build code runs on this machine"
+"""What is told of a build; of an image that is up to date it is not true."""
 
 ZIP_EPOCH = 315532800
 """1980-01-01: the oldest time a zip can say, given to builds so that a wheel does not tell when it was made."""
@@ -98,7 +102,7 @@ def _fetch_sdist(
     arguments = ["download", "--no-deps", f"--no-binary={name}", f"--dest={scratch}", f"--requirement={asked}"]
     rules = PipRules(markers=target.markers(), keep=(name, kept))
     outcome = run([*arguments, *for_target(target), *sources.arguments()], sources=sources, rules=rules)
-    found = sorted(kept.iterdir())
+    found = inputs.listing(kept)
     if not found:
         errors = [line.removeprefix("ERROR: ") for line in outcome.said.splitlines() if line.startswith("ERROR: ")]
         why = errors[-1] if errors else "pip found no source archive"
@@ -135,13 +139,13 @@ def _build(
     sdist: Path, source: Sdist, *, sources: WheelSources, store: Store, reporter: Reporter
 ) -> tuple[str, Digest, int]:
     unpacked = _unpack(sdist)
-    reporter.note(f"building {sdist.name}: its build code runs on this machine")
+    reporter.note(f"building {sdist.name}: {RUNS_HERE}")
     folder = sdist.parent.with_name("wheel")
     # The cache may lie in somebody's checkout, whose files are no part of this project.
     environ = {**sources.environ, "GIT_CEILING_DIRECTORIES": str(unpacked.parent)}
     quiet = replace(sources, environ=environ)
     outcome = build([f"--wheel-dir={folder}"], unpacked, sources=quiet, epoch=ZIP_EPOCH)
-    wheels = sorted(folder.glob("*.whl"))
+    wheels = inputs.matching(folder, "*.whl")
     if outcome.code != 0 or len(wheels) != 1:
         said = [line.strip() for line in outcome.said.splitlines() if line.strip()]
         raise WheelError(sdist.name, "building it failed:\n  " + "\n  ".join(said[-12:]))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from oci_builder import inputs
 from oci_builder.errors import DigestMismatch, OcibuildError, ResolutionError, UnsupportedRequirement
 from oci_builder.files import fill
 from oci_builder.reporter import Reporter
@@ -61,7 +62,7 @@ def fetch_wheels(
 
 def sized(pins: Sequence[WheelPin], store: Store) -> tuple[WheelPin, ...]:
     """The pins with the sizes of their fetched wheels, for a lock that says them."""
-    return tuple(replace(pin, size=store.path(pin.sha256).stat().st_size) for pin in pins)
+    return tuple(replace(pin, size=inputs.size_of(store.path(pin.sha256))) for pin in pins)
 
 
 class _Progress:
@@ -82,10 +83,10 @@ class _Progress:
 def _copied(pin: WheelPin, sources: WheelSources, store: Store, progress: _Progress) -> bool:
     for folder in sources.folders():
         path = folder / pin.filename
-        if not path.is_file():
+        if not inputs.is_file(path):
             continue
         try:
-            store.put_file(path, digest=pin.sha256, size=path.stat().st_size, what=str(path))
+            store.put_file(path, digest=pin.sha256, size=inputs.size_of(path), what=str(path))
         except DigestMismatch as error:
             # The folder may hold another build under the same name; the index is asked next, unless there is none.
             if sources.offline:
@@ -134,7 +135,7 @@ def _download_part(
             raise failures[0]
         for pin in pins:
             path = _saved(pin, folder)
-            store.put_file(path, digest=pin.sha256, size=pin.size or path.stat().st_size, what=pin.filename)
+            store.put_file(path, digest=pin.sha256, size=pin.size or inputs.size_of(path), what=pin.filename)
             progress.have(pin.filename)
 
 
@@ -142,7 +143,7 @@ def _saved(pin: WheelPin, folder: Path) -> Path:
     """What pip saved for ``pin``: by its name, or by that in the URL it came from."""
     urls = [each for each in (_direct(pin), _elsewhere(pin)) if each is not None]
     for filename in (pin.filename, *(url.filename for url in urls)):
-        if (folder / filename).is_file():
+        if inputs.is_file(folder / filename):
             return folder / filename
     raise ResolutionError(str(pin), f"pip fetched no {pin.filename}", hint="lock again")
 

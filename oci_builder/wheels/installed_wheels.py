@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from oci_builder import inputs
 from oci_builder.errors import WheelError
 from oci_builder.tree.content import MappedFiles
 from oci_builder.wheels.archive import WheelArchive, open_wheel, with_digests
@@ -36,7 +37,7 @@ class InstalledWheels:
 
     def have(self, wheels: Iterable[Wheel]) -> None:
         """The files of ``wheels`` are here; those that are not are fetched. Raises what fetching raises."""
-        missing = [wheel for wheel in wheels if not wheel.path.is_file()]
+        missing = [wheel for wheel in wheels if not inputs.is_file(wheel.path)]
         if missing and self._fetch is not None:
             self._fetch(missing)
 
@@ -47,7 +48,7 @@ class InstalledWheels:
         """
         pin = wheel.pin
         archive = archive_of(wheel, sources)
-        self._check(archive, wheel.path.stat().st_size)
+        self._check(archive, inputs.size_of(wheel.path))
         if wheel.unverified:
             archive = with_digests(archive)
         return install(archive, self.target, requested=pin.requested, direct_url=pin.direct_url)

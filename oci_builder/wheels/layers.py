@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Protocol, TypeAlias
 
+from oci_builder import inputs
 from oci_builder.bytecode import Compiler, pyc_path
 from oci_builder.errors import OcibuildError
 from oci_builder.layer import RECORDS, Layer, find, keep, write_layer
@@ -125,7 +126,7 @@ class LayerMaker:
 
     def _have(self, wheels: Sequence[StepWheel]) -> None:
         here = dict.fromkeys(wheel.here(self.store) for wheel in wheels)
-        missing = [wheel for wheel in here if not wheel.path.is_file()]
+        missing = [wheel for wheel in here if not inputs.is_file(wheel.path)]
         if missing and self.fetch is not None:
             self.fetch(missing)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from oci_builder import inputs
 from oci_builder.errors import NotFound, RecipeError, UnsupportedRequirement
 from oci_builder.files import open_regular
 from oci_builder.wheels import options
@@ -156,7 +157,7 @@ class Reader:
         else:
             # A variable stands for options, or for a whole line: what pip would find behind it was read here.
             known, written, plain = set(), self._filled(line, raw), (text, found)
-        if any(self._environ.get(name) for name in set(_VARIABLE.findall(written)) - known):
+        if any(inputs.variable(self._environ, name) for name in set(_VARIABLE.findall(written)) - known):
             raise line.wrong("a variable holds another, which pip would fill in here and nowhere else")
         return plain
 
@@ -164,7 +165,7 @@ class Reader:
         """The line with its variables, but for those that are not set. As in pip, a value may name another of them."""
         text = raw
         for name in _VARIABLE.findall(raw):
-            if name.startswith(only) and (value := self._environ.get(name)):
+            if name.startswith(only) and (value := inputs.variable(self._environ, name)):
                 text = text.replace(f"${{{name}}}", value)
                 if len(text) > LINE or not _is_text(text):
                     raise line.wrong("with its variables filled in it is too long, or no text")
@@ -213,7 +214,7 @@ def _included(line: Line, value: str) -> Path:
 
 def _resolved(path: Path) -> Path:
     try:
-        return path.resolve()
+        return inputs.real(path)
     except (OSError, RuntimeError, ValueError):
         return path  # reading it tells what is the matter
 

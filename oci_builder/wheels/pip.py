@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from oci_builder import inputs
 from oci_builder.errors import InvalidValue, ToolFailed
-from oci_builder.files import expect_files
+from oci_builder.files import expect_files, explained
 from oci_builder.tree.limits import MAX_UNPACKED
 from oci_builder.wheels import process
 from oci_builder.wheels.process import Running
@@ -71,14 +72,14 @@ class WheelSources:
         bring = f"where there is a network: ocibuild download {self.image}".rstrip()
         if not version:
             return bring
-        folder = next((place for place in map(Path, self.find_links) if place.is_dir()), Path("wheels"))
+        folder = next((place for place in map(Path, self.find_links) if inputs.is_dir(place)), Path("wheels"))
         words = ["pip", "download", "--python-version", version, "--only-binary=:all:"]
         words += [word for path in self.files for word in ("-r", str(path))]
         return f"{bring}; with pip alone: {shlex.join([*words, '-d', str(folder)])}"
 
     def folders(self) -> tuple[Path, ...]:
         """The find-links that are folders of this machine."""
-        return tuple(path for path in map(Path, self.find_links) if path.is_dir())
+        return tuple(path for path in map(Path, self.find_links) if inputs.is_dir(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,9 @@ def run(
     """
     for links in sources.folders():
         expect_files(links)
+        with explained(links):
+            for path in inputs.listing(links):
+                inputs.note(path)
     running, here = running or Running(), here or Here()
     shelves = sources.folders() if sources.offline else None
     ended = process.run(
@@ -245,6 +249,6 @@ def _absolute(place: Path | str) -> str:
     if "://" in text:
         return text
     path = Path(text).absolute()
-    if path.exists() and not (path.is_dir() or path.is_file()):
+    if inputs.exists(path) and not (inputs.is_dir(path) or inputs.is_file(path)):
         raise InvalidValue("folder of wheels", text, "it is a pipe or a device")
     return str(path)

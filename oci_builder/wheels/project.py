@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,26 +9,23 @@ from pathlib import Path
 from packaging.metadata import RawMetadata, parse_email
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from oci_builder import inputs
 from oci_builder.digest import digest_file
 from oci_builder.errors import WheelError
 from oci_builder.files import explained
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.wheels.archive import open_wheel
-from oci_builder.wheels.build import ZIP_EPOCH
+from oci_builder.wheels.build import RUNS_HERE, ZIP_EPOCH
 from oci_builder.wheels.normalise import normalise
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import PipRules, WheelSources, build, run, wheels_but
 from oci_builder.wheels.project_requirements import PYPROJECT, ProjectRequirements, build_requires
+from oci_builder.wheels.project_tree import copy_tree
 from oci_builder.wheels.target import Target
 
 BACKENDS = "build-system"
 """The folder, below ``wheels/``, of what builds a project where there is no network."""
-
-_NEVER = frozenset(
-    {".venv", "venv", ".tox", ".nox", ".eggs", "__pycache__", "node_modules", ".mypy_cache", ".ruff_cache"}
-    | {".pytest_cache", ".hypothesis", ".hg", ".svn"}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +52,14 @@ def build_project(folder: Path, target: Target, *, sources: WheelSources, store:
     but for the projects of ``sources.build``. Raises WheelError (the build failed, or its wheel does not run on
     ``target``), UnsupportedRequirement (the build needs an sdist), FileProblem.
     """
-    reporter.note(f"building {folder.resolve().name}: its build code runs on this machine")
+    real = inputs.real(folder)
+    reporter.note(f"building {real.name}: {RUNS_HERE}")
+    # Nobody knows which variables a backend asks for. What it may read elsewhere, and the releases of it that an index
+    # has, are not looked at again: as for `RUN pip install .` in a Dockerfile, what is in the project's folder decides.
+    inputs.all_variables()
     with store.scratch() as scratch:
-        copy = scratch / folder.resolve().name
-        _copy(folder.resolve(), copy, without=store.root.resolve())
+        copy = scratch / real.name
+        copy_tree(real, copy, without=inputs.real(store.root))
         wheel = _built(copy, folder, scratch / "wheel", sources)
         normalise(wheel, str(folder))
         digest, size = digest_file(str(wheel))
@@ -100,7 +99,7 @@ def _built(copy: Path, folder: Path, dest: Path, sources: WheelSources) -> Path:
     environ = {**sources.environ, "GIT_OPTIONAL_LOCKS": "0"}
     quiet = replace(sources, environ=environ)
     outcome = build([f"--wheel-dir={dest}"], copy, sources=quiet, epoch=ZIP_EPOCH)
-    wheels = sorted(dest.glob("*.whl"))
+    wheels = inputs.matching(dest, "*.whl")
     if outcome.code == 0 and len(wheels) == 1:
         return wheels[0]
     hint = f"try it alone: pip wheel --no-deps {folder}"
@@ -118,50 +117,3 @@ def _metadata(path: Path, filename: str) -> RawMetadata:
     # It was made here a moment ago; whoever installs it holds it to its RECORD.
     archive = open_wheel(path, filename, unverified=True)
     return parse_email(archive.read(f"{archive.dist_info}/METADATA"))[0]
-
-
-def _copy(folder: Path, dest: Path, *, without: Path) -> None:
-    """Copy a project's tree, with modes that say executable or not and nothing of the machine's umask.
-
-    Left out is what belongs to a machine: environments, caches, what earlier builds left, images, their wheels, and
-    the folder ``without``, which the copy may lie in.
-    """
-    with explained(folder):
-        dest.mkdir()
-        for here, folders, files in os.walk(folder):
-            place = Path(here)
-            folders[:] = sorted(
-                name for name in folders if place / name != without and not _left_out(place / name, folder)
-            )
-            copied = dest / place.relative_to(folder)
-            for name in folders:
-                _place(place / name, copied / name)
-            folders[:] = [name for name in folders if not (copied / name).is_symlink()]
-            for name in files:
-                if place != folder or not name.endswith((".tar", ".tar.gz", ".tgz")):
-                    _place(place / name, copied / name)
-
-
-def _left_out(path: Path, root: Path) -> bool:
-    if path.name in _NEVER or path.name.endswith(".egg-info") or (path / "pyvenv.cfg").is_file():
-        return True
-    match path.relative_to(root).parts:
-        case ("build", name):
-            # What setuptools left there it would take into the next wheel.
-            return name == "lib" or name.startswith(("lib.", "bdist.", "temp."))
-        case ("build", _, "wheels" | "debs") | ("dist",):
-            return True
-    return False
-
-
-def _place(source: Path, dest: Path) -> None:
-    if source.name == ".git":
-        # Backends ask it for the version; it can be larger than all the rest.
-        dest.symlink_to(source)
-    elif source.is_symlink():
-        dest.symlink_to(source.readlink())
-    elif source.is_dir():
-        dest.mkdir()
-    elif source.is_file():
-        shutil.copyfile(source, dest)
-        dest.chmod(0o755 if source.stat().st_mode & 0o111 else 0o644)

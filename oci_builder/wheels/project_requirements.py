@@ -11,6 +11,7 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from oci_builder import inputs
 from oci_builder.bounded import load_toml
 from oci_builder.errors import NotFound, RecipeError
 from oci_builder.files import open_regular
@@ -65,7 +66,7 @@ def build_requires(file: Path) -> tuple[str, ...]:
 
     Raises RecipeError.
     """
-    document = _parsed(_read(file), file) if file.is_file() else {}
+    document = _parsed(_read(file), file) if inputs.is_file(file) else {}
     table = document.get("build-system", {})
     found = table.get("requires", ["setuptools"]) if isinstance(table, dict) else None
     if not isinstance(found, list) or not all(isinstance(one, str) and one[:1].isalnum() for one in found):

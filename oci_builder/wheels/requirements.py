@@ -18,6 +18,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from oci_builder import inputs
 from oci_builder.digest import digest_file
 from oci_builder.wheels import options
 from oci_builder.wheels.lines import Line, Reader
@@ -308,7 +309,7 @@ def _local(line: Line, text: str, path: Path, hashes: tuple[str, ...]) -> Requir
 def _mode(path: Path) -> int:
     """What is at ``path``; 0 where there is nothing, or nothing could be."""
     try:
-        return path.stat().st_mode
+        return inputs.mode_of(path)
     except (OSError, ValueError):
         return 0
 

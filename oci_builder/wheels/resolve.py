@@ -14,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
+from oci_builder import inputs
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import NoMatchingWheel, ResolutionError, ToolFailed
 from oci_builder.files import explained, fill
@@ -172,6 +173,9 @@ def _ask(request: _Request) -> list[dict[str, Any]]:
     arguments = request.arguments(report)
     rules = PipRules(markers=request.target.markers())
     sources = request.sources
+    inputs.all_variables()
+    if not sources.offline:
+        inputs.unwatched("an index said which versions there are")
     here = Here(folder=request.folder, places={made: line.place for made, line in request.origins.items()})
     outcome = run([*arguments, "--quiet"], sources=sources, rules=rules, here=here)
     if outcome.code == 0:
@@ -242,7 +246,7 @@ def _pin(item: Mapping[str, Any], target: Target, built: Mapping[str, WheelPin],
     if item["is_direct"] and (path := _local(info["url"])):
         # No index has it: what is in the store now is what will be installed.
         with explained(path):
-            size = path.stat().st_size
+            size = inputs.size_of(path)
         store.put_file(path, digest=digest, size=size, what=filename)
     return WheelPin(
         name=name,

@@ -129,6 +129,9 @@ def test_whatever_is_damaged_is_noticed_when_it_is_read_and_made_again(
     assert {"layers", "wheels", "packages", "records/layer", "records/claims", "records/settled"} <= set(sorts)
     for sort in sorts:
         tiny.out.unlink()
+        if sort != "records/unchanged":
+            # Of a build that is remembered the layers alone are read.
+            shutil.rmtree(tiny.cache / "v1" / "records" / "unchanged")
         # What they were made into is at hand, and nobody would read them.
         for folder in made_of(tiny, sort):
             shutil.rmtree(folder)
@@ -136,7 +139,8 @@ def test_whatever_is_damaged_is_noticed_when_it_is_read_and_made_again(
             damage(path)
         ending = build(tiny)
         assert (ending.code, tiny.out.read_bytes() == first) == (0, True), (sort, ending.said)
-        assert "damaged; made again" in ending.said, (sort, ending.said)
+        # That nothing can be remembered is told to nobody: it is looked for before all else.
+        assert sort == "records/unchanged" or "damaged; made again" in ending.said, (sort, ending.said)
         assert unsound(tiny.cache) == []
 
 
