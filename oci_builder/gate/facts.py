@@ -22,7 +22,6 @@ from oci_builder.tree import elf
 from oci_builder.tree.content import LARGE, MappedFiles
 from oci_builder.tree.elf import Elf
 from oci_builder.tree.entry import Entry, Kind, Member
-from oci_builder.tree.tree import Tree
 
 RECORDS = "facts-3"
 """The number is raised when a reading finds other things than before."""
@@ -34,6 +33,9 @@ _SLACK = 1 << 12
 """Bytes that a gzip member of incompressible content may be longer than it, at least; and a sixteenth part more."""
 
 _MAX_METADATA = 16 << 20
+_METADATA = frozenset({"METADATA", "REQUESTED", "entry_points.txt"})
+"""Files of a .dist-info folder that are looked at."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -113,11 +115,19 @@ class FactsCollector:
 
 
 def _gather(layer: Layer, store: Store, parsed: Mapping[str, ElfFile | None]) -> Facts:
-    tree = layer.tree(store)
+    # What was made here lists each path once, in order; then no tree is needed, which would be as large again.
+    entries = layer.tree(store) if layer.imported else map(layer.reader(store), range(len(layer.entries)))
+    files, metadata = list[ElfFile](), dict[str, Entry]()
     with store.scratch() as spool, MappedFiles() as sources:
-        files = tuple(found for entry in tree if (found := _elf_file(entry, sources, spool, parsed)) is not None)
-        folders = [entry.path.rpartition("/")[0] for entry in tree if entry.path.endswith(".dist-info/METADATA")]
-        facts = Facts(files=files, distributions=tuple(_distribution(folder, tree, sources) for folder in folders))
+        for entry in entries:
+            if (found := _elf_file(entry, sources, spool, parsed)) is not None:
+                files.append(found)
+            folder, _, name = entry.path.rpartition("/")
+            if name in _METADATA and folder.endswith(".dist-info"):
+                metadata[entry.path] = entry
+        folders = [path.rpartition("/")[0] for path in metadata if path.endswith("/METADATA")]
+        told = tuple(_distribution(folder, metadata, sources) for folder in folders)
+    facts = Facts(files=tuple(files), distributions=told)
     store.put_record(RECORDS, layer.descriptor.digest.hex, msgspec.json.encode(_with_names(facts, text_of)))
     return facts
 
@@ -203,8 +213,8 @@ def _size(blob: Path) -> int:
     return blob.stat().st_size
 
 
-def _distribution(folder: str, tree: Tree, sources: MappedFiles) -> Distribution:
-    text = _text(f"{folder}/METADATA", tree, sources)
+def _distribution(folder: str, metadata: Mapping[str, Entry], sources: MappedFiles) -> Distribution:
+    text = _text(f"{folder}/METADATA", metadata, sources)
     fields = headers(text)
     return Distribution(
         path=folder,
@@ -213,8 +223,8 @@ def _distribution(folder: str, tree: Tree, sources: MappedFiles) -> Distribution
         requires=tuple(map(str, fields.get_all("Requires-Dist", ()))),
         requires_python=str(fields.get("Requires-Python", "")),
         extras=tuple(map(str, fields.get_all("Provides-Extra", ()))),
-        requested=f"{folder}/REQUESTED" in tree,
-        scripts=tuple(_scripts(_text(f"{folder}/entry_points.txt", tree, sources))),
+        requested=f"{folder}/REQUESTED" in metadata,
+        scripts=tuple(_scripts(_text(f"{folder}/entry_points.txt", metadata, sources))),
     )
 
 
@@ -224,8 +234,8 @@ def _scripts(text: str) -> Iterator[tuple[str, str]]:
             yield from group.items()
 
 
-def _text(path: str, tree: Tree, sources: MappedFiles) -> str:
-    entry = tree.get(path)
+def _text(path: str, metadata: Mapping[str, Entry], sources: MappedFiles) -> str:
+    entry = metadata.get(path)
     if entry is None or entry.content is None or entry.size > _MAX_METADATA:
         return ""
     return sources.read(entry.content, what=path).decode("utf-8", "replace")

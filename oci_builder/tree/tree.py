@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import methodcaller
 
 from oci_builder.errors import PathConflict, UnsafePath
-from oci_builder.tree.entry import Entry, EntryPath, Kind
+from oci_builder.tree.entry import Entry, EntryPath, Kind, known_sha256
 
 _MAX_LINKS = 40
 """How many symlinks Linux follows for one path."""
@@ -162,5 +162,5 @@ def same_place(first: Entry, second: Entry) -> bool:
     if first.kind is Kind.DIRECTORY:
         return True
     if first.kind is Kind.FILE:
-        return first.size == second.size and first.sha256 != "" and first.sha256 == second.sha256
+        return first.size == second.size and known_sha256(first) == known_sha256(second) != ""
     return first.target == second.target
