@@ -15,13 +15,14 @@ from packaging.utils import canonicalize_name
 from oci_builder.distinfo import entry_points, headers
 from oci_builder.errors import DamagedElf
 from oci_builder.files import spooled
-from oci_builder.layer import Layer
+from oci_builder.layer import DELETIONS, Layer
 from oci_builder.oci.jsonio import name_of, text_of
 from oci_builder.store import Store
 from oci_builder.tree import elf
 from oci_builder.tree.content import LARGE, MappedFiles
 from oci_builder.tree.elf import Elf
 from oci_builder.tree.entry import Entry, Kind, Member
+from oci_builder.tree.tree import order
 
 RECORDS = "facts-3"
 """The number is raised when a reading finds other things than before."""
@@ -115,21 +116,31 @@ class FactsCollector:
 
 
 def _gather(layer: Layer, store: Store, parsed: Mapping[str, ElfFile | None]) -> Facts:
-    # What was made here lists each path once, in order; then no tree is needed, which would be as large again.
-    entries = layer.tree(store) if layer.imported else map(layer.reader(store), range(len(layer.entries)))
     files, metadata = list[ElfFile](), dict[str, Entry]()
     with store.scratch() as spool, MappedFiles() as sources:
-        for entry in entries:
+        for entry in _telling(layer, store):
             if (found := _elf_file(entry, sources, spool, parsed)) is not None:
                 files.append(found)
-            folder, _, name = entry.path.rpartition("/")
-            if name in _METADATA and folder.endswith(".dist-info"):
+            if _is_metadata(entry.path):
                 metadata[entry.path] = entry
         folders = [path.rpartition("/")[0] for path in metadata if path.endswith("/METADATA")]
         told = tuple(_distribution(folder, metadata, sources) for folder in folders)
     facts = Facts(files=tuple(files), distributions=told)
     store.put_record(RECORDS, layer.descriptor.digest.hex, msgspec.json.encode(_with_names(facts, text_of)))
     return facts
+
+
+def _telling(layer: Layer, store: Store) -> Iterator[Entry]:
+    """The files that may tell something, in a tree's order; a tree of all would be as large as the layer's index."""
+    numbers: dict[str, int] = {}
+    for number, item in enumerate(layer.entries):
+        # Of two with one path the later is there, whatever that is.
+        if item.kind not in DELETIONS and (
+            _is_as_elf(item.path, item.size) or _is_metadata(item.path) or item.path in numbers
+        ):
+            numbers[item.path] = number
+    read = layer.reader(store)
+    yield from (read(numbers[path]) for path in sorted(numbers, key=order))
 
 
 def _with_names(facts: Facts, spell: Callable[[str], str]) -> Facts:
@@ -155,7 +166,16 @@ def _elf_file(entry: Entry, sources: MappedFiles, spool: Path, parsed: Mapping[s
 
 
 def _may_be_elf(entry: Entry) -> bool:
-    return entry.kind is Kind.FILE and entry.size >= _HEAD // 8 and not entry.path.endswith(_NEVER_ELF)
+    return entry.kind is Kind.FILE and _is_as_elf(entry.path, entry.size)
+
+
+def _is_as_elf(path: str, size: int) -> bool:
+    return size >= _HEAD // 8 and not path.endswith(_NEVER_ELF)
+
+
+def _is_metadata(path: str) -> bool:
+    folder, _, name = path.rpartition("/")
+    return name in _METADATA and folder.endswith(".dist-info")
 
 
 def _read(entry: Entry, parse: Callable[[], Elf | None]) -> ElfFile:
