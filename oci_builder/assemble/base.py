@@ -146,7 +146,8 @@ class BaseResolver:
         return offline is not False and (bool(offline) or source.wheels.is_dir() or source.base_copy.is_dir())
 
     def _opened(self, platform: Platform) -> Base:
-        with allowing(self.source.recipe.max_entries):
+        recipe = self.source.recipe
+        with allowing(recipe.max_entries, unpacked=recipe.max_unpacked_bytes):
             return self._open(platform)
 
     def _open(self, platform: Platform) -> Base:

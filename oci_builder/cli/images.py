@@ -32,14 +32,29 @@ platform = click.option(
     "--platform", metavar="PLATFORM", help="Which one, where there are several: linux/amd64 or linux/arm64."
 )
 
-max_entries = click.option(
-    "--max-entries",
-    type=click.IntRange(1, 100_000_000),
-    metavar="N",
-    help="Read images of so many files and folders, too. [320000]",
+
+def _bytes(context: click.Context, option: click.Parameter, value: str | None) -> int | None:
+    from oci_builder.pruning import parse_size
+
+    return parse_size(value) if value else None
+
+
+limits = together(
+    click.option(
+        "--max-entries",
+        type=click.IntRange(1, 100_000_000),
+        metavar="N",
+        help="Read images of so many files and folders, too. [320000]",
+    ),
+    click.option(
+        "--max-unpacked",
+        callback=_bytes,
+        metavar="SIZE",
+        help="Read images that unpack to so much (200GB), too. [100GiB, and 1000 times what is packed]",
+    ),
 )
 
-reaching = together(options.registry, options.cache, options.jobs, max_entries)
+reaching = together(options.registry, options.cache, options.jobs, limits)
 
 one_image = together(image, platform, reaching)
 
