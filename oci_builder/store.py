@@ -12,7 +12,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -30,6 +30,8 @@ _OWN = "name a folder of your own with --cache-dir"
 
 _SEAL = b'{"sha256":"%s","record":'
 """How the file of a record begins; the record follows, and a brace. A record that is JSON makes the file JSON."""
+
+_SEAL_SIZE = len(_SEAL % bytes(64))
 
 
 class Shared(Protocol):
@@ -240,12 +242,15 @@ class Store:
         if self.shared is not None and (missing := [key for key in keys if self._record(kind, key) is None]):
             self.shared.fetch(kind, missing, self)
 
-    def put_record(self, kind: str, key: str, data: bytes) -> None:
-        """Keep ``data`` under ``key``, in place of what was there."""
+    def put_record(self, kind: str, key: str, data: bytes | Iterable[bytes]) -> None:
+        """Keep ``data``, a large one in pieces, under ``key``, in place of what was there."""
         with explained(self.root):
             folder = self._kind(kind)
         with self._placed(folder, lambda: f"{key}.json") as sink:
-            sink.write(_SEAL % Digest.of(data).hex.encode() + data + b"}")
+            if isinstance(data, bytes):
+                sink.write(_SEAL % Digest.of(data).hex.encode() + data + b"}")
+            else:
+                _write_sealed(sink, data)
         if self.shared is not None:
             self.shared.use(kind, key)
 
@@ -327,16 +332,17 @@ class Store:
             return None
         try:
             with open_regular(path) as stream:
-                raw = stream.read()
+                seal = stream.read(_SEAL_SIZE)
+                # Not all of it at once: cutting the brace off would be a copy, and some records are megabytes.
+                data = stream.read(max(os.fstat(stream.fileno()).st_size - _SEAL_SIZE - 1, 0))
+                end = stream.read(2)
         except FileNotFoundError:
             return None
         except OSError as error:
             if (ran_out := exhaustion(error)) is not None:
                 raise ran_out from error
-            raw = b""  # another's, or on a failing disk: as good as damaged
-        start = len(_SEAL % bytes(64))
-        data = raw[start:-1]
-        if raw[:start] == _SEAL % Digest.of(data).hex.encode() and raw.endswith(b"}"):
+            seal = data = end = b""  # another's, or on a failing disk: as good as damaged
+        if seal == _SEAL % Digest.of(data).hex.encode() and end == b"}":
             return data
         self._kind(kind).forget(name)
         self._damaged[f"cached record {kind}/{path.stem[:12]}"] = None
@@ -366,3 +372,14 @@ def _inner(folder: Folder, name: str) -> Folder:
 def _ours(folder: Folder) -> Folder:
     folder.expect_ours(hint=_OWN)
     return folder
+
+
+def _write_sealed(sink: BinaryIO, pieces: Iterable[bytes]) -> None:
+    """Write a record whose digest is known when all of it has been written: before it, there was no room for it."""
+    sink.write(_SEAL % bytes(64))
+    body = HashingWriter(sink)
+    for piece in pieces:
+        body.write(piece)
+    sink.write(b"}")
+    sink.seek(0)
+    sink.write(_SEAL % body.digest().hex.encode())

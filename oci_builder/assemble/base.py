@@ -149,7 +149,8 @@ class BaseResolver:
         )
 
     def _opened(self, platform: Platform) -> Base:
-        with allowing(self.source.recipe.max_entries):
+        recipe = self.source.recipe
+        with allowing(recipe.max_entries, unpacked=recipe.max_unpacked_bytes):
             return self._open(platform)
 
     def _open(self, platform: Platform) -> Base:

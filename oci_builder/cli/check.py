@@ -24,7 +24,7 @@ _MANY, _SHOWN = 6, 4
 @click.command("check")
 @options.image_name
 @options.recipe
-@images.max_entries
+@images.limits
 @options.sources
 @options.locking
 @options.registry

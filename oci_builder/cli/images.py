@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from oci_builder.cli.request import CommandRequest, LookRequest
     from oci_builder.cli.settings import Settings
     from oci_builder.gate.finding import GateResult
-    from oci_builder.inspect.contents import ImageContents
+    from oci_builder.inspect.contents import FileRecord, ImageContents
     from oci_builder.inspect.packages import Inventory
     from oci_builder.inspect.reading import Watch
     from oci_builder.platforms import Platform
@@ -32,14 +32,29 @@ platform = click.option(
     "--platform", metavar="PLATFORM", help="Which one, where there are several: linux/amd64 or linux/arm64."
 )
 
-max_entries = click.option(
-    "--max-entries",
-    type=click.IntRange(1, 100_000_000),
-    metavar="N",
-    help="Read images of so many files and folders, too. [320000]",
+
+def _bytes(context: click.Context, option: click.Parameter, value: str | None) -> int | None:
+    from oci_builder.pruning import parse_size
+
+    return parse_size(value) if value else None
+
+
+limits = together(
+    click.option(
+        "--max-entries",
+        type=click.IntRange(1, 100_000_000),
+        metavar="N",
+        help="Read images of so many files and folders, too. [320000]",
+    ),
+    click.option(
+        "--max-unpacked",
+        callback=_bytes,
+        metavar="SIZE",
+        help="Read images that unpack to so much (200GB), too. [100GiB, and 1000 times what is packed]",
+    ),
 )
 
-reaching = together(options.registry, options.cache, options.jobs, max_entries)
+reaching = together(options.registry, options.cache, options.jobs, limits)
 
 one_image = together(image, platform, reaching)
 
@@ -60,20 +75,20 @@ class Looking:
         """
         from oci_builder.cli.progress import shown
         from oci_builder.inspect.reading import read_image
+        from oci_builder.reporter import Quiet
 
-        if all(isinstance(place, Path) for place in self.places):
-            return [
-                read_image(place, platform=self.platform, watch=watch)
-                for place in self.places
-                if isinstance(place, Path)
-            ]
-        with shown(self.settings) as reporter:
-            return [
-                read_image(place, platform=self.platform, watch=watch)
-                if isinstance(place, Path)
-                else self._served(place, reporter, watch)
-                for place in self.places
-            ]
+        found: list[ImageContents] = []
+        with contextlib.ExitStack() as stack:
+            served = not all(isinstance(place, Path) for place in self.places)
+            reporter = stack.enter_context(shown(self.settings)) if served else Quiet()
+            for place in self.places:
+                # Images that are looked at together are alike, nearly always.
+                like = found[0].tree if found else {}
+                if isinstance(place, Path):
+                    found.append(read_image(place, platform=self.platform, watch=watch, like=like))
+                else:
+                    found.append(self._served(place, reporter, watch, like))
+        return found
 
     def inventories(self) -> list[Inventory]:
         """What is in each, and whose it is. Raises what ``contents`` raises."""
@@ -105,7 +120,9 @@ class Looking:
             used = Store(folder) if isinstance(place, Path) else store
             return judge_made(place, found, pulling=pulling, store=used, reporter=reporter)
 
-    def _served(self, reference: Reference, reporter: Reporter, watch: Watch | None) -> ImageContents:
+    def _served(
+        self, reference: Reference, reporter: Reporter, watch: Watch | None, like: Mapping[str, FileRecord]
+    ) -> ImageContents:
         from oci_builder.inspect.reading import read_parts
         from oci_builder.store import Store
         from oci_builder.verify.registry import open_served
@@ -117,7 +134,7 @@ class Looking:
             reporter.stage("pull"),
             open_served(reference, self.platform, self.registries, store=store, jobs=jobs, reporter=reporter) as parts,
         ):
-            return read_parts(parts, watch=watch)
+            return read_parts(parts, watch=watch, like=like)
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ class CommandRequest:
     ca_file: Path | None = None
     creds_stdin: bool = False
     max_entries: int | None = None
+    max_unpacked: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +82,13 @@ def takes(kind: type[R]) -> Callable[[Callable[[R], None]], Callable[..., None]]
         @functools.wraps(act)
         def command(**flags: Any) -> None:
             request = kind(**flags)
-            entries = getattr(request, "max_entries", None)
-            if not entries:
+            entries, unpacked = getattr(request, "max_entries", None), getattr(request, "max_unpacked", None)
+            if not entries and not unpacked:
                 act(request)
                 return
             from oci_builder.tree.limits import allowing
 
-            with allowing(entries):
+            with allowing(entries or 0, unpacked=unpacked or 0):
                 act(request)
 
         return command

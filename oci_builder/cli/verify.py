@@ -47,7 +47,7 @@ class VerifyRequest(RecipeRequest):
 @images.image
 @click.argument("name", required=False)
 @images.platform
-@images.max_entries
+@images.limits
 @click.option("--lock", "lock", type=options.FILE, metavar="FILE", help="Compare with this pylock.toml too.")
 @click.option("--rebuild", is_flag=True, help="Build NAME again, from nothing but its inputs, and compare.")
 @options.registry

@@ -15,14 +15,14 @@ from packaging.utils import canonicalize_name
 from oci_builder.distinfo import entry_points, headers
 from oci_builder.errors import DamagedElf
 from oci_builder.files import spooled
-from oci_builder.layer import Layer
+from oci_builder.layer import DELETIONS, Layer
 from oci_builder.oci.jsonio import name_of, text_of
 from oci_builder.store import Store
 from oci_builder.tree import elf
 from oci_builder.tree.content import LARGE, MappedFiles
 from oci_builder.tree.elf import Elf
 from oci_builder.tree.entry import Entry, Kind, Member
-from oci_builder.tree.tree import Tree
+from oci_builder.tree.tree import order
 
 RECORDS = "facts-3"
 """The number is raised when a reading finds other things than before."""
@@ -34,6 +34,9 @@ _SLACK = 1 << 12
 """Bytes that a gzip member of incompressible content may be longer than it, at least; and a sixteenth part more."""
 
 _MAX_METADATA = 16 << 20
+_METADATA = frozenset({"METADATA", "REQUESTED", "entry_points.txt"})
+"""Files of a .dist-info folder that are looked at."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -113,13 +116,31 @@ class FactsCollector:
 
 
 def _gather(layer: Layer, store: Store, parsed: Mapping[str, ElfFile | None]) -> Facts:
-    tree = layer.tree(store)
+    files, metadata = list[ElfFile](), dict[str, Entry]()
     with store.scratch() as spool, MappedFiles() as sources:
-        files = tuple(found for entry in tree if (found := _elf_file(entry, sources, spool, parsed)) is not None)
-        folders = [entry.path.rpartition("/")[0] for entry in tree if entry.path.endswith(".dist-info/METADATA")]
-        facts = Facts(files=files, distributions=tuple(_distribution(folder, tree, sources) for folder in folders))
+        for entry in _telling(layer, store):
+            if (found := _elf_file(entry, sources, spool, parsed)) is not None:
+                files.append(found)
+            if _is_metadata(entry.path):
+                metadata[entry.path] = entry
+        folders = [path.rpartition("/")[0] for path in metadata if path.endswith("/METADATA")]
+        told = tuple(_distribution(folder, metadata, sources) for folder in folders)
+    facts = Facts(files=tuple(files), distributions=told)
     store.put_record(RECORDS, layer.descriptor.digest.hex, msgspec.json.encode(_with_names(facts, text_of)))
     return facts
+
+
+def _telling(layer: Layer, store: Store) -> Iterator[Entry]:
+    """The files that may tell something, in a tree's order; a tree of all would be as large as the layer's index."""
+    numbers: dict[str, int] = {}
+    for number, item in enumerate(layer.entries):
+        # Of two with one path the later is there, whatever that is.
+        if item.kind not in DELETIONS and (
+            _is_as_elf(item.path, item.size) or _is_metadata(item.path) or item.path in numbers
+        ):
+            numbers[item.path] = number
+    read = layer.reader(store)
+    yield from (read(numbers[path]) for path in sorted(numbers, key=order))
 
 
 def _with_names(facts: Facts, spell: Callable[[str], str]) -> Facts:
@@ -145,7 +166,16 @@ def _elf_file(entry: Entry, sources: MappedFiles, spool: Path, parsed: Mapping[s
 
 
 def _may_be_elf(entry: Entry) -> bool:
-    return entry.kind is Kind.FILE and entry.size >= _HEAD // 8 and not entry.path.endswith(_NEVER_ELF)
+    return entry.kind is Kind.FILE and _is_as_elf(entry.path, entry.size)
+
+
+def _is_as_elf(path: str, size: int) -> bool:
+    return size >= _HEAD // 8 and not path.endswith(_NEVER_ELF)
+
+
+def _is_metadata(path: str) -> bool:
+    folder, _, name = path.rpartition("/")
+    return name in _METADATA and folder.endswith(".dist-info")
 
 
 def _read(entry: Entry, parse: Callable[[], Elf | None]) -> ElfFile:
@@ -203,8 +233,8 @@ def _size(blob: Path) -> int:
     return blob.stat().st_size
 
 
-def _distribution(folder: str, tree: Tree, sources: MappedFiles) -> Distribution:
-    text = _text(f"{folder}/METADATA", tree, sources)
+def _distribution(folder: str, metadata: Mapping[str, Entry], sources: MappedFiles) -> Distribution:
+    text = _text(f"{folder}/METADATA", metadata, sources)
     fields = headers(text)
     return Distribution(
         path=folder,
@@ -213,8 +243,8 @@ def _distribution(folder: str, tree: Tree, sources: MappedFiles) -> Distribution
         requires=tuple(map(str, fields.get_all("Requires-Dist", ()))),
         requires_python=str(fields.get("Requires-Python", "")),
         extras=tuple(map(str, fields.get_all("Provides-Extra", ()))),
-        requested=f"{folder}/REQUESTED" in tree,
-        scripts=tuple(_scripts(_text(f"{folder}/entry_points.txt", tree, sources))),
+        requested=f"{folder}/REQUESTED" in metadata,
+        scripts=tuple(_scripts(_text(f"{folder}/entry_points.txt", metadata, sources))),
     )
 
 
@@ -224,8 +254,8 @@ def _scripts(text: str) -> Iterator[tuple[str, str]]:
             yield from group.items()
 
 
-def _text(path: str, tree: Tree, sources: MappedFiles) -> str:
-    entry = tree.get(path)
+def _text(path: str, metadata: Mapping[str, Entry], sources: MappedFiles) -> str:
+    entry = metadata.get(path)
     if entry is None or entry.content is None or entry.size > _MAX_METADATA:
         return ""
     return sources.read(entry.content, what=path).decode("utf-8", "replace")

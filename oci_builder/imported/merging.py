@@ -23,7 +23,8 @@ def merged(layers: Sequence[Layer], store: Store) -> Tree:
     merging = _Merging(layers, store)
     for number in range(len(layers)):
         merging.lay(number)
-    return Tree.of_numbers(merging.seen, merging.read)
+    seen, merging.seen = merging.seen, {}  # the tree, which reads here, has it from now on
+    return Tree.of_numbers(seen, merging.read)
 
 
 def without(tree: Tree, paths: Iterable[str]) -> Tree:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import msgspec
+
 from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
 from oci_builder.imported.documents import as_object
@@ -30,12 +32,11 @@ _DIST_INFO = frozenset({"METADATA", "RECORD", "WHEEL", "INSTALLER", "REQUESTED",
 OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 
 
-@dataclass(frozen=True, slots=True)
-class FileRecord:
-    """One path of a layer. ``size`` is in bytes, 0 for all but files; ``sha256`` is in hex.
+class FileRecord(msgspec.Struct, frozen=True, gc=False):
+    """One path of a layer. ``size`` is in bytes, 0 for all but files; ``digest`` is the SHA-256 of a file's content.
 
-    ``kind`` is file, directory, symlink, hardlink (whose ``sha256`` is that of the file it repeats) or special.
-    ``layer`` counts from 1.
+    ``kind`` is file, directory, symlink, hardlink (whose ``digest`` is that of the file it repeats) or special.
+    ``layer`` counts from 1. There may be hundreds of thousands.
     """
 
     path: str
@@ -45,15 +46,20 @@ class FileRecord:
     gid: int
     size: int
     target: str
-    sha256: str
+    digest: bytes
     layer: int
 
     @property
-    def face(self) -> tuple[str, str, str, int, int, int]:
+    def sha256(self) -> str:
+        """The digest in hex."""
+        return self.digest.hex()
+
+    @property
+    def face(self) -> tuple[str, bytes, str, int, int, int]:
         """What makes two files the same to a container: not their times."""
         kind = "file" if self.kind == "hardlink" else self.kind
         target = self.target if self.kind == "symlink" else ""
-        return kind, self.sha256, target, self.mode, self.uid, self.gid
+        return kind, self.digest, target, self.mode, self.uid, self.gid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,9 @@ import hashlib
 import posixpath
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from oci_builder.digest import Digest
@@ -48,16 +50,25 @@ class Watch(Protocol):
         """A file of a layer, whole."""
 
 
-def read_image(path: Path, *, platform: Platform | None = None, watch: Watch | None = None) -> ImageContents:
+def read_image(
+    path: Path,
+    *,
+    platform: Platform | None = None,
+    watch: Watch | None = None,
+    like: Mapping[str, FileRecord] = MappingProxyType({}),
+) -> ImageContents:
     """What is in the image file or folder at ``path``; ``watch`` sees the files of all layers as they pass.
 
-    Raises UnsupportedImage, DigestMismatch where a layer is not the one that was promised, FileProblem.
+    Where it is ``like`` the tree of another image, names and digests are in memory once for both. Raises
+    UnsupportedImage, DigestMismatch where a layer is not the one that was promised, FileProblem.
     """
     with open_parts(path, platform=platform) as parts:
-        return read_parts(parts, watch=watch)
+        return read_parts(parts, watch=watch, like=like)
 
 
-def read_parts(parts: ImageParts, *, watch: Watch | None = None) -> ImageContents:
+def read_parts(
+    parts: ImageParts, *, watch: Watch | None = None, like: Mapping[str, FileRecord] = MappingProxyType({})
+) -> ImageContents:
     """What is in an image, from wherever its parts come. Raises as ``read_image``."""
     try:
         config = _readable_document(decode(parts.config, what=f"{parts.name}: configuration"))
@@ -67,7 +78,7 @@ def read_parts(parts: ImageParts, *, watch: Watch | None = None) -> ImageContent
     steps = created_by(config)
     merge, layers, budget = Merge(parts.name), [], Budget()
     for number, blob in enumerate(parts.layers, 1):
-        pass_ = _Pass(parts.name, number, watch, budget)
+        pass_ = _Pass(number, _Reading(parts.name, watch, budget, like))
         with _explained(parts.name):
             pass_.read(blob, _nth(diff_ids, number))
         pass_.merge_into(merge)
@@ -134,7 +145,8 @@ def contents_of(image: Image, store: Store, *, name: str, references: Sequence[s
 def _record(entry: IndexEntry, number: int) -> FileRecord:
     size = entry.size if entry.kind == Kind.FILE.value else 0
     path, target = readable(entry.path), readable(entry.target)
-    return FileRecord(path, entry.kind, entry.mode, entry.uid, entry.gid, size, target, entry.sha256, number)
+    digest = bytes.fromhex(entry.sha256)
+    return FileRecord(path, entry.kind, entry.mode, entry.uid, entry.gid, size, target, digest, number)
 
 
 def _kept(layer: Layer, store: Store) -> dict[str, bytes]:
@@ -166,17 +178,33 @@ def _nth(texts: Sequence[str], number: int) -> str:
     return texts[number - 1] if number <= len(texts) else ""
 
 
-def _sorted(tree: Mapping[str, FileRecord]) -> dict[str, FileRecord]:
-    return {path: tree[path] for path in sorted(tree, key=order)}
+def _sorted(tree: dict[str, FileRecord]) -> dict[str, FileRecord]:
+    """``tree`` in order; it is empty afterwards, for two would be twice as much."""
+    records = [tree[path] for path in sorted(tree, key=order)]
+    tree.clear()
+    return {record.path: record for record in records}
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the layers of one image are read with."""
+
+    image: str
+    watch: Watch | None
+    budget: Budget
+    like: Mapping[str, FileRecord]
 
 
 class _Pass:
     """One walk over a layer: its files, what it deletes, and the contents worth keeping."""
 
-    def __init__(self, image: str, number: int, watch: Watch | None, budget: Budget) -> None:
-        self._image, self._number, self._watch, self._budget = image, number, watch, budget
+    def __init__(self, number: int, reading: _Reading) -> None:
+        self._image, self._number, self._watch = reading.image, number, reading.watch
+        self._budget, self._like = reading.budget, reading.like
         self._label = f"layer {number}"
-        self._numbers: dict[str, int] = {}
+        # Asked for hard links, which few layers have.
+        self._numbers: dict[str, int] | None = None
+        self._modes: dict[int, int] = {}
         self._kept: dict[str, bytes] = {}
         self.files: list[FileRecord] = []
         self.hidden: list[str] = []
@@ -224,8 +252,10 @@ class _Pass:
         elif name.startswith(WHITEOUT):
             self.hidden.append(posixpath.join(folder, name.removeprefix(WHITEOUT)))
         elif path:
-            self._numbers[path] = len(self.files)
-            self.files.append(self._record(path, member, stream))
+            record = self._record(path, member, stream)
+            if self._numbers is not None:
+                self._numbers[path] = len(self.files)
+            self.files.append(record)
 
     def _path(self, name: str) -> str:
         try:
@@ -236,16 +266,25 @@ class _Pass:
     def _record(self, path: str, member: TarMember, stream: TarStream) -> FileRecord:
         kind = "file" if member.is_file else _KINDS.get(member.type, "special")
         target = self._path(member.target) if kind == "hardlink" else readable(member.target)
-        sha256 = self._content(path, member, stream) if kind == "file" else ""
+        digest = self._content(path, member, stream) if kind == "file" else b""
         if kind == "hardlink":
-            number = self._numbers.get(target)
-            sha256 = self.files[number].sha256 if number is not None and target != path else ""
+            digest = self._linked(target) if target != path else b""
             if target in self._kept and is_wanted(path):
                 self._kept[path] = self._kept[target]
         size = member.size if kind == "file" else 0
-        return FileRecord(path, kind, member.mode, member.uid, member.gid, size, target, sha256, self._number)
+        # A number that is held for each file is a value of its own, unless somebody sees to it.
+        mode = self._modes.setdefault(member.mode, member.mode)
+        if (alike := self._like.get(path)) is not None:
+            path, digest = alike.path, alike.digest if alike.digest == digest else digest
+        return FileRecord(path, kind, mode, member.uid, member.gid, size, target, digest, self._number)
 
-    def _content(self, path: str, member: TarMember, stream: TarStream) -> str:
+    def _linked(self, target: str) -> bytes:
+        if self._numbers is None:
+            self._numbers = {record.path: number for number, record in enumerate(self.files)}
+        number = self._numbers.get(target)
+        return self.files[number].digest if number is not None else b""
+
+    def _content(self, path: str, member: TarMember, stream: TarStream) -> bytes:
         small = member.size <= MAX_KEPT_FILE
         wanted, watched = is_wanted(path) and small, self._watch is not None and small and self._watch.wants(path)
         seen, kept = hashlib.sha256(), bytearray()
@@ -257,7 +296,7 @@ class _Pass:
             self._kept[path] = bytes(kept)
         if watched and self._watch is not None:
             self._watch.seen(path, bytes(kept))
-        return seen.hexdigest()
+        return seen.digest()
 
 
 def _readable_document(document: Mapping[str, object]) -> dict[str, object]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+import msgspec
 
 from oci_builder.inspect.contents import FileRecord
 from oci_builder.inspect.installed import Package
@@ -14,8 +16,7 @@ from oci_builder.oci.jsonio import JSON
 OTHER = "(no package)"
 
 
-@dataclass(slots=True)
-class Node:
+class Node(msgspec.Struct, gc=False):
     """A part of an image: ``size`` in bytes and ``files`` count all below it. ``kind`` is image, layer, package, folder
     or file; ``shadowed`` are bytes that a later layer replaces or deletes, and that are shipped all the same."""
 
@@ -24,7 +25,12 @@ class Node:
     size: int = 0
     files: int = 0
     shadowed: int = 0
-    below: dict[str, Node] = field(default_factory=dict)
+    parts: dict[str, Node] | None = None
+
+    @property
+    def below(self) -> Mapping[str, Node]:
+        """What is directly below, by name; for a file, of which there are many, no mapping is held."""
+        return self.parts if self.parts is not None else _NOTHING
 
     @property
     def largest(self) -> list[Node]:
@@ -33,13 +39,21 @@ class Node:
 
     def child(self, name: str, kind: str) -> Node:
         """The part called ``name``, which is made if it is not there."""
-        return self.below.setdefault(name, Node(name, kind))
+        if self.parts is None:
+            self.parts = {}
+        found = self.parts.get(name)
+        if found is None:
+            found = self.parts[name] = Node(name, kind)
+        return found
 
     def count(self, size: int, *, shadowed: bool) -> None:
         """One more file of ``size`` bytes somewhere below."""
         self.size += size
         self.files += 1
         self.shadowed += size if shadowed else 0
+
+
+_NOTHING: Mapping[str, Node] = MappingProxyType({})
 
 
 def size_tree(found: Inventory) -> Node:
@@ -81,7 +95,7 @@ def folded(node: Node) -> Node:
         (only,) = node.below.values()
         if only.kind != "folder":
             break
-        node = Node(f"{node.name}/{only.name}", "folder", only.size, only.files, only.shadowed, only.below)
+        node = Node(f"{node.name}/{only.name}", "folder", only.size, only.files, only.shadowed, only.parts)
     return node
 
 

@@ -28,6 +28,9 @@ class IndexEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     offset: int
 
 
+MANY = 20_000
+"""Entries that are held small where there are more; fewer are quicker to look at as values."""
+
 _LEVEL = 1
 _PIECE = 1 << 20
 _KINDS = ("file", "directory", "symlink", "hardlink", "whiteout", "opaque")
@@ -159,6 +162,11 @@ class Entries(Sequence[IndexEntry]):
         if made._ends[-1] != len(made._rows) or not unpacker.eof:
             raise ValueError("rows and their lengths do not fit")
         return made
+
+
+def held(entries: Iterable[IndexEntry], *, count: int) -> Sequence[IndexEntry]:
+    """``entries``, of which there are about ``count``: as values, or small where they are many."""
+    return Entries(entries) if count > MANY else tuple(entries)
 
 
 class _Dump(msgspec.Struct, frozen=True, array_like=True):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import msgspec
 from msgspec.structs import replace
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue
-from oci_builder.layer.entries import IndexEntry
+from oci_builder.layer.entries import MANY, IndexEntry, held
 from oci_builder.layer.value import KINDS, Layer, LayerKey
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import name_of, text_of
@@ -18,7 +20,7 @@ RECORDS = "layer"
 """The kind of their records in a store."""
 
 
-class _Record(msgspec.Struct, frozen=True, kw_only=True):
+class _Head(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     size: int
     diff_id: str
@@ -26,12 +28,29 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
     comment: str
     holds: tuple[str, ...]
     unpacked: int
+
+
+class _Record(_Head, frozen=True, kw_only=True):
     entries: tuple[IndexEntry, ...]
+
+
+class _Large(_Head, frozen=True, kw_only=True):
+    entries: tuple[msgspec.Raw, ...]
+
+
+_PIECE = 1000
+"""Entries that are written at once."""
+
+_LARGE = 100 * MANY
+"""Bytes of a record whose entries are read one after the other; each has as many, and most have more."""
+
+_encode = msgspec.json.encode
+_decode_entry = msgspec.json.Decoder(IndexEntry).decode
 
 
 def keep(layer: Layer, key: LayerKey, store: Store) -> None:
     """Remember under ``key`` that ``layer`` is in the store."""
-    record = _Record(
+    head = _Head(
         digest=str(layer.descriptor.digest),
         size=layer.descriptor.size,
         diff_id=str(layer.diff_id),
@@ -39,9 +58,18 @@ def keep(layer: Layer, key: LayerKey, store: Store) -> None:
         comment=layer.comment,
         holds=layer.holds,
         unpacked=layer.unpacked,
-        entries=tuple(map(_written, layer.entries)),
     )
-    store.put_record(RECORDS, key.hex, msgspec.json.encode(record))
+    pieces = _pieces(_encode(head), layer.entries)
+    store.put_record(RECORDS, key.hex, b"".join(pieces) if len(layer.entries) <= MANY else pieces)
+
+
+def _pieces(head: bytes, entries: Sequence[IndexEntry]) -> Iterator[bytes]:
+    """The record as JSON, piece by piece: the whole of a large one is as much again as its entries."""
+    yield head.removesuffix(b"}") + b',"entries":['
+    for start in range(0, len(entries), _PIECE):
+        written = _encode([_written(entry) for entry in entries[start : start + _PIECE]])
+        yield (b"," if start else b"") + written[1:-1]
+    yield b"]}"
 
 
 def find(key: LayerKey, store: Store) -> Layer | None:
@@ -61,13 +89,18 @@ def find(key: LayerKey, store: Store) -> Layer | None:
 def parse_record(data: bytes) -> Layer | None:
     """The layer of a record as ``keep`` writes it; None for other bytes."""
     try:
-        return _layer(msgspec.json.decode(data, type=_Record))
+        if len(data) <= _LARGE:
+            record = msgspec.json.decode(data, type=_Record)
+            return _layer(record, tuple(map(_read, record.entries)))
+        large = msgspec.json.decode(data, type=_Large)
+        found = (_read(_decode_entry(entry)) for entry in large.entries)
+        return _layer(large, held(found, count=len(large.entries)))
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError, InvalidValue):
         # Of another version, or from a cache that others fill: an unknown kind, fields that are thousands deep.
         return None
 
 
-def _layer(record: _Record) -> Layer:
+def _layer(record: _Head, entries: Sequence[IndexEntry]) -> Layer:
     return Layer(
         descriptor=Descriptor(media_type=LAYER_GZIP, digest=Digest.parse(record.digest), size=record.size),
         diff_id=Digest.parse(record.diff_id),
@@ -75,7 +108,7 @@ def _layer(record: _Record) -> Layer:
         comment=record.comment,
         holds=record.holds,
         unpacked=record.unpacked,
-        entries=tuple(map(_read, record.entries)),
+        entries=entries,
     )
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import deflate
 
 from oci_builder.digest import Digest
-from oci_builder.layer.entries import IndexEntry
+from oci_builder.layer.entries import Entries, IndexEntry
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import encode_key
 from oci_builder.store import Store
@@ -81,7 +81,9 @@ class Layer:
         if self.imported:
             return self._lazy(store)  # large, and asked for once
         if place not in self._trees:
-            self._trees[place] = Tree(self._made(place))
+            large = isinstance(self.entries, Entries)
+            # Not by way of this very value, which has the tree: the two would outlive all others that know them.
+            self._trees[place] = replace(self)._lazy(store) if large else Tree(self._made(place))
         return self._trees[place]
 
     def _made(self, place: Path) -> Iterator[Entry]:

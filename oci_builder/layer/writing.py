@@ -10,7 +10,7 @@ import deflate
 
 from oci_builder.digest import CHUNK, Digest, HashingWriter
 from oci_builder.errors import DigestMismatch
-from oci_builder.layer.entries import IndexEntry
+from oci_builder.layer.entries import IndexEntry, held
 from oci_builder.layer.value import LEVEL, Layer
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import LAYER_GZIP
@@ -52,7 +52,7 @@ def write_layer(
     """
     with store.writer() as sink, contextlib.nullcontext(sources) if sources else MappedFiles() as reader:
         pass_ = _Pass(sink, reader, watch)
-        index = tuple(pass_.add(entry) for entry in tree)
+        index = held((pass_.add(entry) for entry in tree), count=len(tree))
         pass_.close()
     return Layer(
         descriptor=Descriptor(media_type=LAYER_GZIP, digest=sink.digest(), size=sink.size),

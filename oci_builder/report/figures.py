@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 
 from oci_builder.inspect.diff import Difference
@@ -65,16 +66,12 @@ def figures(found: Inventory) -> JSON:
 
 def differences(found: Difference) -> JSON:
     """What the page shows of two images."""
-    document = found.to_json()
     largest = sorted(found.files, key=lambda each: (-max(each.size_before, each.size_after), each.path))[:_CHANGES]
     shown = {each.path for each in largest}
-    files = document.pop("files")
-    assert isinstance(files, list), "it was made here"
     return {
-        **document,
+        **replace(found, files=tuple(each for each in found.files if each.path in shown)).to_json(),
         "before": file_name(found.before),
         "after": file_name(found.after),
-        "files": [each for each in files if each["path"] in shown],
         "count": len(found.files),
     }
 

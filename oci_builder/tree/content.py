@@ -64,18 +64,18 @@ class MappedFiles:
             raise DigestMismatch(str(file), expected=f"{offset + length} bytes or more", actual=f"{len(view)}")
         self._seen += length
         if self._seen > LARGE:
-            self._let_go()
+            self.let_go()
         return view[offset : offset + length]
 
     def pieces(self, view: memoryview) -> Iterator[memoryview]:
         """A slice in pieces of CHUNK bytes; what has been passed does not stay in memory."""
         for start in range(0, len(view), CHUNK):
             if start % LARGE == 0:
-                self._let_go()
+                self.let_go()
             yield view[start : start + CHUNK]
 
-    def _let_go(self) -> None:
-        # Mapped pages count as ours until they are wanted elsewhere; whoever still looks at one gets it again.
+    def let_go(self) -> None:
+        """Have no mapped page count as ours until it is wanted; whoever still looks at one gets it again."""
         for mapped in self._open:
             mapped.madvise(mmap.MADV_DONTNEED)
         self._seen = 0

@@ -117,7 +117,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A file, directory or link, with its content left where it is.
 
     ``origin`` says whose it is ("numpy 2.4.6", "libssl3 3.0.22"); ``sha256`` is the content's digest in hex where it is
-    known already; ``target`` is where a symlink points, or the path a hard link repeats.
+    known, and not promised with the content (``known_sha256``); ``target`` is where a symlink points, or the path a
+    hard link repeats.
     """
 
     path: EntryPath
@@ -131,6 +132,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     target: str = ""
     content: Content | None = None
     sha256: str = ""
+
+
+def known_sha256(entry: Entry) -> str:
+    """The SHA-256 of a file's content, in hex, or nothing where it is not known before reading."""
+    return entry.sha256 or promised_sha256(entry.content)
 
 
 def directory(path: str, *, mode: int = 0o755, uid: int = 0, gid: int = 0, origin: str) -> Entry:

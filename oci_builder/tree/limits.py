@@ -72,19 +72,28 @@ _NAME = MAX_NAMES // MAX_ENTRIES
 
 _RAISED: ContextVar[Limits] = ContextVar("raised limits", default=DEFAULT)
 
-_RAISE = (
-    "where that is right, max-entries in image.toml allows a base more, and --max-entries an image that is looked at"
-)
+_RAISE = "where that is right, {0} in image.toml allows a base more, and --{0} an image that is looked at"
+_MORE_ENTRIES, _MORE_BYTES = _RAISE.format("max-entries"), _RAISE.format("max-unpacked")
+
+MADE_HERE = 1 << 62
+"""As much as there is: what was made here, within its recipe's limits, is not refused when it is read again."""
 
 
 @contextlib.contextmanager
-def allowing(entries: int) -> Iterator[None]:
-    """Allow images more ``entries`` while the block lasts, with names to match; never less than the usual limit.
+def allowing(entries: int = 0, *, unpacked: int = 0) -> Iterator[None]:
+    """Allow images more ``entries`` while the block lasts, with names to match, and more ``unpacked`` bytes, of however
+    few packed ones; never less than the usual limits.
 
     Who reads an image is many calls away from whoever knows that this one is large, and honest.
     """
     usual = _RAISED.get()
-    raised = replace(usual, entries=max(usual.entries, entries), names=max(usual.names, entries * _NAME))
+    raised = replace(
+        usual,
+        entries=max(usual.entries, entries),
+        names=max(usual.names, entries * _NAME),
+        unpacked=max(usual.unpacked, unpacked),
+        unsuspected=max(usual.unsuspected, unpacked),
+    )
     token = _RAISED.set(raised)
     try:
         yield
@@ -126,25 +135,27 @@ class Budget:
         self._plain += size
         self._all_plain += size
         if self._plain > self._limits.unpacked:
-            raise Unfit(f"{what}: it unpacks to more than {self._limits.unpacked} bytes")
+            raise Unfit(f"{what}: it unpacks to more than {self._limits.unpacked} bytes; {_MORE_BYTES}")
         if self._all_plain > max(self._limits.ratio * self._packed, self._limits.unsuspected):
-            raise Unfit(f"{what}: it unpacks to more than {self._limits.ratio} times its {self._packed} bytes")
+            why = f"it unpacks to more than {self._limits.ratio} times its {self._packed} bytes"
+            raise Unfit(f"{what}: {why}; {_MORE_BYTES}")
 
     def count_header(self, what: str, *, records: int = 0) -> None:
         """One more header was read, with so many PAX records behind it."""
         self._headers += 1
         self._records += records
         if self._headers > _HEADERS * self._limits.entries or self._records > _RECORDS * self._limits.entries:
-            raise Unfit(f"{what}: too many headers for an image of {self._limits.entries} entries")
+            why = f"too many headers for an image of {self._limits.entries} entries"
+            raise Unfit(f"{what}: {why}; {_MORE_ENTRIES}")
 
     def count_entry(self, what: str, *, names: int) -> None:
         """One more member was read, with so many bytes of path and link target."""
         self._entries += 1
         self._names += names
         if self._entries > self._limits.entries:
-            raise Unfit(f"{what}: more than {self._limits.entries} entries; {_RAISE}")
+            raise Unfit(f"{what}: more than {self._limits.entries} entries; {_MORE_ENTRIES}")
         if self._names > self._limits.names:
-            raise Unfit(f"{what}: more than {self._limits.names} bytes of paths; {_RAISE}")
+            raise Unfit(f"{what}: more than {self._limits.names} bytes of paths; {_MORE_ENTRIES}")
 
 
 class _Counted:

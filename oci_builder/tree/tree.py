@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import methodcaller
 
 from oci_builder.errors import PathConflict, UnsafePath
-from oci_builder.tree.entry import Entry, EntryPath, Kind
+from oci_builder.tree.entry import Entry, EntryPath, Kind, known_sha256
 
 _MAX_LINKS = 40
 """How many symlinks Linux follows for one path."""
@@ -62,14 +62,20 @@ class Tree:
 
     def overlaid(self, upper: Iterable[Entry]) -> Tree:
         """This tree with the entries of ``upper`` put over it, as a later layer is."""
-        return Tree.of_numbers({**self._by_path, **{entry.path: entry for entry in upper}}, self._read)
+        merged = {**self._by_path, **{entry.path: entry for entry in upper}}
+        if len(merged) == len(self._by_path):
+            # What is replaced stays in its place, so all are in order still.
+            return self._of(merged)
+        return Tree.of_numbers(merged, self._read)
 
     def without(self, gone: Callable[[EntryPath], bool]) -> Tree:
         """This tree without the paths that are ``gone``."""
-        left = Tree()
-        left._by_path = {path: held for path, held in self._by_path.items() if not gone(path)}
-        left._read = self._read
-        return left
+        return self._of({path: held for path, held in self._by_path.items() if not gone(path)})
+
+    def _of(self, by_path: dict[EntryPath, Entry | int]) -> Tree:
+        made = Tree()
+        made._by_path, made._read = by_path, self._read
+        return made
 
     def resolve(self, path: str) -> EntryPath:
         """``path`` with every symlink of the tree followed, whether or not the end exists.
@@ -162,5 +168,5 @@ def same_place(first: Entry, second: Entry) -> bool:
     if first.kind is Kind.DIRECTORY:
         return True
     if first.kind is Kind.FILE:
-        return first.size == second.size and first.sha256 != "" and first.sha256 == second.sha256
+        return first.size == second.size and known_sha256(first) == known_sha256(second) != ""
     return first.target == second.target

@@ -195,7 +195,7 @@ def _differences(archive: WheelArchive, rows: Mapping[str, str], root: str, pack
         elif digest and rows[path] != digest:
             yield f"{what}: /{path} is not what the wheel holds"
     # Scripts are written anew for the image's interpreter, and data goes below a prefix that RECORD does not name.
-    moved = {_hex(member.row[1]) for path, member in archive.members.items() if data_place(path)}
+    moved = {_hex(member.digest) for path, member in archive.members.items() if data_place(path)}
     for path, digest in rows.items():
         folder, _, name = path.rpartition("/")
         made = (folder == package.place and name in _MADE) or folder.endswith(("/bin", "/__pycache__"))
@@ -209,8 +209,8 @@ def _expected(archive: WheelArchive, root: str) -> Iterator[tuple[str, str]]:
         member = archive.members[path]
         scheme, below = data_place(path) or ("purelib", path)
         made = posixpath.dirname(below) == archive.dist_info and posixpath.basename(below) in _MADE
-        if scheme in ("purelib", "platlib") and not is_bytecode(below) and not made and member.row[1]:
-            yield f"{root}/{below}", _hex(member.row[1])
+        if scheme in ("purelib", "platlib") and not is_bytecode(below) and not made and member.digest:
+            yield f"{root}/{below}", _hex(member.digest)
 
 
 def _compare_files(contents: ImageContents, known: Mapping[str, str], report: LockReport) -> None:

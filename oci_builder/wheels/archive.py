@@ -35,14 +35,14 @@ _HEAD = 64 << 10
 """Bytes of a deflate stream that tell how its content begins."""
 
 
-@dataclass(frozen=True, slots=True)
-class WheelMember:
-    """One file of a wheel. ``row`` is its line in RECORD: path, hash and size as text."""
+class WheelMember(msgspec.Struct, frozen=True, gc=False):
+    """One file of a wheel. ``digest`` is what its line in RECORD has, as text; ``sized`` says that a size is there."""
 
     path: str
     size: int
     executable: bool
-    row: tuple[str, str, str]
+    digest: str
+    sized: bool
     content: DeflateSlice | Checked
 
 
@@ -140,7 +140,12 @@ def open_wheel(
     else:
         text = read_record(record, _content(record, None, filename), files, sources, filename)
         rows = Record(text, dist_info, filename)
-        members = {each.name: _member(each, *rows.promise(each), filename) for each in files}
+        del text  # a hundred thousand files are held once, not three times
+        files.reverse()
+        members = {}
+        while files:
+            each = files.pop()
+            members[each.name] = _member(each, *rows.promise(each), filename)
         rows.check_rest(members)
     return WheelArchive(
         filename=filename,
@@ -163,7 +168,7 @@ def _hashed(member: WheelMember, archive: WheelArchive) -> WheelMember:
         seen.update(chunk)
     digest = base64.urlsafe_b64encode(seen.digest()).decode().rstrip("=")
     content = msgspec.structs.replace(member.content, expected=("sha256", seen.digest()))
-    return replace(member, row=(member.path, f"sha256={digest}", str(member.size)), content=content)
+    return msgspec.structs.replace(member, digest=f"sha256={digest}", sized=True, content=content)
 
 
 def _dist_info(filename: str, files: Sequence[Zipped]) -> tuple[str, str, str]:
@@ -187,18 +192,15 @@ def _dist_info(filename: str, files: Sequence[Zipped]) -> tuple[str, str, str]:
 
 
 def _member(zipped: Zipped, promise: Promise | None, row: tuple[str, str], filename: str) -> WheelMember:
-    info = zipped.info
-    mode = info.external_attr >> 16
-    executable = bool(stat.S_ISREG(mode) and mode & 0o111)
-    content = _content(zipped, promise, filename)
-    return WheelMember(zipped.name, info.file_size, executable, (zipped.name, *row), content)
+    executable = bool(stat.S_ISREG(zipped.mode) and zipped.mode & 0o111)
+    digest, size = row
+    return WheelMember(zipped.name, zipped.size, executable, digest, bool(size), _content(zipped, promise, filename))
 
 
 def _content(zipped: Zipped, expected: Promise | None, filename: str) -> DeflateSlice | Checked:
-    info, part = zipped.info, zipped.part
-    if info.compress_type == zipfile.ZIP_DEFLATED:
-        return DeflateSlice(part.file, part.offset, part.size, info.file_size, info.CRC, expected)
-    if info.compress_size != info.file_size:
-        why = f"{info.filename} is stored as it is, in {info.compress_size} bytes for {info.file_size}"
-        raise WheelError(filename, why)
-    return Checked(part, expected, info.CRC)
+    part = zipped.part
+    if zipped.packing == zipfile.ZIP_DEFLATED:
+        return DeflateSlice(part.file, part.offset, part.size, zipped.size, zipped.crc, expected)
+    if part.size != zipped.size:
+        raise WheelError(filename, f"{zipped.filename} is stored as it is, in {part.size} bytes for {zipped.size}")
+    return Checked(part, expected, zipped.crc)

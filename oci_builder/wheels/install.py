@@ -11,15 +11,17 @@ import base64
 import hashlib
 import io
 import posixpath
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
+import msgspec
 from installer.records import Hash, RecordEntry
 from installer.utils import Scheme, construct_record_file, fix_shebang
 
 from oci_builder.distinfo import Script, check_wheel_version, entry_points, headers, root_is_purelib, scripts
 from oci_builder.errors import WheelError
-from oci_builder.tree.entry import Content, Entry, EntryPath, Inline, Kind, entry_path, promised_sha256
+from oci_builder.tree.entry import Content, Entry, EntryPath, Inline, Kind, entry_path
 from oci_builder.wheels.archive import WheelArchive, WheelMember, data_place
 from oci_builder.wheels.record import is_bytecode
 from oci_builder.wheels.target import Target
@@ -35,11 +37,11 @@ _MAX_ENTRY_POINTS = 1 << 20
 
 _SHEBANG = b"#!python"
 
-_Made = tuple[Scheme, RecordEntry, Entry]
-"""A file's scheme, its line in RECORD and its entry."""
-
 _LONGEST_SHEBANG = 127
 """Bytes of a first line that every kernel reads whole."""
+
+_LINES = 1000
+"""Lines of RECORD that are written at once."""
 
 _DATA, _SCRIPTS, _WRAPPERS, _NOTES = range(4)
 """pip's turns, after that of the root's files."""
@@ -54,6 +56,27 @@ if __name__ == '__main__':
 """
 
 
+class RecordRow(msgspec.Struct, frozen=True, gc=False):
+    """A line of RECORD to be: ``path`` is below ``scheme``. A large wheel has a hundred thousand of them."""
+
+    scheme: Scheme
+    path: str
+    digest: str = ""
+    size: int | None = None
+
+    @property
+    def written(self) -> tuple[Scheme, RecordEntry]:
+        """The line as the library that writes RECORD takes it, in five times the memory."""
+        digest = Hash(*self.digest.split("=", 1)) if self.digest else None
+        return self.scheme, RecordEntry(self.path, digest, self.size)
+
+
+_Made = tuple[RecordRow, Entry]
+"""A file's line in RECORD and its entry."""
+
+_by_path = attrgetter("path")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
     """What installing one wheel puts into the image, but for RECORD, whose lines are still open for .pyc files."""
@@ -61,16 +84,21 @@ class Installed:
     origin: str
     entries: tuple[Entry, ...]
     record_path: EntryPath
-    rows: tuple[tuple[Scheme, RecordEntry], ...]
+    rows: tuple[RecordRow, ...]
     root: Scheme
     schemes: Mapping[str, str]
 
     def record(self, compiled: Iterable[EntryPath]) -> Entry:
         """The RECORD, with a line for every .pyc that was ``compiled``; those have no digest, as with pip."""
         base = self.schemes[self.root]
-        extra = [(self.root, RecordEntry(posixpath.relpath(f"/{path}", base), None, None)) for path in compiled]
-        with construct_record_file([*self.rows, *extra], self._prefix) as stream:
-            return _file(self.record_path, Inline(stream.read()), origin=self.origin)
+        extra = [RecordRow(self.root, posixpath.relpath(f"/{path}", base)) for path in compiled]
+        rows = sorted([*self.rows, *extra], key=_by_path)
+        parts = (self._lines(rows[start : start + _LINES]) for start in range(0, len(rows), _LINES))
+        return _file(self.record_path, Inline(b"".join(parts)), origin=self.origin)
+
+    def _lines(self, rows: Sequence[RecordRow]) -> bytes:
+        with construct_record_file((row.written for row in rows), self._prefix) as stream:
+            return stream.read()
 
     def _prefix(self, scheme: Scheme) -> str | None:
         here, there = self.schemes[self.root], self.schemes[scheme]
@@ -162,13 +190,13 @@ class _Making:
         made = [
             each
             for each in self._made
-            if each[2].path != record and ((last := special.get(each[2].path)) is None or last[1] is each)
+            if each[1].path != record and ((last := special.get(each[1].path)) is None or last[1] is each)
         ]
         return Installed(
             origin=self._origin,
-            entries=tuple(entry for _, _, entry in made),
+            entries=tuple(entry for _, entry in made),
             record_path=record,
-            rows=(*((scheme, row) for scheme, row, _ in made), (self._root, RecordEntry(name, None, None))),
+            rows=(*(row for row, _ in made), RecordRow(self._root, name)),
             root=self._root,
             schemes=self._schemes,
         )
@@ -179,7 +207,7 @@ class _Making:
         check_length(path, self._archive.filename)
         mode = 0o755 if member.executable else 0o644
         entry = _file(path, member.content, size=member.size, mode=mode, origin=self._origin)
-        return self._root, _row(member.path, member), entry
+        return _row(self._root, member.path, member), entry
 
     def _script(self, name: str, member: WheelMember) -> None:
         # pip leaves a script as executable as the zip says; the specification lets it run, whoever zipped it where.
@@ -194,16 +222,16 @@ class _Making:
             self._generated(Scheme("scripts"), name, fixed.read(), mode=0o755, turn=_SCRIPTS)
 
     def _add_member(self, scheme: Scheme, name: str, member: WheelMember, *, mode: int, turn: int) -> None:
-        self._add(scheme, _row(name, member), member.content, size=member.size, mode=mode, turn=turn)
+        self._add(_row(scheme, name, member), member.content, size=member.size, mode=mode, turn=turn)
 
     def _generated(self, scheme: Scheme, name: str, data: bytes, *, mode: int, turn: int) -> None:
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
-        row = RecordEntry(name, Hash("sha256", digest), len(data))
-        self._add(scheme, row, Inline(data), size=len(data), mode=mode, turn=turn)
+        row = RecordRow(scheme, name, f"sha256={digest}", len(data))
+        self._add(row, Inline(data), size=len(data), mode=mode, turn=turn)
 
-    def _add(self, scheme: Scheme, row: RecordEntry, content: Content, *, size: int, mode: int, turn: int) -> None:
-        path = self._path(scheme, row.path)
-        made = scheme, row, _file(path, content, size=size, mode=mode, origin=self._origin)
+    def _add(self, row: RecordRow, content: Content, *, size: int, mode: int, turn: int) -> None:
+        path = self._path(row.scheme, row.path)
+        made = row, _file(path, content, size=size, mode=mode, origin=self._origin)
         self._made.append(made)
         if path not in self._special or self._special[path][0] <= turn:
             self._special[path] = turn, made
@@ -234,16 +262,14 @@ def _shebang(interpreter: str) -> str:
     return f"#!/bin/sh\n'''exec' {quoted} \"$0\" \"$@\"\n' '''\n"
 
 
-def _row(path: str, member: WheelMember) -> RecordEntry:
+def _row(scheme: Scheme, path: str, member: WheelMember) -> RecordRow:
     # The archive has checked digest and size.
-    _, digest, size = member.row
-    return RecordEntry(path, Hash(*digest.split("=", 1)) if digest else None, int(size) if size else None)
+    return RecordRow(scheme, path, member.digest, member.size if member.sized else None)
 
 
 def _file(path: EntryPath, content: Content, *, origin: str, size: int = -1, mode: int = 0o644) -> Entry:
     if isinstance(content, Inline):
-        size = len(content.data)
-        digest = hashlib.sha256(content.data).hexdigest()
+        size, digest = len(content.data), hashlib.sha256(content.data).hexdigest()
     else:
-        digest = promised_sha256(content)
+        digest = ""  # its content has it, in a third of the memory
     return Entry(path=path, kind=Kind.FILE, mode=mode, size=size, content=content, origin=origin, sha256=digest)

@@ -12,6 +12,7 @@ import msgspec
 from oci_builder.layer import LayerKey
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
+from oci_builder.tree.entry import Entry, known_sha256
 from oci_builder.wheels.install import RULES
 from oci_builder.wheels.installed_wheels import InstalledWheels
 from oci_builder.wheels.layering import Wheel
@@ -19,6 +20,10 @@ from oci_builder.workers import in_workers
 
 RECORDS = "claims"
 """The kind of the records in a store."""
+
+
+_PIECE = 1000
+"""Claims that are written at once."""
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -86,11 +91,19 @@ class Listing:
     def _find_out(self, store: Store, wheel: Wheel) -> None:
         with MappedFiles() as sources:
             installed = self.opened.installed(wheel, sources)
-        claims = [Claim(entry.path, entry.sha256, entry.size) for entry in installed.entries]
-        store.put_record(RECORDS, self._key(wheel), msgspec.json.encode(claims))
+        store.put_record(RECORDS, self._key(wheel), _written(installed.entries))
 
     def _key(self, wheel: Wheel) -> str:
         schemes = dict(sorted(self.opened.target.schemes(wheel.pin.name).items()))
         digests = {"digests": "found"} if wheel.unverified else {}
         wheel_digest = str(wheel.pin.sha256)
         return LayerKey.of(kind=RECORDS, wheel=wheel_digest, schemes=schemes, sizes=True, rules=RULES, **digests).hex
+
+
+def _written(entries: Sequence[Entry]) -> Iterator[bytes]:
+    """The claims as JSON, piece by piece."""
+    yield b"["
+    for start in range(0, len(entries), _PIECE):
+        claims = [Claim(entry.path, known_sha256(entry), entry.size) for entry in entries[start : start + _PIECE]]
+        yield (b"," if start else b"") + msgspec.json.encode(claims)[1:-1]
+    yield b"]"

@@ -43,6 +43,7 @@ from pip._internal.exceptions import (
     ConnectionTimeoutError,
     HashMismatch,
     NetworkConnectionError,
+    PipError,
 )
 from pip._internal.models import installation_report
 from pip._internal.models.direct_url import ArchiveInfo
@@ -50,6 +51,7 @@ from pip._internal.models.link import Link
 from pip._internal.network import auth, session
 from pip._internal.operations import prepare
 from pip._internal.req.req_install import InstallRequirement
+from pip._internal.resolution.resolvelib import candidates
 from pip._internal.utils.hashes import Hashes
 from pip._internal.utils.misc import hash_file
 from pip._internal.utils.urls import url_to_path
@@ -113,7 +115,7 @@ FILES = 8
 _IDLE = frozenset({"rustc", "lsb_release", "uname"})
 """Programs that pip asks for its user agent, and does without."""
 
-_LONG = 2000
+_LONG, _SHORT = 2000, 200
 
 MOST_PAGE = 128 << 20
 """Bytes that a page of an index may have, unpacked; pip holds it in memory."""
@@ -176,15 +178,17 @@ class Teller:
         self._descriptor = descriptor
         os.set_inheritable(descriptor, False)
 
-    def refuse(self, kind: str, req: InstallRequirement | None = None, *, link: Link | None = None) -> NoReturn:
-        """End pip because of ``req``, or of ``link`` where it is not known what for."""
+    def refuse(
+        self, kind: str, req: InstallRequirement | None = None, *, link: Link | None = None, why: str = ""
+    ) -> NoReturn:
+        """End pip because of ``req``, or of ``link`` where it is not known what for; ``why`` where that varies."""
         what = str(req.req or req.link) if req is not None else ""
-        self.say(kind, what or (link.url if link else ""), url=link.url if link else "", askers=_askers(req))
+        self.say(kind, what or (link.url if link else ""), url=link.url if link else "", askers=_askers(req), why=why)
         raise Refused(kind)
 
-    def say(self, kind: str, what: str, *, url: str = "", askers: list[str] | None = None) -> None:
+    def say(self, kind: str, what: str, *, url: str = "", askers: list[str] | None = None, why: str = "") -> None:
         """Write one line, short enough for a pipe that nobody empties yet."""
-        said = {"kind": kind, "what": what[:_LONG], "url": url[:_LONG], "askers": askers or []}
+        said = {"kind": kind, "what": what[:_LONG], "url": url[:_LONG], "askers": askers or [], "why": why[:_SHORT]}
         os.write(self._descriptor, json.dumps(said).encode() + b"\n")
 
 
@@ -418,6 +422,40 @@ def count_what_comes(most: int, teller: Teller) -> None:
     _replace(HTTPResponse, "stream", counted)
 
 
+def name_what_does_not_read(teller: Teller) -> None:
+    """Name the wheel whose metadata pip trips over: pip says what it tripped over, and not where."""
+    backed = candidates._InstallRequirementBackedCandidate
+    prepared, dependencies = _attribute(backed, "_prepare"), _attribute(backed, "iter_dependencies")
+
+    @contextlib.contextmanager
+    def named(candidate: Any) -> Iterator[None]:
+        try:
+            yield
+        except (PipError, OSError):
+            raise
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            # Some of pip's name the object that they are about, by its place in memory.
+            why = getattr(error, "reason", "") or str(error) or type(error).__name__
+            teller.refuse("metadata", candidate._ireq, link=candidate._link, why=why)
+
+    def prepare_(self: Any) -> Any:
+        with named(self):
+            return prepared(self)
+
+    def iter_dependencies(self: Any, with_requires: bool) -> Iterator[Any]:
+        with named(self):
+            found = list(dependencies(self, with_requires))
+            for needed in found:
+                asked = needed.get_candidate_lookup()[1] if needed is not None else None
+                if asked is not None:
+                    # Versions are read when they are first compared, which would be elsewhere.
+                    asked.specifier.contains("0")
+        yield from found
+
+    _replace(backed, "_prepare", prepare_)
+    _replace(backed, "iter_dependencies", iter_dependencies)
+
+
 def hash_on_arrival() -> None:
     """Have the sha256 of every wheel in the report: one that an index gives no sha256 for is fetched and hashed."""
     preparer = prepare.RequirementPreparer
@@ -544,6 +582,7 @@ def main(arguments: list[str]) -> int:
     else:
         ask_the_silent_once()
     hash_on_arrival()
+    name_what_does_not_read(teller)
     wheels_only(rules, teller)
     if rules.keep is not None:
         keep_sdist(Path(rules.keep[1]), teller)

@@ -16,7 +16,7 @@ from oci_builder.errors import WheelError
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Content
 from oci_builder.tree.tree import parents
-from oci_builder.wheels.zipped import UTF8, Zipped, plain
+from oci_builder.wheels.zipped import Zipped, plain
 
 _ROW = 400
 """Bytes of a line of RECORD besides its path: the longest digest and a size take a third."""
@@ -39,9 +39,9 @@ Promise = tuple[str, bytes]
 def read_record(record: Zipped, content: Content, files: Sequence[Zipped], sources: MappedFiles, filename: str) -> str:
     """The text of RECORD. Raises WheelError, DigestMismatch for a damaged one."""
     # It has a line for each file, and each is kept: it may be as long as they make it. A quoted path doubles at most.
-    most = _MANY + sum(2 * len(each.info.filename.encode()) + _ROW for each in files)
-    if record.info.file_size > most:
-        raise WheelError(filename, f"RECORD has {record.info.file_size} bytes, for {len(files)} files")
+    most = _MANY + sum(2 * len(each.filename.encode()) + _ROW for each in files)
+    if record.size > most:
+        raise WheelError(filename, f"RECORD has {record.size} bytes, for {len(files)} files")
     data = sources.read(content, what=f"{filename}: {record.name}")
     try:
         return data.decode()
@@ -92,8 +92,8 @@ class Record:
                 return None, row
             raise self._missing(path)
         promise = self._parsed(path, row[0])
-        if row[1].strip() and row[1].strip().lstrip("0") != str(zipped.info.file_size).lstrip("0"):
-            raise self.refused(f"{path} is {zipped.info.file_size} bytes, RECORD says {row[1][:40]}")
+        if row[1].strip() and row[1].strip().lstrip("0") != str(zipped.size).lstrip("0"):
+            raise self.refused(f"{path} is {zipped.size} bytes, RECORD says {row[1][:40]}")
         return promise, row
 
     def check_rest(self, files: Mapping[str, object]) -> None:
@@ -118,7 +118,7 @@ class Record:
 
     def _row(self, zipped: Zipped) -> tuple[str, str]:
         """Take a file's line out of those that nobody has asked for."""
-        if zipped.name is zipped.info.filename and (row := self._rows.pop(zipped.name, None)) is not None:
+        if zipped.name is zipped.filename and (row := self._rows.pop(zipped.name, None)) is not None:
             return row
         for name in _spellings(zipped):
             spelt = name if name in self._rows else self._spelt.get(name, "")
@@ -153,10 +153,10 @@ class Record:
 
 def _spellings(zipped: Zipped) -> Iterator[str]:
     """What a line may call a file: as the zip has it, by its path, or as it was before the zip lost its UTF-8."""
-    yield zipped.info.filename
+    yield zipped.filename
     yield zipped.name
-    if not zipped.name.isascii() and not zipped.info.flag_bits & UTF8:
+    if not zipped.name.isascii() and not zipped.is_utf8:
         try:
-            yield zipped.info.filename.encode("cp437").decode()
+            yield zipped.filename.encode("cp437").decode()
         except ValueError:
             return

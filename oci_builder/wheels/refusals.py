@@ -35,6 +35,7 @@ class _Told(msgspec.Struct, frozen=True):
     what: str
     url: str
     askers: tuple[str, ...]
+    why: str = ""
 
 
 def refusal(
@@ -63,6 +64,11 @@ def refusal(
         if said.kind in _ENDLESS:
             why, hint = _ENDLESS[said.kind]
             return ResolutionError(_short(clean(said.url or said.what)), why, hint=hint)
+        if said.kind == "metadata":
+            filename = _short(unquote(urlsplit(said.url).path).rpartition("/")[2])
+            what = f"{_short(clean(said.what or said.url))} ({_place(said, places, clean)})"
+            hint = "ask for another version, and tell who publishes this one"
+            return ResolutionError(what, f"the metadata of {filename} does not read ({clean(said.why)})", hint=hint)
         return _error(said, places, clean)
     return None
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import mmap
 import struct
 import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Literal, cast
+
+import msgspec
 
 from oci_builder.errors import UnsafePath, WheelError
 from oci_builder.tree.content import MappedFiles
@@ -26,6 +27,9 @@ MAX_DIRECTORY = 64 << 20
 
 _MAX_FOLDERS = 64 << 20
 """Bytes of the names of all folders: every folder above a file becomes an entry, however deep it lies."""
+
+_MANY = 10_000
+"""Files of a wheel for which it is worth while to think of memory."""
 
 MAX_PATH = 4095
 MAX_NAME = 255
@@ -45,16 +49,21 @@ _UNICODE_PATH = 0x7075
 _DAMAGED = "the download was cut off or changed; get it again"
 
 
-@dataclass(frozen=True, slots=True)
-class Zipped:
+class Zipped(msgspec.Struct, frozen=True, gc=False):
     """A file of a zip: its path, what the directory says of it, and where its bytes lie, as they are stored.
 
-    ``name`` is ``info.filename`` without the ``./`` and ``//`` that some zips have there.
+    ``name`` is ``filename``, as the zip has it, without the ``./`` and ``//`` that some have there. ``size`` and
+    ``crc`` are those of its content, ``packing`` is the way that is stored, ``mode`` what a Unix would know of it.
     """
 
     name: str
-    info: zipfile.ZipInfo
+    filename: str
     part: FileSlice
+    size: int
+    crc: int
+    packing: int
+    mode: int
+    is_utf8: bool
 
 
 def read_zip(path: Path, filename: str, sources: MappedFiles) -> list[Zipped]:
@@ -67,11 +76,16 @@ def read_zip(path: Path, filename: str, sources: MappedFiles) -> list[Zipped]:
         bounded = _Bounded(mapped, filename)
         with zipfile.ZipFile(cast("IO[bytes]", bounded)) as archive:
             found, end = _files(archive.infolist(), filename), archive.start_dir
+        del archive  # which has them all, too
         places = dict(_places(mapped, [info for _, info in found], end, filename))
     # zipfile seeks where a damaged directory says, which a map may refuse with a ValueError or an OverflowError.
     except (zipfile.BadZipFile, EOFError, struct.error, NotImplementedError, ValueError, OverflowError) as error:
         raise WheelError(filename, f"not a readable zip archive ({error})", hint=_DAMAGED) from error
-    return [Zipped(name, info, FileSlice(path, places[info.filename], info.compress_size)) for name, info in found]
+    # One after the other: what zipfile holds of a file takes five times as much as what is held of it from here on.
+    found.reverse()
+    if len(found) > _MANY:
+        sources.let_go()  # a header of each was looked at, all over the file
+    return [_zipped(*found.pop(), path, places) for _ in range(len(found))]
 
 
 class _Bounded:
@@ -134,6 +148,19 @@ def plain(name: str) -> str:
     """A relative path without its "." and empty parts; ".." stays, for whoever refuses it."""
     top = "/" if name.startswith("/") else ""
     return top + "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def _zipped(name: str, info: zipfile.ZipInfo, path: Path, places: Mapping[str, int]) -> Zipped:
+    return Zipped(
+        name,
+        info.filename,
+        FileSlice(path, places[info.filename], info.compress_size),
+        size=info.file_size,
+        crc=info.CRC,
+        packing=info.compress_type,
+        mode=info.external_attr >> 16,
+        is_utf8=bool(info.flag_bits & UTF8),
+    )
 
 
 def _same(first: zipfile.ZipInfo, second: zipfile.ZipInfo) -> bool:

@@ -183,7 +183,7 @@ def _contents(**kept: bytes) -> ImageContents:
     files = {path.replace("__", "/"): data for path, data in kept.items()}
     tree = {
         path: FileRecord(
-            path=path, kind="file", mode=0o644, uid=0, gid=0, size=len(data), target="", sha256="", layer=1
+            path=path, kind="file", mode=0o644, uid=0, gid=0, size=len(data), target="", digest=b"", layer=1
         )
         for path, data in files.items()
     }

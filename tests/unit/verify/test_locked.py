@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from oci_builder.cli import main
 from oci_builder.inspect.contents import FileRecord, ImageContents
@@ -69,7 +70,7 @@ def test_a_wheel_with_another_digest_is_not_at_hand(tiny: Tiny, contents: ImageC
 
 
 def test_a_changed_file_is_said(tiny: Tiny, contents: ImageContents) -> None:
-    changed = with_tree(contents, {TOOL: replace(contents.tree[TOOL], sha256="0" * 64)})
+    changed = with_tree(contents, {TOOL: structs.replace(contents.tree[TOOL], digest=bytes(32))})
     assert compared(tiny, changed).findings == [f"/{TOOL} is not what its RECORD says"]
 
 
@@ -79,7 +80,7 @@ def test_a_missing_file_is_said(tiny: Tiny, contents: ImageContents) -> None:
 
 def test_an_additional_file_is_said(tiny: Tiny, contents: ImageContents) -> None:
     more = f"{SITE}/more.py"
-    found = compared(tiny, with_tree(contents, {more: replace(contents.tree[TOOL], path=more)})).findings
+    found = compared(tiny, with_tree(contents, {more: structs.replace(contents.tree[TOOL], path=more)})).findings
     assert found == [f"/{more} belongs to no locked wheel, nor to the base"]
 
 
@@ -87,7 +88,7 @@ def test_a_record_that_was_changed_with_its_file_does_not_hide_it(tiny: Tiny, co
     text = contents.kept[RECORD].decode()
     line = next(line for line in text.splitlines() if line.startswith("tool.py,"))
     kept = {**contents.kept, RECORD: text.replace(line, "tool.py,sha256=" + "A" * 43 + ",1").encode()}
-    tree = with_tree(contents, {TOOL: replace(contents.tree[TOOL], sha256="0" * 64)}).tree
+    tree = with_tree(contents, {TOOL: structs.replace(contents.tree[TOOL], digest=bytes(32))}).tree
     assert compared(tiny, replace(contents, kept=kept, tree=tree)).findings == [
         f"tool 2.0: /{TOOL} is not what the wheel holds"
     ]
@@ -95,7 +96,7 @@ def test_a_record_that_was_changed_with_its_file_does_not_hide_it(tiny: Tiny, co
 
 def test_a_record_with_one_more_line_does_not_hide_the_file(tiny: Tiny, contents: ImageContents) -> None:
     more = f"{SITE}/more.py"
-    record = replace(contents.tree[TOOL], path=more, sha256="0" * 64)
+    record = structs.replace(contents.tree[TOOL], path=more, digest=bytes(32))
     kept = {**contents.kept, RECORD: contents.kept[RECORD] + b"more.py,sha256=" + b"A" * 43 + b",1\n"}
     changed = replace(with_tree(contents, {more: record}), kept=kept)
     assert compared(tiny, changed).findings == [f"tool 2.0: /{more} is in the image's RECORD, and not in the wheel"]
@@ -108,7 +109,7 @@ def with_bytecode(contents: ImageContents, path: str) -> ImageContents:
     """The image with a .pyc file that its RECORD lists, as one that ocibuild compiled for has it."""
     listed = posixpath.relpath(path, SITE).encode()
     kept = {**contents.kept, RECORD: contents.kept[RECORD] + listed + b",,\n"}
-    return replace(with_tree(contents, {path: replace(contents.tree[TOOL], path=path)}), kept=kept)
+    return replace(with_tree(contents, {path: structs.replace(contents.tree[TOOL], path=path)}), kept=kept)
 
 
 def test_bytecode_of_other_sources_is_said(tiny: Tiny, contents: ImageContents) -> None:
