@@ -128,8 +128,8 @@ class CorruptBlob(DigestMismatch):
 class CacheEmptied(DigestMismatch):
     """Something that was put in the store a moment ago, and is not there any more: somebody else empties it."""
 
-    def __init__(self, what: str) -> None:
-        hint = "something else empties or replaces the cache meanwhile: let it end, then build again"
+    def __init__(self, what: str, *, hint: str | None = None) -> None:
+        hint = hint or "something else empties or replaces the cache meanwhile: let it end, then build again"
         super().__init__(f"{what} in the cache", expected="what was just put there", actual="nothing", hint=hint)
 
 
