@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class CommandRequest:
     """What every command may be told: where things are, how to show what goes on, how registries are spoken to."""
 
@@ -29,7 +29,7 @@ class CommandRequest:
     max_unpacked: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LookRequest(CommandRequest):
     """What commands are told that look at an image which is made already."""
 
@@ -37,7 +37,7 @@ class LookRequest(CommandRequest):
     platform: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class RecipeRequest(CommandRequest):
     """What commands are told that start from a recipe: how it is changed, and where its parts come from."""
 
@@ -59,7 +59,7 @@ class RecipeRequest(CommandRequest):
     frozen: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class BuildRequest(RecipeRequest):
     """What ``ocibuild build`` is told of one image: where it goes, and what it shares."""
 
