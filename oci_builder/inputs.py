@@ -9,10 +9,10 @@ image is up to date has to be told faster than it could be made.
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import hashlib
 import json
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -228,8 +228,8 @@ def matching(folder: Path, pattern: str) -> list[Path]:
 def note_names(folder: Path, *, below: str = "", without: Iterable[str] = ()) -> None:
     """The names in a folder are about to be read.
 
-    Those that, behind what they are ``below``, match patterns of ``without`` do not count; a folder's name has a slash
-    at its end.
+    Those that, behind what they are ``below``, match regular expressions of ``without`` do not count; a folder's name
+    has a slash at its end.
     """
     for each in _ACTIVE:
         each.note_names(_absolute(folder), below, tuple(without))
@@ -324,9 +324,8 @@ def _listed(folder: str, below: str, without: Sequence[str]) -> str:
             )
     except (OSError, ValueError):
         return ""
-    counted = [
-        [name, link] for name, link in names if not any(fnmatch.fnmatchcase(f"{below}{name}", each) for each in without)
-    ]
+    counts_not = re.compile("|".join(without), re.DOTALL).fullmatch if without else None
+    counted = [[name, link] for name, link in names if counts_not is None or counts_not(f"{below}{name}") is None]
     return hashlib.sha256(json.dumps(counted).encode()).hexdigest()
 
 

@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
-from typing import IO, TypeVar
+from typing import IO, BinaryIO, TypeVar
 
 from oci_builder.bounded import parse_decimal
 from oci_builder.errors import TransportError
@@ -57,20 +57,44 @@ class Transport:
         Tried again after a broken connection and after 429 and 5xx, as Retry-After says. Credentials in the URL go to
         its own host only. Raises TransportError, whose ``status`` is the HTTP status where there was an answer.
         """
+        pieces: list[bytes] = []
+
+        def begin() -> Callable[[bytes], object]:
+            pieces.clear()
+            return pieces.append
+
+        self._repeat(url, limit, begin)
+        return b"".join(pieces)
+
+    def save(self, url: str, sink: BinaryIO, *, limit: int) -> None:
+        """Write the body at ``url`` to ``sink``, a new file, as ``fetch`` gets it; its memory is not the body's size.
+
+        After an attempt that broke the file begins anew. Raises TransportError, OSError.
+        """
+
+        def begin() -> Callable[[bytes], object]:
+            sink.seek(0)
+            sink.truncate()
+            return sink.write
+
+        self._repeat(url, limit, begin)
+
+    def _repeat(self, url: str, limit: int, begin: Callable[[], Callable[[bytes], object]]) -> None:
+        """Try until the whole body went to what ``begin`` gives for each attempt."""
         attempt = 0
         while True:
             attempt += 1
-            answer = self._attempt(url, limit)
-            if isinstance(answer, bytes):
-                return answer
+            answer = self._attempt(url, limit, begin())
+            if answer is None:
+                return
             if attempt >= self.attempts:
                 raise answer.error
             self.sleep(min(answer.wait or 0.5 * 2**attempt, LONGEST_WAIT))
 
-    def _attempt(self, url: str, limit: int) -> bytes | _Again:
-        def act() -> bytes | _Again:
+    def _attempt(self, url: str, limit: int, take: Callable[[bytes], object]) -> _Again | None:
+        def act() -> _Again | None:
             with _opener().open(_request(url), timeout=self.timeout) as answer:
-                return _body(answer, limit, url)
+                return _body(answer, limit, url, take)
 
         seconds, began = self.total + limit / SLOWEST, time.monotonic()
         try:
@@ -182,20 +206,20 @@ def _request(url: str) -> urllib.request.Request:
     return request
 
 
-def _body(answer: http.client.HTTPResponse, limit: int, url: str) -> bytes | _Again:
-    pieces, size = [], 0
+def _body(answer: http.client.HTTPResponse, limit: int, url: str, take: Callable[[bytes], object]) -> _Again | None:
+    size = 0
     while piece := answer.read1(_CHUNK):
         size += len(piece)
         if size > limit:
             raise TransportError(redacted(url), f"longer than the {limit} bytes it may have")
-        pieces.append(piece)
+        take(piece)
     promised = answer.headers.get("Content-Length")
     try:
         if promised is not None and size < parse_decimal(promised.strip()):
             return _Again(TransportError(redacted(url), f"the connection broke after {size} of {promised} bytes"))
     except ValueError as error:
         raise TransportError(redacted(url), "its answer has a Content-Length that is no number") from error
-    return b"".join(pieces)
+    return None
 
 
 def _refused(error: urllib.error.HTTPError, url: str) -> _Again:

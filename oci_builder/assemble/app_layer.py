@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from oci_builder.assemble.app_files import ORIGIN, owned_folders, recipe_files
 from oci_builder.bases import Base
-from oci_builder.errors import PathConflict
 from oci_builder.layer import Layer, write_layer
 from oci_builder.oci.documents import RunConfig
-from oci_builder.recipes import CopyRecipe, ImageSource, ImageToml, UserRecipe
+from oci_builder.recipes import ImageSource, ImageToml, UserRecipe
+from oci_builder.recipes.environment import expanded
 from oci_builder.store import Store
 from oci_builder.tree.accounts import User, add_user, ids_of
-from oci_builder.tree.copying import Copy, copied
-from oci_builder.tree.entry import Entry, Kind, directory
+from oci_builder.tree.entry import Entry, directory
 from oci_builder.tree.placing import place
-from oci_builder.tree.tree import Tree, same_place
+from oci_builder.tree.tree import Tree
 
-_ORIGIN = "image.toml"
 MPLCONFIGDIR = "/tmp/matplotlib"
 """Where matplotlib may write its font cache: in /tmp, the one place a locked-down container can write."""
 
@@ -24,7 +23,8 @@ MPLCONFIGDIR = "/tmp/matplotlib"
 def run_config(recipe: ImageToml, base: Base, *, labels: Mapping[str, str]) -> RunConfig:
     """How the image runs: what the recipe says, over what the base and the user bring and over ``labels``.
 
-    What a base made elsewhere says holds until the recipe says otherwise, as after a Dockerfile's FROM.
+    What a base made elsewhere says holds until the recipe says otherwise, as after a Dockerfile's FROM. Raises
+    InvalidValue for an environment variable that refers to one that there is not.
     """
     run = recipe.run()
     known = base.inherited.run if base.inherited else RunConfig()
@@ -33,7 +33,7 @@ def run_config(recipe: ImageToml, base: Base, *, labels: Mapping[str, str]) -> R
     ours = {} if kept else {"HOME": recipe.user.home}
     return RunConfig(
         user=known.user if kept else run.user,
-        env={**base.env, **ours, "MPLCONFIGDIR": MPLCONFIGDIR, **run.env},
+        env=expanded(run.env, {**base.env, **ours, "MPLCONFIGDIR": MPLCONFIGDIR}),
         entrypoint=entrypoint,
         cmd=cmd,
         workdir=_workdir(recipe, base),
@@ -74,10 +74,12 @@ def app_layer(source: ImageSource, base: Base, below: Tree, store: Store) -> Lay
     """
     recipe = source.recipe
     kept = keeps_user(recipe, base)
-    owner = _owner(recipe, base, below)
+    owner = owner_of(recipe, base, below)
     entries = [] if kept else list(_user(recipe, below))
-    files = list(_files(source, owner))
+    files = recipe_files(source, owner)
     entries += files
+    # A folder that is there keeps what it is, but for one that the recipe says otherwise of.
+    below = below.overlaid(owned_folders(source, owner, below))
     entries += _folders(
         {_workdir(recipe, base), *recipe.config.volumes}, below, {entry.path for entry in entries}, owner
     )
@@ -96,11 +98,11 @@ def _user(recipe: ImageToml, below: Tree) -> list[Entry]:
     user = recipe.user
     if user.is_root:
         return []
-    account = User(name=user.name, uid=user.uid, gid=user.gid, home=user.home, shell=user.shell)
+    account = User(name=user.name, uid=user.uid, gid=user.gid, home=user.home, shell=user.shell, groups=user.groups)
     return add_user(below, account)
 
 
-def _owner(recipe: ImageToml, base: Base, below: Tree) -> tuple[int, int]:
+def owner_of(recipe: ImageToml, base: Base, below: Tree) -> tuple[int, int]:
     """User and group ID of whoever runs."""
     if base.inherited is None or not keeps_user(recipe, base):
         return recipe.user.uid, recipe.user.gid
@@ -112,32 +114,4 @@ def _folders(paths: set[str], below: Tree, made: set[str], owner: tuple[int, int
     for path in sorted(paths):
         name = path.strip("/")
         if name and name not in made and below.resolve(name) not in below:
-            yield directory(name, uid=owner[0], gid=owner[1], origin=_ORIGIN)
-
-
-def _files(source: ImageSource, owner: tuple[int, int]) -> Iterator[Entry]:
-    """The copies in the recipe's order; a later one replaces an earlier one's file, as in a Dockerfile."""
-    found: dict[str, Entry] = {}
-    for copy in source.recipe.copy:
-        for entry in copied(_copy(source, copy, owner)):
-            present = found.get(entry.path)
-            if present is not None and (present.kind is Kind.DIRECTORY) != (entry.kind is Kind.DIRECTORY):
-                raise PathConflict(f"/{entry.path}", "one [[copy]]", "a later one")
-            if present is None or not same_place(present, entry):
-                found[entry.path] = entry
-    yield from found.values()
-
-
-def _copy(source: ImageSource, copy: CopyRecipe, owner: tuple[int, int]) -> Copy:
-    uid, gid = owner if copy.owner == "user" else copy.owner_ids(source.recipe.user)
-    return Copy(
-        source=copy.src,
-        folder=source.folder,
-        within=None if copy.outside else source.within,
-        dest=copy.dest,
-        include=copy.include,
-        exclude=copy.exclude,
-        mode=copy.permissions,
-        uid=uid,
-        gid=gid,
-    )
+            yield directory(name, uid=owner[0], gid=owner[1], origin=ORIGIN)

@@ -12,6 +12,7 @@ from typing import TypeGuard
 from oci_builder import inputs
 from oci_builder.assemble.base import BaseResolver, Place
 from oci_builder.assemble.context import BuildContext, BuildPolicy
+from oci_builder.assemble.fetched import bring, digest_of, kept_name
 from oci_builder.assemble.pins import Pinning
 from oci_builder.assemble.planner import pinning_of
 from oci_builder.bases import (
@@ -33,7 +34,7 @@ from oci_builder.files import atomic, explained, open_regular
 from oci_builder.folders import Folder
 from oci_builder.oci.layout import BLOBS
 from oci_builder.platforms import Platform
-from oci_builder.recipes import BASE, DEBS, WHEELS, ImageSource
+from oci_builder.recipes import BASE, DEBS, FETCHED, WHEELS, ImageSource
 from oci_builder.reference import Reference
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
@@ -58,7 +59,7 @@ def download(
     context: BuildContext,
     policy: BuildPolicy,
 ) -> Downloaded:
-    """Fill ``wheels/``, and ``debs/`` or ``base/``, of ``dest`` with what the locks name for ``platforms``.
+    """Fill ``wheels/``, ``debs/`` or ``base/``, and ``fetched/`` of ``dest`` with what is named for ``platforms``.
 
     By default those are the recipe's. A base made of packages is in ``debs/``, an image that it stands on in ``base/``.
 
@@ -125,11 +126,23 @@ class _Work:
             known[self.dest / DEBS] = self._all_packages(place, platforms)
         elif self.source.has_python:
             known[self.dest / DEBS] = self._compiler(platforms[0])
+        if self.source.recipe.fetch:
+            known[self.dest / FETCHED] = self._fetched()
         return Downloaded(
             kept=tuple(sorted(self.kept)),
             added=tuple(sorted(self.added)),
             strangers=tuple(path for folder in known for path in _strangers(folder, known[folder])),
         )
+
+    def _fetched(self) -> set[str]:
+        """Bring the files of [[fetch]]; their names."""
+        folder, fetches = self.dest / FETCHED, self.source.recipe.fetch
+        _make(folder)
+        with self.reporter.stage("fetch"):
+            bring(self.source, self.context, self.bases.policy)
+        for fetch in fetches:
+            self._place_blob(folder / kept_name(fetch), digest_of(fetch))
+        return set(map(kept_name, fetches))
 
     def _image(self, place: Path | Reference, platforms: Sequence[Platform]) -> dict[Path, set[str]]:
         """Bring the image that the recipe stands on; by folder, the names of what belongs there."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oci_builder.assemble.annotations import annotations_of, manifest_annotations
-from oci_builder.assemble.app_layer import app_layer, run_config
+from oci_builder.assemble.app_layer import app_layer, owner_of, run_config
+from oci_builder.assemble.fetched import FetchedLayers
 from oci_builder.bases import Base, Compiling, keep_interpreter
 from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
@@ -60,6 +61,9 @@ class BuildPlan:
         keep_interpreter(self.base, made)
         base, recipe = self.base, self.source.recipe
         below = base.tree.overlaid(_entries(layer.tree(store) for layer in made))
+        owner = owner_of(recipe, base, below)
+        fetched = FetchedLayers(store=store, owner=owner, most=recipe.max_unpacked_bytes)
+        files, below = fetched.over(below, recipe.fetch)
         above = app_layer(self.source, base, below, store)
         known = annotations_of(recipe, base, lock=self.lock, pins=self.pins)
         image = Image(
@@ -69,7 +73,7 @@ class BuildPlan:
             layers=base.layers,
             inherited=base.inherited,
             annotations=manifest_annotations(recipe, known, created=self.created),
-        ).append(*made, *([above] if above else []))
+        ).append(*made, *files, *([above] if above else []))
         self._check_unpacked(image)
         return image
 

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from oci_builder import inputs
 from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.context import BuildContext, BuildPolicy
+from oci_builder.assemble.fetched import bring
 from oci_builder.assemble.inputs import Inputs, read_inputs
 from oci_builder.assemble.pins import LockChange, Pinning, wheel_sources
 from oci_builder.assemble.plan import BuildPlan
@@ -46,6 +47,9 @@ class Planner:
         with context.reporter.stage("base"):
             base = bases.open(platform)
         wheels = self._wheels(bases, base.target) if source.has_python else _Wheels()
+        if source.recipe.fetch:
+            with context.reporter.stage("fetch"):
+                bring(source, context, self.policy)
         base = without_replaced(base, [wheel.pin.name for wheel in wheels.all], context.store)
         compiling = bases.compiler(base) if wheels.all else None
         return BuildPlan(
@@ -129,8 +133,9 @@ class Planner:
         conflicts: Sequence[Conflict],
     ) -> tuple[LayerStep, ...]:
         recipe = source.recipe
-        # The base's layers, the project's and the top one count as well.
-        budget = max(recipe.layering.budget - len(base.layers) - len(found.project) - 1, 1)
+        # The base's layers, the project's, those of files and the top one count as well.
+        others = len(base.layers) + len(found.project) + len(recipe.fetch) + 1
+        budget = max(recipe.layering.budget - others, 1)
         several = len(recipe.targets) > 1
         groups = plan(found.wheels, strategy=recipe.layering.strategy, budget=budget, apart=several)
         bytecode = BytecodeChoice(mode=recipe.python.bytecode, compiler=compiling.ref if compiling else None)

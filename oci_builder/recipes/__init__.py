@@ -1,11 +1,11 @@
 """``image.toml``: what an image is made of, as values that hold. Below this room nothing of it is checked again."""
 
+from oci_builder.recipes.files import CopyRecipe, FetchRecipe, FolderRecipe, LinkRecipe
 from oci_builder.recipes.image import (
     VERBS,
     AllowRecipe,
     ChecksRecipe,
     ConfigRecipe,
-    CopyRecipe,
     HealthcheckRecipe,
     ImageToml,
     LayeringRecipe,
@@ -15,6 +15,8 @@ from oci_builder.recipes.image import (
 from oci_builder.recipes.source import (
     BASE,
     DEBS,
+    FETCHED,
+    FILE,
     WHEELS,
     ImageSource,
     Overrides,
@@ -27,16 +29,21 @@ from oci_builder.recipes.source import (
 __all__ = [
     "BASE",
     "DEBS",
+    "FETCHED",
+    "FILE",
     "VERBS",
     "WHEELS",
     "AllowRecipe",
     "ChecksRecipe",
     "ConfigRecipe",
     "CopyRecipe",
+    "FetchRecipe",
+    "FolderRecipe",
     "HealthcheckRecipe",
     "ImageSource",
     "ImageToml",
     "LayeringRecipe",
+    "LinkRecipe",
     "Overrides",
     "PythonRecipe",
     "UserRecipe",

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Literal, TypeVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, field
 from msgspec.structs import force_setattr
 
 from oci_builder.errors import BadKey, InvalidValue
 from oci_builder.oci.documents import Healthcheck, RunConfig
 from oci_builder.platforms import Platform
+from oci_builder.recipes.files import CopyRecipe, FetchRecipe, FolderRecipe, LinkRecipe
 from oci_builder.recipes.values import (
     Absolute,
     Account,
     DebianPackage,
     Duration,
     EnvName,
+    GroupName,
     Id,
-    Inside,
     LabelName,
     Line,
-    Mode,
     Name,
-    Owner,
     Port,
     Signal,
     Size,
+    Table,
     Text,
     Version,
     countable,
@@ -51,10 +51,6 @@ DEFAULT_CMD = ("python3",)
 T = TypeVar("T")
 REQUIREMENTS_DEFAULT = ("requirements.txt",)
 """A recipe that does not name the file may do without it; told apart by identity."""
-
-
-class Table(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True, omit_defaults=True):
-    """A table of a recipe: keys in kebab-case, unknown ones refused."""
 
 
 class PythonRecipe(Table, frozen=True, kw_only=True):
@@ -102,9 +98,15 @@ class UserRecipe(Table, frozen=True, kw_only=True):
     gid: Id = 1000
     home: Absolute = ""
     shell: Absolute = "/bin/sh"
+    groups: Annotated[
+        tuple[GroupName, ...],
+        Meta(description='a list of further groups, such as "video" or, for a new one, "gpu:990"'),
+    ] = ()
 
     def __post_init__(self) -> None:
         if self.is_root:
+            if self.groups:
+                raise BadKey("groups", "root needs no groups")
             if self.name not in ("root", "sandbox") or self.uid not in (0, 1000):
                 raise BadKey("uid", f"{self.name!r} cannot have uid {self.uid}: root, and only root, is 0")
             for field, value in (("name", "root"), ("uid", 0), ("gid", 0)):
@@ -162,11 +164,13 @@ class HealthcheckRecipe(Table, frozen=True, kw_only=True):
 class ConfigRecipe(Table, frozen=True, kw_only=True):
     """``[config]``: how a container runs. ``exposed_ports`` are like ``80/tcp`` afterwards."""
 
-    env: Annotated[dict[EnvName, str], Meta(description="a table of environment variables")] = {}
+    env: Annotated[dict[EnvName, str], Meta(description="a table of environment variables")] = field(
+        default_factory=dict
+    )
     workdir: Absolute | None = None
     entrypoint: Entrypoint = ()
     cmd: Cmd | None = None
-    labels: Annotated[dict[LabelName, str], Meta(description="a table of labels")] = {}
+    labels: Annotated[dict[LabelName, str], Meta(description="a table of labels")] = field(default_factory=dict)
     exposed_ports: Annotated[tuple[Port, ...], Meta(description='a list of ports such as 8080 or "53/udp"')] = ()
     volumes: Annotated[tuple[Absolute, ...], Meta(description="a list of absolute paths of the image")] = ()
     stop_signal: Signal | None = None
@@ -181,40 +185,6 @@ class ConfigRecipe(Table, frozen=True, kw_only=True):
                 without_nul(f"{key}[{number}]", word)
         ports = {normal_port(f"exposed-ports[{number}]", port) for number, port in enumerate(self.exposed_ports)}
         force_setattr(self, "exposed_ports", tuple(sorted(ports, key=lambda port: (int(port.split("/")[0]), port))))
-
-
-class CopyRecipe(Table, frozen=True, kw_only=True):
-    """``[[copy]]``: files of the recipe's folder, and where they go."""
-
-    src: Inside
-    dest: Absolute
-    include: Annotated[
-        tuple[Line, ...], Meta(description="a list of patterns; only files that match one are copied")
-    ] = ()
-    exclude: Annotated[tuple[Line, ...], Meta(description="a list of patterns; files that match one are left out")] = ()
-    mode: Mode | None = None
-    owner: Owner = "0:0"
-    outside: Annotated[bool, Meta(description="true if src may lead out of the project, by .. or through a link")] = (
-        False
-    )
-
-    def __post_init__(self) -> None:
-        if ".." in self.dest.split("/"):
-            raise BadKey("dest", 'a path of the image has no ".."')
-        if self.owner != "user" and any(int(number) > 4294967294 for number in self.owner.split(":")):
-            raise BadKey("owner", "a user or group ID is at most 4294967294")
-
-    @property
-    def permissions(self) -> int | None:
-        """The mode of every file copied; None keeps what the files say."""
-        return None if self.mode is None else int(self.mode, 8)
-
-    def owner_ids(self, user: UserRecipe) -> tuple[int, int]:
-        """The user and group ID of what is copied."""
-        if self.owner == "user":
-            return user.uid, user.gid
-        uid, _, gid = self.owner.partition(":")
-        return int(uid), int(gid)
 
 
 class LayeringRecipe(Table, frozen=True, kw_only=True):
@@ -266,6 +236,9 @@ class ImageToml(Table, frozen=True, kw_only=True):
     user: UserRecipe = UserRecipe()
     config: ConfigRecipe = ConfigRecipe()
     copy: tuple[CopyRecipe, ...] = ()
+    folder: tuple[FolderRecipe, ...] = ()
+    link: tuple[LinkRecipe, ...] = ()
+    fetch: tuple[FetchRecipe, ...] = ()
     layering: LayeringRecipe = LayeringRecipe()
     checks: ChecksRecipe = ChecksRecipe()
     max_size: Size | None = None
@@ -315,7 +288,8 @@ class ImageToml(Table, frozen=True, kw_only=True):
         """How the image runs; of the base's environment it knows nothing."""
         config = self.config
         return RunConfig(
-            user=f"{self.user.uid}:{self.user.gid}",
+            # With a group, engines do not look for further ones.
+            user=str(self.user.uid) if self.user.groups else f"{self.user.uid}:{self.user.gid}",
             env=config.env,
             entrypoint=config.entrypoint,
             cmd=config.cmd if config.cmd is not None else () if config.entrypoint else DEFAULT_CMD,

@@ -25,6 +25,7 @@ LOCK = "pylock.toml"
 WHEELS = "wheels"
 DEBS = "debs"
 BASE = "base"
+FETCHED = "fetched"
 _IMAGES = "build"
 _LOCK_NAME = re.compile(r"pylock\.(?:[^.]+\.)?toml")
 _PROJECT_FILES = ("pyproject.toml", "setup.py")
@@ -86,6 +87,11 @@ class ImageSource:
     def base_copy(self) -> Path:
         """Where an image that it stands on is for an offline build, or would be."""
         return self.folder / BASE
+
+    @property
+    def fetched(self) -> Path:
+        """Where files of [[fetch]] for an offline build are, or would be."""
+        return self.folder / FETCHED
 
     def base_lock(self, platform: Platform) -> Path:
         """Where the lock of the packages over the base is, or would be."""

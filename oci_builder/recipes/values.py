@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from oci_builder.errors import BadKey
 
@@ -36,6 +36,13 @@ Inside = Annotated[
 Account = Annotated[
     str,
     Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$(?!\n)", description='a user name: lower-case letters, digits, "_" and "-"'),
+]
+GroupName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z_][a-z0-9_-]{0,31}(:[0-9]{1,10})?$(?!\n)",
+        description='a group such as "video", or "gpu:990" with its number',
+    ),
 ]
 Id = Annotated[int, Meta(ge=0, le=4294967294, description="a number from 0 to 4294967294")]
 EnvName = Annotated[
@@ -74,11 +81,24 @@ Owner = Annotated[
     str, Meta(pattern=r"^([0-9]{1,10}:[0-9]{1,10}|user)$(?!\n)", description='"user", or numbers such as "1000:1000"')
 ]
 
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", description="64 hexadecimal digits, as sha256sum prints")]
+Address = Annotated[
+    str,
+    Meta(pattern=r"^https?://[^\x00-\x20\x7f]+$(?!\n)", description='an address such as "https://example.org/a.bin"'),
+]
+Target = Annotated[
+    str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,4095}$(?!\n)", description="a path of the image, absolute or relative")
+]
+
 _LONGEST_DURATION = (1 << 63) - 1
 """Nanoseconds: what docker counts them with."""
 
 _SIZES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _UNITS = {"h": 3_600_000_000_000, "m": 60_000_000_000, "s": 1_000_000_000, "ms": 1_000_000}
+
+
+class Table(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True, omit_defaults=True):
+    """A table of a recipe: keys in kebab-case, unknown ones refused."""
 
 
 def countable(key: str, duration: str | None) -> None:

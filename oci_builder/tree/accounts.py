@@ -21,13 +21,17 @@ _ORIGIN = "ocibuild user"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Who the container's process is. Paths are absolute; uid and gid fit 32 bits."""
+    """Who the container's process is. Paths are absolute; uid and gid fit 32 bits.
+
+    ``groups`` are further groups, each a name, or NAME:GID for one that may have to be made.
+    """
 
     name: str
     uid: int
     gid: int
     home: str
     shell: str
+    groups: tuple[str, ...] = ()
 
     @property
     def numeric(self) -> str:
@@ -45,7 +49,10 @@ def add_user(base: Tree, user: User) -> list[Entry]:
     _check(user, passwd, "/etc/passwd")
     out = [_account_file(base, "etc/passwd", [*passwd, _passwd_line(user)])]
     if not any(line.split(":")[2:3] == [str(user.gid)] for line in group):
-        out.append(_account_file(base, "etc/group", [*group, f"{user.name}:x:{user.gid}:"]))
+        group.append(f"{user.name}:x:{user.gid}:")
+    joined = _joined(group, user)
+    if joined != _lines(base, "etc/group"):
+        out.append(_account_file(base, "etc/group", joined))
     if "etc/shadow" in base:
         out.append(_account_file(base, "etc/shadow", [*_lines(base, "etc/shadow"), f"{user.name}:*:::::::"]))
     home = directory(user.home.strip("/"), mode=HOME_MODE, uid=user.uid, gid=user.gid, origin=_ORIGIN)
@@ -77,6 +84,35 @@ def groups_of(base: Tree, user: str) -> frozenset[int]:
     found = (line.split(":") for line in _lines(base, "etc/group"))
     ids = (_id(fields[2]) for fields in found if len(fields) > 3 and names & set(fields[3].split(",")))
     return frozenset(number for number in ids if number is not None)
+
+
+def _joined(lines: list[str], user: User) -> list[str]:
+    """The lines of /etc/group with ``user`` a member of its further groups. Raises InvalidValue."""
+    lines = list(lines)
+    for wanted in user.groups:
+        name, _, number = wanted.partition(":")
+        if _id(number or "0") is None:
+            raise InvalidValue("group", wanted, f"a group ID is at most {_LAST_ID}")
+        found = next((place for place, line in enumerate(lines) if line.split(":")[0] == name), None)
+        if found is None and not number:
+            hint = f'give it a number, as in groups = ["{name}:990"]'
+            raise InvalidValue("group", name, "the base's /etc/group has no such name", hint=hint)
+        if found is None:
+            taken = next((line.split(":")[0] for line in lines if line.split(":")[2:3] == [str(int(number))]), None)
+            if taken is not None:
+                raise InvalidValue("group", wanted, f"{taken} has this number", hint="choose another number")
+            lines.append(f"{name}:x:{int(number)}:{user.name}")
+            continue
+        fields = lines[found].split(":")
+        if len(fields) != 4 or (number and fields[2] != str(int(number))):
+            raise InvalidValue(
+                "group", wanted, f"the base's /etc/group says {lines[found]!r}", hint="leave its number out"
+            )
+        members = [member for member in fields[3].split(",") if member]
+        if user.name not in members:
+            fields[3] = ",".join([*members, user.name])
+        lines[found] = ":".join(fields)
+    return lines
 
 
 def _account(base: Tree, path: str, key: str) -> list[int]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import translate
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -16,6 +14,7 @@ from oci_builder.confined import Found, Within, find
 from oci_builder.errors import FileProblem, UnsafePath
 from oci_builder.files import in_words, kind_of
 from oci_builder.tree.entry import Entry, Kind, Whole, entry_path
+from oci_builder.tree.patterns import Patterns
 
 _ORIGIN = "copy"
 
@@ -26,8 +25,8 @@ class Copy:
 
     ``dest`` is absolute, and ends in ``/`` to name a folder.
 
-    Patterns are shell globs against the path below a source folder; ``*`` also matches slashes and ``**/`` any folders,
-    none included. ``mode`` None keeps 0755 for what its owner may execute and 0644 for the rest: no umask gets in.
+    Patterns are those of ``.dockerignore``, against the path below a source folder. ``mode`` None keeps 0755 for what
+    its owner may execute and 0644 for the rest: no umask gets in.
     """
 
     source: str
@@ -69,45 +68,30 @@ def copied(copy: Copy) -> Iterator[Entry]:
 
 class _Chosen:
     def __init__(self, copy: Copy) -> None:
-        self._include, self._exclude = _pattern(copy.include), _pattern(copy.exclude)
-        # As inputs.note_names wants them: files, and folders with a slash.
-        self.left_out = tuple(pattern for glob in _globs(copy.exclude) for pattern in (glob, f"{glob}/"))
-
-    def excludes(self, below: str) -> bool:
-        return self._exclude is not None and self._exclude.match(below) is not None
+        self._include, self.exclude = Patterns(copy.include), Patterns(copy.exclude)
+        self._all = not copy.include
+        # As inputs.note_names wants them: a folder has a slash at its end.
+        self.left_out = (f"(?:{self.exclude.expression})/?",) if self.exclude.expression else ()
 
     def takes(self, below: str, *, folder: bool) -> bool:
         # A folder comes with the files in it; alone it is kept only where nothing is asked for by name.
-        return self._include is None or (not folder and any(self._include.match(part) for part in _prefixes(below)))
-
-
-def _prefixes(below: str) -> Iterator[str]:
-    parts = below.split("/")
-    for depth in range(1, len(parts) + 1):
-        yield "/".join(parts[:depth])
-
-
-def _pattern(globs: Sequence[str]) -> re.Pattern[str] | None:
-    if not globs:
-        return None
-    return re.compile("|".join(map(translate, _globs(globs))))
-
-
-def _globs(globs: Sequence[str]) -> list[str]:
-    # "**/x" also means an x at the top.
-    plain = [glob.rstrip("/") for glob in globs]
-    return list(dict.fromkeys(each for glob in plain for each in (glob, glob.removeprefix("**/"))))
+        return self._all or (not folder and self._include.match(below))
 
 
 def _walk(folder: Found, below: str, chosen: _Chosen) -> Iterator[tuple[Found, str]]:
-    """What is in a folder, and below it; what is excluded is not looked into, however much that is."""
+    """What is in a folder, and below it; what is excluded is not looked into, unless a pattern takes something back."""
     for found in folder.children(below=f"{below}/" if below else "", without=chosen.left_out):
         inner = f"{below}/{found.path.name}".lstrip("/")
-        if chosen.excludes(inner):
-            continue
-        yield found, inner
-        if found.kind == stat.S_IFDIR:
-            yield from _walk(found, inner, chosen)
+        if not chosen.exclude.match(inner):
+            yield found, inner
+            if found.kind == stat.S_IFDIR:
+                yield from _walk(found, inner, chosen)
+        elif chosen.exclude.takes_back and found.kind == stat.S_IFDIR:
+            taken_back = _walk(found, inner, chosen)
+            for first in taken_back:
+                yield found, inner
+                yield first
+                yield from taken_back
 
 
 def _entry(copy: Copy, found: Found, name: str, *, root: Path) -> Entry:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
+import lzma
 import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import tarsafe
 
 from oci_builder.digest import CHUNK
 from oci_builder.errors import UnsafeArchive
+from oci_builder.tree.limits import ByteReader
 
 _DATA_FILTER = getattr(tarfile, "data_filter", None)
 _HEADERS = 4 << 10
@@ -25,18 +29,22 @@ class _Guarded(tarsafe.TarSafe):  # type: ignore[misc]  # tarsafe has no types
         extraction_filter = staticmethod(_DATA_FILTER)
 
 
+_XZ_MEMORY = 256 << 20
+"""Bytes that unpacking may take: xz -9 takes 65 MB."""
+
+
 def extract_archive(path: Path, into: Path, *, max_members: int, max_bytes: int) -> Path:
-    """Unpack the .tar.gz at ``path`` into ``into``, which is made, and return the folder that all of it lies in.
+    """Unpack the tar at ``path``, packed or not, into ``into``, which is made; the folder that all of it lies in.
 
     That is the one folder at its top, or ``into`` where there are more. Before anything is written it is known to have
     at most so many members and bytes, all of them inside. Raises UnsafeArchive.
     """
     with _explained(path):
         _check_size(path, max_bytes + max_members * _HEADERS)
-        with _Guarded.open(path, "r:gz") as archive:
+        with _Guarded.open(path, "r:*") as archive:
             _check_members(path, archive, max_members, max_bytes)
         into.mkdir()
-        with _Guarded.open(path, "r:gz") as archive:
+        with _Guarded.open(path, "r:*") as archive:
             archive.extractall(into)
         top = list(into.iterdir())
     return top[0] if len(top) == 1 and top[0].is_dir() and not top[0].is_symlink() else into
@@ -45,11 +53,55 @@ def extract_archive(path: Path, into: Path, *, max_members: int, max_bytes: int)
 def _check_size(path: Path, limit: int) -> None:
     # First of all, and not member by member: tarfile holds an extended header in memory, however long it says it is.
     seen = 0
-    with gzip.open(path) as stream:
+    with _opened(path) as stream:
         while piece := stream.read(CHUNK):
             seen += len(piece)
             if seen > limit:
                 raise UnsafeArchive(path.name, f"it unpacks to more than {limit} bytes")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[ByteReader]:
+    """The plain tar, as a stream: of the packings that tarfile knows, each is known by how it begins."""
+    with path.open("rb") as packed:
+        begin = packed.read(6)
+        packed.seek(0)
+        if begin.startswith(b"\x1f\x8b"):
+            with gzip.open(packed) as stream:
+                yield stream
+        elif begin.startswith(b"BZh"):
+            with bz2.open(packed) as stream:
+                yield stream
+        elif begin == b"\xfd7zXZ\0":
+            yield _Xz(packed)
+        else:
+            yield packed
+
+
+class _Xz:
+    """What an xz file holds: its dictionary may not take all memory, as with lzma.open it could."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed = packed
+        self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+
+    def read(self, size: int, /) -> bytes:
+        while True:
+            packed = self._decoder.unused_data
+            if not packed and (self._decoder.needs_input or self._decoder.eof):
+                packed = self._packed.read(CHUNK)
+                if not packed and self._decoder.eof:
+                    return b""
+                if not packed:
+                    raise EOFError("it ends too early")
+            if self._decoder.eof:
+                # Another stream follows, as lzma would read it, or padding.
+                packed = packed.lstrip(b"\0")
+                if not packed:
+                    return b""
+                self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+            if found := self._decoder.decompress(packed, size):
+                return found
 
 
 def _check_members(path: Path, archive: tarfile.TarFile, max_members: int, max_bytes: int) -> None:
@@ -70,5 +122,5 @@ def _check_members(path: Path, archive: tarfile.TarFile, max_members: int, max_b
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
-    except (tarsafe.TarSafeException, tarfile.TarError, zlib.error, EOFError, OSError) as error:
+    except (tarsafe.TarSafeException, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
         raise UnsafeArchive(path.name, str(error) or type(error).__name__) from error

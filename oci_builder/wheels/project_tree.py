@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import os
 import shutil
 from pathlib import Path
@@ -71,7 +72,7 @@ def _note_names(folder: Path, root: Path) -> None:
             without += ["lib/", "lib.*/", "bdist.*/", "temp.*/"]
         case ("build", _):
             without += ["wheels/", "debs/"]
-    inputs.note_names(folder, without=without)
+    inputs.note_names(folder, without=[fnmatch.translate(each) for each in without])
 
 
 def _place(source: Path, dest: Path, root: Path) -> None:

@@ -112,7 +112,7 @@ def _recipe(data: bytes) -> None:
     recipe.run().to_json()
     assert recipe.references and recipe.targets and recipe.release and recipe.max_bytes >= 0
     for copy in recipe.copy:
-        copy.owner_ids(recipe.user)
+        copy.ids((recipe.user.uid, recipe.user.gid))
         assert 0 <= (copy.permissions or 0) <= 0o7777
     with_overrides(recipe, Overrides(user="app:1:2", env={"A": "b"}, tags=["x:1"]))
 

@@ -100,7 +100,7 @@ def test_every_key_can_be_written() -> None:
         "docker.io/library/mypy:1.4.2",
         "registry.example:5000/team/mypy:latest",
     ]
-    assert [(part.permissions, part.owner_ids(whole.user)) for part in whole.copy] == [
+    assert [(part.permissions, part.ids((whole.user.uid, whole.user.gid))) for part in whole.copy] == [
         (0o755, (1234, 4321)),
         (None, (5, 6)),
     ]

@@ -552,7 +552,7 @@ def test_whatever_is_copied_is_watched_and_what_is_excluded_is_not(
     for file in ("empty", "deep/empty", "left/out", "out.log"):
         (src / file).write_text("")
     (src / "link").symlink_to("empty")
-    recipe(tiny, '[[copy]]\nsrc = "../../src"\ndest = "/srv"\nexclude = ["left", "*.log"]\n')
+    recipe(tiny, '[[copy]]\nsrc = "../../src"\ndest = "/srv"\nexclude = ["left", "**/*.log"]\n')
     said(tiny, capsys)
     assert NOTHING in said(tiny, capsys)
     (src / "left" / "out").write_text("1")

@@ -1,0 +1,97 @@
+"""The recipe's own files, folders and links, as entries of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from oci_builder import inputs
+from oci_builder.errors import PathConflict
+from oci_builder.recipes import BASE, DEBS, FETCHED, FILE, WHEELS, CopyRecipe, ImageSource
+from oci_builder.tree.copying import Copy, copied
+from oci_builder.tree.entry import Entry, Kind, directory, entry_path
+from oci_builder.tree.tree import Tree, same_place
+
+ORIGIN = "image.toml"
+
+LEFT_OUT = (
+    *("**/.git", "**/.hg", "**/.svn", "**/.env", "**/.venv", "**/.tox", "**/.nox", "**/.DS_Store"),
+    *("**/__pycache__", "**/.mypy_cache", "**/.pytest_cache", "**/.ruff_cache", "**/.ipynb_checkpoints"),
+)
+"""What no [[copy]] of a folder takes, unless its exclude takes it back with ``!``."""
+
+_OF_RECIPES = (FILE, f"{WHEELS}/", f"{DEBS}/", f"{BASE}/", f"{FETCHED}/", "base.lock.*.json")
+"""Files of a recipe's folder that an image is made from."""
+
+
+def recipe_files(source: ImageSource, owner: tuple[int, int]) -> list[Entry]:
+    """What the recipe's tables put into the image, in their order: copies, links, folders; ``owner`` is who runs.
+
+    A later one replaces an earlier one's file, as in a Dockerfile, and of a folder that is there already a [[folder]]
+    says owner and mode. Raises FileProblem, OutsideProject and UnsafePath for what cannot be copied, PathConflict where
+    one wants a folder and another something else.
+    """
+    found: dict[str, Entry] = {}
+    for what, entry in _all(source, owner):
+        present = found.get(entry.path)
+        if present is not None and (present.kind is Kind.DIRECTORY) != (entry.kind is Kind.DIRECTORY):
+            raise PathConflict(f"/{entry.path}", "one table of image.toml", f"a {what}")
+        if present is None or what == "[[folder]]" or not same_place(present, entry):
+            found[entry.path] = entry
+    return list(found.values())
+
+
+def owned_folders(source: ImageSource, owner: tuple[int, int], below: Tree) -> list[Entry]:
+    """The [[folder]]s that ``below`` has already, where they really lie: they get another owner or mode."""
+    wanted = ((below.resolve(entry.path), entry) for entry in _folders(source, owner))
+    return [replace(entry, path=path) for path, entry in wanted if path in below]
+
+
+def _all(source: ImageSource, owner: tuple[int, int]) -> Iterator[tuple[str, Entry]]:
+    for copy in source.recipe.copy:
+        for entry in copied(_copy(source, copy, owner)):
+            yield "[[copy]]", entry
+    for link in source.recipe.link:
+        path = entry_path(link.path.strip("/"), origin=ORIGIN)
+        yield "[[link]]", Entry(path=path, kind=Kind.SYMLINK, mode=0o777, target=link.target, origin=ORIGIN)
+    for entry in _folders(source, owner):
+        yield "[[folder]]", entry
+
+
+def _folders(source: ImageSource, owner: tuple[int, int]) -> Iterator[Entry]:
+    for folder in source.recipe.folder:
+        uid, gid = folder.ids(owner)
+        mode = 0o755 if folder.permissions is None else folder.permissions
+        path = entry_path(folder.path.strip("/"), origin=ORIGIN)
+        yield directory(path, mode=mode, uid=uid, gid=gid, origin=ORIGIN)
+
+
+def _copy(source: ImageSource, copy: CopyRecipe, owner: tuple[int, int]) -> Copy:
+    uid, gid = copy.ids(owner)
+    return Copy(
+        source=copy.src,
+        folder=source.folder,
+        within=None if copy.outside else source.within,
+        dest=copy.dest,
+        include=copy.include,
+        exclude=(*LEFT_OUT, *_own(source, copy), *copy.exclude),
+        mode=copy.permissions,
+        uid=uid,
+        gid=gid,
+    )
+
+
+def _own(source: ImageSource, copy: CopyRecipe) -> Iterator[str]:
+    """Patterns for the files that the recipe itself is made of, where they lie in what is copied."""
+    folder, copied_folder = inputs.real(source.folder), inputs.real(source.folder / copy.src)
+    if folder.is_relative_to(copied_folder):
+        below = folder.relative_to(copied_folder)
+        for name in _OF_RECIPES:
+            yield f"{_literal(below)}/{name}"
+
+
+def _literal(path: Path) -> str:
+    """A pattern that matches ``path`` alone."""
+    return "".join(f"\\{char}" if char in "*?[]\\" else char for char in path.as_posix())
