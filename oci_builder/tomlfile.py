@@ -51,7 +51,7 @@ def load_toml(path: Path, kind: type[T], *, opened: BinaryIO | None = None) -> T
 
     Raises RecipeError, and FileProblem for what cannot be read.
     """
-    return parse_toml(_read(path, opened), kind, file=str(path))
+    return parse_toml(read_toml(path, opened=opened), kind, file=str(path))
 
 
 def parse_toml(text: str, kind: type[T], *, file: str) -> T:
@@ -71,13 +71,14 @@ def misplaced(path: Path, problem: BadKey) -> RecipeError:
     """The error about ``problem``, found after loading, with the file and, where it can be found, the line."""
     steps = _parsed(problem.key)
     try:
-        line = line_of(_read(path), steps)
+        line = line_of(read_toml(path), steps)
     except (FileProblem, RecipeError):
         line = None
     return RecipeError(str(path), problem.key, problem.why, line=line, hint=problem.hint)
 
 
-def _read(path: Path, opened: BinaryIO | None = None) -> str:
+def read_toml(path: Path, *, opened: BinaryIO | None = None) -> str:
+    """The text of the file, which may be ``opened`` already, and is closed. Raises RecipeError, FileProblem."""
     try:
         with opened or open_regular(path) as stream:
             data = stream.read(LIMIT + 1)

@@ -138,7 +138,7 @@ class _Work:
         """Bring the files of [[fetch]]; their names."""
         folder, fetches = self.dest / FETCHED, self.source.recipe.fetch
         _make(folder)
-        with self.reporter.stage("fetch"):
+        with self.reporter.stage("files"):
             bring(self.source, self.context, self.bases.policy)
         for fetch in fetches:
             self._place_blob(folder / kept_name(fetch), digest_of(fetch))

@@ -48,7 +48,7 @@ class Planner:
             base = bases.open(platform)
         wheels = self._wheels(bases, base.target) if source.has_python else _Wheels()
         if source.recipe.fetch:
-            with context.reporter.stage("fetch"):
+            with context.reporter.stage("files"):
                 bring(source, context, self.policy)
         base = without_replaced(base, [wheel.pin.name for wheel in wheels.all], context.store)
         compiling = bases.compiler(base) if wheels.all else None

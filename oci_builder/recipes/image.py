@@ -20,6 +20,7 @@ from oci_builder.recipes.values import (
     EnvName,
     GroupName,
     Id,
+    Inside,
     LabelName,
     Line,
     Name,
@@ -220,6 +221,7 @@ class ChecksRecipe(Table, frozen=True, kw_only=True):
 class ImageToml(Table, frozen=True, kw_only=True):
     """A whole ``image.toml``. ``name`` is empty only where a file leaves it to its folder."""
 
+    extends: Annotated[Inside | None, Meta(description="the image.toml that this one is laid over")] = None
     name: Name = ""
     version: Version | None = None
     tags: Annotated[tuple[Line, ...], Meta(description='a list of image references such as "mypy:1.4.2"')] = ()

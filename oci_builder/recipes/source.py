@@ -16,8 +16,9 @@ from oci_builder.confined import Within
 from oci_builder.errors import BadKey, FileProblem, InvalidValue, NotFound, OutsideProject, RecipeError
 from oci_builder.files import explained, kind_of
 from oci_builder.platforms import Platform
+from oci_builder.recipes.extending import load_recipe
 from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, ImageToml, PythonRecipe, UserRecipe
-from oci_builder.tomlfile import convert, load_toml, misplaced
+from oci_builder.tomlfile import convert, misplaced
 
 FILE = "image.toml"
 REQUIREMENTS = "requirements.txt"
@@ -111,7 +112,7 @@ def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
         raise NotFound("recipe", folder.name, searched=(str(file), str(requirements)), hint=f"write {file}")
     with explained(folder):
         within = Within(folder, _root(folder, project))
-    recipe = _load(file, within) if written else ImageToml()
+    recipe = load_recipe(file, within) if written else ImageToml()
     python = recipe.python
     if python.requirements is REQUIREMENTS_DEFAULT and not inputs.is_file(requirements):
         python = msgspec.structs.replace(python, requirements=())
@@ -137,17 +138,6 @@ def _root(folder: Path, project: Path | None) -> Path:
         if real.is_relative_to(root) and root != root.parent:
             return root
     return real
-
-
-def _load(file: Path, within: Within) -> ImageToml:
-    """The recipe that lies where its files will be looked for: not one that was swapped in or out meanwhile."""
-    try:
-        with explained(file):
-            found = within.find(file.name, follow=True)
-    except OutsideProject as error:
-        why = f"a link that leads out of the project, {error.root}"
-        raise RecipeError(str(file), "", why, hint="copy what it leads to, or name its own folder") from error
-    return load_toml(file, ImageToml, opened=found.open())
 
 
 def _expect_file(path: Path) -> None:

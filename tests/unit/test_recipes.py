@@ -298,7 +298,7 @@ def test_a_recipe_that_is_a_link_out_of_its_project_is_refused(tmp_path: Path) -
     folder = image_folder(tmp_path / "project", requirements="")
     (tmp_path / "secret").write_text("root = 1\n")
     (folder / "image.toml").symlink_to(tmp_path / "secret")
-    with pytest.raises(RecipeError, match=r"image\.toml: a link that leads out of the project"):
+    with pytest.raises(RecipeError, match=r"image\.toml: it leads out of the project"):
         load_image(folder)
     (folder / "image.toml").unlink()
     (tmp_path / "project" / "shared.toml").write_text("")

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from oci_builder.cli import main
 from tests.support.readers import gunzipped
-from tests.support.tiny import IMAGE, Tiny, build, built, make_tiny
+from tests.support.tiny import IMAGE, NAME, Tiny, build, built, make_tiny
 from tests.support.webserver import WebServer, serving
 
 
@@ -153,10 +154,12 @@ def test_without_a_network_it_comes_from_beside_the_recipe(tiny: Tiny, server: W
     want(tiny, server, "model.bin", sha256, 'dest = "/models/m"')
     ending = build(tiny, "--offline")
     assert ending.code == 2 and "ocibuild download" in ending.said
-    (tiny.image / "fetched").mkdir()
-    (tiny.image / "fetched" / f"{sha256[:16]}-model.bin").write_bytes(b"weights")
+    words = ("--project-dir", str(tiny.root), "--cache-dir", str(tiny.cache), "--progress", "none")
+    assert main(["download", NAME, *words]) == 0
+    assert (tiny.image / "fetched" / f"{sha256[:16]}-model.bin").read_bytes() == b"weights"
+    tiny.forget()
     built(tiny, "--offline")
-    assert server.paths == []
+    assert server.paths == ["/model.bin"]
 
 
 @pytest.mark.parametrize(
