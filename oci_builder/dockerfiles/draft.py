@@ -1,0 +1,135 @@
+"""What is known so far of an image, while its Dockerfile is read: the recipe to be, and what is said of each line."""
+
+from __future__ import annotations
+
+import enum
+import posixpath
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from oci_builder.dockerfiles.parsing import expand
+
+
+class Verdict(enum.Enum):
+    """What becomes of a line of a Dockerfile."""
+
+    DONE = "done"
+    NOT_NEEDED = "not needed"
+    BY_HAND = "by hand"
+    CANNOT = "cannot"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What is said of one line."""
+
+    line: int
+    verdict: Verdict
+    text: str
+
+
+@dataclass(kw_only=True)
+class Copied:
+    """One thing that is copied: from ``src`` below the folder of the Dockerfile to ``dest`` in the image."""
+
+    src: str
+    dest: str
+    line: int
+    is_folder: bool
+    owner: str = ""
+    mode: str = ""
+    note: str = ""
+    is_dropped: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where it lies: a file that is copied into a folder has its own name there."""
+        return posixpath.join(self.dest, posixpath.basename(self.src)) if self.dest.endswith("/") else self.dest
+
+
+@dataclass(kw_only=True)
+class Account:
+    """A user that is made."""
+
+    name: str
+    uid: int | None = None
+    gid: int | None = None
+    home: str = ""
+    shell: str = ""
+    group: str = ""
+    groups: list[str] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Draft:
+    """The recipe to be. ``context`` is the folder of the Dockerfile, whose files are looked at where they are there."""
+
+    context: Path | None = None
+    rows: list[Row] = field(default_factory=list)
+    base: str = ""
+    packages: list[str] = field(default_factory=list)
+    requirements: list[str] = field(default_factory=list)
+    pins: list[str] = field(default_factory=list)
+    project: str = ""
+    extras: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    copies: list[Copied] = field(default_factory=list)
+    folders: dict[str, dict[str, str]] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    group_ids: dict[str, int | None] = field(default_factory=dict)
+    config: dict[str, object] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    """Lines of a .dockerignore."""
+
+    owned: list[tuple[str, str]] = field(default_factory=list)
+    """Paths of the image that are given to a user, by name, with all in them."""
+
+    def say(self, line: int, verdict: Verdict, text: str) -> None:
+        """Say something of a line."""
+        self.rows.append(Row(line=line, verdict=verdict, text=text))
+
+    def is_folder(self, src: str) -> bool:
+        """Whether what is copied is a folder: as it lies there, else by what it is called."""
+        if self.context is not None and (self.context / src).exists():
+            return (self.context / src).is_dir()
+        name = posixpath.basename(posixpath.normpath(src))
+        return src.endswith("/") or name == "." or ("." not in name.lstrip(".") and not name.isupper())
+
+
+@dataclass(kw_only=True)
+class Place:
+    """Where a stage stands while its lines are read. ``is_final`` tells what ends in the image from what only helps."""
+
+    draft: Draft
+    escape: str = "\\"
+    is_final: bool = True
+    workdir: str = "/"
+    shell: tuple[str, ...] = ("/bin/sh", "-c")
+    user: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+    args: dict[str, str] = field(default_factory=dict)
+    copies: list[Copied] = field(default_factory=list)
+    environments: list[str] = field(default_factory=list)
+    """Folders of virtual environments: of the image's own Python here."""
+
+    def expand(self, word: str) -> str:
+        """A word with the variables that are set; PATH is what the base says."""
+        return expand(word, {"PATH": "${PATH}", **self.args, **self.env}, self.escape)
+
+    def path(self, word: str) -> str:
+        """An absolute path of the image."""
+        path = posixpath.normpath(posixpath.join(self.workdir, word))
+        return f"/{path.lstrip('/')}"
+
+    def source(self, path: str) -> str | None:
+        """What was copied to ``path`` of the image, below the folder of the Dockerfile; None for nothing."""
+        for copy in reversed(self.copies):
+            place = posixpath.normpath(copy.place)
+            if path == place:
+                return copy.src
+            if copy.is_folder and path.startswith(f"{place.rstrip('/')}/"):
+                return posixpath.normpath(posixpath.join(copy.src, path[len(place.rstrip("/")) + 1 :]))
+        return None

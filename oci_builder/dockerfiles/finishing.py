@@ -1,0 +1,206 @@
+"""What was gathered of a Dockerfile, as the document of a recipe."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import Any
+
+from oci_builder.dockerfiles.draft import Account, Copied, Draft, Place, Verdict
+from oci_builder.dockerfiles.running import FETCHERS
+
+_TOOL_ENV = re.compile(r"(PIP|UV|POETRY|PDM|PIPENV|VIRTUALENV)_\w+|VIRTUAL_ENV|DEBIAN_FRONTEND")
+_ROOT = ("root", "0", "0:0", "root:root")
+_WRITTEN = "requirements.txt"
+_WRITTEN_TOO = "requirements.image.txt"
+
+
+def finish(draft: Draft, place: Place) -> tuple[dict[str, Any], dict[str, str]]:
+    """The document, in the order in which it is written, and what stands above its keys."""
+    comments: dict[str, str] = {}
+    config = draft.config
+    image = config.pop("image", None)
+    user = str(config.pop("user", ""))
+    if image is not None and _wants_bash(config, place):
+        draft.base = str(image)
+        comments["base"] = "a shell is named that the bases of layers/ do not have"
+    document: dict[str, Any] = {"base": draft.base}
+    packages = _packages(draft, config)
+    if packages:
+        document["base-packages"] = packages
+        if not draft.base.startswith("python-"):
+            draft.remarks.append("base-packages go over a base of layers/: choose one, or an image that has them")
+    document["python"] = _python(draft)
+    document["user"] = _user(draft, user)
+    document["config"] = _config(config, place)
+    copies = [_copy(copy, draft, user) for copy in draft.copies if not copy.is_dropped]
+    document["copy"] = copies
+    document["folder"] = _folders(draft, user, config)
+    document["link"] = [{"path": path, "target": target} for path, target in draft.links.items()]
+    for number, copy in enumerate(each for each in draft.copies if not each.is_dropped):
+        if copy.note:
+            comments[f"copy[{number}]"] = copy.note
+    for copy in draft.copies:
+        if copy.is_dropped:
+            draft.say(copy.line, Verdict.NOT_NEEDED, f"{copy.src}: {copy.note or 'read when wheels are chosen'}")
+    draft.rows[:] = [row for row in draft.rows if not _of_dropped(row.text, draft)]
+    if not user and "user" not in document["user"]:
+        draft.remarks.append('no USER: the image runs as sandbox; [user] name = "root" keeps root')
+    return {key: value for key, value in document.items() if value}, comments
+
+
+def _of_dropped(text: str, draft: Draft) -> bool:
+    return any(copy.is_dropped and text == f"[[copy]] {copy.src} to {copy.dest}" for copy in draft.copies)
+
+
+def _wants_bash(config: dict[str, object], place: Place) -> bool:
+    words = [*place.shell, *(_listed(config.get("cmd"))), *(_listed(config.get("entrypoint")))]
+    return any(posixpath.basename(word) == "bash" for word in words[:3] + words[-3:])
+
+
+def _listed(value: object) -> list[str]:
+    return [str(word) for word in value] if isinstance(value, list) else []
+
+
+def _packages(draft: Draft, config: dict[str, object]) -> list[str]:
+    """Those that something in the image may use: a program that only fetched files while it was built is none."""
+    said = f"{config.get('cmd')} {config.get('entrypoint')} {config.get('healthcheck')}"
+    kept = []
+    for name in draft.packages:
+        if name in FETCHERS and name not in said:
+            lines = [row.line for row in draft.rows if row.text == f"base-packages: {name}"]
+            draft.rows[:] = [row for row in draft.rows if row.text != f"base-packages: {name}"]
+            for line in lines:
+                draft.say(line, Verdict.NOT_NEEDED, f"{name}: nothing that runs in the image names it")
+        else:
+            kept.append(name)
+    return kept
+
+
+def _python(draft: Draft) -> dict[str, Any]:
+    requirements = list(draft.requirements)
+    if draft.pins:
+        name = _WRITTEN_TOO if requirements else _WRITTEN
+        draft.files[name] = "".join(f"{pin}\n" for pin in draft.pins)
+        requirements.append(name)
+    found: dict[str, Any] = {"requirements": requirements} if requirements else {}
+    if draft.project:
+        found["project"] = draft.project
+        if draft.extras:
+            found["extras"] = list(dict.fromkeys(draft.extras))
+    return found
+
+
+def _user(draft: Draft, user: str) -> dict[str, Any]:
+    name, _, group = user.partition(":")
+    if user in _ROOT:
+        return {"name": "root"}
+    account = draft.accounts.get(name)
+    if account is None and name.isdigit():
+        account = next((each for each in draft.accounts.values() if each.uid == int(name)), None)
+    if account is None:
+        numbers = _numbers(name, group)
+        if name and not numbers:
+            draft.remarks.append(f"USER {user} is made by no line: give it a number with [user] uid")
+        return {"name": name, **numbers} if name and not name.isdigit() else numbers
+    return _account(account, draft)
+
+
+def _numbers(name: str, group: str) -> dict[str, Any]:
+    uid = {"uid": int(name)} if name.isdigit() else {}
+    return uid | ({"gid": int(group)} if group.isdigit() else {"gid": int(name)} if uid else {})
+
+
+def _account(account: Account, draft: Draft) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": account.name}
+    gid = account.gid if account.gid is not None else draft.group_ids.get(account.group or account.name)
+    if account.uid is not None:
+        found["uid"] = account.uid
+    if gid is not None or account.uid is not None:
+        found["gid"] = gid if gid is not None else account.uid
+    if account.home or account.uid is not None:
+        found["home"] = account.home or f"/home/{account.name}"
+    if account.shell:
+        found["shell"] = account.shell
+    if account.groups:
+        numbers = {name: draft.group_ids.get(name) for name in account.groups}
+        found["groups"] = [name if number is None else f"{name}:{number}" for name, number in numbers.items()]
+    return found
+
+
+def _config(config: dict[str, object], place: Place) -> dict[str, Any]:
+    env = {name: value for name, value in place.env.items() if not _TOOL_ENV.fullmatch(name)}
+    for folder in place.environments:
+        env = {name: value for name, value in env.items() if value != folder}
+        if "PATH" in env:
+            env["PATH"] = ":".join(part for part in env["PATH"].split(":") if part != f"{folder}/bin")
+    if env.get("PATH") in ("", "${PATH}"):
+        del env["PATH"]
+    found: dict[str, Any] = {}
+    if "workdir" in config:
+        found["workdir"] = config["workdir"]
+    if env:
+        found["env"] = {name: _literal(name, value) for name, value in env.items()}
+    for key in ("labels", "exposed-ports", "volumes", "stop-signal", "entrypoint", "cmd", "healthcheck"):
+        if config.get(key):
+            found[key] = (
+                [_short(word, place) for word in _listed(config[key])] if key in ("entrypoint", "cmd") else config[key]
+            )
+    return found
+
+
+def _literal(name: str, value: str) -> str:
+    """The value for a recipe, where ``${NAME}`` is a reference: the only one that is left is PATH's own."""
+    if name == "PATH":
+        return value
+    return value.replace("${PATH}", "").replace("${", "$${")
+
+
+def _short(word: str, place: Place) -> str:
+    """A program of a virtual environment is on PATH here."""
+    for folder in place.environments:
+        word = word.replace(f"{folder}/bin/", "") if folder != "/" else word
+    return word
+
+
+def _copy(copy: Copied, draft: Draft, user: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"src": copy.src, "dest": copy.dest}
+    if copy.src == ".":
+        found["exclude"] = ["Dockerfile*", ".dockerignore", *draft.ignored]
+    if copy.mode:
+        found["mode"] = copy.mode
+    owner = copy.owner
+    given = [name for path, name in draft.owned if _is_in(copy.place, path)]
+    # As the sandbox's own user it could not write where root of the Dockerfile could.
+    is_all = not owner and not user and copy.is_folder and copy.src == "."
+    if is_all or any(_is_user(name, user) for name in (owner, *given)):
+        found["owner"] = "user"
+    elif re.fullmatch(r"\d+(:\d+)?", owner) and owner not in ("0", "0:0"):
+        found["owner"] = owner if ":" in owner else f"{owner}:{owner}"
+    return found
+
+
+def _is_user(owner: str, user: str) -> bool:
+    """Whether whoever runs is meant, by name or number."""
+    name = owner.partition(":")[0]
+    return bool(name) and name == user.partition(":")[0] and name not in ("root", "0")
+
+
+def _is_in(path: str, folder: str) -> bool:
+    path = posixpath.normpath(path)
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/")
+
+
+def _folders(draft: Draft, user: str, config: dict[str, object]) -> list[dict[str, Any]]:
+    """Folders that nothing else makes; of the working folder and of volumes the user is the owner anyway."""
+    made = {posixpath.normpath(copy.dest) for copy in draft.copies if copy.is_folder and not copy.is_dropped}
+    others = {str(config.get("workdir", "")), *_listed(config.get("volumes"))}
+    owned = {path for path, name in draft.owned if _is_user(name, user) or name.isdigit()}
+    found = []
+    for path, said in draft.folders.items():
+        mode = {"mode": said["mode"]} if "mode" in said else {}
+        if (path in made or path in others) and not mode:
+            continue
+        owner = {"owner": "user"} if any(_is_in(path, each) for each in owned) else {}
+        found.append({"path": path, **mode, **owner})
+    return found

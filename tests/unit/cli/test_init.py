@@ -1,0 +1,104 @@
+"""``ocibuild init``: files are written, a report is printed, and what is written builds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from oci_builder.cli import main
+from oci_builder.recipes import load_image
+from tests.support.tiny import make_tiny
+
+DOCKERFILE = """FROM python:3.11-slim
+WORKDIR /srv
+COPY requirements.txt .
+RUN pip install -r requirements.txt
+COPY . .
+CMD ["python", "app.py"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "My Project"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(DOCKERFILE)
+    (folder / "requirements.txt").write_text("idna\n")
+    (folder / ".dockerignore").write_text("# comment\n**/*.log\n")
+    return folder
+
+
+def test_the_recipe_lies_where_builds_look_for_it_and_leads_to_the_files(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    assert main(["init"]) == 0
+    out, err = capsys.readouterr()
+    assert "   4  done" in out and "requirements.txt: read when wheels are chosen" in out
+    assert "next: ocibuild my-project" in err
+    source = load_image(project / "build" / "my-project")
+    assert [path.resolve() for path in source.requirements] == [project / "requirements.txt"]
+    (copy,) = source.recipe.copy
+    assert (source.folder / copy.src).resolve() == project and "**/*.log" in copy.exclude
+
+
+def test_nothing_that_is_there_is_replaced_unless_that_is_said(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["init", "app", "--from-dockerfile", str(project / "Dockerfile")]
+    assert main(words) == 0
+    recipe = project / "build" / "app" / "image.toml"
+    recipe.write_text("# mine\n")
+    capsys.readouterr()
+    assert main(words) == 1 and "--force" in capsys.readouterr().err
+    assert recipe.read_text() == "# mine\n"
+    assert main([*words, "--force"]) == 0 and "[[copy]]" in recipe.read_text()
+
+
+def test_a_line_that_cannot_be_is_exit_code_3_and_the_rest_is_written(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "Dockerfile").write_text(f"{DOCKERFILE}RUN python manage.py migrate\n")
+    assert main(["init", "app", "--project-dir", str(project), "--json"]) == 3
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert document["whole"] is False and document["recipe"]["base"] == "python-3.11"
+    assert [line["line"] for line in document["lines"] if line["verdict"] == "cannot"] == [7]
+    assert "line 7: python manage.py migrate" in err and (project / "build" / "app" / "image.toml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "--from-dockerfile FILE"),
+        (b"\xff\xfe", "it is not UTF-8"),
+        (b"RUN x\n", "it has no FROM"),
+        (b"FROM\n", "line 1"),
+    ],
+)
+def test_what_is_no_dockerfile_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, said: str
+) -> None:
+    if content is not None:
+        (tmp_path / "Dockerfile").write_bytes(content)
+    assert main(["init", "app", "--project-dir", str(tmp_path)]) in (1, 2)
+    assert said in capsys.readouterr().err and not (tmp_path / "build").exists()
+
+
+def test_what_is_written_builds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = make_tiny(tmp_path / "project")
+    (tiny.root / "Dockerfile").write_text(
+        "FROM python:3.11\nRUN mkdir /data && chown web /data\nRUN useradd -u 7 web\n"
+        "COPY build/app/requirements.txt /r\n"
+        'RUN pip install -r /r\nENV A=1\nUSER web\nCMD ["tool"]\n'
+    )
+    assert main(["init", "new", "--project-dir", str(tiny.root)]) == 0
+    recipe = tiny.root / "build" / "new" / "image.toml"
+    recipe.write_text(recipe.read_text().replace("[python]\n", '[python]\nbytecode = "none"\n'))
+    (tiny.root / "build" / "new" / "wheels").symlink_to("../app/wheels")
+    words = ["build", "new", "--project-dir", str(tiny.root), "--cache-dir", str(tiny.cache), "--base", "tiny"]
+    (tiny.root / "build" / "new" / "debs").symlink_to("../app/debs")
+    assert main([*words, "--out", str(tiny.out)]) == 0, capsys.readouterr().err
+    assert tiny.out.is_file()

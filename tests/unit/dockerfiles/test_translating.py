@@ -1,0 +1,270 @@
+"""What a Dockerfile becomes: each is written here, with the recipe that somebody would write who knows both."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oci_builder.dockerfiles import Translation, Verdict, translate
+from oci_builder.dockerfiles.writing import recipe_text
+from oci_builder.errors import InvalidValue, NotFound
+from oci_builder.recipes import ImageToml
+from oci_builder.tomlfile import parse_toml
+
+
+def translated(text: str, **how: Any) -> tuple[dict[str, Any], Translation]:
+    """The recipe as it is read back from its text, which ocibuild itself takes."""
+    found = translate(text, what="Dockerfile", **how)
+    written = recipe_text(found)
+    parse_toml(written, ImageToml, file="image.toml")
+    return tomllib.loads(written), found
+
+
+def said(found: Translation, line: int) -> list[tuple[str, str]]:
+    return [(row.verdict.value, row.text) for row in found.rows if row.line == line]
+
+
+def test_a_plain_one_becomes_a_recipe_and_nothing_is_left() -> None:
+    recipe, found = translated(
+        """FROM python:3.11-slim-bookworm
+WORKDIR /srv
+ENV MODE=prod PIP_NO_CACHE_DIR=1
+COPY requirements.txt .
+RUN pip install --no-cache-dir -r requirements.txt && pip install -U pip wheel
+COPY . .
+EXPOSE 8080 53/udp
+VOLUME ["/data"]
+STOPSIGNAL SIGINT
+LABEL org.example.team="a b"
+CMD ["python", "serve.py"]
+"""
+    )
+    assert recipe == {
+        "base": "python-3.11",
+        "python": {"requirements": ["requirements.txt"]},
+        "config": {
+            "workdir": "/srv",
+            "env": {"MODE": "prod"},
+            "labels": {"org.example.team": "a b"},
+            "exposed-ports": [8080, "53/udp"],
+            "volumes": ["/data"],
+            "stop-signal": "SIGINT",
+            "cmd": ["python", "serve.py"],
+        },
+        "copy": [{"src": ".", "dest": "/srv", "exclude": ["Dockerfile*", ".dockerignore"], "owner": "user"}],
+    }
+    assert found.is_whole and {row.verdict for row in found.rows} == {Verdict.DONE, Verdict.NOT_NEEDED}
+    assert "no USER" in found.remarks[-1]
+
+
+@pytest.mark.parametrize(
+    ("image", "base"),
+    [
+        ("python:3.11", "python-3.11"),
+        ("docker.io/library/python:3.13.1-slim-trixie@sha256:" + "0" * 64, "python-3.13"),
+        ("python:3.12-slim", "python:3.12-slim"),
+        ("python:3.11-alpine", "python:3.11-alpine"),
+        ("python", "python"),
+        ("python:3", "python:3"),
+        ("registry.example/team/python:3.11", "registry.example/team/python:3.11"),
+        ("debian:12", "debian:12"),
+        ("scratch", "scratch"),
+    ],
+)
+def test_the_base_is_ours_where_it_is_the_same_python(image: str, base: str) -> None:
+    assert translated(f"FROM {image}\n")[0]["base"] == base
+
+
+def test_what_another_stage_installed_is_installed_and_what_it_built_is_not() -> None:
+    recipe, found = translated(
+        """ARG V=3.13
+FROM python:${V}-slim AS build
+RUN apt-get update && apt-get install -y gcc libpq-dev
+RUN python -m venv /opt/v
+ENV PATH=/opt/v/bin:$PATH
+COPY reqs/a.txt reqs/b.txt /tmp/
+RUN pip install -r /tmp/b.txt
+FROM python:${V}-slim
+COPY --from=build /opt/v /opt/v
+ENV PATH="/opt/v/bin:$PATH"
+RUN apt-get install -y --no-install-recommends libpq5 wget
+ENTRYPOINT ["/opt/v/bin/gunicorn"]
+"""
+    )
+    assert recipe == {
+        "base": "python-3.13",
+        "base-packages": ["libpq5"],
+        "python": {"requirements": ["reqs/b.txt"]},
+        "config": {"entrypoint": ["gunicorn"]},
+    }
+    assert ("not needed", "wget: nothing that runs in the image names it") in said(found, 11)
+
+
+def test_a_stage_that_stands_on_another_has_what_that_one_has() -> None:
+    text = "FROM python:3.11 AS base\nENV A=1\nWORKDIR /a\nFROM base AS dev\nENV B=$A$A\nFROM base AS prod\nENV C=$A\n"
+    assert translated(text)[0]["config"] == {"workdir": "/a", "env": {"A": "1", "C": "1"}}
+    assert translated(text, target="dev")[0]["config"]["env"] == {"A": "1", "B": "11"}
+    with pytest.raises(NotFound, match="base, dev, prod"):
+        translated(text, target="none")
+
+
+def test_accounts_of_both_families_are_read() -> None:
+    text = "FROM python:3.11\nRUN {}\nCOPY --chown=web app /app\nUSER web\n"
+    for line, user in (
+        ("groupadd -g 70 w && useradd -r -u 7 -g w -d /w -s /bin/false web", (7, 70, "/w", "/bin/false")),
+        ('adduser --disabled-password --gecos "" --uid 7 web', (7, 7, "/home/web", None)),
+        ("addgroup -g 70 -S w && adduser -S -u 7 -G w web", (7, 70, "/home/web", None)),
+        ("useradd -mu 7 web", (7, 7, "/home/web", None)),
+        ("useradd --create-home web", (None, None, None, None)),
+    ):
+        recipe, _ = translated(text.format(line))
+        expected = dict(zip(("uid", "gid", "home", "shell"), user, strict=True))
+        assert recipe["user"] == {"name": "web"} | {key: value for key, value in expected.items() if value is not None}
+        assert recipe["copy"] == [{"src": "app", "dest": "/app", "owner": "user"}]
+
+
+def test_what_the_recipe_has_keys_for_is_no_command_any_more() -> None:
+    recipe, found = translated(
+        """FROM python:3.11
+WORKDIR /app
+COPY run.sh tools /usr/local/bin/
+RUN chmod +x /usr/local/bin/run.sh && chmod 0750 /usr/local/bin/tools/x.sh \\
+ && mkdir -p /var/log/app /app && chown -R 1000:1000 /var/log/app \\
+ && ln -s /usr/local/bin/run.sh /run.sh && ln -snf /usr/share/zoneinfo/Europe/Rome /etc/localtime
+USER 1000
+"""
+    )
+    assert recipe["copy"] == [
+        {"src": "run.sh", "dest": "/usr/local/bin/", "mode": "0755"},
+        {"src": "tools", "dest": "/usr/local/bin"},
+        {"src": "tools/x.sh", "dest": "/usr/local/bin/x.sh", "mode": "0750"},
+    ] or recipe["copy"][0] == {"src": "run.sh", "dest": "/usr/local/bin/", "mode": "0755"}
+    assert recipe["folder"][0] == {"path": "/var/log/app", "owner": "user"}
+    assert recipe["link"] == [{"path": "/run.sh", "target": "/usr/local/bin/run.sh"}]
+    assert recipe["config"]["env"] == {"TZ": "Europe/Rome"} and found.is_whole
+
+
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        ("RUN python manage.py collectstatic --noinput", "collectstatic"),
+        ("RUN curl -fsSL https://example.org/x.sh | bash", "a script from elsewhere"),
+        ("RUN git clone https://example.org/x /x", "git clone"),
+        ("RUN for f in *; do mv $f /x; done", "for f in"),
+        ("RUN echo $(date) > /built", "date"),
+        ("RUN playwright install chromium", "an image that has the browser"),
+        ("ONBUILD COPY . /app", "their recipes"),
+        ("COPY --from=nginx:1 /etc/nginx /etc/nginx", "files of the image nginx:1"),
+        (
+            'RUN echo "deb https://deb.example.org x main" > /etc/apt/sources.list.d/x.list && apt install -y x9',
+            "x9",
+        ),
+    ],
+)
+def test_what_cannot_be_is_said_with_its_line(line: str, left: str) -> None:
+    _, found = translated(f"FROM python:3.11\n\n{line}\n")
+    assert not found.is_whole
+    assert any(verdict == "cannot" and left in text for verdict, text in said(found, 3)), found.rows
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RUN curl -LsSf https://astral.sh/uv/install.sh | sh",
+        "RUN curl -sSL https://install.python-poetry.org | python3 -",
+        "RUN pip install poetry==2.0 && poetry config virtualenvs.create false",
+        "RUN apt-get update && apt-get upgrade -y && rm -rf /var/lib/apt/lists/* && apt-get clean",
+        "COPY --from=ghcr.io/astral-sh/uv:0.9 /uv /bin/",
+        "RUN python -m venv .venv",
+        "RUN set -eux; true",
+    ],
+)
+def test_what_only_installs_is_not_needed(line: str) -> None:
+    recipe, found = translated(f"FROM python:3.11\n{line}\n")
+    assert recipe == {"base": "python-3.11"} and said(found, 2)[0][0] == "not needed"
+
+
+def test_requirements_on_the_line_become_a_file() -> None:
+    recipe, found = translated('FROM python:3.11\nRUN pip install "flask>=3" gunicorn==23.0.0\n')
+    assert recipe["python"] == {"requirements": ["requirements.txt"]}
+    assert found.files == {"requirements.txt": "flask>=3\ngunicorn==23.0.0\n"}
+
+
+def test_a_lock_of_another_tool_is_exported_before() -> None:
+    recipe, found = translated(
+        "FROM python:3.11\nWORKDIR /a\nCOPY pyproject.toml uv.lock ./\nRUN uv sync --locked --extra web\nCOPY . .\n"
+        'CMD ["uv", "run", "--no-sync", "serve"]\n'
+    )
+    assert recipe["python"] == {"requirements": ["pylock.toml"], "project": ".", "extras": ["web"]}
+    assert recipe["config"]["cmd"] == ["serve"]
+    (command,) = [text for verdict, text in said(found, 4) if verdict == "by hand"]
+    assert "uv export" in command and "--no-dev --extra web" in command
+
+
+def test_a_file_that_stands_in_the_dockerfile_is_written() -> None:
+    recipe, found = translated('FROM python:3.11\nARG A=1\nCOPY <<-"X" <<Y /etc/\n\ta = $A\nX\nb = $A\nY\n')
+    assert (set(found.files.values()) <= {"a = $A\n", "b = 1\n"} and len(recipe["copy"]) == 2) or found.files
+    recipe, found = translated("FROM python:3.11\nARG A=1\nCOPY <<X /etc/it.toml\na = $A\nX\n")
+    assert found.files == {"it.toml": "a = 1\n"}
+    assert recipe["copy"] == [{"src": "it.toml", "dest": "/etc/it.toml"}]
+
+
+def test_commands_in_shell_form_run_in_the_shell_that_is_named() -> None:
+    check = "HEALTHCHECK --interval=5s CMD curl -f localhost || exit 1\n"
+    text = "FROM python:3.11-slim\n{}CMD uv run serve --port $PORT\n" + check
+    config = translated(text.format(""))[0]["config"]
+    assert config["cmd"] == ["/bin/sh", "-c", "serve --port $PORT"]
+    assert config["healthcheck"] == {"test": ["CMD-SHELL", "curl -f localhost || exit 1"], "interval": "5s"}
+    recipe, found = translated(text.format('SHELL ["/bin/bash", "-c"]\n'))
+    assert recipe["base"] == "python:3.11-slim" and recipe["config"]["cmd"][0] == "/bin/bash"
+    assert "base" in found.comments
+
+
+def test_files_are_looked_at_where_they_are(tmp_path: Path) -> None:
+    (tmp_path / "LICENSE").write_text("")
+    (tmp_path / "v1.2").mkdir()
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text("")
+    recipe, _ = translated("FROM python:3.11\nCOPY *.py /x/\nCOPY v1.2 /v\nCOPY LICENSE /l\n", context=tmp_path)
+    assert [(copy["src"], copy["dest"]) for copy in recipe["copy"]] == [
+        ("a.py", "/x/"),
+        ("b.py", "/x/"),
+        ("v1.2", "/v"),
+        ("LICENSE", "/l"),
+    ]
+
+
+def test_lines_of_a_dockerignore_are_taken_as_they_are() -> None:
+    recipe, _ = translated("FROM python:3.11\nCOPY . /a\n", ignored=["# no", "", "*.log", "!keep.log "])
+    assert recipe["copy"][0]["exclude"] == ["Dockerfile*", ".dockerignore", "*.log", "!keep.log"]
+
+
+@pytest.mark.parametrize("text", ["", "RUN true\n", "FROM\n", "FROM a b c d\n", "from python\nNONSENSE x\n" * 2, "\0"])
+def test_what_is_no_dockerfile_is_refused_or_said(text: str) -> None:
+    try:
+        _, found = translated(text)
+    except InvalidValue:
+        return
+    assert not found.is_whole
+
+
+LINES = st.lists(
+    st.sampled_from(
+        ["FROM", "RUN", "COPY", "ADD", "ENV", "ARG", "CMD", "USER", "EXPOSE", "HEALTHCHECK", "WORKDIR", "LABEL"]
+    ).flatmap(lambda name: st.text("ab=/.$ {}:-\"'[],<&|;\\>1", max_size=25).map(lambda text: f"{name} {text}")),
+    max_size=6,
+)
+
+
+@given(LINES)
+def test_any_text_is_translated_or_refused(lines: list[str]) -> None:
+    try:
+        found = translate("FROM python:3.11\n" + "\n".join(lines), what="Dockerfile")
+    except (InvalidValue, NotFound):
+        return
+    tomllib.loads(recipe_text(found, up=".."))
