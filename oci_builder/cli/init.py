@@ -44,7 +44,9 @@ class InitRequest(CommandRequest):
 @options.talk
 @takes(InitRequest)
 def command(request: InitRequest) -> None:
-    """Write the recipe of an image, build/NAME/image.toml, from a Dockerfile.
+    """Write the recipe of an image from a Dockerfile.
+
+    It is build/NAME/image.toml below the Dockerfile, or below --project-dir.
 
     Nothing is run and nothing is asked for elsewhere. A report says of every line whether it is in the recipe, is not
     needed here, is a step to do by hand, or cannot be; where such a line is left, the exit code is 3.
