@@ -22,6 +22,7 @@ from typing import IO, TypeVar
 
 from oci_builder.bounded import parse_decimal
 from oci_builder.errors import TransportError
+from oci_builder.redaction import redacted
 
 T = TypeVar("T")
 
@@ -139,15 +140,6 @@ def seconds_of(wait: str, date: str) -> float | None:
         return max(0.0, (until - now).total_seconds())
     except (TypeError, ValueError, OverflowError, IndexError):
         return None
-
-
-def redacted(url: str) -> str:
-    """``url`` without user, password, query and fragment."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-    except ValueError:
-        return "an address that does not read"  # nor can a password in it be told apart
-    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -20,6 +20,7 @@ from requests.adapters import HTTPAdapter
 from oci_builder.bounded import load_json
 from oci_builder.errors import RegistryError
 from oci_builder.oci.jsonio import MAX_DOCUMENT
+from oci_builder.redaction import redacted
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Access, Deadline
 from oci_builder.registry.auth import HUB
@@ -38,7 +39,6 @@ from oci_builder.registry.network import (
 )
 from oci_builder.registry.request import Request
 from oci_builder.registry.tokens import Tokens
-from oci_builder.transport import redacted
 
 T = TypeVar("T")
 

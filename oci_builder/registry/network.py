@@ -16,8 +16,9 @@ from requests.adapters import HTTPAdapter
 from oci_builder.bounded import parse_decimal
 from oci_builder.errors import FileProblem, RegistryError
 from oci_builder.files import open_regular
+from oci_builder.redaction import redacted
 from oci_builder.registry.access import Access, Deadline
-from oci_builder.transport import in_time, redacted, seconds_of
+from oci_builder.transport import in_time, seconds_of
 
 T = TypeVar("T")
 

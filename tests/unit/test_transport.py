@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import TransportError
-from oci_builder.transport import LONGEST_WAIT, Transport, redacted
+from oci_builder.redaction import redacted
+from oci_builder.transport import LONGEST_WAIT, Transport
 from tests.support.webserver import WebServer, serving
 
 
