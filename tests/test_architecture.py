@@ -23,7 +23,7 @@ RANKS = [
     {"digest", "confined", "surroundings"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile", "workers"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
-    {"image"},
+    {"image", "overlay"},
     {"wheels", "debian", "registry", "export", "imported"},
     {"bases", "inspect", "recipes", "catalog", "uptodate"},
     {"gate", "verify", "sbom"},
