@@ -18,7 +18,7 @@ PACKAGE = ROOT / "oci_builder"
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
     {"errors", "bounded", "version", "distinfo", "inputs", "redaction", "compression"},
-    {"folders", "platforms", "reporter", "tomlschema", "exhausted", "threads"},
+    {"folders", "platforms", "reporter", "retry", "tomlschema", "exhausted", "threads"},
     {"files"},
     {"digest", "confined", "surroundings"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile", "workers"},
@@ -49,6 +49,7 @@ ONLY_IMPORTED_IN = {
     "click": ["cli/"],
     "rich": ["cli/", "api/progress.py"],
     "platformdirs": ["surroundings.py"],
+    "tenacity": ["retry.py"],
     "tarsafe": ["tree/tarread.py"],
     "wheel": ["wheels/normalise.py"],
     "pysequoia": ["debian/"],
