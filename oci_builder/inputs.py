@@ -58,17 +58,26 @@ class InputSet:
 
     def is_current(self, environ: Mapping[str, str], served: Callable[[Mapping[str, str]], bool]) -> bool:
         """Whether all of it is as it was, as far as the file system can tell, and whoever is asked for ``tags``."""
-        return (
-            not self.unwatched
-            and self.environ == _digest_of(self.names, environ)
-            and all(_kind(path) == kind for path, kind in self.kinds.items())
-            and all(os.path.realpath(path) == place for path, place in self.places.items())
-            and all(look(path) == seen for path, seen in self.files.items())
-            and all(
-                _listed(folder, below, without) == names for folder, (names, below, without) in self.listings.items()
-            )
-            and (not self.tags or served(self.tags))
-        )
+        if self.unwatched or any(True for _ in self.moved(environ)):
+            return False
+        return not self.tags or served(self.tags)
+
+    def moved(self, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """What is not as it was, and how, in words; of ``tags`` and of what is ``unwatched`` nothing is said."""
+        if self.environ != _digest_of(self.names, environ):
+            yield "the environment" if self.names is None else f"one of {', '.join(self.names)}", "says something else"
+        for path, kind in self.kinds.items():
+            if (now := _kind(path)) != kind:
+                yield path, _how(kind, now)
+        for path, place in self.places.items():
+            if os.path.realpath(path) != place:
+                yield path, "leads elsewhere"
+        for path, seen in self.files.items():
+            if (found := look(path)) != seen:
+                yield path, _how(seen, found)
+        for folder, (names, below, without) in self.listings.items():
+            if _listed(folder, below, without) != names:
+                yield folder, "holds other names"
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON can hold it."""
@@ -290,6 +299,12 @@ def is_recent(seen: _Seen, moment: int) -> bool:
                 return True
         left = left[length:]
     return False
+
+
+def _how(before: object, now: object) -> str:
+    if not now:
+        return "is gone"
+    return "has changed" if before else "is new"
 
 
 def _look_from(path: str | Path, info: os.stat_result) -> list[int]:

@@ -22,6 +22,8 @@ from typing import IO, BinaryIO, TypeVar
 
 from oci_builder.bounded import parse_decimal
 from oci_builder.errors import TransportError
+from oci_builder.redaction import redacted
+from oci_builder.retry import LONGEST_WAIT, TRANSIENT_STATUS, Transient, attempts
 
 T = TypeVar("T")
 
@@ -34,10 +36,7 @@ TOTAL = 300.0
 SLOWEST = 64_000.0
 
 ATTEMPTS = 4
-LONGEST_WAIT = 30.0
-"""Seconds; a server that asks for more is given up on sooner than it likes."""
-
-_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_FIRST_WAIT = 1.0
 _CHUNK = 1 << 18
 _FOR_EVER = 1 << 31
 
@@ -81,42 +80,31 @@ class Transport:
 
     def _repeat(self, url: str, limit: int, begin: Callable[[], Callable[[bytes], object]]) -> None:
         """Try until the whole body went to what ``begin`` gives for each attempt."""
-        attempt = 0
-        while True:
-            attempt += 1
-            answer = self._attempt(url, limit, begin())
-            if answer is None:
-                return
-            if attempt >= self.attempts:
-                raise answer.error
-            self.sleep(min(answer.wait or 0.5 * 2**attempt, LONGEST_WAIT))
+        retrying = attempts(self.attempts, first_wait=_FIRST_WAIT, sleep=self.sleep)
+        retrying(self._attempt, url, limit, begin)
 
-    def _attempt(self, url: str, limit: int, take: Callable[[bytes], object]) -> _Again | None:
-        def act() -> _Again | None:
+    def _attempt(self, url: str, limit: int, begin: Callable[[], Callable[[bytes], object]]) -> None:
+        def act() -> None:
             with _opener().open(_request(url), timeout=self.timeout) as answer:
-                return _body(answer, limit, url, take)
+                _body(answer, limit, url, begin())
 
         seconds, began = self.total + limit / SLOWEST, time.monotonic()
         try:
-            return in_time(seconds, act)
+            in_time(seconds, act)
         except urllib.error.HTTPError as error:
-            return _refused(error, url)
+            raise _refused(error, url) from error
         except (OSError, http.client.HTTPException) as error:
             if time.monotonic() - began >= seconds:
                 # Whoever drips would do so again.
                 raise TransportError(redacted(url), f"not finished within {seconds:.0f} s") from error
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            return _Again(TransportError(redacted(url), _words(reason)))
+            raise _TransientError(redacted(url), _words(reason)) from error
         except ValueError as error:  # of urllib: no host, no port, or letters that no address has
             raise TransportError(redacted(url), "not an http or https address") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Again:
-    """A failure that may be over in a while; ``wait`` is what the server asked for, in seconds."""
-
-    error: TransportError
-    wait: float | None = None
+class _TransientError(Transient, TransportError):
+    """A failure that may be over in a while."""
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
@@ -165,15 +153,6 @@ def seconds_of(wait: str, date: str) -> float | None:
         return None
 
 
-def redacted(url: str) -> str:
-    """``url`` without user, password, query and fragment."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-    except ValueError:
-        return "an address that does not read"  # nor can a password in it be told apart
-    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
 def _opener() -> urllib.request.OpenerDirector:
     # Not build_opener(): that one also opens file: and ftp: addresses, also those a server redirects to.
     opener = urllib.request.OpenerDirector()
@@ -206,7 +185,7 @@ def _request(url: str) -> urllib.request.Request:
     return request
 
 
-def _body(answer: http.client.HTTPResponse, limit: int, url: str, take: Callable[[bytes], object]) -> _Again | None:
+def _body(answer: http.client.HTTPResponse, limit: int, url: str, take: Callable[[bytes], object]) -> None:
     size = 0
     while piece := answer.read1(_CHUNK):
         size += len(piece)
@@ -216,20 +195,21 @@ def _body(answer: http.client.HTTPResponse, limit: int, url: str, take: Callable
     promised = answer.headers.get("Content-Length")
     try:
         if promised is not None and size < parse_decimal(promised.strip()):
-            return _Again(TransportError(redacted(url), f"the connection broke after {size} of {promised} bytes"))
+            raise _TransientError(redacted(url), f"the connection broke after {size} of {promised} bytes")
     except ValueError as error:
         raise TransportError(redacted(url), "its answer has a Content-Length that is no number") from error
-    return None
 
 
-def _refused(error: urllib.error.HTTPError, url: str) -> _Again:
-    """What to make of an HTTP error. Raises TransportError where another attempt would hear the same."""
+def _refused(error: urllib.error.HTTPError, url: str) -> TransportError:
+    """What to make of an HTTP error."""
     with error:
         hint = "its address needs a user and a password" if error.code in (401, 403) else None
-        said = TransportError(redacted(url), f"{error.code} {error.reason}".strip(), status=error.code, hint=hint)
-        if error.code not in _AGAIN:
-            raise said from error
-        return _Again(said, _retry_after(error.headers))
+        kind = _TransientError if error.code in TRANSIENT_STATUS else TransportError
+        said = kind(redacted(url), f"{error.code} {error.reason}".strip(), status=error.code, hint=hint)
+        if isinstance(said, _TransientError):
+            # Who asks for more is given up on sooner than it likes.
+            said.wait = min(_retry_after(error.headers) or 0.0, LONGEST_WAIT) or None
+        return said
 
 
 def _retry_after(headers: Message) -> float | None:

@@ -17,13 +17,13 @@ PACKAGE = ROOT / "oci_builder"
 
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
-    {"errors", "bounded", "version", "distinfo", "inputs"},
-    {"folders", "platforms", "reporter", "tomlschema", "exhausted", "threads"},
+    {"errors", "bounded", "version", "distinfo", "inputs", "redaction", "compression"},
+    {"folders", "platforms", "reporter", "retry", "tomlschema", "exhausted", "threads"},
     {"files"},
     {"digest", "confined", "surroundings"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile", "workers"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
-    {"image"},
+    {"image", "overlay"},
     {"wheels", "debian", "registry", "export", "imported"},
     {"bases", "dockerfiles", "inspect", "recipes", "catalog", "uptodate"},
     {"gate", "verify", "sbom"},
@@ -49,6 +49,7 @@ ONLY_IMPORTED_IN = {
     "click": ["cli/"],
     "rich": ["cli/", "api/progress.py"],
     "platformdirs": ["surroundings.py"],
+    "tenacity": ["retry.py"],
     "tarsafe": ["tree/tarread.py"],
     "wheel": ["wheels/normalise.py"],
     "pysequoia": ["debian/"],

@@ -8,7 +8,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from oci_builder.api.recipe import ImageRecipe
 from oci_builder.assemble import BuildContext, BuildPlan, BuildPolicy, BuildTask, Built, Planner, build_all, build_and
 from oci_builder.errors import ImagesFailed, OcibuildError
 from oci_builder.gate.finding import GateResult
+from oci_builder.inputs import Recording, recording
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.registry.access import Access
@@ -67,10 +68,13 @@ class Builder:
 
         Versions are chosen, wheels are fetched, no layer is made. Raises OcibuildError.
         """
-        source = self._source(what)
-        wanted = Platform.parse(platform) if platform else source.recipe.targets[0]
-        plan = Planner(self.context, self.policy).plan(source, wanted)
-        return PlannedImage(plan, self)
+        context = self.context
+        noted = Recording(clock=time.time_ns, apart=(context.store.root,))
+        with recording(noted):
+            source = self._source(what)
+            wanted = Platform.parse(platform) if platform else source.recipe.targets[0]
+            plan = Planner(context, self.policy).plan(source, wanted)
+        return PlannedImage(replace(plan, inputs=noted.found(context.environ)), self)
 
     def build(self, what: str | Path | ImageRecipe, *, platform: str | None = None) -> BuiltImage:
         """The image of a recipe. Raises CheckFailed for one that would not run, and OcibuildError."""
@@ -162,6 +166,13 @@ class PlannedImage:
     def missing(self) -> tuple[LayerStep, ...]:
         """Those that have to be made."""
         return self.plan.missing(self.builder.context.store)
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """What was read to make the plan and is not as it was, in words; nothing while the plan holds."""
+        inputs = self.plan.inputs
+        found = inputs.moved(self.builder.context.environ) if inputs is not None else ()
+        return tuple(dict.fromkeys(f"{what} {how}" for what, how in found))
 
     def build(self) -> BuiltImage:
         """Make what is missing; gives the image. Raises CheckFailed for one that would not run, and OcibuildError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +11,7 @@ from typing import TypeVar
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.executor import LocalExecutor
 from oci_builder.assemble.gate import judge, let_through
-from oci_builder.assemble.history import remember
+from oci_builder.assemble.history import remember, remember_inputs
 from oci_builder.assemble.plan import BuildPlan
 from oci_builder.assemble.planner import Planner
 from oci_builder.assemble.proof import file_proof
@@ -178,7 +178,8 @@ def _build_what_can_be(tasks: Sequence[BuildTask], context: BuildContext) -> tup
 
 def _planned(task: BuildTask, context: BuildContext) -> BuildPlan:
     with recording(task.noted):
-        return Planner(context, task.policy).plan(task.source, task.platform)
+        plan = Planner(context, task.policy).plan(task.source, task.platform)
+    return plan if task.noted is None else replace(plan, inputs=task.noted.found(context.environ))
 
 
 def _or_error(act: Callable[[], T]) -> T | OcibuildError:
@@ -199,6 +200,7 @@ def _remember(plans: Sequence[BuildPlan], executor: LocalExecutor, context: Buil
     store = Store(context.store.root) if context.store.shared is not None else context.store
     for plan in plans:
         remember(plan, executor.seconds, store)
+        remember_inputs(plan, context.environ, store)
 
 
 def _assembled(plan: BuildPlan, layers: Mapping[LayerKey, Layer], context: BuildContext) -> Image:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import msgspec
 
 from oci_builder.assemble.plan import BuildPlan
 from oci_builder.digest import Digest
+from oci_builder.inputs import InputSet
 from oci_builder.layer import LayerKey
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.store import Store
 from oci_builder.wheels.steps import LayerStep
 
-_KIND = "plans"
+_KIND, _INPUTS = "plans", "plan-inputs"
 
 
 class PastLayer(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +69,27 @@ def remember(plan: BuildPlan, seconds: Mapping[LayerKey, float], store: Store) -
     past = PastPlan(base=plan.base.name, layers=layers)
     if past != before:
         store.put_record(_KIND, _key(plan.source, plan.platform), msgspec.json.encode(past))
+
+
+def remember_inputs(plan: BuildPlan, environ: Mapping[str, str], store: Store) -> None:
+    """Keep what was read to make ``plan``; nothing, where it is not as it was, as after a lock that was written."""
+    key, known = _key(plan.source, plan.platform), plan.inputs
+    if known is None or any(True for _ in known.moved(environ)):
+        store.drop_record(_INPUTS, key)
+        return
+    # Names may be no UTF-8, which json spells as ASCII.
+    data = json.dumps(known.document()).encode()
+    if store.record(_INPUTS, key) != data:
+        store.put_record(_INPUTS, key, data)
+
+
+def recall_inputs(source: ImageSource, platform: Platform, store: Store) -> InputSet | None:
+    """What was read to make the plan of the last build of this recipe for ``platform``, if ``store`` knows of it."""
+    data = store.record(_INPUTS, _key(source, platform))
+    try:
+        return InputSet(**json.loads(data)) if data is not None else None
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def past_of(step: LayerStep, seconds: float | None = None) -> PastLayer:

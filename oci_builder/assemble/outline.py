@@ -5,10 +5,11 @@ Nothing is made or fetched for it but documents: where the base or a wheel is no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from oci_builder.assemble.base import BaseResolver
-from oci_builder.assemble.history import PastPlan, reasons, recall
+from oci_builder.assemble.history import PastPlan, reasons, recall, recall_inputs
 from oci_builder.assemble.planner import Planner, pinning_of
 from oci_builder.bases import glance_base
 from oci_builder.layer import find
@@ -33,13 +34,16 @@ class LayerOutline:
 
 @dataclass(frozen=True, kw_only=True)
 class Outline:
-    """What the build of one image would do. ``fetch`` is in bytes, ``seconds`` as the last time has it."""
+    """What the build of one image would do. ``fetch`` is in bytes, ``seconds`` as the last time has it.
+
+    ``moved`` says which of its inputs are not as they were when it was built last; None where nobody knows.
+    """
 
     name: str
     platform: Platform
     base: LayerOutline
     layers: tuple[LayerOutline, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    moved: tuple[str, ...] | None = None
 
     @property
     def fetch(self) -> int:
@@ -60,6 +64,24 @@ class Outline:
 
 def outline(planner: Planner, source: ImageSource, platform: Platform) -> Outline:
     """What a build of ``source`` for ``platform`` would do. Raises what resolving raises."""
+    moved = _moved(planner, source, platform)  # before anything is read, which may make files
+    return replace(_outline(planner, source, platform), moved=moved)
+
+
+def _moved(planner: Planner, source: ImageSource, platform: Platform) -> tuple[str, ...] | None:
+    context = planner.context
+    known = recall_inputs(source, platform, context.store)
+    if known is None:
+        return None
+    found = [f"{_short(what, context.project)} {how}" for what, how in known.moved(context.environ)]
+    return tuple(dict.fromkeys(found))
+
+
+def _short(path: str, project: Path) -> str:
+    return path.removeprefix(f"{project}/")
+
+
+def _outline(planner: Planner, source: ImageSource, platform: Platform) -> Outline:
     context = planner.context
     bases = BaseResolver(source, context, planner.policy)
     past = recall(source, platform, context.store)

@@ -12,6 +12,7 @@ from oci_builder.bases import Base, Compiling, keep_interpreter
 from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
 from oci_builder.image import Image
+from oci_builder.inputs import InputSet
 from oci_builder.layer import RECORDS, Layer, LayerKey, find
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
@@ -31,7 +32,8 @@ class BuildPlan:
 
     ``pins`` are its wheels, ``lock`` is the digest of the lock that names them, ``created`` its date in seconds since
     1970. ``compiling`` lends the interpreter that its steps name, ``fetch`` gets wheels that the store does not have:
-    these two are this machine's, and no part of what the plan says.
+    these two are this machine's, and no part of what the plan says; nor are ``inputs``, all that was read to make it,
+    as it was then, where somebody wrote that down.
     """
 
     source: ImageSource
@@ -43,6 +45,7 @@ class BuildPlan:
     created: int = 0
     compiling: Compiling | None = field(default=None, repr=False)
     fetch: Callable[[Sequence[Wheel]], None] | None = field(default=None, repr=False)
+    inputs: InputSet | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return f"BuildPlan({self.source.recipe.name}, {self.platform}, {len(self.steps)} layers of wheels)"

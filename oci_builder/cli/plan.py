@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _WIDTH = 60
 """Letters of a label or a reason."""
 
+_MOVED = 10
+"""Inputs that are told one by one."""
+
 
 @click.command("plan")
 @options.image_names_or_all
@@ -74,6 +77,10 @@ def _tell(found: Outline) -> None:
     tell(f"{found.name} ({found.platform})")
     for layer in (found.base, *found.layers):
         tell(f"  {'there' if layer.there else 'make '}  {printable(layer.label, _WIDTH)}{_more(layer)}")
+    for text in (found.moved or ())[:_MOVED]:
+        tell(f"  since the last build: {printable(text, 2 * _WIDTH)}")
+    if len(found.moved or ()) > _MOVED:
+        tell(f"  since the last build: {len(found.moved or ()) - _MOVED} other inputs moved")
     missing = found.missing
     if not missing:
         tell("  every layer is there: a build would write the image")
@@ -98,6 +105,7 @@ def _document(found: Outline) -> dict[str, Any]:
         "platform": str(found.platform),
         "base": _layer(found.base),
         "layers": [_layer(layer) for layer in found.layers],
+        "moved": None if found.moved is None else list(found.moved),
         "fetch": found.fetch,
         "seconds": found.seconds,
     }

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import lzma
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from oci_builder.bounded import parse_decimal
+from oci_builder.compression import NotGzip, gunzip_head
 from oci_builder.debian.control import stanza
 from oci_builder.debian.lock import MAX_DATE
 from oci_builder.debian.recipe import Suite
@@ -118,8 +118,8 @@ def unpack_contents(packed: bytes, release: Release, path: str) -> bytes:
     """The content of ``path``, checked packed (``path.gz``). Raises ArchiveIndexError."""
     verify_index(packed, release, f"{path}.gz")
     try:
-        data = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(packed, MAX_CONTENTS + 1)
-    except zlib.error as error:
+        data, _ = gunzip_head(packed, MAX_CONTENTS + 1)
+    except NotGzip as error:
         raise ArchiveIndexError(str(release.suite), f"{path}.gz cannot be unpacked: {error}") from error
     if len(data) > MAX_CONTENTS:
         raise ArchiveIndexError(str(release.suite), f"{path} has more than {MAX_CONTENTS} bytes")

@@ -21,6 +21,7 @@ from oci_builder.debian.signed import (
 )
 from oci_builder.digest import Digest
 from oci_builder.errors import CorruptBlob, DigestMismatch, OcibuildError, PackageUnavailable, TransportError
+from oci_builder.redaction import redacted
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 
@@ -143,7 +144,7 @@ class Mirror:
         last = base.rpartition("/")[2]
         self._base = base.removesuffix(f"/{last}") if last in archives else base
         # Loaded where something is downloaded: a build from the cache needs no HTTP, which is long in loading.
-        from oci_builder.transport import Transport, redacted
+        from oci_builder.transport import Transport
 
         self._transport = transport or Transport()
         self.name = redacted(self._base)

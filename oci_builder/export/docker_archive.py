@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import deflate
-
+from oci_builder.compression import BlockPacker
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.export.output import output, stream_of
@@ -71,9 +70,9 @@ def write_file(
     packed = _is_packed(path)
     parts = plan(image, references)
     with output(path, note=reporter.note, proof=proof) as file:
-        sink = _GzipSink(file) if packed else file
+        sink = BlockPacker(file, LEVEL) if packed else file
         _send(parts, sink, store=store, reporter=reporter, name=path.name)
-        if isinstance(sink, _GzipSink):
+        if isinstance(sink, BlockPacker):
             sink.close()
         return file.tell()
 
@@ -96,7 +95,7 @@ def write_stream(
     return size_of(parts)
 
 
-def _send(parts: Sequence[Part], sink: BinaryIO | _GzipSink, *, store: Blobs, reporter: Reporter, name: str) -> None:
+def _send(parts: Sequence[Part], sink: BinaryIO | BlockPacker, *, store: Blobs, reporter: Reporter, name: str) -> None:
     done, total = 0, size_of(parts)
     with contextlib.closing(_ahead(_chunks(parts, store))) as chunks:
         for data in chunks:
@@ -214,29 +213,3 @@ def _header(part: Part) -> bytes:
     if part.name.endswith("/"):
         info.type, info.mode = tarfile.DIRTYPE, 0o755
     return info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
-
-
-class _GzipSink:
-    """Packs what is written in blocks of fixed size, each a gzip member: the same bytes however it is fed."""
-
-    _BLOCK = 4 << 20
-
-    def __init__(self, sink: BinaryIO) -> None:
-        self._sink = sink
-        self._pending = bytearray()
-
-    def write(self, data: bytes) -> int:
-        """Take ``data``; a full block is packed at once."""
-        self._pending += data
-        while len(self._pending) >= self._BLOCK:
-            self._pack(self._BLOCK)
-        return len(data)
-
-    def close(self) -> None:
-        """Pack what is left; the sink below stays open."""
-        if self._pending:
-            self._pack(len(self._pending))
-
-    def _pack(self, size: int) -> None:
-        self._sink.write(deflate.gzip_compress(self._pending[:size], LEVEL))
-        del self._pending[:size]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import deflate
 import msgspec
 from packaging.utils import canonicalize_name
 
+from oci_builder.compression import NotGzip, gunzip_head
 from oci_builder.distinfo import entry_points, headers
 from oci_builder.errors import DamagedElf
 from oci_builder.files import spooled
@@ -28,7 +28,6 @@ RECORDS = "facts-3"
 """The number is raised when a reading finds other things than before."""
 
 _NEVER_ELF = (".py", ".pyc", ".pyi", ".txt", ".json", ".h", ".html", ".svg")
-_GZIP = 16 + zlib.MAX_WBITS
 _HEAD = 512
 _SLACK = 1 << 12
 """Bytes that a gzip member of incompressible content may be longer than it, at least; and a sixteenth part more."""
@@ -193,8 +192,8 @@ def head_of(entry: Entry, sources: MappedFiles, size: int) -> bytes:
         return bytes(next(sources.chunks(content, what=entry.path), b"")[:size]) if content is not None else b""
     packed = sources.slice(content.blob, content.offset, min(_HEAD, _rest(content)))
     try:
-        return zlib.decompressobj(_GZIP).decompress(packed, size)
-    except zlib.error:
+        return gunzip_head(packed, size)[0]
+    except NotGzip:
         return b""  # whoever reads it all says what is wrong with it
 
 

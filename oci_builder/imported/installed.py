@@ -12,8 +12,8 @@ from packaging.utils import canonicalize_name
 
 from oci_builder.distinfo import record_rows
 from oci_builder.imported.libc import read_file
-from oci_builder.imported.merging import without
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
+from oci_builder.overlay import without
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, EntryPath, Kind

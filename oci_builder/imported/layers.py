@@ -10,9 +10,9 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import deflate
 import msgspec
 
+from oci_builder.compression import BLOCK, BlockPacker
 from oci_builder.digest import CHUNK, Digest, HashingWriter
 from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
 from oci_builder.imported.parts import LayerBlob
@@ -30,8 +30,6 @@ FORMAT = 3
 """Raised when the same layer gives another index than before, or is refused where it was not."""
 
 _INDEXES, _PACKED = "imported-layer", "imported-packed"
-_BLOCK = 4 << 20
-"""Bytes of a plain layer that become one gzip member: fixed, so that the same layer is packed into the same bytes."""
 
 
 class _Index(msgspec.Struct, frozen=True, array_like=True):
@@ -129,7 +127,7 @@ def _descriptor(blob: LayerBlob, named: LayerDescription, store: Store) -> Descr
 
 
 def _packed_key(diff_id: Digest) -> str:
-    return LayerKey.of(kind="packed here", diff_id=str(diff_id), block=_BLOCK).hex
+    return LayerKey.of(kind="packed here", diff_id=str(diff_id), block=BLOCK).hex
 
 
 def _packing(blob: LayerBlob) -> Packing:
@@ -139,7 +137,7 @@ def _packing(blob: LayerBlob) -> Packing:
 def _read(blob: LayerBlob, named: LayerDescription, store: Store, budget: Budget) -> tuple[_Known, Descriptor]:
     packing = _packing(blob)
     with _explained(named), store.writer() as packed, store.writer() as plain, Filling(store) as filled:
-        packer = None if packing is Packing.GZIP else _Packer(packed)
+        packer = None if packing is Packing.GZIP else BlockPacker(packed, LEVEL)
         came = Hashed(blob.open()) if packer else _Copied(blob.open(), packed)
         plain_source = unpacked(came, packing, what=named.label)
         counted = budget.unpacking(plain_source, key=named.diff_id, packed=blob.size, what=named.label)
@@ -178,32 +176,12 @@ def _explained(named: LayerDescription) -> Iterator[None]:
         raise UnsupportedImage(named.image, str(error).removeprefix(f"{named.image}: "), hint=hint) from error
 
 
-class _Packer:
-    """Packs what is written, a gzip member for each block of fixed size: the same bytes however it is fed."""
-
-    def __init__(self, sink: HashingWriter) -> None:
-        self._sink, self._pending = sink, bytearray()
-
-    def write(self, data: bytes) -> None:
-        self._pending += data
-        while len(self._pending) >= _BLOCK:
-            self._pack(_BLOCK)
-
-    def close(self) -> None:
-        if self._pending:
-            self._pack(len(self._pending))
-
-    def _pack(self, size: int) -> None:
-        self._sink.write(deflate.gzip_compress(self._pending[:size], LEVEL))
-        del self._pending[:size]
-
-
 @dataclass(frozen=True, slots=True)
 class _Both:
     """Writes to the plain tar, and to what packs it where it came plain."""
 
     plain: HashingWriter
-    packer: _Packer | None
+    packer: BlockPacker | None
 
     def write(self, data: bytes) -> None:
         self.plain.write(data)

@@ -6,10 +6,10 @@ import bz2
 import enum
 import hashlib
 import lzma
-import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from oci_builder.compression import PIECE, Gunzip, NotGzip
 from oci_builder.digest import CHUNK, Digest
 from oci_builder.tree import sparse
 from oci_builder.tree.limits import ByteReader, Damaged
@@ -23,10 +23,6 @@ _ZSTD_MAGICS = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + number]) + b"\x2a\x4d\x18" 
 """A frame of data, and those that readers skip (RFC 8878, 3.1): zstd:chunked layers may begin with one."""
 
 _BZIP2_MAGIC, _XZ_MAGIC = b"BZh", b"\xfd7zXZ\0"
-
-_GZIP = 16 + zlib.MAX_WBITS
-_PIECE = 16 << 10
-"""Bytes fed at a time: zlib copies what is left of them at each member's end, and a layer has tens of thousands."""
 
 _SMALL_PIECE = 4 << 10
 """Bytes of bzip2 and xz fed at a time, whose streams may have 14 bytes."""
@@ -133,26 +129,20 @@ class Inflated(_Unpacked):
 
     def __init__(self, source: ByteReader, *, what: str) -> None:
         super().__init__(source, what=what)
-        self._inflater = zlib.decompressobj(_GZIP)
-        self._begun = False
+        self._gunzip = Gunzip()
 
     def _more(self) -> bool:
-        if self._inflater.eof:
-            self._inflater, self._begun = zlib.decompressobj(_GZIP), False
         self._packed = self._packed or memoryview(self._source.read(CHUNK))
         if not self._packed:
-            if self._begun:
+            if not self._gunzip.between:
                 raise Damaged(f"{self._what}: the gzip stream is cut off")
             return False
-        piece = self._packed[:_PIECE]
         try:
-            self._plain += self._inflater.decompress(piece, CHUNK)
-        except zlib.error as error:
+            data, used = self._gunzip.feed(self._packed[:PIECE], CHUNK)
+        except NotGzip as error:
             raise Damaged(f"{self._what}: not valid gzip: {error}") from error
-        self._begun = True
-        # At a member's end the tail may repeat what is unused.
-        left = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
-        self._packed = self._packed[len(piece) - len(left) :]
+        self._plain += data
+        self._packed = self._packed[used:]
         return True
 
 

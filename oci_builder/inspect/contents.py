@@ -9,13 +9,15 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import msgspec
 
 from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
 from oci_builder.imported.documents import as_object
-from oci_builder.imported.merging import Hidden
+from oci_builder.overlay import Overlay
+from oci_builder.tree.entry import EntryPath
 
 MAX_KEPT_FILE = 16 << 20
 """Bytes of one file that describes packages; the RECORD of the largest wheels has three million."""
@@ -215,44 +217,36 @@ def is_wanted(path: str) -> bool:
     return path in OS_RELEASE or (name == "copyright" and folder.startswith("usr/share/doc/"))
 
 
+class Deletion(NamedTuple):
+    """What a layer deletes: a path ("whiteout"), or all that a folder holds ("opaque")."""
+
+    path: str
+    kind: str
+
+
 class Merge:
     """The tree of a container while its layers are laid on each other, oldest first."""
 
     def __init__(self, image: str) -> None:
         self._image = image
-        self.tree: dict[str, FileRecord] = {}
         self.kept: dict[str, bytes] = {}
-        # All folders that ever held something, whether a layer lists them or not.
-        self._folders: set[str] = set()
+        self._overlay: Overlay[FileRecord] = Overlay(_is_folder, lost=self._forget)
+
+    @property
+    def tree(self) -> dict[EntryPath, FileRecord]:
+        """What a container of the layers so far sees, by path."""
+        return self._overlay.seen
 
     def add(self, files: Sequence[FileRecord], *, hidden: Sequence[str], opaque: Sequence[str]) -> None:
         """Lay on the next layer: what it deletes goes, what it holds comes.
 
         ``hidden`` are the paths it deletes, ``opaque`` the folders it empties first.
         """
-        folders = {record.path for record in files if record.kind == "directory"}
-        replaced = [record.path for record in files if record.kind != "directory" and record.path in self._folders]
-        # A folder that comes after its own whiteout takes the whiteout's place, and what lies below shows through.
-        self._remove(Hidden([*(path for path in hidden if path not in folders), *replaced], opaque))
-        self._make_folders([*(record.path for record in files), *hidden, *(f"{folder}/" for folder in opaque)])
-        for record in files:
-            present = self.tree.get(record.path)
-            if present is not None:
-                self.kept.pop(record.path, None)
-            self.tree[record.path] = record
-
-    def _make_folders(self, paths: Sequence[str]) -> None:
-        """Whatever else is in the place of a folder above ``paths`` goes."""
-        made = {""}
-        for path in paths:
-            folder = posixpath.dirname(path)
-            while folder not in made:
-                made.add(folder)
-                if folder in self.tree and not self._is_folder(folder):
-                    del self.tree[folder]
-                    self.kept.pop(folder, None)
-                folder = posixpath.dirname(folder)
-        self._folders |= made
+        deletions = [Deletion(path, "whiteout") for path in hidden] + [Deletion(path, "opaque") for path in opaque]
+        items: list[FileRecord | Deletion] = [*files, *deletions]
+        # By what is listed: links of the layer itself are not followed.
+        places = [EntryPath(item.path) for item in items]
+        self._overlay.lay(items, places, lambda row, item: files[row])
 
     def keep(self, kept: Mapping[str, bytes]) -> None:
         """Remember small files of the layer last added. Raises UnsupportedImage past a limit on their size."""
@@ -260,12 +254,9 @@ class Merge:
         if sum(map(len, self.kept.values())) > MAX_KEPT:
             raise UnsupportedImage(self._image, f"its packages take more than {MAX_KEPT} bytes to describe")
 
-    def _is_folder(self, path: str) -> bool:
-        present = self.tree.get(path)
-        return present is not None and present.kind == "directory"
+    def _forget(self, path: str) -> None:
+        self.kept.pop(path, None)
 
-    def _remove(self, hidden: Hidden) -> None:
-        if hidden:
-            for path in [path for path in self.tree if hidden.hides(path)]:
-                del self.tree[path]
-                self.kept.pop(path, None)
+
+def _is_folder(record: FileRecord) -> bool:
+    return record.kind == "directory"

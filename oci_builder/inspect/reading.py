@@ -32,7 +32,7 @@ from oci_builder.oci.jsonio import decode
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
-from oci_builder.tree.entry import OPAQUE, WHITEOUT, Kind
+from oci_builder.tree.entry import OPAQUE, WHITEOUT, EntryPath, Kind
 from oci_builder.tree.limits import Budget, Damaged
 from oci_builder.tree.tarstream import TarMember, TarStream
 from oci_builder.tree.tree import order
@@ -178,7 +178,7 @@ def _nth(texts: Sequence[str], number: int) -> str:
     return texts[number - 1] if number <= len(texts) else ""
 
 
-def _sorted(tree: dict[str, FileRecord]) -> dict[str, FileRecord]:
+def _sorted(tree: dict[EntryPath, FileRecord]) -> dict[str, FileRecord]:
     """``tree`` in order; it is empty afterwards, for two would be twice as much."""
     records = [tree[path] for path in sorted(tree, key=order)]
     tree.clear()

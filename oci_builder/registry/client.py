@@ -7,10 +7,9 @@ for 131 s, none after 429), time limits (none) and redirects (credentials and al
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 import urllib3
@@ -20,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from oci_builder.bounded import load_json
 from oci_builder.errors import RegistryError
 from oci_builder.oci.jsonio import MAX_DOCUMENT
+from oci_builder.redaction import redacted
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Access, Deadline
 from oci_builder.registry.auth import HUB
@@ -38,14 +38,15 @@ from oci_builder.registry.network import (
 )
 from oci_builder.registry.request import Request
 from oci_builder.registry.tokens import Tokens
-from oci_builder.transport import redacted
+from oci_builder.retry import TRANSIENT_STATUS, Transient, attempts
+
+if TYPE_CHECKING:
+    from oci_builder.retry import Retrying
 
 T = TypeVar("T")
 
 _HUB_HOST = "registry-1.docker.io"
-_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = 5
-_LONGEST_WAIT = 30.0
 _ERROR_BODY = 8192
 _PIECE = 1 << 18
 
@@ -82,29 +83,28 @@ class Client:
 
     def retry(self, act: Callable[[], T], deadline: Deadline) -> T:
         """``act``, tried again while its failure is TransientError and time is left. Raises the last failure."""
-        attempt = 0
-        while True:
-            try:
-                return act()
-            except TransientError as error:
-                attempt += 1
-                self.pause(error, attempt, deadline)
+        return self.attempts(deadline)(act)
 
-    def pause(self, error: TransientError, attempt: int, deadline: Deadline) -> None:
-        """Wait after attempt number ``attempt``, or raise ``error``: tried often enough, or no time is left."""
-        retry_policy = self.access.retry_policy
-        if attempt >= retry_policy.attempts:
-            error.hint = error.hint or f"tried {attempt} times; try again later"
-            raise error
-        # Not all at once again: several transfers fail together.
-        backoff = min(retry_policy.first_wait * 2 ** (attempt - 1), _LONGEST_WAIT) * random.uniform(0.7, 1.0)
-        wait = backoff if error.wait is None else error.wait
+    def attempts(self, deadline: Deadline) -> Retrying:
+        """The attempts at one thing that is to be done before ``deadline``."""
+        policy = self.access.retry_policy
         # A server may not have us sleep for the hours that a large blob would be waited for.
-        if wait > min(deadline.left, retry_policy.total):
-            asked = f"it asks to wait {wait:.0f} s, and" if error.wait is not None else "waiting longer does not help:"
-            error.hint = f"{asked} {min(deadline.seconds, retry_policy.total):.0f} s is all the time there is"
-            raise error
-        retry_policy.sleep(wait)
+        most = min(deadline.seconds, policy.total)
+
+        def explain(error: Transient, count: int, wait: float) -> None:
+            if count >= policy.attempts:
+                error.hint = error.hint or f"tried {count} times; try again later"
+                return
+            why = "waiting longer does not help:" if error.wait is None else f"it asks to wait {wait:.0f} s, and"
+            error.hint = f"{why} {most:.0f} s is all the time there is"
+
+        return attempts(
+            policy.attempts,
+            first_wait=policy.first_wait,
+            sleep=policy.sleep,
+            most=lambda: min(deadline.left, most),
+            explain=explain,
+        )
 
     def once(self, request: Request, deadline: Deadline) -> requests.Response:
         """Ask once: with a token where one is wanted, through redirects. The answer's body is still to be read.
@@ -244,7 +244,7 @@ class Client:
         codes, said = self._errors(answer, deadline)
         why = self._tokens.without_secrets(f"{status} {said or answer.reason or ''}".strip())
         hint = self._tokens.hint() if status in (401, 403) else None
-        kind = TransientError if status in _AGAIN else RegistryError
+        kind = TransientError if status in TRANSIENT_STATUS else RegistryError
         error = kind(request.method, redacted(request.url), why, status=status, codes=codes, hint=hint)
         if isinstance(error, TransientError):
             error.wait = retry_after(answer.headers)

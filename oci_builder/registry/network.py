@@ -16,8 +16,10 @@ from requests.adapters import HTTPAdapter
 from oci_builder.bounded import parse_decimal
 from oci_builder.errors import FileProblem, RegistryError
 from oci_builder.files import open_regular
+from oci_builder.redaction import redacted
 from oci_builder.registry.access import Access, Deadline
-from oci_builder.transport import in_time, redacted, seconds_of
+from oci_builder.retry import Transient
+from oci_builder.transport import in_time, seconds_of
 
 T = TypeVar("T")
 
@@ -33,10 +35,8 @@ BROKEN = (
 _CONNECTIONS = 16
 
 
-class TransientError(RegistryError):
-    """A failure that may be over in a while; ``wait`` is what the registry asked for, in seconds."""
-
-    wait: float | None = None
+class TransientError(Transient, RegistryError):
+    """A failure that may be over in a while."""
 
 
 class Trusting(HTTPAdapter):

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from oci_builder.digest import Digest
-from oci_builder.errors import DigestMismatch, InvalidValue, RegistryError, UnsupportedImage
+from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
 from oci_builder.oci.manifest import GivenImage, Index, Manifest, parse_manifest, platform_of
@@ -142,20 +142,18 @@ def blob_chunks(reference: Reference, descriptor: Descriptor, registries: Regist
     """
     client = registries.of(reference)
     deadline = client.access.retry_policy.deadline(descriptor.size)
-    seen, at, attempt = hashlib.sha256(), 0, 0
-    while at < descriptor.size or not attempt:
-        attempt += 1
-        began = at
-        try:
-            for piece in _pieces(client, reference, descriptor, at, deadline):
-                seen.update(piece)
-                at += len(piece)
-                yield piece
-            break
-        except RegistryError as error:
-            # An attempt that got further counts as the first: what is limited then is the time.
-            attempt = 1 if at > began else attempt
-            _pause(client, error, attempt, deadline)
+    seen, at = hashlib.sha256(), 0
+    for attempt in client.attempts(deadline):
+        with attempt:
+            began = at
+            try:
+                for piece in _pieces(client, reference, descriptor, at, deadline):
+                    seen.update(piece)
+                    at += len(piece)
+                    yield piece
+            finally:
+                # An attempt that got further counts as the first: what is limited then is the time.
+                attempt.retry_state.attempt_number = 1 if at > began else attempt.retry_state.attempt_number
     what = f"blob {descriptor.digest} of {reference.registry}/{reference.repository}"
     if at != descriptor.size:
         raise DigestMismatch(what, expected=f"{descriptor.size} bytes", actual=f"{at}")
@@ -221,14 +219,6 @@ def _pieces(
             skip = max(skip - len(piece), 0)
         if left and promised is not None:
             raise client.broken(answer, f"the connection broke, {left} bytes before the end")
-
-
-def _pause(client: Client, error: RegistryError, attempt: int, deadline: Deadline) -> None:
-    from oci_builder.registry.network import TransientError
-
-    if not isinstance(error, TransientError):
-        raise error
-    client.pause(error, attempt, deadline)
 
 
 def _name(reference: Reference) -> str:

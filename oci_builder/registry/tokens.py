@@ -15,10 +15,10 @@ from typing import Any
 
 from oci_builder.bounded import load_json, parse_decimal
 from oci_builder.errors import RegistryError
+from oci_builder.redaction import redacted
 from oci_builder.registry.access import Access
 from oci_builder.registry.auth import Login
 from oci_builder.registry.challenges import Challenge
-from oci_builder.transport import redacted
 
 Scopes = frozenset[str]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-import zlib
 
+from oci_builder.compression import PIECE, Gunzip, NotGzip
 from oci_builder.digest import CHUNK
 from oci_builder.errors import DigestMismatch
 from oci_builder.files import explained, open_regular
@@ -13,10 +13,6 @@ from oci_builder.layer import IndexEntry, Layer
 from oci_builder.store import Store
 from oci_builder.tree.entry import Kind, entry_path
 from oci_builder.tree.tarwrite import END, header, padding
-
-_GZIP = 16 + zlib.MAX_WBITS
-_PIECE = 16 << 10
-"""Bytes fed at a time: zlib copies what is left of them at each member's end, and a layer has tens of thousands."""
 
 
 def prove(layer: Layer, store: Store) -> None:
@@ -71,14 +67,13 @@ class _Plain:
     def __init__(self, blob: mmap.mmap, what: str, *, limit: int) -> None:
         self._blob, self._what, self._left = blob, what, limit
         self._offset, self._rest = 0, b""
-        self._inflater = zlib.decompressobj(_GZIP)
+        self._gunzip = Gunzip()
         self.seen = hashlib.sha256()
 
     @property
     def member(self) -> int | None:
         """Where in the blob (bytes) the member that is read next begins; None in the middle of one."""
-        begins = not self._rest and (self._inflater.eof or not self._offset)
-        return self._offset if begins else None
+        return self._offset if not self._rest and self._gunzip.between else None
 
     def take(self, size: int) -> bytes:
         """``size`` bytes. Raises DigestMismatch where there are fewer."""
@@ -100,7 +95,7 @@ class _Plain:
 
     def end(self) -> None:
         """Nothing is left. Raises DigestMismatch."""
-        if self._rest or self._more() or not self._inflater.eof:
+        if self._rest or self._more() or not self._gunzip.between:
             raise self.wrong("no more")
 
     def wrong(self, expected: str) -> DigestMismatch:
@@ -110,14 +105,11 @@ class _Plain:
     def _more(self) -> bool:
         """Inflate until there is something; False at the end."""
         while not self._rest and self._offset < len(self._blob):
-            if self._inflater.eof:
-                self._inflater = zlib.decompressobj(_GZIP)
-            piece = self._blob[self._offset : self._offset + _PIECE]
             try:
-                self._rest = self._inflater.decompress(piece)
-            except zlib.error as error:
+                self._rest, used = self._gunzip.feed(self._blob[self._offset : self._offset + PIECE])
+            except NotGzip as error:
                 raise self.wrong("gzip") from error
-            self._offset += len(piece) - len(self._inflater.unused_data)
+            self._offset += used
             self._left -= len(self._rest)
             if self._left < 0:
                 raise self.wrong("fewer bytes")

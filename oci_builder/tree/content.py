@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import mmap
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +13,12 @@ from typing import Self
 
 import deflate
 
+from oci_builder.compression import Buffer, Gunzip, NotGzip, gunzip_head
 from oci_builder.confined import Found
 from oci_builder.digest import CHUNK
 from oci_builder.errors import DigestMismatch
 from oci_builder.files import open_regular
 from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member, Packed, Whole
-
-_Buffer = bytes | bytearray | memoryview
 
 _HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 """A gzip header (RFC 1952) that says nothing of the machine: no name, no time, unknown system."""
@@ -29,7 +27,6 @@ _TRAILER = struct.Struct("<II")
 """What ends a gzip member: CRC-32 and size."""
 
 _PAGE = 4096
-_GZIP = 16 + zlib.MAX_WBITS
 
 LARGE = 32 << 20
 """Bytes of content above which it is streamed: whole, it would set the peak of memory."""
@@ -92,7 +89,7 @@ class MappedFiles:
         self._open.append(mapped)
         return mapped
 
-    def chunks(self, content: Content, *, what: str) -> Iterator[_Buffer]:
+    def chunks(self, content: Content, *, what: str) -> Iterator[Buffer]:
         """The content's bytes, in pieces; at the end its length, CRC and promised digest have been checked.
 
         Raises DigestMismatch, naming ``what``.
@@ -112,7 +109,7 @@ class MappedFiles:
             case _:
                 yield self.whole(content, what=what)
 
-    def whole(self, content: Content, *, what: str) -> _Buffer:
+    def whole(self, content: Content, *, what: str) -> Buffer:
         """All of a content that is no larger than LARGE, checked as by ``chunks``. Raises DigestMismatch."""
         match content:
             case Inline(data):
@@ -137,7 +134,7 @@ class MappedFiles:
         """All of a content that is known to be small. Raises DigestMismatch."""
         return bytes(self.whole(content, what=what))
 
-    def spliced(self, content: DeflateSlice, *, what: str) -> tuple[bytes, _Buffer]:
+    def spliced(self, content: DeflateSlice, *, what: str) -> tuple[bytes, Buffer]:
         """A stream that ``is_held`` as the gzip member of a layer, and what inflating that very member gave, checked.
 
         Raises DigestMismatch.
@@ -149,7 +146,7 @@ class MappedFiles:
 
     def inflated(
         self, content: DeflateSlice, *, what: str, passed: Callable[[bytes | memoryview], None]
-    ) -> Iterator[_Buffer]:
+    ) -> Iterator[Buffer]:
         """The same for any stream, in pieces; ``passed`` is given the member, as far as it has been read.
 
         Believe neither before the end.
@@ -170,21 +167,20 @@ class MappedFiles:
 
     def _members(self, blob: Path, offset: int, size: int, what: str) -> Iterator[bytes]:
         # Only what ocibuild wrote is read this way: files of a layer in the store.
-        found, packed, inflater = 0, b"", zlib.decompressobj(_GZIP)
+        found, packed, gunzip = 0, memoryview(b""), Gunzip()
         piece = min(CHUNK, size + _PAGE)
         with open_regular(blob) as stream:
             stream.seek(offset)
             # To the end of the last member: its CRC comes behind its content.
-            while size and (found < size or not inflater.eof) and (packed := packed or stream.read(piece)):
-                inflater = zlib.decompressobj(_GZIP) if inflater.eof else inflater
+            while (found < size or not gunzip.between) and (packed := packed or memoryview(stream.read(piece))):
                 try:
-                    data = inflater.decompress(packed, 4 * CHUNK)
-                except zlib.error as error:
+                    data, used = gunzip.feed(packed, 4 * CHUNK)
+                except NotGzip as error:
                     raise _damaged_blob(blob, what) from error
-                packed = inflater.unconsumed_tail or inflater.unused_data
+                packed = packed[used:]
                 found += len(data)
                 yield data
-        if found != size or (size and not inflater.eof):
+        if found != size or not gunzip.between:
             raise _damaged_blob(blob, what)
 
 
@@ -203,7 +199,7 @@ def is_held(content: DeflateSlice) -> bool:
     return content.size <= LARGE and content.length <= 2 * LARGE
 
 
-def _inflated(member: bytes, content: DeflateSlice, what: str) -> _Buffer:
+def _inflated(member: bytes, content: DeflateSlice, what: str) -> Buffer:
     """The content of an assembled gzip member, of which nothing is left over."""
     if not content.size:
         return _inflated_exactly(member, content, what)
@@ -222,12 +218,11 @@ def _inflated(member: bytes, content: DeflateSlice, what: str) -> _Buffer:
 
 def _inflated_exactly(member: bytes, content: DeflateSlice, what: str) -> bytes:
     """The same, slowly, by a decoder that says where it ended."""
-    inflater = zlib.decompressobj(_GZIP)
     try:
-        data = inflater.decompress(member, content.size + 1)
-    except zlib.error as error:
+        data, ends = gunzip_head(member, content.size + 1)
+    except NotGzip as error:
         raise _damaged(what) from error
-    if not inflater.eof or inflater.unused_data or len(data) != content.size:
+    if not ends or len(data) != content.size:
         raise _damaged(what)
     return data
 
@@ -254,13 +249,13 @@ def _promised(
     _check(seen, expected, what)
 
 
-def _checked(data: _Buffer, expected: tuple[str, bytes] | None, what: str) -> _Buffer:
+def _checked(data: Buffer, expected: tuple[str, bytes] | None, what: str) -> Buffer:
     if expected is not None:
         _check(_hashing(expected[0], data), expected, what)
     return data
 
 
-def _hashing(algorithm: str, data: _Buffer = b"") -> hashlib._Hash:
+def _hashing(algorithm: str, data: Buffer = b"") -> hashlib._Hash:
     # By name only for the rare ones: looking the name up costs more than hashing a small file.
     return hashlib.sha256(data) if algorithm == "sha256" else hashlib.new(algorithm, data)
 
@@ -278,21 +273,19 @@ def _check(seen: hashlib._Hash, expected: tuple[str, bytes], what: str) -> None:
 
 
 def _inflated_in_pieces(member: Iterator[bytes | memoryview], content: DeflateSlice, what: str) -> Iterator[bytes]:
-    inflater, size = zlib.decompressobj(_GZIP), 0
-    pending: bytes | memoryview | None = b""
-    while not inflater.eof and size <= content.size:
-        pending = pending or next(member, None)
-        if not pending:
-            break
+    gunzip, size, pending = Gunzip(), 0, memoryview(next(member))
+    while pending and size <= content.size:
         try:
             # It checks the trailer too, when it comes to it.
-            data = inflater.decompress(pending, 4 * CHUNK)
-        except zlib.error as error:
+            data, used = gunzip.feed(pending, 4 * CHUNK)
+        except NotGzip as error:
             raise _damaged(what) from error
-        pending = inflater.unconsumed_tail
+        pending = pending[used:] or memoryview(next(member, b""))
         size += len(data)
         yield data
-    if not inflater.eof or inflater.unused_data or size != content.size or next(member, None) is not None:
+        if gunzip.between:
+            break
+    if not gunzip.between or pending or size != content.size:
         raise _damaged(what)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from oci_builder import inputs
 from oci_builder.errors import InvalidValue, ToolFailed
 from oci_builder.files import expect_files, explained
+from oci_builder.redaction import redact_text
 from oci_builder.tree.limits import MAX_UNPACKED
 from oci_builder.wheels import process
 from oci_builder.wheels.process import Running
@@ -22,9 +22,6 @@ from oci_builder.wheels.target import Target
 
 _HOOK = Path(__file__).with_name("pip_hook.py")
 _CHANGED = 97
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"]+@")
-_URL = re.compile(r"(https?://[^\s'\"]+)")
-_QUERY = re.compile(r"\?[^#)]+")
 
 SETTINGS = frozenset(
     {
@@ -178,11 +175,13 @@ def run(
         ],
         environ=_environment(sources),
         folder=here.folder,
-        clean=redact,
+        clean=redact_text,
         hear=hear,
         running=running,
     )
-    if error := refusal(ended.told, failed=ended.code != 0, places=here.places, clean=redact, bring=sources.bring()):
+    if error := refusal(
+        ended.told, failed=ended.code != 0, places=here.places, clean=redact_text, bring=sources.bring()
+    ):
         raise error
     if ended.code == _CHANGED:
         hint = "install the version of pip that ocibuild asks for (pip install 'pip>=26.3,<27')"
@@ -209,11 +208,6 @@ def build(arguments: Sequence[str], what: Path, *, sources: WheelSources, epoch:
 def wheels_but(names: Collection[str]) -> list[str]:
     """The options that make pip choose wheels, but sdists for ``names``."""
     return ["--only-binary=:all:", *([f"--no-binary={','.join(sorted(names))}"] if names else [])]
-
-
-def redact(text: str) -> str:
-    """``text`` without credentials and query strings in its URLs."""
-    return _URL.sub(lambda found: _QUERY.sub("", found[1], count=1), _CREDENTIALS.sub("****@", text))
 
 
 def _environment(sources: WheelSources) -> dict[str, str]:

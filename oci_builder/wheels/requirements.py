@@ -20,10 +20,10 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from oci_builder import inputs
 from oci_builder.digest import digest_file
+from oci_builder.redaction import redact_text
 from oci_builder.wheels import options
 from oci_builder.wheels.lines import Line, Reader
 from oci_builder.wheels.options import Option
-from oci_builder.wheels.pip import redact
 from oci_builder.wheels.project_requirements import ProjectRequirements
 from oci_builder.wheels.wheelurl import local_path, parse_wheel_url
 
@@ -247,7 +247,7 @@ def _hash(line: Line, option: Option) -> str:
 
 
 def _direct(line: Line, text: str, url: str, hashes: tuple[str, ...], *, name: str = "") -> RequirementLine:
-    shown = redact(text)
+    shown = redact_text(text)
     if _VCS.match(url):
         raise line.refused(
             shown,

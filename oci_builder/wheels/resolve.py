@@ -18,12 +18,13 @@ from oci_builder import inputs
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import NoMatchingWheel, ResolutionError, ToolFailed
 from oci_builder.files import explained, fill
+from oci_builder.redaction import redact_text
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.wheels.build import build_wheels
 from oci_builder.wheels.explain import Failure, network_error
 from oci_builder.wheels.pins import WheelPin
-from oci_builder.wheels.pip import Here, PipRules, WheelSources, for_target, redact, run
+from oci_builder.wheels.pip import Here, PipRules, WheelSources, for_target, run
 from oci_builder.wheels.process import LINE
 from oci_builder.wheels.project_requirements import ProjectRequirements
 from oci_builder.wheels.requirements import RequirementLine, Requirements, read
@@ -216,7 +217,7 @@ def _logged(log: Path) -> str:
                 lines.append(line[:LINE].decode("utf-8", "replace").rstrip("\r\n"))
     except OSError:
         return ""
-    return redact("\n".join(lines))
+    return redact_text("\n".join(lines))
 
 
 def _installs(report: Path) -> list[dict[str, Any]]:

@@ -26,12 +26,13 @@ from oci_builder.oci.manifest import parse_descriptor, parse_manifest, platform_
 from oci_builder.oci.mediatypes import INDEX, MANIFEST
 from oci_builder.platforms import AMD64
 from oci_builder.recipes import ImageToml
+from oci_builder.redaction import redacted
 from oci_builder.reference import Reference
 from oci_builder.registry.access import _is_loopback
 from oci_builder.registry.auth import Logins
 from oci_builder.registry.challenges import read_challenge
 from oci_builder.tomlfile import line_of, parse_toml
-from oci_builder.transport import redacted, seconds_of
+from oci_builder.transport import seconds_of
 from oci_builder.tree.accounts import ids_of
 from oci_builder.tree.entry import file
 from oci_builder.tree.tree import Tree

@@ -82,6 +82,16 @@ def test_a_recipe_may_be_a_value(builder: Builder, tiny: Tiny, tmp_path: Path) -
     assert written.verify().findings == () and "srv/notes.txt" in written.inventory.contents.tree
 
 
+def test_a_plan_tells_which_of_its_inputs_moved_since(builder: Builder, tiny: Tiny) -> None:
+    planned, lock = builder.plan(NAME), tiny.image / "pylock.toml"
+    found = [planned.moved]
+    lock.write_text(lock.read_text() + "\n")
+    found.append(planned.moved)
+    lock.unlink()
+    found.append(planned.moved)
+    assert found == [(), (f"{lock} has changed",), (f"{lock} is gone",)]
+
+
 def test_what_is_wrong_with_a_recipe_is_said_when_it_is_planned(builder: Builder) -> None:
     with pytest.raises(RecipeError, match="no-such-key"):
         builder.plan(ImageRecipe(more={"no-such-key": 1}))

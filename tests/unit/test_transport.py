@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import TransportError
-from oci_builder.transport import LONGEST_WAIT, Transport, redacted
+from oci_builder.redaction import redacted
+from oci_builder.retry import LONGEST_WAIT
+from oci_builder.transport import Transport
 from tests.support.webserver import WebServer, serving
 
 

@@ -137,3 +137,23 @@ def test_a_plan_names_the_input_that_moved_and_what_it_takes(tiny: Tiny, capsys:
     assert [(layer["label"], layer["why"]) for layer in moved] == [("many 1.1", ["many 1.0 is now 1.1"])]
     assert moved[0]["seconds"] is not None
     assert moved[0]["fetch"] == (tiny.wheels / "many-1.1-py3-none-any.whl").stat().st_size
+
+
+def test_a_plan_says_which_files_are_not_as_the_last_build_read_them(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert layers_of(tiny, capsys, NAME)[0]["moved"] is None
+    # The first one makes the base's folder what it is afterwards.
+    for _ in range(2):
+        assert run(tiny, "build", NAME, "--out", tiny.out) == 0
+        tiny.out.unlink()
+    assert layers_of(tiny, capsys, NAME)[0]["moved"] == []
+    (tiny.wheels / "many-1.0-py3-none-any.whl").unlink()
+    make_wheel(tiny.wheels, "many", "1.1", files={"many/__init__.py": ""})
+    tiny.lock()
+    moved = layers_of(tiny, capsys, NAME)[0]["moved"]
+    lock = f"{tiny.image.relative_to(tiny.root)}/pylock.toml"
+    assert f"{lock} has changed" in moved
+    assert all(tiny.image.name in each for each in moved)
+    assert run(tiny, "plan", NAME) == 0
+    assert f"since the last build: {lock} has changed" in capsys.readouterr().out

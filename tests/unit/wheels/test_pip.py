@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import ToolFailed
+from oci_builder.redaction import redact_text
 from oci_builder.wheels import pip
-from oci_builder.wheels.pip import Here, PipRules, WheelSources, for_target, redact, run
+from oci_builder.wheels.pip import Here, PipRules, WheelSources, for_target, run
 from tests.support.targets import TARGET
 
 OFFLINE = WheelSources(offline=True, environ=os.environ)
@@ -67,7 +68,7 @@ def test_a_target_is_told_to_pip_with_every_tag_down_to_the_oldest() -> None:
     ],
 )
 def test_credentials_and_signatures_are_taken_out_of_what_pip_says(text: str, clean: str) -> None:
-    assert redact(text) == clean
+    assert redact_text(text) == clean
 
 
 def test_sources_do_not_show_the_environment_they_carry() -> None:
