@@ -11,6 +11,7 @@ from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.history import PastPlan, reasons, recall
 from oci_builder.assemble.planner import Planner, pinning_of
 from oci_builder.bases import glance_base
+from oci_builder.counting import counted
 from oci_builder.layer import find
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
@@ -105,4 +106,4 @@ def _unknown(bases: BaseResolver, platform: Platform, why: str) -> tuple[LayerOu
     pins = pinning_of(bases, target).choose(target).pins
     store = bases.context.store
     fetch = sum(pin.size or 0 for pin in pins if not store.has(pin.sha256))
-    return (LayerOutline(label=f"{len(pins)} wheels", holds=tuple(map(str, pins)), why=(why,), fetch=fetch),)
+    return (LayerOutline(label=counted(len(pins), "wheel"), holds=tuple(map(str, pins)), why=(why,), fetch=fetch),)

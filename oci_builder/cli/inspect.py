@@ -87,11 +87,16 @@ def _facts(contents: ImageContents) -> list[tuple[str, str]]:
         ("created", contents.created),
         ("system", contents.os_release.get("PRETTY_NAME", "")),
         ("size", f"{human_bytes(contents.size)} stored, {human_bytes(contents.unpacked)} unpacked"),
-        *((name.lower(), _value(value)) for name, value in sorted(contents.run.items())),
+        *(fact for name, value in sorted(contents.run.items()) for fact in _lines(name.lower(), value)),
     ]
 
 
-def _value(value: object) -> str:
+def _lines(name: str, value: object) -> list[tuple[str, str]]:
+    """A key of the configuration: of variables and labels each on a line of its own, the key before the first."""
     if isinstance(value, dict):
-        return ", ".join(f"{name}={text}" if text != {} else str(name) for name, text in sorted(value.items()))
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        texts = [f"{key}={text}" if text != {} else str(key) for key, text in sorted(value.items())]
+    elif isinstance(value, list):
+        texts = list(map(str, value)) if name == "env" else [" ".join(map(str, value))]
+    else:
+        texts = [str(value)]
+    return [(name if number == 0 else "", text) for number, text in enumerate(texts)]

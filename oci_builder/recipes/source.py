@@ -214,7 +214,7 @@ def read_recipe(document: Mapping[str, Any], *, what: str) -> ImageToml:
 class Overrides:
     """What somebody wants instead of what a recipe says; ``env`` and ``labels`` are added.
 
-    ``user`` is NAME, NAME:UID or NAME:UID:GID; ``0`` and ``root`` mean root.
+    ``user`` is NAME, NAME:UID or NAME:UID:GID, or UID or UID:GID of the recipe's user; ``0`` and ``root`` mean root.
     """
 
     base: str | None = None
@@ -247,8 +247,11 @@ def _written(table: dict[str, Any]) -> dict[str, Any]:
 
 def _user(text: str, before: UserRecipe) -> dict[str, Any]:
     name, *ids = text.split(":")
+    if name.isascii() and name.isdigit() and name != "0" and len(ids) < 2:
+        # As for docker run: numbers alone are an ID, and the name is whose it was.
+        name, ids = "sandbox" if before.is_root else before.name, [name, *ids]
     if len(ids) > 2 or not all(number.isascii() and number.isdigit() for number in ids):
-        raise InvalidValue("user", text, "expected NAME, NAME:UID or NAME:UID:GID")
+        raise InvalidValue("user", text, "expected NAME, NAME:UID or NAME:UID:GID, or UID or UID:GID")
     if name in ("root", "0"):
         return {"name": "root", "shell": before.shell}
     kept = [] if before.is_root else [before.uid, before.gid]

@@ -124,7 +124,7 @@ class Failure:
             return None
         causes = [" ".join(line.split()) for line in listed["lines"].splitlines()] if listed else []
         more = f" (and {len(causes) - 4} more)" if len(causes) > 4 else ""
-        why = ", but ".join(causes[:4]) + more or "their dependencies contradict each other"
+        why = ", but ".join(map(_our_words, causes[:4])) + more or "their dependencies contradict each other"
         asked = self._named(what["what"]) if what else self._what()
         names = [_split(part)[0] for part in re.split(r",\s*|\s+and\s+", asked)]
         places = ", ".join(dict.fromkeys(line.place for line in self.lines if line.name in names))
@@ -210,6 +210,12 @@ def distilled(said: str) -> list[str]:
         errors[-1] = f"pip failed: {lines[-1]}"
     hashes = [_PREFIX.sub("", line) for line in lines if any(mark in line for mark in _HASHES)]
     return (hashes or errors or lines or ["pip said nothing"])[-2:]
+
+
+def _our_words(cause: str) -> str:
+    """A cause of a conflict: what pip calls the user are the files and constraints that were given to it."""
+    said = re.sub(r"\AThe user requested \(constraint\) ", "a constraint asks for ", cause)
+    return re.sub(r"\AThe user requested ", "the requirements ask for ", said)
 
 
 def _split(what: str) -> tuple[str, str]:
