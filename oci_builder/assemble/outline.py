@@ -11,12 +11,12 @@ from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.history import PastPlan, reasons, recall
 from oci_builder.assemble.planner import Planner, pinning_of
 from oci_builder.bases import glance_base
-from oci_builder.counting import counted
 from oci_builder.layer import find
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.steps import LayerStep
+from oci_builder.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)

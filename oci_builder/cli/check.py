@@ -11,7 +11,7 @@ from oci_builder.cli import images, options
 from oci_builder.cli.messages import misused
 from oci_builder.cli.request import RecipeRequest, takes
 from oci_builder.cli.terminal import tell, tell_json
-from oci_builder.counting import counted
+from oci_builder.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ import click
 
 from oci_builder.cli import images, options
 from oci_builder.cli.request import CommandRequest, takes
-from oci_builder.counting import counted
+from oci_builder.wording import counted
 
 if TYPE_CHECKING:
     from oci_builder.inspect.diff import Difference

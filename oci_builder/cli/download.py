@@ -10,7 +10,7 @@ import click
 
 from oci_builder.cli import options
 from oci_builder.cli.request import RecipeRequest, takes
-from oci_builder.counting import counted
+from oci_builder.wording import counted
 
 if TYPE_CHECKING:
     from oci_builder.assemble.download import Downloaded

@@ -12,8 +12,8 @@ from oci_builder.cli.bills import as_document_of, told_of
 from oci_builder.cli.progress import human_bytes
 from oci_builder.cli.registries import as_document, told
 from oci_builder.cli.terminal import say, tell_json
-from oci_builder.counting import counted
 from oci_builder.export.output import stream_of
+from oci_builder.wording import counted
 
 if TYPE_CHECKING:
     from oci_builder.image import Image

@@ -18,6 +18,7 @@ from oci_builder.files import explained, kind_of
 from oci_builder.platforms import Platform
 from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, ImageToml, PythonRecipe, UserRecipe
 from oci_builder.tomlfile import convert, load_toml, misplaced
+from oci_builder.wording import called
 
 FILE = "image.toml"
 REQUIREMENTS = "requirements.txt"
@@ -37,6 +38,11 @@ class ImageSource:
     folder: Path
     recipe: ImageToml
     within: Within
+
+    @property
+    def called(self) -> str:
+        """How a command line calls it from where we stand, quoted for a shell: its name in build/, else its path."""
+        return called(self.folder)
 
     @property
     def requirements(self) -> tuple[Path, ...]:
