@@ -258,7 +258,7 @@ def _quoting(message: str, value: Any, steps: list[str | int]) -> str | None:
     if isinstance(value, dict | list) or value is None or not steps:
         return None
     name = next(step for step in reversed(steps) if isinstance(step, str))
-    if "Expected `str`, got" in message and isinstance(steps[-1], str):
+    if re.search(r"Expected `str(?: \| null)?`, got", message) and isinstance(steps[-1], str):
         return f'write {name} = "{_shown(value)}"'
     if "Expected `array" in message:
         shown = f'"{_brief(value)}"' if isinstance(value, str) else _shown(value)

@@ -79,4 +79,4 @@ def _summary(found: Downloaded, folder: Path, *, pruned: bool) -> list[str]:
     lines = [f"{path}: {end}" for path in found.strangers]
     size = human_bytes(sum(path.stat().st_size for path in found.added))
     count = len(found.added) + len(found.kept)
-    return [*lines, f"{folder}: {counted(count, 'file')}, {len(found.added)} new ({size})"]
+    return [*lines, f"{folder}: {counted(count, 'file')}, {len(found.added)} of them new ({size})"]
