@@ -33,6 +33,7 @@ _SHORT = {"wrong": ("RecipeError", 0, 1), "refused": ("UnsupportedRequirement", 
 WAYS: Mapping[str, str] = {
     "ArchiveIndexError": "Try again later or another mirror (`--mirror`); see that this machine's clock is right.",
     "BadKey": "Change the key in image.toml or layer.toml: the message names the file, the line and what fits.",
+    "CacheEmptied": "Let whatever empties the cache end, then build again.",
     "CheckFailed": "Read the lines below the message: each is a finding. What is right as it is can be allowed.",
     "CorruptBlob": "Run the same command again: what was dropped is made or fetched anew.",
     "DamagedElf": "Get the wheel or package that holds the file again, or another version of it.",

@@ -77,6 +77,7 @@ def _tell(found: Inventory) -> None:
 
 def _facts(contents: ImageContents) -> list[tuple[str, str]]:
     from oci_builder.cli.progress import human_bytes
+    from oci_builder.inspect.inspect import run_facts
 
     return [
         ("image", contents.name),
@@ -87,16 +88,5 @@ def _facts(contents: ImageContents) -> list[tuple[str, str]]:
         ("created", contents.created),
         ("system", contents.os_release.get("PRETTY_NAME", "")),
         ("size", f"{human_bytes(contents.size)} stored, {human_bytes(contents.unpacked)} unpacked"),
-        *(fact for name, value in sorted(contents.run.items()) for fact in _lines(name.lower(), value)),
+        *((name.lower(), text) for name, text in run_facts(contents.run)),
     ]
-
-
-def _lines(name: str, value: object) -> list[tuple[str, str]]:
-    """A key of the configuration: of variables and labels each on a line of its own, the key before the first."""
-    if isinstance(value, dict):
-        texts = [f"{key}={text}" if text != {} else str(key) for key, text in sorted(value.items())]
-    elif isinstance(value, list):
-        texts = list(map(str, value)) if name == "env" else [" ".join(map(str, value))]
-    else:
-        texts = [str(value)]
-    return [(name if number == 0 else "", text) for number, text in enumerate(texts)]
