@@ -7,9 +7,11 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from oci_builder import errors
+from oci_builder.cli.app import COMMANDS, app
 from oci_builder.wheels.explain import network_error
 from tests.test_errors import KINDS, example
 
@@ -86,3 +88,19 @@ def test_the_page_finds_what_the_screen_says() -> None:
 def test_what_pip_says_of_a_connection_is_told_without_its_python(said: str, why: str) -> None:
     error = network_error(said)
     assert error is not None and error.why == why
+
+
+def commands_in_hints() -> list[tuple[str, str]]:
+    """Verb and next word of every command that a hint of the page names."""
+    found = {match for _, hint in rows() for match in re.findall(r"ocibuild ([a-z]+)(?: ([^\s`;,)]+))?", hint)}
+    return sorted(each for each in found if each[0] in COMMANDS)  # others are prose: "this ocibuild knows"
+
+
+@pytest.mark.parametrize(("verb", "word"), commands_in_hints())
+def test_a_command_in_a_hint_can_be_typed(verb: str, word: str) -> None:
+    command = app.get_command(click.Context(app), verb)
+    assert command is not None
+    if isinstance(command, click.Group):
+        assert command.get_command(click.Context(command), word) is not None
+    elif any(isinstance(each, click.Argument) and each.required for each in command.params):
+        assert word.startswith(("…", "--")) or word.isupper(), f"what {verb} is for has to be named"
