@@ -60,7 +60,7 @@ WAYS: Mapping[str, str] = {
     "TransportError": "Check network, proxy and address; an interrupted download goes on where it was.",
     "UnsafeArchive": "Get the archive again from who made it; it is not unpacked as it is.",
     "UnsafePath": "Get the wheel, package or image from who made it; it is not installed as it is.",
-    "UnsupportedImage": "`ocibuild verify FILE` says all that is wrong; save or push the image again with a current tool.",
+    "UnsupportedImage": "`ocibuild verify FILE` says all that is wrong; save the image again with a current tool.",
     "UnsupportedRequirement": "Require a wheel, or let the recipe build the project.",
     "WheelError": "Get the wheel again, another version of it, or tell who publishes it.",
 }

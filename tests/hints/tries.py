@@ -299,6 +299,20 @@ TRIES: list[Try] = [
         follow=write_requirements,
     ),
     Try(
+        kind="NotFound",
+        name="a base with a slip in it",
+        spoil=lambda tiny: [*tiny.words(), "--base", "tinny"],
+        hint=r"the layers here are (\S+),",
+        follow=lambda tiny, found, words: [*words[:-1], found[1]],
+    ),
+    Try(
+        kind="FileProblem",
+        name="a copy of nothing",
+        spoil=with_recipe("[[copy]]", 'src = "nope"', 'dest = "/x"'),
+        hint=r"(make it)",
+        follow=lambda tiny, found, words: (tiny.image / "nope").touch(),
+    ),
+    Try(
         kind="UnsupportedRequirement",
         name="an editable project as a wheel",
         spoil=project,
