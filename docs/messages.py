@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import itertools
 import re
@@ -76,6 +77,7 @@ def page() -> str:
     return "\n".join([_HEAD, *(_section(kind, found.get(kind, set())) for kind in sorted(classes()))])
 
 
+@functools.cache
 def classes() -> dict[str, type[OcibuildError]]:
     """The classes of errors, by name."""
     return {

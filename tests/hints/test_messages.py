@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import runpy
 from pathlib import Path
@@ -28,6 +29,7 @@ _FORBIDDEN = {
 }
 
 
+@functools.cache
 def rows() -> list[tuple[str, str]]:
     """Message and hint of every row of the page."""
     plain = re.sub(r"\\([|<>*_\[\]\\])", r"\1", _PAGE["page"]())
