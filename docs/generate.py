@@ -1,4 +1,5 @@
-"""Write the pages of docs/ that the program knows better: the command line's reference and the JSON Schemas.
+"""Write the pages of docs/ that the program knows better: the references of the command line, of
+Python and of errors, and the JSON Schemas.
 
 Run it from anywhere after changing an option or a recipe's types; a test compares.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,7 @@ def pages() -> dict[Path, str]:
     """Every generated file and its text."""
     return {
         DOCS / "reference" / "cli.md": command_line(),
+        DOCS / "reference" / "errors.md": runpy.run_path(str(DOCS / "messages.py"))["page"](),
         DOCS / "reference" / "python.md": python(),
         DOCS / "image.schema.json": schema_text("image"),
         DOCS / "layer.schema.json": schema_text("layer"),

@@ -253,11 +253,13 @@ def _brief(text: str) -> str:
 
 
 def _quoting(message: str, value: Any, steps: list[str | int]) -> str | None:
-    """The two slips everybody makes: text without quotes, and one value where a list goes."""
+    """The slips everybody makes: text without quotes, one value where a list goes, one table where several go."""
+    if isinstance(value, dict) and "Expected `array" in message and len(steps) == 1:
+        return f"write [[{steps[0]}]], in double brackets: there may be several"
     if isinstance(value, dict | list) or value is None or not steps:
         return None
     name = next(step for step in reversed(steps) if isinstance(step, str))
-    if "Expected `str`, got" in message and isinstance(steps[-1], str):
+    if re.search(r"Expected `str(?: \| null)?`, got", message) and isinstance(steps[-1], str):
         return f'write {name} = "{_shown(value)}"'
     if "Expected `array" in message:
         shown = f'"{_brief(value)}"' if isinstance(value, str) else _shown(value)
@@ -272,4 +274,4 @@ def _as_list(key: str | int, words: list[str]) -> str:
 
 
 def _lower(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
+    return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence

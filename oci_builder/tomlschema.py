@@ -63,12 +63,18 @@ def bad_name(kind: type, steps: list[str | int], table: Any) -> str:
 
 
 def nearest(kind: type, steps: list[str | int], name: str) -> str:
-    """A hint for an unknown key: the known one it resembles, the table it belongs to, or all that are known."""
+    """A hint for an unknown key: the known one it resembles, the table it belongs to, or all that are known.
+
+    A struct's ``foreign`` has hints for what other programs call things.
+    """
     root = inspect.type_info(kind)
     here = _walk(root, steps)
     struct = here and _only(here, inspect.StructType)
     known = [field.encode_name for field in struct.fields] if isinstance(struct, inspect.StructType) else []
     plain = name.lower().replace("_", "-")
+    foreign = getattr(struct.cls, "foreign", {}) if isinstance(struct, inspect.StructType) else {}
+    if plain in foreign:
+        return str(foreign[plain])
     if close := get_close_matches(plain, known, n=1):
         return f"did you mean {close[0]!r}?"
     for table, key in _nested_keys(root, ""):

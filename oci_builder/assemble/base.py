@@ -186,7 +186,7 @@ class BaseResolver:
                 return replace(reference, digest=known)
         if policy.frozen or policy.offline:
             why = f"it has no digest of the base {reference}, and a registry is not to be asked"
-            name = source.recipe.name
+            name = source.called
             hint = (
                 f"with a network: ocibuild download {name}, which brings the base too, or ocibuild lock --online {name}"
             )
@@ -199,7 +199,7 @@ class BaseResolver:
         inputs.note_tag(str(reference), str(today.digest))
         if policy.locked and locked not in (None, today.digest):
             why = f"the base {reference} was {locked}, and its tag has moved to {today.digest}"
-            hint = f"take the new one with: ocibuild lock {source.recipe.name}; or name the old one by its digest"
+            hint = f"take the new one with: ocibuild lock {source.called}; or name the old one by its digest"
             raise StaleLock(str(source.lock), why, hint=hint)
         return replace(reference, digest=today.digest)
 

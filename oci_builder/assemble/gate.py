@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 from packaging.requirements import InvalidRequirement, Requirement
 
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.bases import Base, Pulling, library_supplier, open_base
+from oci_builder.digest import Digest
 from oci_builder.errors import CheckFailed, InvalidValue
-from oci_builder.gate.finding import Allowance, GateResult, summary
-from oci_builder.gate.gate import BaseContents, GateRules, gate
+from oci_builder.gate.finding import Allowance, GateResult, judged, summary
+from oci_builder.gate.gate import RECORDS, BaseContents, GateRules, gate, remembered
 from oci_builder.image import Image
+from oci_builder.inspect.contents import ImageContents
 from oci_builder.inspect.packages import Inventory
 from oci_builder.oci.documents import RunConfig
+from oci_builder.oci.jsonio import encode
 from oci_builder.platforms import Platform
 from oci_builder.recipes import AllowRecipe, ImageSource, ImageToml
 from oci_builder.reference import Reference
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
+from oci_builder.version import __version__
 from oci_builder.wheels.project_requirements import ProjectRequirements, read_pyproject
 from oci_builder.wheels.requirements import scan
 from oci_builder.wheels.target import Target
+
+_MADE = f"made-{RECORDS}"
+"""The kind of the records of what was found in images that were made already."""
 
 _LINES = 5
 """Lines of warnings that a build says; ``ocibuild check`` says them all."""
@@ -51,14 +60,41 @@ def judge(
 
 
 def judge_made(
-    place: Path | Reference, found: Inventory, *, pulling: Pulling | None = None, store: Store, reporter: Reporter
+    place: Path | Reference,
+    found: Inventory,
+    *,
+    pulling: Pulling | None = None,
+    store: Store,
+    memory: Store | None = None,
+    reporter: Reporter,
 ) -> GateResult:
     """What is wrong with the image at ``place``, made by whomever; ``found`` is what is in it. Nothing is allowed.
 
     Only its Python distributions are judged: what the system below them is like was decided by who made that. An image
-    for a platform that nobody builds for here gives no findings. Its layers are in the store afterwards. Raises what
-    ``open_base`` raises.
+    for a platform that nobody builds for here gives no findings. Its layers are in the store afterwards, unless
+    ``memory`` knows what was found in an image of the same bytes. Raises what ``open_base`` raises.
     """
+    key = _identity(found.contents) if memory is not None else ""
+    known = remembered(_MADE, key, memory) if memory is not None and key else None
+    if known is not None:
+        return judged(known, ())
+    result = _judge_made(place, found, pulling, store, reporter)
+    if memory is not None and key:
+        memory.put_record(_MADE, key, msgspec.json.encode([*result.errors, *result.warnings]))
+    return result
+
+
+def _identity(contents: ImageContents) -> str:
+    """The key of an image whose every byte was held to a digest when it was read; nothing where one was not."""
+    layers = [layer.identity if layer.digest is None else str(layer.digest) for layer in contents.layers]
+    if not all(re.fullmatch(r"sha256:[0-9a-f]{64}", text) for text in layers):
+        return ""
+    return Digest.of(encode({"config": str(contents.config_digest), "layers": layers, "by": __version__})).hex
+
+
+def _judge_made(
+    place: Path | Reference, found: Inventory, pulling: Pulling | None, store: Store, reporter: Reporter
+) -> GateResult:
     try:
         platform = Platform.parse(found.contents.platform)
     except InvalidValue:
@@ -66,13 +102,13 @@ def judge_made(
     base = open_base(place, platform, store=store, pulling=pulling, reporter=reporter)
     site = base.tree.resolve(base.promise.purelib.strip("/")) if base.promise else ""
     ours = {each for each in found.packages if each.kind == "python" and each.place.rpartition("/")[0] == site}
-    judged = frozenset(package.label for package in ours)
+    labelled = frozenset(package.label for package in ours)
     labels = {path: package.label for path, package in found.owners.items() if package in ours}
     named = ((entry, label) for path, label in labels.items() if (entry := base.tree.get(path)) is not None)
     tree = base.tree.overlaid(replace(entry, origin=label) for entry, label in named)
     run = base.inherited.run if base.inherited is not None else RunConfig()
     image = Image(platform=base.platform, run=run, created=base.created, layers=base.layers)
-    ground = BaseContents(layers=base.layers, tree=tree, target=base.target if base.promise else None, judged=judged)
+    ground = BaseContents(layers=base.layers, tree=tree, target=base.target if base.promise else None, judged=labelled)
     return gate(image, ground, rules=GateRules(), supplier=lambda _: "", store=store)
 
 

@@ -17,6 +17,7 @@ from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.steps import LayerStep
+from oci_builder.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,4 +128,4 @@ def _unknown(bases: BaseResolver, platform: Platform, why: str) -> tuple[LayerOu
     pins = pinning_of(bases, target).choose(target).pins
     store = bases.context.store
     fetch = sum(pin.size or 0 for pin in pins if not store.has(pin.sha256))
-    return (LayerOutline(label=f"{len(pins)} wheels", holds=tuple(map(str, pins)), why=(why,), fetch=fetch),)
+    return (LayerOutline(label=counted(len(pins), "wheel"), holds=tuple(map(str, pins)), why=(why,), fetch=fetch),)

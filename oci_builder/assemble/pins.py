@@ -76,7 +76,7 @@ def wheel_sources(source: ImageSource, context: BuildContext, policy: BuildPolic
     return WheelSources(
         find_links=(*links, *policy.find_links),
         offline=offline,
-        image=source.recipe.name,
+        image=source.called,
         files=source.requirements,
         build=frozenset(map(canonicalize_name, source.recipe.python.build)),
         environ=context.environ,
@@ -199,7 +199,7 @@ class Pinning:
     def _current(self) -> locks.WheelLock | None:
         """The lock as far as it holds; None where it does not, or is not there."""
         source, policy = self.source, self.policy
-        hint = f"ocibuild lock {source.recipe.name}"
+        hint = f"ocibuild lock {source.called}"
         if not inputs.is_file(source.lock):
             if policy.locked or policy.frozen:
                 raise StaleLock(str(source.lock), "there is no lock", hint=f"write it: {hint}")

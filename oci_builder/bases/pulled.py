@@ -167,7 +167,7 @@ def _fetched(reference: Reference, platform: Platform, pulling: Pulling) -> Pull
 
 def _not_here(what: str, name: str, pulling: Pulling) -> NotFound:
     places = ["the cache", *([str(pulling.beside)] if pulling.beside else [])]
-    hint = "where there is a network, ocibuild download brings it, and --online builds without that"
+    hint = "where there is a network, ocibuild download NAME brings it, and --online builds without that"
     return NotFound(what, name, searched=places, hint=hint)
 
 

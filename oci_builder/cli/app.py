@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 from click.shell_completion import CompletionItem
 
+from oci_builder.cli.habits import verb_hint
 from oci_builder.version import __version__
 
 _OWN = ("--help", "-h", "--version")
@@ -25,7 +26,7 @@ COMMANDS = {
     "inspect": "Show configuration, layers and packages of an image.",
     "tree": "Show what is large in an image: by layer, package and folder.",
     "why": "Say who requires PACKAGE in an image, which layer holds it, and its size.",
-    "diff": "Show what changes from image A to image B.",
+    "diff": "Show what changes from image OLD to image NEW.",
     "sbom": "Write the bill of materials of an image.",
     "report": "Write a page that shows an image: sizes, packages, licences, findings.",
     "schema": "Print the JSON Schema of image.toml, or of layer.toml.",
@@ -57,12 +58,15 @@ class Verbs(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """``ocibuild mypy …`` and ``ocibuild --out x.tar mypy`` are ``ocibuild build …``."""
+        args = _plain_words(args)
         if args and args[0] not in (*COMMANDS, *_OWN):
             args = ["build", *self._images_only(ctx, args)]
         return super().parse_args(ctx, args)
 
     def _images_only(self, ctx: click.Context, args: list[str]) -> list[str]:
         """``args``, unless its first word is a verb with a slip in it: two names in a row are no image."""
+        if not ctx.resilient_parsing and (instead := verb_hint(args[0], args[1:])):
+            raise click.UsageError(f"no command {args[0]!r}; {instead}", ctx=ctx)
         verb = get_close_matches(args[0], COMMANDS, n=1, cutoff=0.75)
         if verb and len(args) > 1 and not args[1].startswith("-") and not ctx.resilient_parsing:
             raise click.UsageError(f"no command {args[0]!r}; did you mean {verb[0]!r}?", ctx=ctx)
@@ -74,6 +78,13 @@ class Verbs(click.Group):
 
         verbs = super().shell_complete(ctx, incomplete)
         return verbs + [CompletionItem(name) for name in image_names() if name.startswith(incomplete)]
+
+
+def _plain_words(args: list[str]) -> list[str]:
+    """``help VERB`` as ``VERB --help``, and ``-v`` alone as ``--version``: what other programs call these."""
+    if args[:1] == ["help"]:
+        return [*(word for word in args[1:] if not word.startswith("-")), "--help"]
+    return ["--version"] if args in (["-v"], ["-V"]) else args
 
 
 @click.group(

@@ -139,7 +139,8 @@ def _build(requests: Sequence[BuildRequest], settings: Settings, *, several: boo
             fill(cache, store, reporter, images=images, pushes=pushes)
     for each, found in results.items():
         for result in found:
-            result.tell(as_json=first.as_json, quiet=settings.quiet)
+            following = "" if several else _next_step(result, settings)
+            result.tell(as_json=first.as_json, quiet=settings.quiet, following=following)
         each.keep(settings, found, notes=reporter.notes)
     if limit is not None:
         # Others that build now are let be; whoever ends last prunes.
@@ -147,6 +148,19 @@ def _build(requests: Sequence[BuildRequest], settings: Settings, *, several: boo
     failed = {each.request.name: each.failure[0] for each in opened if each.failure}
     if failed:
         raise ImagesFailed(failed, made=len(results))
+
+
+def _next_step(result: Result, settings: Settings) -> str:
+    """What to type next: docker's words, unless podman alone is here."""
+    from oci_builder.bases import host_platform
+    from oci_builder.errors import LoadFailed
+    from oci_builder.export.loading import ENGINES, find_engine
+
+    try:
+        engine = find_engine(settings.environ).name
+    except LoadFailed:
+        engine = ENGINES[0]
+    return result.next_step(engine, host_platform())
 
 
 def _made_one(each: _Opened, context: BuildContext, reporter: Timed) -> list[Result]:

@@ -11,6 +11,7 @@ from oci_builder.cli import images, options
 from oci_builder.cli.messages import misused
 from oci_builder.cli.request import RecipeRequest, takes
 from oci_builder.cli.terminal import tell, tell_json
+from oci_builder.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +55,7 @@ def command(request: RecipeRequest) -> None:
                 tell(line)
     errors = [finding.message for found in gated.values() for finding in found.errors]
     if errors:
-        raise CheckFailed(request.name, [f"{len(errors)} error{'' if len(errors) == 1 else 's'}"])
+        raise CheckFailed(request.name, [counted(len(errors), "error")])
 
 
 def _is_made(name: str) -> bool:

@@ -115,6 +115,20 @@ def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageToml)
     return files
 
 
+def other_platform(path: Path, platform: Platform) -> str:
+    """The platform of the image that a file holds already, where it is another one; nothing where it cannot be told."""
+    from oci_builder.errors import OcibuildError
+    from oci_builder.verify.reproduce import identity
+
+    if not path.is_file():
+        return ""
+    try:
+        there = identity(path).platform
+    except OcibuildError:
+        return ""  # whatever it is, it is replaced, as was asked for
+    return "" if there == str(platform) else there
+
+
 def stream_path(out: str) -> Path:
     """The path that ``--out`` names; ``-`` is what everybody means by it."""
     return STDOUT if out == "-" else Path(out)
@@ -250,6 +264,11 @@ class Job:
         from oci_builder.assemble import write_image
 
         path, references = self.wanted.files[built.image.platform], self.source.recipe.references
+        if there := other_platform(path, built.image.platform):
+            keep = f"to keep both, build with --out {self.source.recipe.name}-{{arch}}.tar"
+            context.reporter.note(
+                f"{path} was an image for {there}, and becomes one for {built.image.platform}: {keep}"
+            )
         return write_image(built.image, path, references=references, context=context, verify=self.verify)
 
 

@@ -9,6 +9,7 @@ import click
 
 from oci_builder.cli import images, options
 from oci_builder.cli.request import CommandRequest, takes
+from oci_builder.wording import counted
 
 if TYPE_CHECKING:
     from oci_builder.inspect.diff import Difference
@@ -29,8 +30,8 @@ class DiffRequest(CommandRequest):
 
 
 @click.command("diff")
-@click.argument("before", metavar="A")
-@click.argument("after", metavar="B")
+@click.argument("before", metavar="OLD")
+@click.argument("after", metavar="NEW")
 @images.platform
 @images.reaching
 @click.option("--exit-code", is_flag=True, help="Exit with 3 when the images differ, as git does with 1.")
@@ -38,10 +39,10 @@ class DiffRequest(CommandRequest):
 @options.talk
 @takes(DiffRequest)
 def command(request: DiffRequest) -> None:
-    """Show what changes from image A to image B.
+    """Show what changes from image OLD to image NEW.
 
-    Packages, configuration and files, and how many bytes a machine that has A must fetch for B. The times of files are
-    not compared.
+    Packages, configuration and files, and how many bytes a machine that has OLD must fetch for NEW. The times of files
+    are not compared.
     """
     from oci_builder.cli.terminal import tell_json
     from oci_builder.inspect.diff import difference
@@ -83,11 +84,12 @@ def _tell(found: Difference) -> None:
         right=("size",),
     )
     if len(found.files) > _FILES:
-        tell(f"and {len(found.files) - _FILES} smaller files")
-    count = len(found.new_layers)
+        tell(f"and {counted(len(found.files) - _FILES, 'smaller file')}")
+    files = len(found.files)
+    differing = f"{counted(files, 'file')} {'differs' if files == 1 else 'differ'}"
     tell(
-        f"{'no difference' if found.is_empty else f'{len(found.files)} files differ'}; "
-        f"{human_bytes(found.transfer)} to transfer in {count} layer{'' if count == 1 else 's'}, "
+        f"{'no difference' if found.is_empty else differing}; "
+        f"{human_bytes(found.transfer)} to transfer in {counted(len(found.new_layers), 'layer')}, "
         f"{human_bytes(found.shared)} shared"
     )
 

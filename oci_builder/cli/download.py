@@ -10,6 +10,7 @@ import click
 
 from oci_builder.cli import options
 from oci_builder.cli.request import RecipeRequest, takes
+from oci_builder.wording import counted
 
 if TYPE_CHECKING:
     from oci_builder.assemble.download import Downloaded
@@ -78,4 +79,4 @@ def _summary(found: Downloaded, folder: Path, *, pruned: bool) -> list[str]:
     lines = [f"{path}: {end}" for path in found.strangers]
     size = human_bytes(sum(path.stat().st_size for path in found.added))
     count = len(found.added) + len(found.kept)
-    return [*lines, f"{folder}: {count} files, {len(found.added)} of them new ({size})"]
+    return [*lines, f"{folder}: {counted(count, 'file')}, {len(found.added)} of them new ({size})"]

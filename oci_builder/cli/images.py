@@ -118,7 +118,7 @@ class Looking:
         with shown(self.settings) as reporter, reporter.stage("check"), store.scratch() as folder:
             # What lies in a file here is not worth a second place in the cache.
             used = Store(folder) if isinstance(place, Path) else store
-            return judge_made(place, found, pulling=pulling, store=used, reporter=reporter)
+            return judge_made(place, found, pulling=pulling, store=used, memory=store, reporter=reporter)
 
     def _served(
         self, reference: Reference, reporter: Reporter, watch: Watch | None, like: Mapping[str, FileRecord]

@@ -77,6 +77,7 @@ def _tell(found: Inventory) -> None:
 
 def _facts(contents: ImageContents) -> list[tuple[str, str]]:
     from oci_builder.cli.progress import human_bytes
+    from oci_builder.inspect.inspect import run_facts
 
     return [
         ("image", contents.name),
@@ -87,11 +88,5 @@ def _facts(contents: ImageContents) -> list[tuple[str, str]]:
         ("created", contents.created),
         ("system", contents.os_release.get("PRETTY_NAME", "")),
         ("size", f"{human_bytes(contents.size)} stored, {human_bytes(contents.unpacked)} unpacked"),
-        *((name.lower(), _value(value)) for name, value in sorted(contents.run.items())),
+        *((name.lower(), text) for name, text in run_facts(contents.run)),
     ]
-
-
-def _value(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name}={text}" if text != {} else str(name) for name, text in sorted(value.items()))
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

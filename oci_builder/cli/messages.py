@@ -6,6 +6,7 @@ import traceback as tracebacks
 
 import click
 
+from oci_builder.cli.habits import option_hint
 from oci_builder.cli.terminal import indented
 from oci_builder.errors import OcibuildError
 
@@ -27,7 +28,15 @@ def usage_text(error: click.ClickException) -> str:
     context = error.ctx if isinstance(error, click.UsageError) else None
     message = error.format_message().rstrip(".")
     path = context.command_path if context else "ocibuild"
-    return _with_hint(f"ocibuild: {message[:1].lower()}{message[1:]}", f"`{path} --help` says what fits")
+    known = option_hint(error.option_name) if isinstance(error, click.NoSuchOption) else None
+    hint = known or f"`{path} --help` says what fits"
+    return _with_hint(f"ocibuild: {as_clause(message)}", hint)
+
+
+def as_clause(sentence: str) -> str:
+    """``sentence`` after a colon: its first letter small, unless it begins a name such as OCIBUILD_CACHE_DIR."""
+    first = sentence.split(maxsplit=1)[0] if sentence.strip() else ""
+    return sentence[:1].lower() + sentence[1:] if first[1:].islower() or len(first) == 1 else sentence
 
 
 def bug_text(error: Exception, *, traceback: bool) -> str:

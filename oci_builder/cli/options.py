@@ -78,7 +78,9 @@ recipe = together(
 
 run_config = together(
     click.option(
-        "--user", metavar="NAME[:UID[:GID]]", help="Who runs, instead of the recipe's user; root runs as root."
+        "--user",
+        metavar="NAME[:UID[:GID]]",
+        help="Who runs, instead of the recipe's user; a number alone is its UID, root runs as root.",
     ),
     click.option("--label", "labels", multiple=True, callback=_pairs, metavar="K=V", help="Add a label; repeatable."),
     click.option(

@@ -68,7 +68,10 @@ class Timed:
 
 
 class Plain(Timed):
-    """One line per finished stage: for logs and pipes."""
+    """A line when a stage begins, and one when it is done: for logs and pipes."""
+
+    def _enter(self, name: str) -> None:
+        say(f"{name} …")
 
     def _leave(self, name: str, spent: float) -> None:
         say(f"{name} {spent:.1f} s")

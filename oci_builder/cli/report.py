@@ -8,20 +8,21 @@ from pathlib import Path
 import click
 
 from oci_builder.cli import images, options
-from oci_builder.cli.request import LookRequest, takes
+from oci_builder.cli.messages import misused
+from oci_builder.cli.request import CommandRequest, takes
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportRequest(LookRequest):
-    """What ``ocibuild report`` is told besides: an older image, and where the page goes."""
+class ReportRequest(CommandRequest):
+    """What ``ocibuild report`` is told: an image, an older one before it, and where the page goes."""
 
-    before: str | None = None
+    places: tuple[str, ...]
+    platform: str | None = None
     out: Path
 
 
 @click.command("report")
-@images.image
-@click.argument("before", required=False)
+@click.argument("places", metavar="[OLD] NEW", nargs=-1, required=True)
 @images.platform
 @images.reaching
 @click.option(
@@ -37,17 +38,19 @@ class ReportRequest(LookRequest):
 def command(request: ReportRequest) -> None:
     """Write a page that shows an image: sizes, packages, licences, findings.
 
-    The findings are those of `ocibuild verify`, and what of its Python distributions would not run. With BEFORE, an
-    older image, also what changed from that one. The page is one file that loads nothing.
+    The findings are those of `ocibuild verify`, and what of its Python distributions would not run. With OLD, an older
+    image named first, as for `ocibuild diff`, also what changed from that one. The page is one file that loads nothing.
     """
     from oci_builder.cli.delivery import stream_path
     from oci_builder.cli.terminal import say
     from oci_builder.export.output import check_target, output
     from oci_builder.report import remarks_of, render
 
-    out, before = stream_path(str(request.out)), request.before
+    if len(request.places) > 2:
+        raise misused(f"{len(request.places)} images: a page shows one, and what changed from an older one")
+    out = stream_path(str(request.out))
     check_target(out)
-    looking = images.look_at([request.image, *([before] if before else [])], request, platform=request.platform)
+    looking = images.look_at(request.places[::-1], request, platform=request.platform)
     found, *older = looking.inventories()
     findings = looking.verify(looking.places[0]).findings
     gated = looking.gated(found)

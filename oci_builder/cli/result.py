@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ from oci_builder.cli.progress import human_bytes
 from oci_builder.cli.registries import as_document, told
 from oci_builder.cli.terminal import say, tell_json
 from oci_builder.export.output import stream_of
+from oci_builder.wording import counted
 
 if TYPE_CHECKING:
     from oci_builder.image import Image
     from oci_builder.layer import Layer
+    from oci_builder.platforms import Platform
     from oci_builder.reference import Reference
     from oci_builder.registry.pushing import Pushed
     from oci_builder.registry.referrers import Attached
@@ -38,8 +41,8 @@ class Result:
     pushed: Sequence[Pushed] = ()
     attached: Sequence[Attached] = ()
 
-    def tell(self, *, as_json: bool, quiet: bool) -> None:
-        """JSON, if asked for, to stdout; the summary, unless ``quiet``, to stderr."""
+    def tell(self, *, as_json: bool, quiet: bool, following: str = "") -> None:
+        """JSON, if asked for, to stdout; the summary and what may follow, unless ``quiet``, to stderr."""
         if not quiet:
             say(self.summary())
             if self.loaded:
@@ -48,21 +51,41 @@ class Result:
                 say(told(each))
             for bill in self.attached:
                 say(told_of(bill))
+            if following:
+                say(f"next: {following}")
         if as_json:
             tell_json(self.document())
 
     def summary(self) -> str:
-        """One line: file, size, image ID, tags, layers, seconds."""
+        """One line: file, platform, size, image ID, tags, layers, seconds."""
         return f"{self.brief}, {self.seconds['total']:.1f} s"
 
     @property
     def brief(self) -> str:
         """The summary without seconds."""
         tags = ", ".join(reference.familiar for reference in self.references)
-        count = len(self.image.layers)
         where = stream_of(self.path) or self.path if self.path else ""
-        place = f"{where}: {human_bytes(self.size)}, " if self.path else f"{self.image.platform}: "
-        return f"{place}image {self.image.id.hex[:12]}, {tags}, {count} layer{'' if count == 1 else 's'}"
+        place = (
+            f"{where}: {self.image.platform}, {human_bytes(self.size)}, " if self.path else f"{self.image.platform}: "
+        )
+        return f"{place}image {self.image.id.hex[:12]}, {tags}, {counted(len(self.image.layers), 'layer')}"
+
+    def next_step(self, engine: str, here: Platform | None) -> str:
+        """The command to type next: the one with which ``engine`` runs the image; nothing where none can follow.
+
+        ``here`` is what this machine runs; another platform is named, so that the engine emulates it or says no.
+        """
+        path, platform = self.path, "" if self.image.platform == here else f"--platform {self.image.platform} "
+        name = self.references[0].familiar if self.references else ""
+        if self.pushed:
+            return f"{engine} run --rm {platform}{self.pushed[0].reference}"
+        if self.loaded:
+            return f"{engine} run --rm {platform}{name}"
+        if path is None or stream_of(path) or not name:
+            return ""
+        if not path.is_file():
+            return f"podman run --rm {platform}{shlex.quote(f'oci:{path}')}"
+        return f"{engine} load -i {shlex.quote(str(path))} && {engine} run --rm {platform}{name}"
 
     def document(self) -> dict[str, Any]:
         """The same and more; sizes are bytes, ``digest`` is the manifest's."""

@@ -12,6 +12,7 @@ import click
 from oci_builder.cli import images, options
 from oci_builder.cli.messages import misused
 from oci_builder.cli.request import RecipeRequest, takes
+from oci_builder.wording import counted
 
 if TYPE_CHECKING:
     from oci_builder.cli.images import Looking
@@ -112,8 +113,8 @@ def _tell(place: str, report: Report, compared: LockReport | None, lock: Path | 
     if len(report.remarks) > _REMARKS:
         say(f"remark: and {len(report.remarks) - _REMARKS} more; --json has all")
     if compared is not None:
-        counts = ", ".join(f"{count} files of {whose}" for whose, count in sorted(compared.files.items()))
-        say(f"{place}: as {lock} says: {counts}; {compared.wheels} wheels compared")
+        counts = ", ".join(f"{counted(count, 'file')} of {whose}" for whose, count in sorted(compared.files.items()))
+        say(f"{place}: as {lock} says: {counts}; {counted(compared.wheels, 'wheel')} compared")
         if compared.bytecode and not rebuilt:
             say(f"{compared.bytecode} .pyc files fit the sources beside them by their headers; --rebuild compares code")
         if compared.unseen:

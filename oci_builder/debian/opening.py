@@ -190,7 +190,7 @@ class Opening:
             except PackageUnavailable as error:
                 if self.supply.offline:
                     error.hint = (
-                        "where there is a network: ocibuild download, which puts its .deb file into debs/ beside "
+                        "where there is a network: ocibuild download NAME, which puts its .deb file into debs/ beside "
                         "image.toml; or build here once with a network"
                     )
                     raise

@@ -71,7 +71,7 @@ def gate(image: Image, ground: BaseContents, *, rules: GateRules, supplier: Supp
     damaged layer in the store.
     """
     key = _key(image, ground, rules)
-    findings = _remembered(key, store)
+    findings = remembered(RECORDS, key, store)
     if findings is None:
         findings = tuple(
             # What a base made elsewhere is like by itself was decided by who made it.
@@ -102,14 +102,15 @@ def _key(image: Image, ground: BaseContents, rules: GateRules) -> str:
     return Digest.of(encode(decides)).hex
 
 
-def _remembered(key: str, store: Store) -> tuple[Finding, ...] | None:
-    data = store.record(RECORDS, key)
+def remembered(kind: str, key: str, store: Store) -> tuple[Finding, ...] | None:
+    """The findings that were kept as a record; None without one that reads."""
+    data = store.record(kind, key)
     if data is None:
         return None
     try:
         return msgspec.json.decode(data, type=tuple[Finding, ...])
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        store.drop_record(RECORDS, key)
+        store.drop_record(kind, key)
         return None
 
 

@@ -172,7 +172,7 @@ def _explained(named: LayerDescription) -> Iterator[None]:
     try:
         yield
     except Damaged as error:
-        hint = "`ocibuild verify` says all that is wrong" if isinstance(error, Unfit) else _AGAIN
+        hint = "`ocibuild verify FILE` says all that is wrong" if isinstance(error, Unfit) else _AGAIN
         raise UnsupportedImage(named.image, str(error).removeprefix(f"{named.image}: "), hint=hint) from error
 
 

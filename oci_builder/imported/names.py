@@ -75,7 +75,7 @@ def refusal(member: TarMember) -> str:
     """Why no engine takes a member, as a clause; empty for those that they take."""
     if member.type in _KNOWN:
         return ""
-    return _REFUSED.get(member.type) or f"has the unknown tar type {member.type!r}"
+    return _REFUSED.get(member.type) or f"has the unknown tar type {member.type.decode('latin-1')!r}"
 
 
 def byte_length(text: str) -> int:

@@ -99,7 +99,7 @@ def find_parts(files: Files, name: str, platform: Platform | None, findings: Fin
     if "manifest.json" in names:
         return _from_docker(files, name, findings)
     why = "neither a docker archive (manifest.json) nor an OCI image layout (index.json)"
-    raise UnsupportedImage(name, next(iter(findings.lines), why), hint="`ocibuild verify` says all that is wrong")
+    raise UnsupportedImage(name, next(iter(findings.lines), why), hint="`ocibuild verify FILE` says all that is wrong")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from oci_builder.inspect.contents import LayerContents
 from oci_builder.inspect.installed import Package
 from oci_builder.inspect.packages import Inventory
 from oci_builder.oci.jsonio import JSON
+
+
+def run_facts(run: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """The configuration for a person, a fact at a time: of variables and labels each, the key before the first."""
+    for name, value in sorted(run.items()):
+        if isinstance(value, dict):
+            texts = [f"{key}={text}" if text != {} else str(key) for key, text in sorted(value.items())]
+        elif isinstance(value, list):
+            texts = list(map(str, value)) if name == "Env" else [" ".join(map(str, value))]
+        else:
+            texts = [str(value)]
+        yield from ((name if number == 0 else "", text) for number, text in enumerate(texts) if text)
 
 
 def describe(found: Inventory) -> JSON:

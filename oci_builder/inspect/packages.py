@@ -61,7 +61,7 @@ class Inventory:
             if package.name == wanted or package.name == name:
                 return package
         near = [each.name for each in self.packages if wanted in each.name or each.name in wanted]
-        hint = f"there is {', '.join(near[:5])}" if near else "`ocibuild inspect` lists what there is"
+        hint = f"there is {', '.join(near[:5])}" if near else "`ocibuild inspect FILE` lists what there is"
         raise NotFound("package", name, searched=[self.contents.name], hint=hint)
 
 

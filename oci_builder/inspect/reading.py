@@ -316,4 +316,4 @@ def _explained(image: str) -> Iterator[None]:
     try:
         yield
     except Damaged as error:
-        raise UnsupportedImage(image, str(error), hint="`ocibuild verify` says all that is wrong") from error
+        raise UnsupportedImage(image, str(error), hint="`ocibuild verify FILE` says all that is wrong") from error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from msgspec import Meta, field
 from msgspec.structs import force_setattr
@@ -52,6 +52,31 @@ DEFAULT_CMD = ("python3",)
 T = TypeVar("T")
 REQUIREMENTS_DEFAULT = ("requirements.txt",)
 """A recipe that does not name the file may do without it; told apart by identity."""
+
+
+_PACKAGES = 'Debian packages are named in base-packages = ["libgl1"], at the top of the file'
+_PYTHON = "write them into requirements.txt beside image.toml"
+FOREIGN = {
+    "run": "nothing is run in a build: Python packages go into requirements.txt, Debian's into base-packages, files "
+    "into [[copy]]; what a container runs is cmd, below [config]",
+    "apt": _PACKAGES,
+    "apt-get": _PACKAGES,
+    "apt-packages": _PACKAGES,
+    "debian": _PACKAGES,
+    "packages": _PACKAGES,
+    "system-packages": _PACKAGES,
+    "from": 'write base = "python-3.11", or an image of a registry',
+    "image": 'write base = "python-3.11", or an image of a registry',
+    "add": 'write [[copy]], and below it src = "FILE" and dest = "/PATH"',
+    "files": 'write [[copy]], and below it src = "FILE" and dest = "/PATH"',
+    "dependencies": _PYTHON,
+    "pip": _PYTHON,
+    "expose": "write exposed-ports = [8080] below [config]",
+    "ports": "write exposed-ports = [8080] below [config]",
+    "environment": 'write env = { NAME = "VALUE" } below [config]',
+    "command": 'write cmd = ["python3", "-m", "MODULE"] below [config]',
+}
+"""What to write instead of keys that other programs have."""
 
 
 class PythonRecipe(Table, frozen=True, kw_only=True):
@@ -222,6 +247,7 @@ class ImageToml(Table, frozen=True, kw_only=True):
     """A whole ``image.toml``. ``name`` is empty only where a file leaves it to its folder."""
 
     extends: Annotated[Inside | None, Meta(description="the image.toml that this one is laid over")] = None
+    foreign: ClassVar[Mapping[str, str]] = FOREIGN
     name: Name = ""
     version: Version | None = None
     tags: Annotated[tuple[Line, ...], Meta(description='a list of image references such as "mypy:1.4.2"')] = ()

@@ -19,6 +19,7 @@ from oci_builder.platforms import Platform
 from oci_builder.recipes.extending import load_recipe
 from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, ImageToml, PythonRecipe, UserRecipe
 from oci_builder.tomlfile import convert, misplaced
+from oci_builder.wording import called
 
 FILE = "image.toml"
 REQUIREMENTS = "requirements.txt"
@@ -39,6 +40,11 @@ class ImageSource:
     folder: Path
     recipe: ImageToml
     within: Within
+
+    @property
+    def called(self) -> str:
+        """How a command line calls it from where we stand, quoted for a shell: its name in build/, else its path."""
+        return called(self.folder)
 
     @property
     def requirements(self) -> tuple[Path, ...]:
@@ -210,7 +216,7 @@ def read_recipe(document: Mapping[str, Any], *, what: str) -> ImageToml:
 class Overrides:
     """What somebody wants instead of what a recipe says; ``env`` and ``labels`` are added.
 
-    ``user`` is NAME, NAME:UID or NAME:UID:GID; ``0`` and ``root`` mean root.
+    ``user`` is NAME, NAME:UID or NAME:UID:GID, or UID or UID:GID of the recipe's user; ``0`` and ``root`` mean root.
     """
 
     base: str | None = None
@@ -243,8 +249,11 @@ def _written(table: dict[str, Any]) -> dict[str, Any]:
 
 def _user(text: str, before: UserRecipe) -> dict[str, Any]:
     name, *ids = text.split(":")
+    if name.isascii() and name.isdigit() and name != "0" and len(ids) < 2:
+        # As for docker run: numbers alone are an ID, and the name is whose it was.
+        name, ids = "sandbox" if before.is_root else before.name, [name, *ids]
     if len(ids) > 2 or not all(number.isascii() and number.isdigit() for number in ids):
-        raise InvalidValue("user", text, "expected NAME, NAME:UID or NAME:UID:GID")
+        raise InvalidValue("user", text, "expected NAME, NAME:UID or NAME:UID:GID, or UID or UID:GID")
     if name in ("root", "0"):
         return {"name": "root", "shell": before.shell}
     kept = [] if before.is_root else [before.uid, before.gid]

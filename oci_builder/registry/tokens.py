@@ -83,7 +83,10 @@ class Tokens:
             problems = "".join(f" ({problem})" for problem in self._access.logins.problems)
             how = f"docker login {self._registry}, or OCIBUILD_REGISTRY_USER and OCIBUILD_REGISTRY_PASSWORD"
             return f"no login for {self._registry} was found{problems}: {how}"
-        return f"{self._registry} does not let {self.login.username or 'the owner of this identity token'} do this"
+        who = f"user {self.login.username!r}" if self.login.username else "owner of this identity token"
+        return (
+            f"the login of the {who} was refused, or may not do this: docker login {self._registry}, or ask for access"
+        )
 
     def _new(self, challenge: Challenge, scopes: Scopes, exchange: Exchange) -> _Token:
         repository = min((scope.split(":")[1] for scope in scopes), default="")

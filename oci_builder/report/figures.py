@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from oci_builder.inspect.diff import Difference
+from oci_builder.inspect.inspect import run_facts
 from oci_builder.inspect.packages import Inventory
 from oci_builder.inspect.sizes import Node, folded, largest_files, size_tree
 from oci_builder.inspect.why import Graph
@@ -91,14 +92,9 @@ def _facts(found: Inventory) -> Iterator[Sequence[str]]:
         ("Created", contents.created),
         ("System", contents.os_release.get("PRETTY_NAME", "")),
     ]
-    facts += [(name, _words(value)) for name, value in sorted(contents.run.items())]
     yield from ([name, value] for name, value in facts if value)
-
-
-def _words(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name}={text}" if text != {} else str(name) for name, text in sorted(value.items()))
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    for name, text in run_facts(contents.run):
+        yield [name, text]
 
 
 def _packages(found: Inventory) -> Iterator[JSON]:

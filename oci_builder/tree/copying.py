@@ -50,9 +50,11 @@ def copied(copy: Copy) -> Iterator[Entry]:
     try:
         source = find(copy.source, folder=copy.folder, within=copy.within)
     except FileNotFoundError as error:
-        raise FileProblem(str(place), "there is nothing to copy here", hint="check [[copy]] src") from error
+        raise FileProblem(
+            str(place), "there is nothing to copy here", hint="make it, or name another src in [[copy]]"
+        ) from error
     except OSError as error:
-        raise FileProblem(str(place), in_words(error), hint="check [[copy]] src") from error
+        raise FileProblem(str(place), in_words(error), hint="make it, or name another src in [[copy]]") from error
     dest = copy.dest.strip("/")
     if source.kind != stat.S_IFDIR:
         name = f"{dest}/{place.name}".lstrip("/") if copy.dest.endswith("/") else dest

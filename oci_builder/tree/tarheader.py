@@ -96,7 +96,7 @@ def _number(field: bytes, what: str) -> int:
     try:
         return _binary(field) if field[0] & 0x80 else _octal(field)
     except ValueError as error:
-        raise ValueError(f"does not hold: its {what} is no number: {field!r}") from error
+        raise ValueError(f"does not hold: its {what} is no number: {field.decode('latin-1')!r}") from error
 
 
 def _octal(field: bytes) -> int:

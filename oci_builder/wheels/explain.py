@@ -44,6 +44,10 @@ _HASHES = ("Hashes are required", "THESE PACKAGES DO NOT MATCH THE HASHES", "whi
 _DISK = re.compile(r"OSError: \[Errno (?P<number>\d{1,3})\] [^\n:]+(?:: '(?P<place>[^'\n]+)')?")
 _DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _PREFIX = re.compile(r"^(?:\d{4}-\S+\s+)?(?:(?:ERROR|WARNING|CRITICAL): )?")
+_OBJECT = re.compile(r"<[\w.]+(?: object)? at 0x[0-9a-fA-F]+>:? ?")
+_CAUSED = re.compile(
+    r"(?:Caused by|connection broken by) ['\"]?(?:\w+\()+(?:\d{1,5}, )?(?P<quote>['\"])(?P<said>[^\n]*?)(?P=quote)\)"
+)
 _SHOWN = 12
 _NEAR = 50
 """Lines after the one that says hashes differ, in which the first of them is told."""
@@ -124,7 +128,7 @@ class Failure:
             return None
         causes = [" ".join(line.split()) for line in listed["lines"].splitlines()] if listed else []
         more = f" (and {len(causes) - 4} more)" if len(causes) > 4 else ""
-        why = ", but ".join(causes[:4]) + more or "their dependencies contradict each other"
+        why = ", but ".join(map(_our_words, causes[:4])) + more or "their dependencies contradict each other"
         asked = self._named(what["what"]) if what else self._what()
         names = [_split(part)[0] for part in re.split(r",\s*|\s+and\s+", asked)]
         places = ", ".join(dict.fromkeys(line.place for line in self.lines if line.name in names))
@@ -198,18 +202,32 @@ def network_error(said: str) -> TransportError | None:
     line = _PREFIX.sub("", told.strip()).removesuffix(" - skipping")
     url = re.search(r"https?://[^\s'\"),]+", line)
     hint = "check pip's index, proxy and credentials (pip config list), or put the wheels into the image's wheels/"
-    return TransportError(url[0].rstrip(".:") if url else "the package index", line, hint=hint)
+    return TransportError(url[0].rstrip(".:") if url else "the package index", _in_words(line), hint=hint)
+
+
+def _in_words(line: str) -> str:
+    """What a line of pip's says of a connection, without the Python that it quotes."""
+    line = _OBJECT.sub("", line)
+    inner = _CAUSED.search(line)
+    return inner["said"].strip() if inner and inner["said"].strip() else line
 
 
 def distilled(said: str) -> list[str]:
     """The two lines of pip's that say most: what it says of hashes, else its last errors."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [_OBJECT.sub("", line) for line in lines]
     errors = [_PREFIX.sub("", line) for line in lines if line.startswith("ERROR: ")]
     if errors[-1:] == ["Exception:"]:
         # What pip did not foresee: its traceback follows, and what happened stands last.
         errors[-1] = f"pip failed: {lines[-1]}"
     hashes = [_PREFIX.sub("", line) for line in lines if any(mark in line for mark in _HASHES)]
     return (hashes or errors or lines or ["pip said nothing"])[-2:]
+
+
+def _our_words(cause: str) -> str:
+    """A cause of a conflict: what pip calls the user are the files and constraints that were given to it."""
+    said = re.sub(r"\AThe user requested \(constraint\) ", "a constraint asks for ", cause)
+    return re.sub(r"\AThe user requested ", "the requirements ask for ", said)
 
 
 def _split(what: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ in ``tool.ocibuild`` tables.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +34,13 @@ from oci_builder.files import open_regular
 from oci_builder.wheels.pins import Sdist, WheelPin
 from oci_builder.wheels.target import Target
 from oci_builder.wheels.wheelurl import check_filename, parse_wheel_url
+from oci_builder.wording import called
 
 LIMIT = 16 << 20
 """Bytes of a lock file that are read; one of 1,000 projects with 20 wheels each has a third of that."""
 
-_AGAIN = "make it anew with 'ocibuild lock'"
-
+LOCK = "pylock.toml"
+"""The lock that builds write; others are other tools'."""
 
 T = TypeVar("T")
 
@@ -90,7 +92,7 @@ class WheelLock:
             # The latter: markers that compare what cannot be compared, or are too deep.
             made = f" (it was made for {'; '.join(self.targets)})" if self.targets else ""
             why = f"nothing for {target}: {_lowered(str(error))}{made}"
-            raise StaleLock(str(self.path), why, hint=_AGAIN) from error
+            raise StaleLock(str(self.path), why, hint=again(self.path)) from error
         pins = [self._pin(package, file) for package, file in chosen]
         return tuple(sorted(pins, key=lambda pin: pin.name))
 
@@ -104,7 +106,8 @@ class WheelLock:
             )
         tool = _checked(_PackageTool, package.tool, self.path, f"packages.{package.name}.tool.ocibuild")
         if file.size is not None and file.size < 0:
-            raise RecipeError(str(self.path), f"packages.{package.name}", f"a size of {file.size} bytes", hint=_AGAIN)
+            why = f"a size of {file.size} bytes"
+            raise RecipeError(str(self.path), f"packages.{package.name}", why, hint=again(self.path))
         return WheelPin(
             name=package.name,
             version=_version(package, file),
@@ -122,7 +125,19 @@ class WheelLock:
             return Digest.parse(f"sha256:{file.hashes.get('sha256', '')}")
         except InvalidValue as error:
             why = f"{file.filename} has no sha256 of 64 lower-case hex digits"
-            raise RecipeError(str(self.path), f"packages.{package.name}", why, hint=_AGAIN) from error
+            raise RecipeError(str(self.path), f"packages.{package.name}", why, hint=again(self.path)) from error
+
+
+def relock(path: Path) -> str:
+    """The command that makes the lock at ``path`` anew."""
+    return f"ocibuild lock {called(path.parent)}"
+
+
+def again(path: Path) -> str:
+    """The way out for a lock that is no good: it goes first, for what does not read is not written over."""
+    if path.name != LOCK:
+        return "make it anew with the tool that made it"
+    return f"make it anew: rm {shlex.quote(str(path))} && {relock(path)}"
 
 
 def read(path: Path) -> WheelLock:
@@ -131,7 +146,7 @@ def read(path: Path) -> WheelLock:
         with open_regular(path) as stream:
             data = stream.read(LIMIT + 1)
     except (OSError, ValueError) as error:
-        raise NotFound("wheel lock", path.name, searched=[str(path.parent)], hint=_AGAIN) from error
+        raise NotFound("wheel lock", path.name, searched=[str(path.parent)], hint=again(path)) from error
     if len(data) > LIMIT:
         raise RecipeError(str(path), "", f"longer than {LIMIT} bytes")
     return parse(data, path=path)
@@ -144,9 +159,9 @@ def parse(data: bytes, *, path: Path) -> WheelLock:
     except PylockUnsupportedVersionError as error:
         raise RecipeError(str(path), "lock-version", str(error), hint="use a newer ocibuild") from error
     except PylockValidationError as error:
-        raise RecipeError(str(path), error.context or "", error.message, hint=_AGAIN) from error
+        raise RecipeError(str(path), error.context or "", error.message, hint=again(path)) from error
     except (ValueError, RecursionError) as error:
-        raise RecipeError(str(path), "", f"not TOML: {error}", hint=_AGAIN) from error
+        raise RecipeError(str(path), "", f"not TOML: {error}", hint=again(path)) from error
     for package in document.packages:
         _check_places(package, path)
     tool = _checked(_Tool, document.tool, path, "tool.ocibuild")
@@ -248,7 +263,7 @@ def _checked(kind: type[T], tool: Mapping[str, Any] | None, path: Path, key: str
         return msgspec.convert((tool or {}).get("ocibuild", {}), kind)
     except msgspec.ValidationError as error:
         why = _lowered(str(error).replace(" - at `$.", " in `").replace(" - at `$`", ""))
-        raise RecipeError(str(path), key, why, hint=_AGAIN) from error
+        raise RecipeError(str(path), key, why, hint=again(path)) from error
 
 
 def marker_of(target: Target, among: Sequence[Target]) -> str:
@@ -284,7 +299,7 @@ def _check_places(package: Package, path: Path) -> None:
         if tool.built_from is not None:
             _check_sdist(tool.built_from.name, package.name, version)
     except (ValueError, PylockValidationError) as error:
-        raise RecipeError(str(path), key, str(error), hint=_AGAIN) from error
+        raise RecipeError(str(path), key, str(error), hint=again(path)) from error
 
 
 def _check_sdist(filename: str, name: str, version: str) -> None:

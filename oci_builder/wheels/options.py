@@ -47,10 +47,14 @@ WHICH = frozenset(
 )
 """Those that say which versions and files may be chosen."""
 
+WHEEL_OF = "build a wheel of it (beside this file: pip wheel --no-deps -w dist {}) and write its path, ./dist/NAME.whl"
+PROJECT_OF = 'or have a project of yours built: project = "PATH" in image.toml, below [python], and no such line here'
+# Not into wheels/: where that folder is, builds are offline.
+
 REFUSED = {
     "--editable": (
         "an editable install points at this machine's files, which the image does not have",
-        "build a wheel of it (pip wheel --no-deps -w wheels DIR) and require that wheel",
+        f"{WHEEL_OF.format('DIR')}; {PROJECT_OF}",
     ),
     "--no-binary": (
         "ocibuild installs wheels; building is asked for in the recipe",

@@ -10,6 +10,7 @@ import msgspec
 
 from oci_builder.bounded import load_json
 from oci_builder.errors import FileProblem, OcibuildError, ResolutionError, ToolFailed, UnsupportedRequirement
+from oci_builder.wheels.options import WHEEL_OF
 
 _WHY = {
     "archive": "a source archive, whose build code would run on this machine",
@@ -103,7 +104,7 @@ def _hint(said: _Told) -> str:
         )
     if not said.askers:
         return f'put a wheel of {name} where wheels come from, or let it be built: [python] build = ["{name}"]'
-    return "build a wheel of it (pip wheel --no-deps -w wheels), and require that wheel"
+    return WHEEL_OF.format(name)
 
 
 def _short(text: str) -> str:

@@ -23,7 +23,7 @@ from oci_builder.digest import digest_file
 from oci_builder.redaction import redact_text
 from oci_builder.wheels import options
 from oci_builder.wheels.lines import Line, Reader
-from oci_builder.wheels.options import Option
+from oci_builder.wheels.options import PROJECT_OF, WHEEL_OF, Option
 from oci_builder.wheels.project_requirements import ProjectRequirements
 from oci_builder.wheels.wheelurl import local_path, parse_wheel_url
 
@@ -39,6 +39,7 @@ _ARCHIVES = (
     *(".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz"),
     *(".tar.xz", ".txz", ".tlz", ".tar.lz", ".tar.lzma"),
 )
+_ONE_EQUALS = re.compile(r"[\w.-]+\s*(?:\[[\w., -]*\])?\s*=(?!=)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +224,8 @@ def _requirement(line: Line) -> RequirementLine:
     except (InvalidRequirement, RecursionError, ValueError) as error:
         # What packaging says of it shows the line from the second line on.
         why = f"not a requirement: {str(error).splitlines()[0]}" if isinstance(error, InvalidRequirement) else ""
-        hint = "a version is set with ==" if re.match(r"[\w.\[\]-]+\s*=[^=]", text) else None
+        # The line itself is not shown: one with a single = may be NAME=SECRET of a file read by mistake.
+        hint = "did you mean `==`? A version is set with two: NAME==VERSION" if _ONE_EQUALS.match(text) else None
         raise line.wrong(why or "not a requirement", hint) from error
     if parsed.url is not None:
         return _direct(line, text, parsed.url, hashes, name=canonicalize_name(parsed.name))
@@ -252,7 +254,7 @@ def _direct(line: Line, text: str, url: str, hashes: tuple[str, ...], *, name: s
         raise line.refused(
             shown,
             "a version control checkout is not a wheel",
-            "build a wheel of that commit (pip wheel --no-deps -w wheels URL) and require NAME==VERSION",
+            WHEEL_OF.format("URL"),
         )
     try:
         found = parse_wheel_url(url)
@@ -262,7 +264,7 @@ def _direct(line: Line, text: str, url: str, hashes: tuple[str, ...], *, name: s
         raise line.refused(
             shown if _SCHEME.match(url) else "a URL",
             f"a URL must lead to a wheel: {error}",
-            "build a wheel of it (pip wheel --no-deps -w wheels URL) and require NAME==VERSION, or name the .whl",
+            WHEEL_OF.format("URL"),
         ) from error
     if name and found.name != name:
         raise line.wrong(f"the URL of {name} leads to a wheel of {found.name}")
@@ -293,7 +295,7 @@ def _local(line: Line, text: str, path: Path, hashes: tuple[str, ...]) -> Requir
         raise line.refused(
             text if exists else "a path",
             "a local project or archive is not a wheel",
-            "build a wheel of it (pip wheel --no-deps -w wheels PATH) and require that wheel",
+            f"{WHEEL_OF.format('PATH')}; {PROJECT_OF}",
         )
     try:
         name = parse_wheel_filename(path.name)[0]

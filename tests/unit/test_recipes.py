@@ -371,3 +371,22 @@ def test_the_schema_accepts_what_we_accept_and_refuses_a_slip() -> None:
     assert not validator.is_valid({"naem": "x"})
     assert not validator.is_valid({"config": {"exposed-ports": [70000]}})
     assert not validator.is_valid({"copy": [{"src": "a", "dest": "b"}]})
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ('run = "apt-get install x"', "nothing is run in a build"),
+        ("[run]", "nothing is run in a build"),
+        ('apt = ["libgl1"]', 'base-packages = ["libgl1"]'),
+        ("[apt]\nlibgl1 = true", 'base-packages = ["libgl1"]'),
+        ('[copy]\nsrc = "a"\ndest = "/a"', "write [[copy]]"),
+        ('from = "debian"', "write base ="),
+        ("ports = [80]", "exposed-ports = [8080] below [config]"),
+    ],
+)
+def test_a_key_of_another_program_is_told_what_to_write(tmp_path: Path, written: str, hint: str) -> None:
+    (tmp_path / "image.toml").write_text(f"{written}\n")
+    with pytest.raises(RecipeError) as failed:
+        load_image(tmp_path)
+    assert hint in (failed.value.hint or "")

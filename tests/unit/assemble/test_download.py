@@ -201,7 +201,7 @@ def test_a_platform_that_is_not_the_recipes_is_refused(world: World) -> None:
 def test_a_locked_download_makes_no_lock(world: World) -> None:
     ending = world.download("--locked")
     assert ending.code == 1
-    assert "there is no lock" in ending.said and "write it: ocibuild lock app" in ending.said
+    assert "there is no lock" in ending.said and "write it: ocibuild lock " in ending.said
 
 
 def test_a_lock_that_fell_behind_is_brought_up_to_date(world: World) -> None:

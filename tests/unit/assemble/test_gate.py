@@ -79,3 +79,17 @@ def test_an_image_without_python_or_for_an_unknown_platform_has_no_findings(tmp_
     assert findings(bare, tmp_path) == []
     odd = saved(tmp_path / "y.tar", docker_python(), distribution("draw", requires=["pen"]), architecture="riscv64")
     assert findings(odd, tmp_path) == []
+
+
+def test_an_image_that_was_judged_is_not_unpacked_again_and_a_changed_one_is(tmp_path: Path) -> None:
+    draw = distribution("draw", files={"draw.py": b""}, requires=["pen>=2"])
+    image = saved(tmp_path / "x.tar", docker_python(), draw)
+    first = findings(image, tmp_path)
+    records = sorted((tmp_path / "cache" / "v1" / "records").glob("made-gate-*/*.json"))
+    assert len(records) == 1
+    kept = records[0].stat().st_ino  # what is written anew has another
+    assert findings(image, tmp_path) == first and len(first) == 1
+    assert records[0].stat().st_ino == kept
+    saved(image, docker_python(), draw, distribution("pen", "2"))
+    assert findings(image, tmp_path) == []
+    assert len(sorted(records[0].parent.iterdir())) == 2

@@ -206,7 +206,7 @@ def test_a_tag_that_moved_is_refused_by_a_locked_build(world: World) -> None:
     world.hold([([*image()[0], NEWER], config_of([*image()[0], NEWER]))])
     assert world.run("build", "app", "--out", str(world.out), "--locked") == 1
     assert "its tag has moved to sha256:" in world.said[-1]
-    assert "take the new one with: ocibuild lock app" in world.said[-1]
+    assert "take the new one with: ocibuild lock " in world.said[-1]
     assert world.build("--frozen") == first
 
 

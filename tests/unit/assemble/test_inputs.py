@@ -204,4 +204,4 @@ def test_a_backend_that_is_nowhere_offline_says_how_to_get_it(tiny: Tiny) -> Non
     recipe(tiny, 'project = "../../src"')
     ending = build(tiny)
     assert ending.code == 1
-    assert "ocibuild download puts it there" in ending.said
+    assert "ocibuild download NAME puts it there" in ending.said

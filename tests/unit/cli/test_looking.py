@@ -125,7 +125,7 @@ def test_sbom_goes_to_stdout_or_to_a_file_whose_name_says_the_format(
 
 
 def test_report_writes_one_page(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["report", "new", "old", "--out", "x.html", "--progress", "none"]) == 0
+    assert main(["report", "old", "new", "--out", "x.html", "--progress", "none"]) == 0
     assert capsys.readouterr().err == "x.html: written\n"
     page = (images / "x.html").read_text()
     assert page.startswith("<!doctype html>") and '"before":"old.tar"' in page

@@ -34,12 +34,12 @@ def test_every_way_times_the_stages_and_starts_anew_after_a_lap(
     assert "numpy was [yanked]" in err
 
 
-def test_a_log_has_one_line_per_stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_says_when_a_stage_begins_and_when_it_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with shown(make_settings(CommandRequest(cache_dir=tmp_path, progress="plain"))) as reporter:
         play(reporter)
-    note, fetch, layers = capsys.readouterr().err.splitlines()
-    assert note == "numpy was [yanked]"
-    assert (fetch.split()[0], layers.split()[0]) == ("fetch", "layers")
+    begun, note, fetched, *layers = capsys.readouterr().err.splitlines()
+    assert (begun, note) == ("fetch …", "numpy was [yanked]")
+    assert (fetched.split()[0], layers[0], layers[1].split()[0]) == ("fetch", "layers …", "layers")
 
 
 def test_quiet_drops_notes_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from oci_builder.cli import main
 from oci_builder.cli.result import Result
 from oci_builder.export.docker_archive import write_file
+from oci_builder.platforms import AMD64, ARM64
 from oci_builder.reference import Reference
 from oci_builder.reporter import Quiet
 from oci_builder.store import Store
@@ -23,15 +25,27 @@ def made(store: Store, path: Path) -> Result:
     return Result(image=image, path=path, size=size, references=references, seconds={"layers": 0.5, "total": 1.25})
 
 
-def test_the_last_line_has_file_size_id_tags_layers_and_seconds(store: Store, tmp_path: Path) -> None:
+def test_the_last_line_has_file_platform_size_id_tags_layers_and_seconds(store: Store, tmp_path: Path) -> None:
     result = made(store, tmp_path / "mypy.tar")
     file, rest = result.summary().split(": ", 1)
-    size, image, *tags, layers, seconds = rest.split(", ")
-    assert file == str(tmp_path / "mypy.tar")
+    platform, size, image, *tags, layers, seconds = rest.split(", ")
+    assert (file, platform) == (str(tmp_path / "mypy.tar"), "linux/amd64")
     assert size.endswith("B")
     assert image == f"image {result.image.id.hex[:12]}"
     assert tags == ["mypy:1", "team/mypy:latest"]
     assert (layers, seconds) == ("2 layers", "1.2 s")
+
+
+def test_what_follows_is_a_command_that_runs_the_image(store: Store, tmp_path: Path) -> None:
+    result = made(store, tmp_path / "my image.tar")
+    load = f"docker load -i '{tmp_path}/my image.tar' && docker run --rm "
+    assert result.next_step("docker", AMD64) == f"{load}mypy:1"
+    assert result.next_step("docker", ARM64) == f"{load}--platform linux/amd64 mypy:1"
+    assert replace(result, path=Path("/dev/stdout")).next_step("docker", AMD64) == ""
+    assert replace(result, path=None, loaded="Loaded").next_step("podman", AMD64) == "podman run --rm mypy:1"
+    folder = tmp_path / "layout"
+    folder.mkdir()
+    assert replace(result, path=folder).next_step("docker", AMD64) == f"podman run --rm oci:{folder}"
 
 
 def test_json_is_data_and_the_summary_is_talk(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

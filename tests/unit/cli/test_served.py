@@ -50,7 +50,7 @@ def test_every_command_that_looks_at_images_looks_at_a_registrys(
     assert document(capsys, "why", new, "tool")["required_by"]
     assert document(capsys, "diff", old, new)["packages"]
     assert json.loads(said(capsys, "sbom", new)[0])["bomFormat"] == "CycloneDX"
-    assert said(capsys, "report", new, old, "--out", "x.html") == ("", "x.html: written\n")
+    assert said(capsys, "report", old, new, "--out", "x.html") == ("", "x.html: written\n")
     assert said(capsys, "verify", new) == ("", f"{new}: holds\n")
     assert said(capsys, "check", new) == ("nothing found\n", "")
 
@@ -87,7 +87,7 @@ def test_a_login_is_read_once_for_both_images(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("me:secret\n"))
     new, old = (f"{registry.host}/team/x:{tag}" for tag in ("new", "old"))
-    assert said(capsys, "report", new, old, "--creds-stdin", "--out", "x.html")[1] == "x.html: written\n"
+    assert said(capsys, "report", old, new, "--creds-stdin", "--out", "x.html")[1] == "x.html: written\n"
 
 
 @pytest.mark.parametrize("words", [["inspect"], ["verify"]])

@@ -77,7 +77,7 @@ def test_a_damaged_field_is_named_with_the_file_and_what_to_do(was: str, becomes
         parse(TEXT.replace(was, becomes).encode(), path=PATH).select(TARGET)
     assert said in str(raised.value)
     assert str(raised.value).startswith(f"{PATH}: ")
-    assert raised.value.hint in ("make it anew with 'ocibuild lock'", "use a newer ocibuild")
+    assert raised.value.hint == "use a newer ocibuild" or (raised.value.hint or "").startswith("make it anew: rm ")
 
 
 @pytest.mark.parametrize(

@@ -164,3 +164,13 @@ def test_options_that_say_where_to_look_are_found_for_fetching(tmp_path: Path) -
         f"--find-links {tmp_path}/vendor",
         "--no-index",
     )
+
+
+@pytest.mark.parametrize(
+    "line", ["pandas=3.1", "pandas = 3.1", "pandas[excel]=3.1", "pandas=3.1 ; python_version > '3'"]
+)
+def test_one_equals_sign_is_asked_about(tmp_path: Path, line: str) -> None:
+    (tmp_path / "requirements.txt").write_text(f"{line}\n")
+    with pytest.raises(RecipeError) as failed:
+        scan([tmp_path / "requirements.txt"])
+    assert (failed.value.hint or "").startswith("did you mean `==`?")

@@ -221,7 +221,7 @@ def test_a_conflict_says_who_wants_what(store: Store, wheels: Path, index: Index
     make_wheel(wheels, "app", "1.0", requires=["dep<2"])
     make_wheel(wheels, "dep", "1.0")
     make_wheel(wheels, "dep", "2.0")
-    with pytest.raises(ResolutionError, match=r"dep==2\.0, but app 1\.0 depends on dep<2") as caught:
+    with pytest.raises(ResolutionError, match=r"the requirements ask for dep==2\.0, but app 1\.0 depends") as caught:
         ask(store, "app\ndep==2.0\n", index=index)
     assert "requirements.txt:2" in (caught.value.hint or "")
 
