@@ -25,6 +25,7 @@ RANKS = [
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image"},
     {"wheels", "debian", "registry", "export", "imported"},
+    {"projects"},
     {"bases", "inspect", "recipes", "catalog", "uptodate"},
     {"gate", "verify", "sbom"},
     {"report"},
@@ -81,6 +82,7 @@ READERS: tuple[str, ...] = (
     "confined.py",
     "debian/",
     "imported/",
+    "projects/",
     "recipes/",
     "tomlfile.py",
 )
