@@ -10,6 +10,7 @@ from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
 from oci_builder.errors import RecipeError
+from oci_builder.projects.packages import TOOLS
 
 LONGEST = 20_000
 """Characters of a marker; those of forks with many branches have some hundred."""
@@ -45,7 +46,8 @@ class MarkerReader:
             return Marker(settled).evaluate(self._environment)
         except (ValueError, RecursionError) as error:
             shown = marker if len(marker) <= 200 else f"{marker[:200]}…"
-            raise RecipeError(str(self._path), "", f"{shown!r} is not a marker that can be evaluated") from error
+            why = f"{shown!r} is not a marker that can be evaluated"
+            raise RecipeError(str(self._path), "", why, hint=f"make it anew: {TOOLS[self._path.name]}") from error
 
     def _settled(self, found: re.Match[str]) -> str:
         name, operator = (found[2], found[1]) if found[1] else (found[3], found[4])
