@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
-import shutil
 from pathlib import Path
 
 import pytest
 
+from oci_builder.catalog import find_image
 from oci_builder.cli import main
+from oci_builder.errors import NotFound
+from oci_builder.recipes import load_image
 from tests.support.projects import make_project
 from tests.support.tiny import NAME, Tiny, make_tiny
 from tests.support.wheels import sha256
@@ -78,7 +79,7 @@ def test_a_lock_is_named_like_requirements_with_its_groups(tiny: Tiny) -> None:
 
 
 def test_the_project_of_a_recipe_has_a_lock_too(tiny: Tiny) -> None:
-    make_project(tiny.root / "src", needs=["tool"])
+    make_project(tiny.root / "src", requires=["tool"])
     (tiny.root / "src" / "poetry.lock").write_text(poetry_lock(tiny, "tool"))
     recipe(tiny, 'project = "../../src"')
     assert packages(tiny) == ["app 1.0", "tool 2.0"]
@@ -148,23 +149,24 @@ def test_a_folder_that_does_not_say_what_it_needs_gets_a_clear_answer(
 
 
 def test_a_project_is_an_image_without_a_recipe_and_found_from_below(
-    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "p"
     (folder / "below" / "deep").mkdir(parents=True)
     (folder / "pyproject.toml").write_text(PYPROJECT)
-    (folder / "uv.lock").write_text(uv_lock(tiny, "tool"))
-    shutil.copytree(tiny.debs, folder / "debs")
-    shutil.copytree(tiny.wheels, folder / "wheels")
+    (folder / "uv.lock").touch()
     for place in (folder, folder / "below" / "deep"):
         monkeypatch.chdir(place)
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            code, text = said(tiny, ".", "--offline", "--json", "--base", "tiny", "--out", str(tmp_path / "x.tar"))
-        assert code == 0, text
-        assert json.loads(out.getvalue())["references"] == ["docker.io/library/x:latest"]
+        source = load_image(find_image(".", Path()))
+        assert source.folder.resolve() == folder
+        assert (source.recipe.name, source.project) == ("x", None)
+        assert [path.name for path in source.foreign_locks] == ["uv.lock"]
+    (folder / "pyproject.toml").write_text(f"{PYPROJECT}[build-system]\nrequires = []\n")
+    assert load_image(find_image(str(folder), Path())).recipe.python.project == "."
+    # Not above a checkout.
     (folder / "below" / ".git").mkdir()
-    assert said(tiny, ".")[0] == 2
+    with pytest.raises(NotFound):
+        find_image(".", Path())
 
 
 def test_what_poetry_asks_for_is_read_where_there_is_no_lock(tiny: Tiny) -> None:
