@@ -153,7 +153,7 @@ class Pinning:
         if self._carries_wheels and (lock is None or not self._shelf(target).holds(lock, target)):
             return self._carried(target, current=lock is not None)
         if lock is not None:
-            return Chosen(pins=lock.select(target), lock=Digest.of(_content(self.source.lock)))
+            return Chosen(pins=self._selected(lock, target), lock=Digest.of(_content(self.source.lock)))
         if not inputs.is_file(self.source.lock):
             return Chosen(pins=self._resolved(target, preferred=()))
         if not self.policy.update_lock:
@@ -173,7 +173,16 @@ class Pinning:
             return pins, {pin.filename for found in every.values() for pin in found}
         lock = self.locked()
         names = {wheel.filename for package in lock.document.packages for wheel in package.wheels or ()}
-        return {target: lock.select(target) for target in targets}, names
+        return {target: self._selected(lock, target) for target in targets}, names
+
+    def _selected(self, lock: locks.WheelLock, target: Target) -> tuple[WheelPin, ...]:
+        """What a lock has for a target; of another tool's, with the extras and groups that are wanted."""
+        python = self.source.recipe.python
+        # Beside a project they are that project's, for which whoever exported the lock has chosen.
+        if lock.fingerprint or not self.source.borrowed_lock or self.source.project is not None:
+            return lock.select(target)
+        extras, groups = map(canonicalize_name, python.extras), map(canonicalize_name, python.groups)
+        return lock.select(target, extras=tuple(extras), groups=tuple(groups))
 
     def locked(self) -> locks.WheelLock:
         """The lock, made or brought up to date, in file, where that is needed. Raises as ``choose``."""
