@@ -12,11 +12,13 @@ from oci_builder import inputs
 from oci_builder.bounded import load_toml
 from oci_builder.errors import RecipeError
 from oci_builder.files import open_regular
-from oci_builder.projects.reading import READERS
-from oci_builder.wheels.project_requirements import LIMIT, PYPROJECT
+from oci_builder.projects.packages import TOOLS
 
-REQUIREMENTS = "requirements.txt"
-MARKS = (PYPROJECT, *READERS)
+PYPROJECT, REQUIREMENTS = "pyproject.toml", "requirements.txt"
+LIMIT = 4 << 20
+"""Bytes of a pyproject.toml that are read."""
+
+MARKS = (PYPROJECT, *TOOLS)
 """What makes a folder the project of somebody, besides requirements.txt and image.toml."""
 
 _CONDA = ("environment.yml", "environment.yaml")
@@ -37,7 +39,7 @@ class FoundProject:
 
 def locks_beside(folder: Path) -> tuple[Path, ...]:
     """The locks of other tools in ``folder``, in the order in which they are looked for."""
-    return tuple(folder / name for name in READERS if inputs.is_file(folder / name))
+    return tuple(folder / name for name in TOOLS if inputs.is_file(folder / name))
 
 
 def find_project(folder: Path) -> FoundProject | None:

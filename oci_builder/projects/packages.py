@@ -70,6 +70,11 @@ class Choice:
         )
 
 
+def is_foreign(path: Path) -> bool:
+    """Whether a file is called like the lock of a tool that is read here."""
+    return path.name in TOOLS
+
+
 def check_known(path: Path, what: str, wanted: Iterable[str], known: Collection[str]) -> None:
     """Raise RecipeError where a name that is wanted is none of the lock's: an empty group is never meant."""
     names = {canonicalize_name(name) for name in known}

@@ -56,11 +56,6 @@ class LockedWheels:
         return len(self.pins) + len(self.lines)
 
 
-def is_foreign(path: Path) -> bool:
-    """Whether a file is called like the lock of a tool that is read here."""
-    return path.name in READERS
-
-
 def read_lock(path: Path, target: Target, choice: Choice) -> LockedWheels:
     """What the lock at ``path`` has for ``target``.
 

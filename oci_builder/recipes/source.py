@@ -17,7 +17,7 @@ from oci_builder.errors import BadKey, FileProblem, InvalidValue, NotFound, Outs
 from oci_builder.files import explained, kind_of
 from oci_builder.platforms import Platform
 from oci_builder.projects.folder import FoundProject, find_project, locks_beside
-from oci_builder.projects.reading import is_foreign
+from oci_builder.projects.packages import is_foreign
 from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, VERBS, ImageToml, PythonRecipe, UserRecipe
 from oci_builder.tomlfile import convert, load_toml, misplaced
 
