@@ -33,7 +33,7 @@ READERS: Mapping[str, Reading] = {
 }
 
 _WHEEL = (
-    "build a wheel of it (pip wheel --no-deps -w wheels …), and let a requirements.txt that names it and the rest "
+    "build a wheel of it (pip wheel --no-deps -w wheels WHAT), and let a requirements.txt that names it and the rest "
     'decide: [python] requirements = ["requirements.txt"] in image.toml'
 )
 

@@ -123,7 +123,9 @@ def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
         if not inputs.is_file(folder / name):
             raise misplaced(file, BadKey(f"python.requirements[{number}]", f"there is no file {folder / name}"))
     source = ImageSource(folder, msgspec.structs.replace(recipe, python=python), within)
-    source = replace(source, beside=_beside(source, default=python.requirements in ((), REQUIREMENTS_DEFAULT)))
+    # Who names requirements.txt means it, whatever lies beside it.
+    default = python.requirements is REQUIREMENTS_DEFAULT or not python.requirements
+    source = replace(source, beside=_beside(source, default=default))
     try:
         _check_python(source)
         _check_places(source)

@@ -169,6 +169,16 @@ def test_a_project_is_an_image_without_a_recipe_and_found_from_below(
         find_image(".", Path())
 
 
+def test_requirements_that_a_recipe_names_decide_whatever_lies_beside_them(tmp_path: Path) -> None:
+    for name in ("requirements.txt", "uv.lock"):
+        (tmp_path / name).touch()
+    assert load_image(tmp_path).foreign_locks == (tmp_path / "uv.lock",)
+    (tmp_path / "image.toml").write_text('[python]\nrequirements = ["requirements.txt"]\n')
+    assert load_image(tmp_path).foreign_locks == ()
+    (tmp_path / "image.toml").write_text("[python]\n")
+    assert load_image(tmp_path).foreign_locks == (tmp_path / "uv.lock",)
+
+
 def test_what_poetry_asks_for_is_read_where_there_is_no_lock(tiny: Tiny) -> None:
     text = '[tool.poetry]\nname = "x"\n[tool.poetry.dependencies]\npython = "^3.11"\ntool = "^2.0"\n'
     text += 'many = {version = "~1", optional = true}\n[tool.poetry.extras]\nbig = ["many"]\n'
