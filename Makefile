@@ -77,13 +77,19 @@ oracles:  ## build the newest engines and registries that tests drive into ORACL
 parity: $(VENV)/.development  ## install 377 real wheels with pip and with ocibuild, and write docs/parity.md (PARITY="six pip" tries those)
 	$(BIN)/python -m tests.parity $(PARITY)
 
+.PHONY: lock-parity
+lock-parity: $(VENV)/.development  ## ask uv, poetry, pdm and pipenv what the locks of the tests mean, and write what they say
+	$(PYTHON) -m venv .locks
+	.locks/bin/python -m pip install --quiet uv poetry poetry-plugin-export pdm 'hishel<2' pipenv
+	$(BIN)/python -m tests.parity.locks .locks/bin
+
 .PHONY: update-golden
 update-golden: $(VENV)/.development  ## write the golden digests anew; say in the commit why they moved
 	$(BIN)/pytest tests/golden --update-golden
 
 .PHONY: clean
 clean:  ## away with all that make made
-	rm -rf $(VENV) .fuzz .parity .mypy_cache .ruff_cache .pytest_cache .hypothesis .crash-* dist mypy.tar
+	rm -rf $(VENV) .fuzz .parity .locks .mypy_cache .ruff_cache .pytest_cache .hypothesis .crash-* dist mypy.tar
 
 # Each stamp is younger than what it came from, or is made again.
 

@@ -8,10 +8,14 @@ from pathlib import Path
 
 from oci_builder import inputs
 from oci_builder.errors import NotFound
+from oci_builder.projects.folder import MARKS, OTHERS
 from oci_builder.reference import Reference
 
 IMAGES = "build"
 _RECIPES = ("image.toml", "requirements.txt")
+_PROJECTS = (*_RECIPES, *MARKS, *OTHERS)
+"""What makes a folder that is named by its path something to build, or to say something of."""
+
 _DOCUMENTS = ("index.json", "manifest.json")
 _LAYER = "layer.toml"
 _LAYOUT = ("index.json", "manifest.json")
@@ -122,10 +126,24 @@ def _layer_roots(recipe_folder: Path, project_dir: Path, extra: Sequence[Path]) 
 def _image_at(folder: Path) -> Path:
     if folder.name == _RECIPES[0] and inputs.is_file(folder):
         folder = folder.parent
-    if _is_image(folder):
+    if any(inputs.is_file(folder / file) for file in _PROJECTS):
         return folder
+    if folder == Path() and (above := _above(folder)) is not None:
+        return above
     why = f"write {folder / _RECIPES[0]} or {folder / _RECIPES[1]}" if inputs.is_dir(folder) else None
     raise NotFound("image", str(folder), searched=(str(folder.absolute()),), hint=why)
+
+
+def _above(folder: Path) -> Path | None:
+    """The nearest folder above that is an image or a project, as git and uv look for theirs: not above a checkout."""
+    here = folder.absolute()
+    for place in here.parents:
+        if inputs.exists(here / ".git") or place == place.parent:
+            return None
+        if any(inputs.is_file(place / file) for file in (*_RECIPES, *MARKS)):
+            return place
+        here = place
+    return None
 
 
 def _is_image(folder: Path) -> bool:

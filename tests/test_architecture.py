@@ -25,6 +25,7 @@ RANKS = [
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image", "overlay"},
     {"wheels", "debian", "registry", "export", "imported"},
+    {"projects"},
     {"bases", "dockerfiles", "inspect", "recipes", "catalog", "uptodate"},
     {"gate", "verify", "sbom"},
     {"report"},
@@ -83,6 +84,7 @@ READERS: tuple[str, ...] = (
     "confined.py",
     "debian/",
     "imported/",
+    "projects/",
     "recipes/",
     "tomlfile.py",
 )

@@ -182,12 +182,12 @@ class _Work:
         """Fetch the wheels; the names of all that the lock has."""
         with self.reporter.stage("resolve"):
             pinning = pinning_of(self.bases, self.bases.target(platforms[0]))
-            lock = pinning.locked()
+            found, names = pinning.download_pins([*map(pinning.on, platforms)])
         with self.reporter.stage("fetch"):
-            for each in map(pinning.on, platforms):
-                self._wheels(lock.select(each), each, pinning)
+            for target, pins in found.items():
+                self._wheels(pins, target, pinning)
             self._backend(pinning)
-        return {wheel.filename for package in lock.document.packages for wheel in package.wheels or ()}
+        return names
 
     def _compiler(self, platform: Platform) -> set[str]:
         """Fetch the packages of the base of ``layers/`` whose Python may have to compile here; their names."""

@@ -139,7 +139,7 @@ def _inherited(recipe: ImageToml) -> frozenset[str]:
 
 def _asked(source: ImageSource, base: Base, environ: Mapping[str, str]) -> Mapping[str, Collection[str]]:
     """The extras that the recipe's requirements ask for. Where a lock is taken unseen nobody looks at them."""
-    if base.promise is None:
+    if base.promise is None or source.foreign_locks:
         return {}
     python = source.recipe.python
     files: list[Path | ProjectRequirements] = [*source.requirements]

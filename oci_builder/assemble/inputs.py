@@ -31,7 +31,9 @@ def read_inputs(source: ImageSource, target: Target, *, sources: WheelSources, c
     """
     python = source.recipe.python
     found: list[Path | ProjectRequirements] = [*source.requirements]
-    found += [read_pyproject(path, extras=python.extras, groups=python.groups) for path in source.pyprojects]
+    # A lock of another tool knows its own extras and groups.
+    if not source.foreign_locks:
+        found += [read_pyproject(path, extras=python.extras, groups=python.groups) for path in source.pyprojects]
     if source.project is None:
         return Inputs(requirements=tuple(found))
     # Loaded only where a project is built.
@@ -42,7 +44,7 @@ def read_inputs(source: ImageSource, target: Target, *, sources: WheelSources, c
         sources = replace(sources, find_links=(backends, *sources.find_links))
     project = build_project(source.project, target, sources=sources, store=context.store, reporter=context.reporter)
     found.append(project.listed(python.extras))
-    if python.groups and not source.pyprojects:
+    if python.groups and not source.pyprojects and not source.foreign_locks:
         found.append(read_groups(source.project / PYPROJECT, python.groups))
     watched = (project.pin.name, f"python {project.requires_python}", *(f"extra {extra}" for extra in python.extras))
     return Inputs(requirements=tuple(found), project=project.pin, watched=watched)

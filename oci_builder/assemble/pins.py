@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 from oci_builder import inputs
 from oci_builder.assemble.carried_wheels import CarriedWheels
 from oci_builder.assemble.context import BuildContext, BuildPolicy
+from oci_builder.assemble.foreign_locks import ForeignLocks, decided_elsewhere
 from oci_builder.assemble.inputs import Inputs
 from oci_builder.digest import Digest
 from oci_builder.errors import FileProblem, OcibuildError, RecipeError, StaleLock
@@ -145,17 +146,43 @@ class Pinning:
         has it, and what differs is told. Raises StaleLock where ``locked`` or ``frozen`` ask for a lock that is not
         there or does not hold, and what resolving raises.
         """
+        if self._foreign.decide:
+            pins, digest = self._foreign.choose(target, self.fetch_sources)
+            return Chosen(pins=pins, lock=digest)
         lock = self._current()
         if self._carries_wheels and (lock is None or not self._shelf(target).holds(lock, target)):
             return self._carried(target, current=lock is not None)
         if lock is not None:
-            return Chosen(pins=lock.select(target), lock=Digest.of(_content(self.source.lock)))
+            return Chosen(pins=self._selected(lock, target), lock=Digest.of(_content(self.source.lock)))
         if not inputs.is_file(self.source.lock):
             return Chosen(pins=self._resolved(target, preferred=()))
         if not self.policy.update_lock:
             return Chosen(pins=self._resolved(target, preferred=_known(locks.read(self.source.lock), target)))
         text = self._brought_up_to_date()
         return Chosen(pins=locks.parse(text, path=self.source.lock).select(target), lock=Digest.of(text))
+
+    @property
+    def _foreign(self) -> ForeignLocks:
+        return ForeignLocks(source=self.source, context=self.context, policy=self.policy)
+
+    def download_pins(self, targets: Sequence[Target]) -> tuple[dict[Target, tuple[WheelPin, ...]], set[str]]:
+        """The wheels for each target, and the names of all that belong into a folder of them. Raises as ``choose``."""
+        if self._foreign.decide:
+            every = {target: self.choose(target).pins for target in (*targets, *map(self.on, self.platforms))}
+            pins = {target: every[target] for target in targets}
+            return pins, {pin.filename for found in every.values() for pin in found}
+        lock = self.locked()
+        names = {wheel.filename for package in lock.document.packages for wheel in package.wheels or ()}
+        return {target: self._selected(lock, target) for target in targets}, names
+
+    def _selected(self, lock: locks.WheelLock, target: Target) -> tuple[WheelPin, ...]:
+        """What a lock has for a target; of another tool's, with the extras and groups that are wanted."""
+        python = self.source.recipe.python
+        # Beside a project they are that project's, for which whoever exported the lock has chosen.
+        if lock.fingerprint or not self.source.borrowed_lock or self.source.project is not None:
+            return lock.select(target)
+        extras, groups = map(canonicalize_name, python.extras), map(canonicalize_name, python.groups)
+        return lock.select(target, extras=tuple(extras), groups=tuple(groups))
 
     def locked(self) -> locks.WheelLock:
         """The lock, made or brought up to date, in file, where that is needed. Raises as ``choose``."""
@@ -174,6 +201,10 @@ class Pinning:
                 "the recipe names this lock in place of requirements, and ocibuild takes it as it is",
                 hint="make it anew with the tool that made it, or name requirements to lock",
             )
+        if source.foreign_locks:
+            why = "this lock decides, and ocibuild takes it as it is"
+            first = source.foreign_locks[0]
+            raise RecipeError(str(first), "", why, hint=decided_elsewhere(first))
         old = locks.read(source.lock) if inputs.is_file(source.lock) else None
         pins: dict[Target, tuple[WheelPin, ...]] = {}
         for target in map(self.on, self.platforms):

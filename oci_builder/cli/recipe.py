@@ -34,7 +34,8 @@ def open_source(settings: Settings, request: RecipeRequest) -> ImageSource:
         env=request.env,
         labels=request.labels,
     )
-    return ImageSource(source.folder, with_overrides(source.recipe, overrides), source.within)
+    beside = () if request.requirements else source.beside
+    return ImageSource(source.folder, with_overrides(source.recipe, overrides), source.within, beside)
 
 
 def make_policy(settings: Settings, request: RecipeRequest, *, update_lock: bool = True) -> BuildPolicy:

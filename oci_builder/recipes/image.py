@@ -84,7 +84,7 @@ class PythonRecipe(Table, frozen=True, kw_only=True):
 
     requirements: Annotated[
         tuple[Line, ...],
-        Meta(description="a list of requirements files or pyproject.toml, or one pylock.toml, relative to the folder"),
+        Meta(description="a list of requirements files or pyproject.toml, or one lock of another tool"),
     ] = REQUIREMENTS_DEFAULT
     project: Annotated[
         Line | None, Meta(description="the folder of a project to build and install, relative to the folder")

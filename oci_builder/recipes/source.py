@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from oci_builder.confined import Within
 from oci_builder.errors import BadKey, FileProblem, InvalidValue, NotFound, OutsideProject, RecipeError
 from oci_builder.files import explained, kind_of
 from oci_builder.platforms import Platform
+from oci_builder.projects.folder import FoundProject, find_project, locks_beside
+from oci_builder.projects.packages import is_foreign
 from oci_builder.recipes.extending import load_recipe
-from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, ImageToml, PythonRecipe, UserRecipe
+from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, VERBS, ImageToml, PythonRecipe, UserRecipe
 from oci_builder.tomlfile import convert, misplaced
 from oci_builder.wording import called
 
@@ -35,11 +37,15 @@ _PROJECT_FILES = ("pyproject.toml", "setup.py")
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """A recipe, the folder its paths are relative to, and the project that its files lie ``within``."""
+    """A recipe, the folder its paths are relative to, and the project that its files lie ``within``.
+
+    ``beside`` are the locks of other tools that lie with what the recipe asks for, and decide in its place.
+    """
 
     folder: Path
     recipe: ImageToml
     within: Within
+    beside: tuple[Path, ...] = ()
 
     @property
     def called(self) -> str:
@@ -49,7 +55,7 @@ class ImageSource:
     @property
     def requirements(self) -> tuple[Path, ...]:
         """The requirements files, in order."""
-        return tuple(path for path in self._named if path.suffix != ".toml")
+        return tuple(path for path in self._named if path.suffix != ".toml" and not is_foreign(path))
 
     @property
     def pyprojects(self) -> tuple[Path, ...]:
@@ -64,12 +70,17 @@ class ImageSource:
     @property
     def has_python(self) -> bool:
         """Whether anything is to be installed for a Python."""
-        return bool(self._named) or self.project is not None or inputs.is_file(self.lock)
+        return bool(self._named or self.beside) or self.project is not None or inputs.is_file(self.lock)
 
     @property
     def borrowed_lock(self) -> Path | None:
         """The lock that the recipe names in place of requirements: taken as it is, and never written."""
         return next(filter(is_lock, self._named), None)
+
+    @property
+    def foreign_locks(self) -> tuple[Path, ...]:
+        """The locks of other tools that decide: the one that the recipe names, else those that lie beside."""
+        return tuple(filter(is_foreign, self._named)) or self.beside
 
     @property
     def lock(self) -> Path:
@@ -110,28 +121,72 @@ def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
 
     Raises RecipeError, NotFound, FileProblem.
     """
-    file, requirements = folder / FILE, folder / REQUIREMENTS
+    file = folder / FILE
     for name in (FILE, REQUIREMENTS, LOCK):
         _expect_file(folder / name)
     written = inputs.is_file(file)
-    if not written and not inputs.is_file(requirements):
-        raise NotFound("recipe", folder.name, searched=(str(file), str(requirements)), hint=f"write {file}")
+    found = None if written else _found(folder)
     with explained(folder):
         within = Within(folder, _root(folder, project))
-    recipe = load_recipe(file, within) if written else ImageToml()
+    recipe = load_recipe(file, within) if found is None else _unwritten(found)
     python = recipe.python
-    if python.requirements is REQUIREMENTS_DEFAULT and not inputs.is_file(requirements):
+    if python.requirements is REQUIREMENTS_DEFAULT and not inputs.is_file(folder / REQUIREMENTS):
         python = msgspec.structs.replace(python, requirements=())
     for number, name in enumerate(python.requirements):
         if not inputs.is_file(folder / name):
             raise misplaced(file, BadKey(f"python.requirements[{number}]", f"there is no file {folder / name}"))
     source = ImageSource(folder, msgspec.structs.replace(recipe, python=python), within)
+    # Who names requirements.txt means it, whatever lies beside it.
+    default = python.requirements is REQUIREMENTS_DEFAULT or not python.requirements
+    source = replace(source, beside=_beside(source, default=default))
     try:
         _check_python(source)
         _check_places(source)
     except BadKey as error:
         raise misplaced(file, error) from error
-    return ImageSource(folder, _named(recipe, folder, python), within)
+    return replace(source, recipe=_named(recipe, folder, python))
+
+
+def _found(folder: Path) -> FoundProject:
+    """What a folder without image.toml asks for. Raises NotFound, RecipeError."""
+    found = find_project(folder)
+    if found is None:
+        searched = (str(folder / FILE), str(folder / REQUIREMENTS))
+        raise NotFound("recipe", folder.name, searched=searched, hint=f"write {folder / FILE}")
+    return found
+
+
+def _unwritten(found: FoundProject) -> ImageToml:
+    """The recipe that nobody wrote: all is as by default, but for what the project says."""
+    name = "" if found.name in VERBS else found.name
+    requirements = REQUIREMENTS_DEFAULT if found.requirements == REQUIREMENTS_DEFAULT else found.requirements
+    return ImageToml(name=name, python=PythonRecipe(requirements=requirements, project=found.project))
+
+
+def _beside(source: ImageSource, *, default: bool) -> tuple[Path, ...]:
+    """The locks of other tools that lie with what a recipe asks for.
+
+    That is its project, or one pyproject.toml, or its own folder where it does not name requirements.
+    """
+    if source.borrowed_lock is not None or any(map(is_foreign, source._named)):
+        return ()
+    if source.project is not None and not source.requirements:
+        return locks_beside(source.project) or _workspace_lock(source.project)
+    if len(source.pyprojects) == 1 and not source.requirements:
+        folder = source.pyprojects[0].parent
+        return locks_beside(folder) or _workspace_lock(folder)
+    return locks_beside(source.folder) if default else ()
+
+
+def _workspace_lock(folder: Path) -> tuple[Path, ...]:
+    """The uv.lock of the workspace that a project is a member of: above it, in the same checkout."""
+    here = inputs.real(folder)
+    for place in (here, *here.parents):
+        if inputs.is_file(place / "uv.lock"):
+            return (place / "uv.lock",)
+        if inputs.exists(place / ".git"):
+            break
+    return ()
 
 
 def _root(folder: Path, project: Path | None) -> Path:
@@ -160,13 +215,14 @@ def is_lock(path: Path) -> bool:
 
 def _check_python(source: ImageSource) -> None:
     python = source.recipe.python
-    if source.borrowed_lock and len(python.requirements) > 1:
+    if (source.borrowed_lock or any(map(is_foreign, source._named))) and len(python.requirements) > 1:
         why = "a lock says all there is to install: it stands alone"
         raise BadKey("python.requirements", why, hint="name the lock, or what it was made from, but not both")
     if source.project is not None and not any(inputs.is_file(source.project / name) for name in _PROJECT_FILES):
         raise BadKey("python.project", f"there is neither {' nor '.join(_PROJECT_FILES)} in {source.project}")
     for key in ("extras", "groups"):
-        if getattr(python, key) and not source.pyprojects and source.project is None:
+        owned = source.pyprojects or source.project is not None or source.foreign_locks or source.borrowed_lock
+        if getattr(python, key) and not owned:
             hint = 'name whose they are: project = "../..", or requirements = ["../../pyproject.toml"]'
             raise BadKey(f"python.{key}", "a requirements.txt has none", hint=hint)
 

@@ -118,11 +118,14 @@ class Reader:
             # As in pip: what a file of constraints requires with -r is required.
             yield from self.read(inner, constraint=nested.name == "--constraint", above=(*above, file))
 
-    def line(self, file: Path, number: int, raw: str) -> Line:
-        """A requirement that stands in no requirements file, as pip will read it in one made for it."""
+    def line(self, file: Path, number: int, raw: str, *, hashed: bool = False) -> Line:
+        """A requirement that stands in no requirements file, as pip will read it in one made for it.
+
+        With ``hashed`` it may have hashes, as in a lock.
+        """
         found = [text for _, text in _logical_lines(raw)]
         line = self._line(file, number, found[0] if len(found) == 1 else "", constraint=False)
-        if not line.text or line.options:
+        if not line.text or any(not hashed or option.name != "--hash" for option in line.options):
             raise line.wrong("not a requirement")
         return line
 

@@ -80,14 +80,28 @@ class WheelLock:
     base: str
     document: Pylock
 
-    def select(self, target: Target) -> tuple[WheelPin, ...]:
-        """The pins for ``target``, sorted by name.
+    def select(self, target: Target, *, extras: Sequence[str] = (), groups: Sequence[str] = ()) -> tuple[WheelPin, ...]:
+        """The pins for ``target``, sorted by name; ``extras`` and ``groups`` are of the project it was made for.
 
-        Raises StaleLock when the lock is not for this target, UnsupportedRequirement for what is no wheel.
+        Raises StaleLock when the lock is not for this target, UnsupportedRequirement for what is no wheel, RecipeError
+        for extras and groups that it does not have.
         """
+        for what, wanted, known in (
+            ("extra", extras, self.document.extras or ()),
+            ("group", groups, self.document.dependency_groups or ()),
+        ):
+            if missing := sorted(set(wanted) - set(known)):
+                there = f"it has {', '.join(known)}" if known else "it has none"
+                why = f"there is no {what} {missing[0]!r} in this lock; {there}"
+                raise RecipeError(str(self.path), "", why, hint="name one that it has, or lock again with it")
+        chosen_groups = [*(self.document.default_groups or ()), *groups]
         environment = cast("Environment", dict(target.markers()))
         try:
-            chosen = list(self.document.select(environment=environment, tags=target.tags()))
+            chosen = list(
+                self.document.select(
+                    environment=environment, tags=target.tags(), extras=extras, dependency_groups=chosen_groups
+                )
+            )
         except (PylockSelectError, ValueError, RecursionError) as error:
             # The latter: markers that compare what cannot be compared, or are too deep.
             made = f" (it was made for {'; '.join(self.targets)})" if self.targets else ""

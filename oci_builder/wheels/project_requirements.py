@@ -16,6 +16,7 @@ from oci_builder.bounded import load_toml
 from oci_builder.errors import NotFound, RecipeError
 from oci_builder.files import open_regular
 from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.poetry_requirements import poetry_lines
 
 PYPROJECT = "pyproject.toml"
 LIMIT = 4 << 20
@@ -33,13 +34,15 @@ class ProjectRequirements:
     """Requirements, each with the number of the line of ``file`` it stands in (1 where that cannot be told).
 
     ``project`` is set for those of a project whose wheel is in the store: pip then reads them in that wheel, with
-    ``extras``, and ``lines`` are what a lock depends on.
+    ``extras``, and ``lines`` are what a lock depends on. Those that are ``complete`` are all that is to be installed:
+    what they need themselves is among them.
     """
 
     file: Path
     lines: tuple[tuple[int, str], ...]
     project: WheelPin | None = None
     extras: tuple[str, ...] = ()
+    complete: bool = False
 
 
 def read_pyproject(file: Path, *, extras: Collection[str] = (), groups: Collection[str] = ()) -> ProjectRequirements:
@@ -113,6 +116,9 @@ class _Document:
     def dependencies(self, extras: Collection[str], *, required: bool) -> Iterator[str]:
         """Those of ``[project]``; a file without the table has none, if that is not ``required``."""
         project = self._document.get("project")
+        if not isinstance(project, dict) and (poetry := self._poetry()) is not None:
+            yield from self._poetry_lines(poetry, extras)
+            return
         if not isinstance(project, dict):
             if required or extras:
                 raise self._wrong("project", "there is no such table")
@@ -126,6 +132,33 @@ class _Document:
         name = canonicalize_name(str(project.get("name", "")))
         for extra in sorted({canonicalize_name(extra) for extra in extras}):
             yield from self._extra(extra, known, name, ())
+
+    def _poetry(self) -> dict[str, Any] | None:
+        """What Poetry's own table says of dependencies, which it had before there was ``[project]``."""
+        tool = self._document.get("tool")
+        poetry = tool.get("poetry") if isinstance(tool, dict) else None
+        return poetry if isinstance(poetry, dict) and isinstance(poetry.get("dependencies"), dict) else None
+
+    def _poetry_lines(self, poetry: Mapping[str, Any], extras: Collection[str]) -> Iterator[str]:
+        key = "tool.poetry.dependencies"
+        known = self._named(poetry.get("extras", {}), "tool.poetry.extras")
+        chosen: set[str] = {canonicalize_name(extra) for extra in extras}
+        for extra in sorted(chosen):
+            self._of(extra, known, f"tool.poetry.extras.{extra}", ())
+        try:
+            lines = list(poetry_lines(poetry["dependencies"], known, chosen))
+        except ValueError as error:
+            raise self._wrong(key, str(error)) from error
+        for name, line in lines:
+            try:
+                Requirement(line)
+            except (InvalidRequirement, RecursionError) as error:
+                why = f"{_short(line)} is not a requirement for pip"
+                raise self._wrong(
+                    f"{key}.{name}", why, hint="write it as a version with >= and <, or lock it"
+                ) from error
+            self._count(key)
+            yield line
 
     def groups(self, groups: Collection[str]) -> Iterator[str]:
         """Those of ``[dependency-groups]``, includes followed."""

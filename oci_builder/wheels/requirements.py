@@ -160,7 +160,7 @@ def _place(first: Path | ProjectRequirements) -> Path:
 
 def _read(reader: Reader, file: Path | ProjectRequirements, constraint: bool) -> Iterator[Line]:
     if isinstance(file, ProjectRequirements):
-        yield from (reader.line(file.file, number, text) for number, text in file.lines)
+        yield from (reader.line(file.file, number, text, hashed=file.complete) for number, text in file.lines)
     else:
         yield from reader.read(file, constraint=constraint)
 

@@ -52,12 +52,14 @@ class _Request:
     target: Target
     sources: WheelSources
     scratch: Path
+    complete: bool = False
 
     def arguments(self, report: Path) -> list[str]:
         files = [f"--requirement={path.absolute()}" for path in self.files]
         limits = [f"--constraint={path.absolute()}" for path in self.limits]
         # --no-user: a user = true in pip's configuration is about this machine.
         fixed = ["--dry-run", "--ignore-installed", "--no-user", "--only-binary=:all:", f"--report={report}"]
+        fixed += ["--no-deps"] if self.complete else []
         return ["install", *fixed, *for_target(self.target), *self.sources.arguments(), *files, *limits]
 
 
@@ -135,6 +137,7 @@ def _request(
         target=target,
         sources=sources,
         scratch=scratch,
+        complete=any(isinstance(each, ProjectRequirements) and each.complete for each in requirements),
     )
 
 

@@ -229,3 +229,18 @@ def test_a_pipe_is_no_lock(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pylock.toml")
     with pytest.raises(NotFound):
         read(tmp_path / "pylock.toml")
+
+
+def test_extras_and_groups_of_another_tool_s_lock_are_chosen_or_refused() -> None:
+    wheel = f'[[packages.wheels]]\npath = "tool-2.0-py3-none-any.whl"\nhashes = {{ sha256 = "{"a" * 64}" }}\n'
+    head = 'lock-version = "1.0"\ncreated-by = "x"\nextras = ["web"]\ndependency-groups = ["run"]\n[[packages]]\n'
+    for marker, chosen in (
+        ("'web' in extras", {"extras": ["web"]}),
+        ("'run' in dependency_groups", {"groups": ["run"]}),
+    ):
+        text = f'{head}name = "tool"\nversion = "2.0"\nmarker = "{marker}"\n{wheel}'
+        lock = parse(text.encode(), path=Path("pylock.x.toml"))
+        assert lock.select(TARGET) == ()
+        assert [pin.name for pin in lock.select(TARGET, **chosen)] == ["tool"]
+        with pytest.raises(RecipeError, match=r"there is no (extra|group) 'other' in this lock"):
+            lock.select(TARGET, **{name: ["other"] for name in chosen})

@@ -1,0 +1,163 @@
+"""Locks of other tools beside a project: which of them decides, and what it has for a target."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from oci_builder import inputs
+from oci_builder.assemble.context import BuildContext, BuildPolicy
+from oci_builder.digest import Digest
+from oci_builder.errors import OcibuildError, StaleLock
+from oci_builder.files import open_regular
+from oci_builder.projects.packages import TOOLS, Choice
+from oci_builder.projects.reading import LockedWheels, read_lock
+from oci_builder.recipes import ImageSource
+from oci_builder.wheels import lock as locks
+from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.pip import WheelSources
+from oci_builder.wheels.project_requirements import PYPROJECT, ProjectRequirements, read_pyproject
+from oci_builder.wheels.resolve import resolve
+from oci_builder.wheels.target import Target
+
+_SHOWN = 5
+"""Packages that a message names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignLocks:
+    """The locks of other tools that a recipe names, or that lie beside what it asks for."""
+
+    source: ImageSource
+    context: BuildContext
+    policy: BuildPolicy
+
+    @property
+    def decide(self) -> bool:
+        """Whether one of them does: they are there, and no lock that ``ocibuild lock`` wrote for this image."""
+        found = self.source.foreign_locks
+        if not found or self.source.borrowed_lock is not None:
+            return False
+        own = self.source.lock
+        if not inputs.is_file(own) or (found and found != self.source.beside):
+            return True
+        read = locks.read(own)
+        if read.fingerprint:
+            names = " and ".join(path.name for path in found)
+            self.context.reporter.note(f"{own.name} decides, as ocibuild lock wrote it; {names} is not read")
+        return not read.fingerprint
+
+    def choose(self, target: Target, sources: WheelSources) -> tuple[tuple[WheelPin, ...], Digest]:
+        """The wheels for ``target``, sorted by name, and the digest of the lock that names them.
+
+        Where there are several locks the first decides, if all of them say the same. Raises StaleLock where they do
+        not, and what reading a lock raises.
+        """
+        first, *others = self.source.foreign_locks
+        found = read_lock(first, target, self._choice(first))
+        for other in others:
+            _check_same(first, found, other, read_lock(other, target, self._choice(other)))
+        self._check_pylock(first, found, target)
+        self._check_current(first, found, target)
+        self.context.reporter.note(f"{first.name} decides: {found.count} packages")
+        for digest, path in sorted(found.local.items(), key=str):
+            self.context.store.put_file(path, digest=digest, size=inputs.size_of(path), what=path.name)
+        pins = (*found.pins, *self._named(first, found.lines, target, sources))
+        with open_regular(first) as stream:
+            digest = Digest.of(stream.read())
+        return tuple(sorted(pins, key=lambda pin: pin.name)), digest
+
+    def _choice(self, path: Path) -> Choice:
+        python = self.source.recipe.python
+        folders = [
+            *([self.source.project] if self.source.project else []),
+            *(each.parent for each in self.source.pyprojects),
+        ]
+        here = inputs.real(folders[0]) if folders else inputs.real(path.parent)
+        member = os.path.relpath(here, inputs.real(path.parent)).replace(os.sep, "/")
+        return Choice.of(python.extras, python.groups, member="." if member.startswith("..") else member)
+
+    def _named(self, path: Path, lines: Iterable[str], target: Target, sources: WheelSources) -> tuple[WheelPin, ...]:
+        """The wheels of packages that are locked by the hashes of files without names: an index tells which."""
+        wanted = tuple((1, line) for line in lines)
+        if not wanted:
+            return ()
+        asked = ProjectRequirements(file=path, lines=wanted, complete=True)
+        found = resolve([asked], target, sources=sources, store=self.context.store, reporter=self.context.reporter)
+        return tuple(_as_asked_by_lock(pin) for pin in found)
+
+    def _check_pylock(self, first: Path, found: LockedWheels, target: Target) -> None:
+        """Another tool's pylock.toml beside the recipe has to say the same."""
+        path = self.source.lock
+        if inputs.is_file(path) and self.source.foreign_locks == self.source.beside:
+            pins = locks.read(path).select(target)
+            _check_same(first, found, path, LockedWheels(pins=pins, lines=(), local={}))
+
+    def _check_current(self, path: Path, found: LockedWheels, target: Target) -> None:
+        """Tell where pyproject.toml asks for what the lock does not have. Raises StaleLock where locks must hold."""
+        missing = _missing(path.with_name(PYPROJECT), found, target)
+        if not missing:
+            return
+        why = f"{PYPROJECT} asks for {', '.join(missing[:_SHOWN])}, which it does not have"
+        if self.policy.locked:
+            raise StaleLock(str(path), why, hint=f"bring it up to date: {TOOLS[path.name]}")
+        self.context.reporter.note(f"{path.name} is behind: {why}; {TOOLS[path.name]} brings it up to date")
+
+
+def decided_elsewhere(path: Path) -> str:
+    """What to say to whoever wants to lock what another tool's lock decides."""
+    return f"make it anew with the tool that made it: {TOOLS[path.name]}"
+
+
+def _as_asked_by_lock(pin: WheelPin) -> WheelPin:
+    return WheelPin(
+        name=pin.name, version=pin.version, filename=pin.filename, sha256=pin.sha256, size=pin.size, requested=False
+    )
+
+
+def _missing(pyproject: Path, found: LockedWheels, target: Target) -> list[str]:
+    """The projects that a pyproject.toml asks for on ``target`` and the lock does not have."""
+    if not inputs.is_file(pyproject):
+        return []
+    try:
+        lines = read_pyproject(pyproject).lines
+    except OcibuildError:
+        return []  # it may have no such table, or leave it to a build: then the lock is all there is
+    have = {pin.name for pin in found.pins} | {canonicalize_name(line.partition("==")[0]) for line in found.lines}
+    return sorted(name for _, text in lines if (name := _name(text, target)) and name not in have)
+
+
+def _name(text: str, target: Target) -> str:
+    try:
+        requirement = Requirement(text)
+        if requirement.marker is not None and not requirement.marker.evaluate(dict(target.markers())):
+            return ""
+    except (InvalidRequirement, ValueError):
+        return ""
+    return canonicalize_name(requirement.name)
+
+
+def _check_same(first: Path, found: LockedWheels, second: Path, other: LockedWheels) -> None:
+    ours, theirs = _versions(found), _versions(other)
+    differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    if differing:
+        shown = ", ".join(
+            f"{name} {ours.get(name, 'not at all')} or {theirs.get(name, 'not at all')}" for name in differing[:_SHOWN]
+        )
+        why = f"{second.name} lies with it and says something else: {shown}{_more(differing)}"
+        hint = f'remove the one that is not used, or name the other in image.toml: requirements = ["{first.name}"]'
+        raise StaleLock(str(first), why, hint=hint)
+
+
+def _versions(found: LockedWheels) -> dict[str, str]:
+    lines = (line.split(" ")[0].partition("==") for line in found.lines)
+    return {pin.name: pin.version for pin in found.pins} | {canonicalize_name(name): ver for name, _, ver in lines}
+
+
+def _more(names: Collection[str]) -> str:
+    return f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
