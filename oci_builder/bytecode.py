@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import signal
 import struct
@@ -17,6 +16,7 @@ from typing import Self
 
 from oci_builder.errors import OcibuildError, ProcessKilled, ToolFailed
 from oci_builder.exhausted import exhaustion
+from oci_builder.machine import memory_file
 
 WINDOW = 4 << 20
 """Bytes of source that may wait for the child: enough that it never idles, little enough to hold."""
@@ -102,7 +102,7 @@ class _Child:
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
         # In memory: the child says a line or nothing, and there need be no folder to write in.
-        self._complaints = os.fdopen(os.memfd_create("complaints"), "w+b")
+        self._complaints = memory_file("complaints")
         try:
             self._process = subprocess.Popen(
                 [*argv, str(_PROGRAM)],

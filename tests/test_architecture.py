@@ -17,7 +17,7 @@ PACKAGE = ROOT / "oci_builder"
 
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
-    {"errors", "bounded", "version", "distinfo", "inputs"},
+    {"errors", "bounded", "version", "distinfo", "inputs", "machine"},
     {"folders", "platforms", "reporter", "tomlschema", "exhausted", "threads"},
     {"files"},
     {"digest", "confined", "surroundings"},

@@ -9,6 +9,7 @@ from pathlib import Path
 from oci_builder.bytecode import Compiler, pyc_path
 from oci_builder.errors import PackageError
 from oci_builder.files import explained, spooled
+from oci_builder.machine import give_mode
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.elf import parse
 from oci_builder.tree.entry import Entry, EntryPath, FileSlice, Kind, entry_path
@@ -95,7 +96,8 @@ def _write(tree: Tree, name: str, folder: Path, sources: MappedFiles) -> None:
     with spooled(path) as sink:
         for chunk in sources.chunks(entry.content, what=entry.path):
             sink.write(chunk)
-    path.chmod(0o755 if entry.mode & 0o111 else 0o644)
+    with explained(path):
+        give_mode(path, 0o755 if entry.mode & 0o111 else 0o644)
 
 
 def bytecode(
