@@ -44,6 +44,19 @@ def pyc_path(path: str, tag: str) -> str:
     return f"{folder}{slash}__pycache__/{name.removesuffix('.py')}.{tag}.pyc"
 
 
+def why_not_started(program: Path) -> str:
+    """What the system says when it is to start ``program``, in words; empty where it does, and ends it at once."""
+    quiet = subprocess.DEVNULL
+    try:
+        with subprocess.Popen([str(program)], stdin=quiet, stdout=quiet, stderr=quiet, env={}) as process:
+            process.kill()
+    except OSError as error:
+        if (ran_out := exhaustion(error)) is not None:
+            raise ran_out from error
+        return (error.strerror or str(error)).lower()
+    return ""
+
+
 class Compiler:
     """Running interpreters that compile what they are given; a context manager that ends them.
 

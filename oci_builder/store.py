@@ -11,9 +11,9 @@ import copy
 import errno
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from oci_builder import machine
 from oci_builder.digest import Digest, HashingWriter, digest_file, verified_chunks
@@ -71,6 +71,17 @@ class Store:
             for name, _ in self.leftovers():
                 self._scratch.discard(name)
         self._lease.share()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Open folders and locks stay with their process: another opens the same ones. It is told what of them is not
+        # where the root has it; what ``shared`` has was expected before work was shared out.
+        given = {kind: folder.path for kind, folder in self._kinds.items() if folder.path.parent != self._records.path}
+        return (_opened, (self.root, self._now, self._scratch.path, given))
+
+    def __copy__(self) -> Store:
+        other = Store.__new__(Store)
+        other.__dict__.update(self.__dict__)
+        return other
 
     def sharing(self, shared: Shared) -> Store:
         """This store, in use by the same one, with what ``shared`` has."""
@@ -355,6 +366,15 @@ class Store:
             folder = _inner(self._records, kind) if make else _ours(Folder(self._records.path / kind, at=self._records))
             self._kinds[kind] = folder
         return folder
+
+
+def _opened(root: Path, now: int | None, scratch: Path, kinds: Mapping[str, Path]) -> Store:
+    """A store that another process uses: with its scratch folder, and its folders of some kinds of records."""
+    store = Store(root, now=now)
+    with explained(root):
+        store._scratch = Folder(scratch)
+        store._kinds = {kind: Folder(path) for kind, path in kinds.items()}
+    return store
 
 
 def _inner(folder: Folder, name: str) -> Folder:

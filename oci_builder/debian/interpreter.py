@@ -56,6 +56,13 @@ def spool(tree: Tree, folder: Path, *, minor: str, machine: str, sources: Mapped
     return Interpreter(argv=argv, env={"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"})
 
 
+def write_loader(tree: Tree, folder: Path, *, machine: str, sources: MappedFiles) -> Path:
+    """Write the loader that starts the programs of ``tree``, and nothing else; its path, there or not."""
+    path = f"usr/lib/{machine}-linux-gnu/{_LOADERS[machine]}"
+    _write(tree, path, folder, sources)
+    return folder / path
+
+
 def _libraries(tree: Tree, program: str, library: str, sources: MappedFiles) -> list[str]:
     """The names by which the loader asks for what ``program`` needs, and for what that needs."""
     found: list[str] = []
