@@ -12,12 +12,12 @@ import msgspec
 from oci_builder import inputs
 from oci_builder.bytecode import Compiler
 from oci_builder.debian import rootfs
-from oci_builder.debian.apt import Apt
+from oci_builder.debian.apt import Apt, is_here
 from oci_builder.debian.interpreter import spool
 from oci_builder.debian.lock import Pin, RootfsLock, SuitePin, changes, decode, encode, lock_path, read_lock
 from oci_builder.debian.recipe import LayerRecipe, key_files, load_layer
 from oci_builder.debian.running import FindPython, compiled_instead, host_platform, no_python, obstacle
-from oci_builder.debian.sources import ArchiveSource, DebFolder, Mirror, fetch_packages
+from oci_builder.debian.sources import ArchiveSource, DebFolder, Mirror, fetch_packages, way_to_packages
 from oci_builder.debian.trust import Trust
 from oci_builder.debian.update import check_lock, update
 from oci_builder.errors import (
@@ -222,6 +222,8 @@ class Opening:
                     raise
                 if self.supply.locked:
                     error.hint = f"if it was superseded: ocibuild base update {self.folder.name}"
+                    if not is_here() and not self.supply.mirrors and not recipe.source.mirrors:
+                        error.hint = way_to_packages(recipe.python.minor)
                     raise
                 return self._replaced(recipe, shipped, lock, sources, error)
 
@@ -239,10 +241,7 @@ class Opening:
             # An index that does not hold says more than what is missing for it.
             raise
         except OcibuildError as error:
-            missing.hint = (
-                "name a mirror of Debian's archives with --mirror, or in OCIBUILD_DEBIAN_MIRROR; for a machine without "
-                "network: ocibuild download, elsewhere, fills debs/ beside image.toml"
-            )
+            missing.hint = way_to_packages(recipe.python.minor)
             raise missing from error
         if renewed.packages == lock.packages:
             # Nothing newer: the packages exist and cannot be had.
