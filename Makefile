@@ -33,10 +33,11 @@ test: lint $(VENV)/.system  ## all checks and all tests; what is missing is inst
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 .PHONY: lint
-lint: $(VENV)/.development  ## style and types
+lint: $(VENV)/.development  ## style and types, the latter as seen on Linux and on a Mac
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin
 
 .PHONY: format
 format: $(VENV)/.development  ## what ruff can mend by itself

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.processes import Memory, Usage, watched
+from oci_builder.machine import cpu_count
 
 SHORT = 10.0
 """Seconds; what takes less is done several times, and the median counts."""
@@ -98,7 +99,7 @@ def _cost(seconds: float, before: Usage, after: Usage, held: list[Memory]) -> Co
         peak=max(each.whole for each in held),
         private=max(each.private for each in held),
         written=after.written - before.written,
-        others=max(0.0, everybody - cpu) / (seconds * len(os.sched_getaffinity(0))),
+        others=max(0.0, everybody - cpu) / (seconds * cpu_count()),
     )
 
 

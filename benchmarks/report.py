@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.measuring import Failed, output_of
 from benchmarks.results import OURS, Results, Row
 from benchmarks.targets import targets
+from oci_builder.machine import cpu_count
 
 BEGIN, END = "<!-- results: written by python -m benchmarks -->\n", "<!-- end of results -->\n"
 QUIET = 0.1
@@ -25,7 +26,7 @@ def machine(programs: Path | None) -> dict[str, str]:
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
     found = {
-        "processor": f"{len(os.sched_getaffinity(0))} cores, {model[1] if model else platform.machine()}",
+        "processor": f"{cpu_count()} cores, {model[1] if model else platform.machine()}",
         "memory": f"{int(memory[1]) / 1e6:.0f} GB" if memory else "?",
         "kernel": platform.release().split("-")[0],
         "Python": platform.python_version(),

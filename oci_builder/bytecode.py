@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import signal
 import struct
@@ -17,6 +16,7 @@ from typing import Self
 
 from oci_builder.errors import OcibuildError, ProcessKilled, ToolFailed
 from oci_builder.exhausted import exhaustion
+from oci_builder.machine import memory_file
 
 WINDOW = 4 << 20
 """Bytes of source that may wait for the child: enough that it never idles, little enough to hold."""
@@ -42,6 +42,19 @@ def pyc_path(path: str, tag: str) -> str:
     """Where Python looks for the bytecode of the module at ``path`` (PEP 3147); ``tag`` is ``cpython-311``."""
     folder, slash, name = path.rpartition("/")
     return f"{folder}{slash}__pycache__/{name.removesuffix('.py')}.{tag}.pyc"
+
+
+def why_not_started(program: Path) -> str:
+    """What the system says when it is to start ``program``, in words; empty where it does, and ends it at once."""
+    quiet = subprocess.DEVNULL
+    try:
+        with subprocess.Popen([str(program)], stdin=quiet, stdout=quiet, stderr=quiet, env={}) as process:
+            process.kill()
+    except OSError as error:
+        if (ran_out := exhaustion(error)) is not None:
+            raise ran_out from error
+        return (error.strerror or str(error)).lower()
+    return ""
 
 
 class Compiler:
@@ -102,7 +115,7 @@ class _Child:
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
         # In memory: the child says a line or nothing, and there need be no folder to write in.
-        self._complaints = os.fdopen(os.memfd_create("complaints"), "w+b")
+        self._complaints = memory_file("complaints")
         try:
             self._process = subprocess.Popen(
                 [*argv, str(_PROGRAM)],

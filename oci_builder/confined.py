@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from oci_builder import inputs
+from oci_builder import inputs, machine
 from oci_builder.errors import FileProblem, OutsideProject
 from oci_builder.files import explained, trouble
 
@@ -26,8 +26,7 @@ _LINKS = 40
 
 _OUTSIDE = "if that is meant, write outside = true beside it in image.toml"
 
-_PASS = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_READ = os.O_RDONLY | machine.AS_IT_IS | machine.AT_ONCE | machine.CLOSED_ON_EXEC
 
 
 class _Folder:
@@ -71,7 +70,7 @@ class Found:
         """
         inputs.note_names(self.path, below=below, without=without)
         with explained(self.path):
-            handle = self._opened(_READ | os.O_DIRECTORY)
+            handle = self._opened(_READ | machine.FOLDER)
             try:
                 # All at once: no folder stays open while those in it are walked, however deep they are.
                 with os.scandir(handle) as listing:
@@ -114,7 +113,7 @@ class Within:
         if not real.is_relative_to(self.root):
             raise OutsideProject(str(folder), str(self.root))
         self._steps = real.relative_to(self.root).parts
-        self._top = _Folder(os.open(self.root, _PASS))
+        self._top = _Folder(os.open(self.root, machine.PASSED))
 
     def find(self, name: str, *, follow: bool) -> Found:
         """What ``find`` finds."""
@@ -154,7 +153,7 @@ class _Walk:
             if stat.S_ISLNK(info.st_mode) and (left or follow):
                 left.extendleft(reversed(self._led(name)))
             elif left:
-                self._open.append(_Folder(os.open(name, _PASS | os.O_NOFOLLOW, dir_fd=here.handle)))
+                self._open.append(_Folder(os.open(name, machine.PASSED | machine.AS_IT_IS, dir_fd=here.handle)))
             else:
                 return Found(self._place, info, here, name)
         return Found(self._place, os.fstat(self._open[-1].handle), self._open[-1], ".")
@@ -181,7 +180,7 @@ class _Walk:
 
 
 def _anywhere(path: Path, place: Path) -> Found:
-    anchor = _Folder(os.open(path.parent, _PASS))
+    anchor = _Folder(os.open(path.parent, machine.PASSED))
     name = path.name or "."
     return Found(place, os.stat(name, dir_fd=anchor.handle, follow_symlinks=False), anchor, name)
 

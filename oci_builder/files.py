@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
+import hashlib
 import io
 import os
 import re
@@ -15,22 +15,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from oci_builder import inputs
+from oci_builder import inputs, machine
 from oci_builder.errors import FileProblem
 from oci_builder.folders import Folder
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_READ = os.O_RDONLY | machine.AS_IT_IS | machine.AT_ONCE | machine.CLOSED_ON_EXEC
+_LONG = 200
+"""Bytes of a name that its temporary names begin with: a process's number and 16 digits follow."""
+
 _LINKS = 40
 """Links that one path may lead through, as in Linux."""
 
 _BUFFER = 1 << 20
 """Bytes that are gathered before they are written."""
-
-_FICLONE = 0x40049409
-"""ioctl_ficlone(2); of the standard library only from 3.12 on."""
 
 
 @contextlib.contextmanager
@@ -53,9 +53,10 @@ def atomic(
         place = _followed(path) if follow else path
         before = _replaced(place)
         folder = within or Folder(place.parent)
-    _sweep(folder, place.name)
+    stem = _stem(place.name)
+    _sweep(folder, stem)
     while True:
-        name = f".{place.name}.{unique()}"
+        name = f"{stem}{unique()}"
         with _discarded_on_error(folder, name):
             with explained(path):
                 # Not by tempfile, which knows no umask: what appears at the end has a new file's usual mode.
@@ -121,14 +122,14 @@ def _give(handle: int, before: os.stat_result) -> None:
         with contextlib.suppress(OSError):
             os.fchown(handle, before.st_uid, before.st_gid)
     # After the owner, which takes bits away.
-    os.fchmod(handle, stat.S_IMODE(before.st_mode) & 0o777)
+    machine.give_mode(handle, stat.S_IMODE(before.st_mode) & 0o777)
 
 
 @contextlib.contextmanager
 def spooled(path: Path) -> Iterator[BinaryIO]:
     """Yield a stream that fills the file ``path``. Trouble with that file, and no other, raises FileProblem."""
     with explained(path):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | machine.CLOSED_ON_EXEC, 0o666)
     with _written(handle, path) as sink:
         yield sink
 
@@ -164,7 +165,7 @@ def open_regular(path: Path | str, *, noted: bool = True) -> BinaryIO:
     # Asked before as well: a device may act when it is opened (a tape winds back).
     _expect_regular(Path(path).stat(), path)
     # What is there by now may be another: without O_NONBLOCK a pipe would hold us here.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    handle = os.open(path, os.O_RDONLY | machine.AT_ONCE | machine.CLOSED_ON_EXEC)
     try:
         _expect_regular(os.fstat(handle), path)
     except OSError:
@@ -217,10 +218,9 @@ def clone(source: Path, sink: BinaryIO) -> bool:
     """Make ``sink``, a new file, share the blocks of ``source``; False where the file system cannot do that."""
     try:
         with open_regular(source) as stream:
-            fcntl.ioctl(sink.fileno(), _FICLONE, stream.fileno())
+            return machine.share_blocks(stream.fileno(), sink.fileno())
     except OSError:
         return False
-    return True
 
 
 @contextlib.contextmanager
@@ -291,18 +291,16 @@ class Lease:
 
     def __init__(self, folder: Folder) -> None:
         # A description of its own: a lock belongs to that, and not to the folder's.
-        self._handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder.handle)
+        self._handle = os.open(".", os.O_RDONLY | machine.FOLDER | machine.CLOSED_ON_EXEC, dir_fd=folder.handle)
         weakref.finalize(self, os.close, self._handle)
 
-    def lock(self, how: int) -> bool | None:
-        """Whether the lock was got; None where the file system has none."""
-        try:
-            fcntl.flock(self._handle, how)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return None
-        return True
+    def lock(self) -> bool | None:
+        """Whether the lock was got that nobody else has; None where the file system has none."""
+        return machine.lock(self._handle)
+
+    def share(self) -> None:
+        """Have the lock together with others, once nobody has it alone."""
+        machine.lock(self._handle, shared=True, wait=True)
 
 
 def is_closed(error: FileProblem) -> bool:
@@ -362,17 +360,23 @@ def _sync(handle: int) -> None:
 
 def _held(handle: int) -> bool:
     """Whether the new file is marked as somebody's, until it is closed; if not, another has just swept it away."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
+    held = machine.lock(handle)
+    if held is None:
         return True  # no locks here: then nobody sweeps either
-    return os.fstat(handle).st_nlink > 0
+    return held and os.fstat(handle).st_nlink > 0
 
 
-def _sweep(folder: Folder, name: str) -> None:
-    ours = re.compile(rf"\.{re.escape(name)}\.\d+-[0-9a-f]{{16}}")
+def _stem(name: str) -> str:
+    """How the temporary names begin of what will be called ``name``: no file system takes more than 255 bytes."""
+    if len(os.fsencode(name)) > _LONG:
+        whole = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+        # No half character: some file systems take but whole ones.
+        name = f"{os.fsencode(name)[: _LONG - 17].decode(errors='ignore')}~{whole}"
+    return f".{name}."
+
+
+def _sweep(folder: Folder, stem: str) -> None:
+    ours = re.compile(rf"{re.escape(stem)}\d+-[0-9a-f]{{16}}")
     # Gone meanwhile, another user's, or held by who writes it: let be.
     with contextlib.suppress(OSError):
         for other, info in folder.listing():
@@ -384,7 +388,7 @@ def _remove_unheld(folder: Folder, name: str) -> None:
     with contextlib.suppress(OSError):
         handle = os.open(name, _READ, dir_fd=folder.handle)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            folder.remove(name)
+            if machine.lock(handle):
+                folder.remove(name)
         finally:
             os.close(handle)

@@ -13,10 +13,11 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
+from oci_builder import machine
 from oci_builder.errors import FileProblem
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | machine.FOLDER | machine.CLOSED_ON_EXEC
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | machine.CLOSED_ON_EXEC
 _OPEN_TO_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -32,7 +33,7 @@ class Folder:
         if at is None:
             self.handle = os.open(path, _FOLDER)
         else:
-            self.handle = os.open(path.name, _FOLDER | os.O_NOFOLLOW, dir_fd=at.handle)
+            self.handle = os.open(path.name, _FOLDER | machine.AS_IT_IS, dir_fd=at.handle)
         weakref.finalize(self, os.close, self.handle)
 
     def inner(self, name: str, *, mode: int = 0o777) -> Folder:

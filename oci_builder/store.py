@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import copy
 import errno
-import fcntl
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
+from oci_builder import machine
 from oci_builder.digest import Digest, HashingWriter, digest_file, verified_chunks
 from oci_builder.errors import CorruptBlob, DigestMismatch, FileProblem
 from oci_builder.exhausted import exhaustion
@@ -66,11 +66,22 @@ class Store:
             self._scratch = _inner(layout, "tmp")
             self._kinds: dict[str, Folder] = {}
             self._lease = Lease(layout)
-        if self._lease.lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+        if self._lease.lock():
             # Nobody lives who could have begun these.
             for name, _ in self.leftovers():
                 self._scratch.discard(name)
-        self._lease.lock(fcntl.LOCK_SH)
+        self._lease.share()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Open folders and locks stay with their process: another opens the same ones. It is told what of them is not
+        # where the root has it; what ``shared`` has was expected before work was shared out.
+        given = {kind: folder.path for kind, folder in self._kinds.items() if folder.path.parent != self._records.path}
+        return (_opened, (self.root, self._now, self._scratch.path, given))
+
+    def __copy__(self) -> Store:
+        other = Store.__new__(Store)
+        other.__dict__.update(self.__dict__)
+        return other
 
     def sharing(self, shared: Shared) -> Store:
         """This store, in use by the same one, with what ``shared`` has."""
@@ -95,9 +106,9 @@ class Store:
         Where the file system has no locks, whoever asks has to know that nobody does.
         """
         try:
-            yield self._lease.lock(fcntl.LOCK_EX | fcntl.LOCK_NB) is not False
+            yield self._lease.lock() is not False
         finally:
-            self._lease.lock(fcntl.LOCK_SH)
+            self._lease.share()
 
     def kept(self) -> Iterator[tuple[Path, os.stat_result]]:
         """Every finished blob and record, as its file; the access time says when it was used last."""
@@ -140,7 +151,7 @@ class Store:
         path = self.path(digest)
         try:
             info = path.lstat()
-            whole = size in (None, info.st_size) and os.access(path, os.R_OK, effective_ids=True)
+            whole = size in (None, info.st_size) and machine.may(path, os.R_OK)
         except OSError:
             return False
         whole = whole and stat.S_ISREG(info.st_mode)
@@ -291,7 +302,7 @@ class Store:
             with explained(self.root):
                 file.flush()
                 # For whoever may enter the cache; no umask has a say in what others may write.
-                os.fchmod(file.fileno(), 0o644)
+                machine.give_mode(file.fileno(), 0o644)
                 try:
                     self._scratch.rename(begin, folder, name())
                 except IsADirectoryError:
@@ -355,6 +366,15 @@ class Store:
             folder = _inner(self._records, kind) if make else _ours(Folder(self._records.path / kind, at=self._records))
             self._kinds[kind] = folder
         return folder
+
+
+def _opened(root: Path, now: int | None, scratch: Path, kinds: Mapping[str, Path]) -> Store:
+    """A store that another process uses: with its scratch folder, and its folders of some kinds of records."""
+    store = Store(root, now=now)
+    with explained(root):
+        store._scratch = Folder(scratch)
+        store._kinds = {kind: Folder(path) for kind, path in kinds.items()}
+    return store
 
 
 def _inner(folder: Folder, name: str) -> Folder:

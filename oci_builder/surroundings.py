@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from oci_builder import machine
 from oci_builder.errors import FileProblem
 from oci_builder.files import explained
 
@@ -45,7 +46,7 @@ def default_cache() -> tuple[Path, bool]:
 
 def _can_be_made(folder: Path) -> bool:
     there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)
+    return there.is_dir() and machine.may(there, os.W_OK | os.X_OK)
 
 
 def _temporary_cache() -> Path:

@@ -1,4 +1,4 @@
-"""Processes forked from this one that share out work. Whatever becomes of any of them, it ends.
+"""Processes of ours that share out work, on Linux forked from this one. Whatever becomes of any of them, it ends.
 
 Between this process and a worker there is one pair of sockets and nothing else: no queue, lock or semaphore that a
 dying process could take along, and none that needs ``/dev/shm``. Each end has one reader and one writer. This process
@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Generic, NoReturn, TypeVar
 
+from oci_builder import machine, spawned
 from oci_builder.errors import OcibuildError, ProcessKilled
 from oci_builder.exhausted import no_process, out_of_memory
 
@@ -65,6 +66,8 @@ def in_workers(
 ) -> Generator[tuple[Task, Result], None, None]:
     """Do all ``tasks`` in at most ``count`` processes, begun in their order, and yield each with what came of it.
 
+    Where processes cannot be forked, ``begin`` and each task are sent, so they pickle.
+
     The first error ends them all and is raised; of several that are there, that of the earliest task. So does whoever
     stops reading. ``label`` says what a task was doing. Raises ProcessKilled for a worker that was ended from outside,
     MachineExhausted when not one can be started, and what tasks raise.
@@ -73,7 +76,7 @@ def in_workers(
     if not tasks:
         return
     try:
-        pool.fork(min(count, len(tasks)))
+        pool.start(min(count, len(tasks)))
         yield from pool.results()
         pool.dismiss()
     finally:
@@ -116,16 +119,22 @@ class _Pool(Generic[Task, Result]):
         self._tasks, self._begin, self._label = tasks, begin, label
         self._todo = deque(range(len(tasks)))
         self._workers: list[_Worker] = []
+        self._forks = machine.forks()
 
-    def fork(self, count: int) -> None:
+    def start(self, count: int) -> None:
         """Start ``count`` workers; where the machine gives fewer, those do it all. Raises MachineExhausted for none."""
         for _ in range(count):
             try:
-                self._fork()
+                self._start()
             except OSError as error:
                 if not self._workers:
                     raise no_process("a worker", error) from error
                 break
+        if not self._forks:
+            # When all are on their way: each takes a while to be there.
+            greeting = spawned.packed(self._begin)
+            for worker in self._workers:
+                _tell(worker, greeting)
 
     def results(self) -> Iterator[tuple[Task, Result]]:
         """Hand out the tasks and yield what comes of them. Raises what goes wrong first."""
@@ -161,15 +170,15 @@ class _Pool(Generic[Task, Result]):
             for worker in self._workers:
                 worker.line.close()
 
-    def _fork(self) -> None:
+    def _start(self) -> None:
         ours, theirs = socket.socketpair()
         try:
             # A signal between the fork and what follows would be acted on by the wrong process, or find a worker that
             # nobody has noted.
             with _signals_held() as before:
-                pid = os.fork()
+                pid = os.fork() if self._forks else spawned.start(theirs, serve_spawned, before)
                 if pid == 0:
-                    self._be_worker(theirs, [ours, *(worker.line for worker in self._workers)], before)
+                    _be_worker(theirs, [ours, *(worker.line for worker in self._workers)], before, self._serve)
                 ours.setblocking(False)
                 self._workers.append(_Worker(pid, ours))
         except BaseException:
@@ -181,7 +190,11 @@ class _Pool(Generic[Task, Result]):
 
     def _give(self, worker: _Worker) -> None:
         worker.task = self._todo.popleft() if self._todo else None
-        if worker.task is not None:
+        if worker.task is None:
+            return
+        if not self._forks:
+            _tell(worker, _NUMBER.pack(worker.task) + spawned.packed(self._tasks[worker.task]))
+        else:
             # One that has died is noticed by its line, at the next look. So few bytes always have room.
             with contextlib.suppress(OSError):
                 worker.line.send(_NUMBER.pack(worker.task))
@@ -205,41 +218,8 @@ class _Pool(Generic[Task, Result]):
             return out_of_memory(f"a worker, at {doing}")
         return ProcessKilled("a worker", doing, status=worker.status or 0)
 
-    def _be_worker(self, line: socket.socket, others: Sequence[socket.socket], mask: set[signal.Signals]) -> NoReturn:
-        """Serve and leave. Nothing gets past here: above are the frames of the process that was forked."""
-        code, leaving = 1, _Leaving()
-        try:
-            try:
-                line.setblocking(False)
-                # While anybody else held this process's ends of the lines, workers would not see it die.
-                for other in others:
-                    other.close()
-                # A collection would write to all that the parent had, and so make it this process's own as well.
-                gc.freeze()
-                # Ctrl-C reaches the whole group; the parent alone decides, and ends its workers by SIGTERM.
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-                signal.signal(signal.SIGTERM, leaving)
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-                self._serve(line)
-                code = 0
-            finally:
-                leaving.may_raise = False
-        except MemoryError:
-            code = _OUT_OF_MEMORY
-        except BaseException:
-            code = 1
-        os._exit(code)
-
     def _serve(self, line: socket.socket) -> None:
-        with contextlib.ExitStack() as stack:
-            try:
-                threading.Thread(target=_end_with_parent, args=(line,), daemon=True).start()
-                act = stack.enter_context(self._begin())
-            except Exception as error:
-                _say(line, _packed(error, None))
-                return
-            while (number := _asked(line)) != _END:
-                _say(line, _outcome(act, self._tasks[number]))
+        _serve(line, lambda: self._begin, lambda number: self._tasks[number])
 
 
 @dataclass(frozen=True)
@@ -289,6 +269,16 @@ def _ready(workers: Sequence[_Worker]) -> list[_Worker]:
     return [by_line[line] for line, _ in found]
 
 
+def _tell(worker: _Worker, message: bytes) -> None:
+    """Send all of ``message`` to a worker, which reads whenever it has nothing to do; not to one that has died."""
+    rest = memoryview(message)
+    with contextlib.suppress(ConnectionError):
+        while rest:
+            _until(worker.line, select.POLLOUT)
+            with contextlib.suppress(BlockingIOError):
+                rest = rest[worker.line.send(rest) :]
+
+
 def _receive(worker: _Worker) -> bool:
     """Take what is there of a worker's words; whether it has hung up."""
     try:
@@ -324,6 +314,66 @@ def _await(workers: Sequence[_Worker], seconds: float) -> None:
 
 
 # In a worker.
+
+
+def _be_worker(
+    line: socket.socket,
+    others: Sequence[socket.socket],
+    mask: set[signal.Signals],
+    serve: Callable[[socket.socket], None],
+) -> NoReturn:
+    """Serve and leave. Nothing gets past here: above are the frames of the process that was forked."""
+    code, leaving = 1, _Leaving()
+    try:
+        try:
+            line.setblocking(False)
+            # While anybody else held this process's ends of the lines, workers would not see it die.
+            for other in others:
+                other.close()
+            # A collection would write to all that the parent had, and so make it this process's own as well.
+            gc.freeze()
+            # Ctrl-C reaches the whole group; the parent alone decides, and ends its workers by SIGTERM.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, leaving)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            serve(line)
+            code = 0
+        finally:
+            leaving.may_raise = False
+    except MemoryError:
+        code = _OUT_OF_MEMORY
+    except BaseException:
+        code = 1
+    os._exit(code)
+
+
+def serve_spawned(descriptor: str, mask: str) -> NoReturn:
+    """Be a worker that was not forked: what it does is told to it, and so is each task."""
+
+    def serve(line: socket.socket) -> None:
+        def read(size: int) -> bytes:
+            while True:
+                _until(line, select.POLLIN)
+                with contextlib.suppress(BlockingIOError):
+                    return line.recv(min(size, _PIECE))
+
+        _serve(line, lambda: spawned.received(read), lambda number: spawned.received(read))
+
+    held = {signal.Signals(int(number)) for number in mask.split(",") if number}
+    _be_worker(socket.socket(fileno=int(descriptor)), (), held, serve)
+
+
+def _serve(line: socket.socket, begin: Callable[[], Begin[Any, Any]], task: Callable[[int], Any]) -> None:
+    """Do one task after the other, until there is no more."""
+    with contextlib.ExitStack() as stack:
+        try:
+            threading.Thread(target=_end_with_parent, args=(line,), daemon=True).start()
+            act = stack.enter_context(begin()())
+        except Exception as error:
+            _say(line, _packed(error, None))
+            return
+        while (number := _asked(line)) != _END:
+            _say(line, _outcome(act, task(number)))
 
 
 def _end_with_parent(line: socket.socket) -> None:

@@ -17,10 +17,10 @@ PACKAGE = ROOT / "oci_builder"
 
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
-    {"errors", "bounded", "wording", "version", "distinfo", "inputs", "redaction", "compression"},
+    {"errors", "bounded", "wording", "version", "distinfo", "inputs", "machine", "redaction", "compression"},
     {"folders", "platforms", "reporter", "retry", "tomlschema", "exhausted", "threads"},
     {"files"},
-    {"digest", "confined", "surroundings"},
+    {"digest", "confined", "surroundings", "spawned"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile", "workers"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image", "overlay"},
@@ -68,7 +68,7 @@ ONLY_IMPORTED_IN = {
     "concurrent": [],
     "subprocess": [
         *("registry/keepers.py", "wheels/process.py", "debian/apt.py", "bytecode.py", "bases/host.py"),
-        "export/loading.py",
+        *("export/loading.py", "spawned.py"),
     ],
 }
 # These run in another interpreter, as a program of their own.
@@ -97,7 +97,7 @@ UNNOTED = {
     "confined.py": {"__init__", "target", "children", "_opened", "_anywhere", "find", "run", "absolute", "_led"},
     "imported/folder.py": {"_regular", "_files"},
     "wheels/project_tree.py": {"copy_tree", "_place", "_note_below", "_note_repository", "_pointed"},
-    "bases/host.py": {"find_interpreter"},
+    "bases/host.py": {"find_python"},
     # What is wrong with a file is told with an error.
     "recipes/source.py": {"_expect_file"},
     # Files that they made themselves, in scratch folders or where they are told to.

@@ -18,6 +18,7 @@ from oci_builder.assemble import BuildContext, BuildPlan, BuildPolicy, BuildTask
 from oci_builder.errors import ImagesFailed, OcibuildError
 from oci_builder.gate.finding import GateResult
 from oci_builder.inputs import Recording, recording
+from oci_builder.machine import cpu_count
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.registry.access import Access
@@ -58,7 +59,7 @@ class Builder:
             reporter=self.reporter,
             registries=self.registries or Registries(Access(logins=Logins(environ))),
             project=Path(self.project).absolute(),
-            jobs=self.jobs or len(os.sched_getaffinity(0)),
+            jobs=self.jobs or cpu_count(),
             now=now,
             environ=environ,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,6 +17,7 @@ from oci_builder.bases import (
     base_target,
     compiling,
     find_named,
+    find_python,
     near_layer,
     open_base,
     with_packages,
@@ -110,6 +111,7 @@ class BaseResolver:
             offline=bool(policy.offline),
             locked=policy.locked,
             jobs=self.context.jobs,
+            host_python=partial(find_python, environ=self.context.environ),
         )
 
     @property

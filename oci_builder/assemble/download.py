@@ -192,14 +192,15 @@ class _Work:
     def _compiler(self, platform: Platform) -> set[str]:
         """Fetch the packages of the base of ``layers/`` whose Python may have to compile here; their names."""
         layer = self.bases.compiler_layer(self.bases.target(platform))
-        if layer is None:
+        host = host_platform()
+        if layer is None or host is None:
             return set()
         with self.reporter.stage("packages"):
             try:
-                return {*base_files(layer, host_platform()), *self._packages(layer, host_platform())}
+                return {*base_files(layer, host), *self._packages(layer, host)}
             except PackageUnavailable as error:
                 self.reporter.note(f"{error}; so where this machine compiles with {layer.name}, others may not")
-                return set(base_files(layer, host_platform()))
+                return set(base_files(layer, host))
 
     def _all_packages(self, layer: Path, platforms: Sequence[Platform]) -> set[str]:
         """Fetch the packages; the names of all that the base's locks have, also for platforms not asked for now."""
@@ -298,7 +299,8 @@ def _is_layer(place: Place) -> TypeGuard[Path]:
 
 
 def _with_host(platforms: Iterable[Platform]) -> tuple[Platform, ...]:
-    return tuple(dict.fromkeys((*platforms, host_platform())))
+    host = host_platform()
+    return tuple(dict.fromkeys((*platforms, *([host] if host is not None else []))))
 
 
 def _strangers(folder: Path, known: Iterable[str]) -> Iterator[Path]:

@@ -8,6 +8,7 @@ from oci_builder.bases.base import Base
 from oci_builder.bases.compiling import Compiling, compiling, lend_compiler, near_layer
 from oci_builder.bases.copies import blobs_of, find_copy, find_named
 from oci_builder.bases.glance import BaseGlance, glance_base
+from oci_builder.bases.host import find_python
 from oci_builder.bases.images import open_nothing, open_path, without_replaced
 from oci_builder.bases.interpreter import keep_interpreter
 from oci_builder.bases.layers import (
@@ -23,8 +24,9 @@ from oci_builder.bases.layers import (
 from oci_builder.bases.layers import own_interpreter as interpreter
 from oci_builder.bases.packages import extra_files, fetch_extras, with_packages
 from oci_builder.bases.pulled import LayoutDownload, Pulling, fetch_copy, open_reference
-from oci_builder.debian.opening import Supply, host_platform
+from oci_builder.debian.opening import Supply
 from oci_builder.debian.recipe import is_layer
+from oci_builder.debian.running import host_platform
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 from oci_builder.reporter import Reporter
@@ -48,6 +50,7 @@ __all__ = [
     "fetch_extras",
     "find_copy",
     "find_named",
+    "find_python",
     "glance_base",
     "host_platform",
     "interpreter",

@@ -33,6 +33,8 @@ class Base:
     promise: PythonEnvironment | None
     python: str = ""
     key: LayerKey | None = None
+    compiler: str = ""
+    """Who made the bytecode of its standard library, where it was made here."""
     created: int = 0
     digest: Digest | None = None
     env: Mapping[str, str] = field(default_factory=dict)

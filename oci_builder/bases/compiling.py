@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from oci_builder.bases.base import Base
-from oci_builder.bases.host import find_interpreter
-from oci_builder.bases.layers import open_layers, own_interpreter
+from oci_builder.bases.host import find_interpreter, find_python
+from oci_builder.bases.layers import open_layers, own_interpreter, why_not_own
 from oci_builder.debian.interpreter import spool
-from oci_builder.debian.opening import Supply, host_platform
+from oci_builder.debian.opening import Supply
+from oci_builder.debian.running import HostPython, compiled_instead, host_platform
 from oci_builder.errors import OcibuildError, ToolFailed
 from oci_builder.layer import LayerKey, find
 from oci_builder.reporter import Reporter
@@ -43,16 +44,16 @@ def compiling(
 ) -> Compiling | None:
     """Who compiles for ``base``; None, after saying so, where nobody does.
 
-    A base of ``layers/`` is trusted to run here. One made elsewhere is not: a Python of exactly its version that this
-    machine has compiles for it, else the base of ``layers/`` with the same minor version, which ``layers`` finds.
+    A base of ``layers/`` is trusted to run here; where it does not start, this machine's Python of its minor version
+    compiles for it. One made elsewhere is not trusted: a Python of exactly its version that this machine has compiles
+    for it, else the base of ``layers/`` with the same minor version, which ``layers`` finds.
     """
     if base.folder is not None:
-        return _own(base, supply, store, reporter)
+        return _trusted(base, supply, store, reporter)
     version = base.target.promise.version
-    host = find_interpreter(version, environ)
-    if host is not None:
-        ref = CompilerRef(name=f"CPython {version}", version=version)
-        return Compiling(ref=ref, start=lambda: contextlib.nullcontext(host))
+    host = find_python(version, environ)
+    if host is not None and host.version == version:
+        return _by_host(host)
     name = near_layer(base.target)
     near = _near(layers(name), supply, store, reporter)
     if near is None:
@@ -63,12 +64,27 @@ def compiling(
         return None
     other = near.target.promise.version
     reporter.note(f"{base.name}: no Python {version} on this machine; {near.name}'s {other} compiles for it")
-    return _own(near, supply, store, reporter)
+    return _trusted(near, supply, store, reporter)
 
 
 def near_layer(target: Target) -> str:
     """The name of the base of ``layers/`` that has a Python of the same minor version, if there is one."""
     return f"python-{target.minor[0]}.{target.minor[1]}"
+
+
+def _trusted(base: Base, supply: Supply, store: Store, reporter: Reporter) -> Compiling | None:
+    why = why_not_own(base, store)
+    if not why:
+        return _own(base, supply, store, reporter)
+    version = base.target.promise.version
+    host = supply.host_python(version)
+    reporter.note(compiled_instead(base.name, why, host, version))
+    return _by_host(host) if host is not None else None
+
+
+def _by_host(host: HostPython) -> Compiling:
+    ref = CompilerRef(name=host.name, version=host.version)
+    return Compiling(ref=ref, start=lambda: contextlib.nullcontext(host.interpreter))
 
 
 def _own(base: Base, supply: Supply, store: Store, reporter: Reporter) -> Compiling:
@@ -93,16 +109,19 @@ def lend_compiler(ref: CompilerRef, store: Store, environ: Mapping[str, str]) ->
         return
     if layer is None:
         raise ToolFailed(f"Python {ref.version}", "nothing here has it, and bytecode is to be made with it")
-    minor, machine = ref.version.rpartition(".")[0], host_platform().machine
+    minor, platform = ref.version.rpartition(".")[0], host_platform()
+    if platform is None:
+        raise ToolFailed(f"Python {ref.version}", "no base's Python starts on this machine")
     with store.scratch() as folder, MappedFiles() as sources:
-        yield spool(layer.tree(store), folder, minor=minor, machine=machine, sources=sources)
+        yield spool(layer.tree(store), folder, minor=minor, machine=platform.machine, sources=sources)
 
 
 def _near(folder: Path | None, supply: Supply, store: Store, reporter: Reporter) -> Base | None:
-    if folder is None:
+    host = host_platform()
+    if folder is None or host is None:
         return None
     try:
         free = replace(supply, locked=False)
-        return open_layers(folder, host_platform(), store=store, supply=free, reporter=reporter)
+        return open_layers(folder, host, store=store, supply=free, reporter=reporter)
     except OcibuildError:
         return None  # it would have been a help, and is no part of the image

@@ -12,8 +12,9 @@ from oci_builder import inputs
 from oci_builder.bases.base import Base
 from oci_builder.debian.interpreter import Interpreter, spool
 from oci_builder.debian.lock import Pin, RootfsLock, encode, lock_path, read_lock
-from oci_builder.debian.opening import OpenedRootfs, Opening, Supply, host_platform, renewed_name
+from oci_builder.debian.opening import OpenedRootfs, Opening, Supply, renewed_name
 from oci_builder.debian.recipe import LayerRecipe, load_layer
+from oci_builder.debian.running import host_platform, obstacle
 from oci_builder.debian.sonames import libraries_path, read_libraries, write_libraries
 from oci_builder.debian.suppliers import suppliers
 from oci_builder.errors import ToolFailed
@@ -142,6 +143,8 @@ def own_interpreter(
     """
     assert base.folder is not None, "only bases of layers/ have a Python that may run here"
     host = host_platform()
+    if host is None:
+        raise ToolFailed(f"{base.name}'s Python", "no base's Python starts on this machine")
     running = base
     if base.platform != host:
         running = _base(Opening(base.folder, host, store, supply, reporter))
@@ -151,6 +154,17 @@ def own_interpreter(
     minor, machine = running.target.promise.version.rpartition(".")[0], host.machine
     with store.scratch() as folder, MappedFiles() as sources:
         yield spool(running.tree, folder, minor=minor, machine=machine, sources=sources)
+
+
+def why_not_own(base: Base, store: Store) -> str:
+    """Why the base's own Python, or that of the same recipe on this CPU, does not compile here; empty if it does.
+
+    Nothing is fetched or made to know it. Raises FileProblem.
+    """
+    host = host_platform()
+    if host is not None and base.platform != host and base.compiler != base.python:
+        return f"this machine has no Python {base.python} to run"
+    return obstacle(base.tree if base.platform == host else None, store)
 
 
 def _base(opening: Opening) -> Base:
@@ -167,6 +181,7 @@ def _base(opening: Opening) -> Base:
         env=opened.recipe.env,
         python=opened.python,
         key=opened.key,
+        compiler=opened.compiler,
     )
 
 

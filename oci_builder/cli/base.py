@@ -41,13 +41,15 @@ def update(request: RecipeRequest) -> None:
     from oci_builder.catalog import find_layer
     from oci_builder.cli.progress import shown
     from oci_builder.cli.settings import make_settings
+    from oci_builder.cli.userconfig import user_config
     from oci_builder.store import Store
 
     settings = make_settings(request)
     folder = find_layer(
         request.name, recipe_folder=settings.project, project_dir=settings.project, extra=request.layers
     )
-    supply, store = Supply(now=settings.now, mirrors=request.mirrors), Store(settings.cache, now=settings.now)
+    mirrors = request.mirrors or user_config(settings.environ).mirrors
+    supply, store = Supply(now=settings.now, mirrors=mirrors), Store(settings.cache, now=settings.now)
     with shown(settings) as reporter:
         for platform in _platforms(folder, request.platforms):
             _update(folder, platform, supply, store, reporter)

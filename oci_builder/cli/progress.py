@@ -46,6 +46,8 @@ class Timed:
 
     def note(self, line: str) -> None:
         """One line to stderr; it is remembered."""
+        if line in self.notes:
+            return
         self.notes.append(line)
         if not self._quiet:
             say(line)
@@ -106,6 +108,8 @@ class Bars(Timed):
 
     def note(self, line: str) -> None:
         """One line above the bars."""
+        if line in self.notes:
+            return
         self.notes.append(line)
         self._bars.console.print(printable(line, _LONGEST), soft_wrap=True)
         self._draw()

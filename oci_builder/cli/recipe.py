@@ -41,6 +41,7 @@ def open_source(settings: Settings, request: RecipeRequest) -> ImageSource:
 def make_policy(settings: Settings, request: RecipeRequest, *, update_lock: bool = True) -> BuildPolicy:
     """What the user chose. Raises click.UsageError where two flags exclude each other."""
     from oci_builder.assemble import BuildPolicy
+    from oci_builder.cli.userconfig import user_config
 
     for first, second in (("offline", "online"), ("locked", "frozen")):
         if getattr(request, first) and getattr(request, second):
@@ -53,7 +54,7 @@ def make_policy(settings: Settings, request: RecipeRequest, *, update_lock: bool
         locked=request.locked,
         frozen=request.frozen,
         update_lock=update_lock,
-        mirrors=request.mirrors,
+        mirrors=request.mirrors or user_config(settings.environ).mirrors,
         layer_path=tuple(path.absolute() for path in request.layers),
         find_links=tuple(_from_here(place) for place in request.find_links),
         epoch=settings.epoch if request.epoch is None else request.epoch,

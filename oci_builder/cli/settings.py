@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from oci_builder.cli.request import CommandRequest
 from oci_builder.cli.terminal import is_terminal, say
 from oci_builder.errors import InvalidValue
+from oci_builder.machine import cpu_count
 from oci_builder.surroundings import default_cache, with_home
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def make_settings(request: CommandRequest, *, epoch: int | None = None) -> Setti
     return Settings(
         project=request.project_dir or Path(),
         cache=cache,
-        jobs=request.jobs or len(os.sched_getaffinity(0)),
+        jobs=request.jobs or cpu_count(),
         shown=_shown(request.progress, quiet=quiet, environ=environ),
         quiet=quiet,
         now=int(time.time()),

@@ -18,7 +18,7 @@ from oci_builder.debian.aptsources import host_sources
 from oci_builder.debian.lock import Pin
 from oci_builder.debian.recipe import Suite
 from oci_builder.debian.signed import MAX_CONTENTS, MAX_RELEASE, Release, contents_path, index_path, verify_index
-from oci_builder.debian.sources import DebFolder, reason
+from oci_builder.debian.sources import DebFolder, reason, way_to_packages
 from oci_builder.errors import OcibuildError, ToolFailed
 from oci_builder.files import fill, open_regular
 from oci_builder.store import Store
@@ -55,6 +55,11 @@ Acquire::IndexTargets::deb::Contents-deb {{
   DefaultEnabled "false";
 }};
 """
+
+
+def is_here() -> bool:
+    """Whether this machine has apt-get."""
+    return shutil.which("apt-get") is not None
 
 
 class Apt:
@@ -167,8 +172,8 @@ class Apt:
 
     @cached_property
     def _settings(self) -> dict[str, str]:
-        if shutil.which("apt-get") is None:
-            raise ToolFailed("apt-get", "not on this machine")
+        if not is_here():
+            raise ToolFailed("apt-get", "not on this machine", hint=way_to_packages())
         keys = {"lists": "Dir::State::lists/d", "file": "Dir::Etc::sourcelist/f", "parts": "Dir::Etc::sourceparts/d"}
         said = self._start("apt-config", "shell", *(part for pair in keys.items() for part in pair))
         pairs = (line.partition("=") for line in said.stdout.splitlines())

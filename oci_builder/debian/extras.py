@@ -24,7 +24,7 @@ from oci_builder.debian.lock import Pin, SuitePin, check_pins, check_suites
 from oci_builder.debian.opening import Opening
 from oci_builder.debian.recipe import LayerRecipe, load_layer
 from oci_builder.debian.signed import Release
-from oci_builder.debian.sources import ArchiveSource, fetch_packages, reason
+from oci_builder.debian.sources import ArchiveSource, fetch_packages, reason, way_to_packages
 from oci_builder.debian.update import Stanza, entries_of, suite_pin
 from oci_builder.debian.versions import version_key
 from oci_builder.digest import Digest
@@ -125,6 +125,8 @@ class Extras:
                     continue
                 return self._resolved(archive, sources)
         hint = "the first build with these packages has to be online; its lock then serves"
+        if not self.opening.supply.offline:
+            hint = f"{hint}\nthere, {way_to_packages()}"
         raise PackageUnavailable("the signed indexes", tried=tried or ["no source to take them from"], hint=hint)
 
     def layer(self, lock: ExtraLock) -> Layer:

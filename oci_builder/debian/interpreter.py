@@ -9,6 +9,7 @@ from pathlib import Path
 from oci_builder.bytecode import Compiler, pyc_path
 from oci_builder.errors import PackageError
 from oci_builder.files import explained, spooled
+from oci_builder.machine import give_mode
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.elf import parse
 from oci_builder.tree.entry import Entry, EntryPath, FileSlice, Kind, entry_path
@@ -55,6 +56,13 @@ def spool(tree: Tree, folder: Path, *, minor: str, machine: str, sources: Mapped
     return Interpreter(argv=argv, env={"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"})
 
 
+def write_loader(tree: Tree, folder: Path, *, machine: str, sources: MappedFiles) -> Path:
+    """Write the loader that starts the programs of ``tree``, and nothing else; its path, there or not."""
+    path = f"usr/lib/{machine}-linux-gnu/{_LOADERS[machine]}"
+    _write(tree, path, folder, sources)
+    return folder / path
+
+
 def _libraries(tree: Tree, program: str, library: str, sources: MappedFiles) -> list[str]:
     """The names by which the loader asks for what ``program`` needs, and for what that needs."""
     found: list[str] = []
@@ -95,7 +103,8 @@ def _write(tree: Tree, name: str, folder: Path, sources: MappedFiles) -> None:
     with spooled(path) as sink:
         for chunk in sources.chunks(entry.content, what=entry.path):
             sink.write(chunk)
-    path.chmod(0o755 if entry.mode & 0o111 else 0o644)
+    with explained(path):
+        give_mode(path, 0o755 if entry.mode & 0o111 else 0o644)
 
 
 def bytecode(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,21 +12,20 @@ import msgspec
 from oci_builder import inputs
 from oci_builder.bytecode import Compiler
 from oci_builder.debian import rootfs
-from oci_builder.debian.apt import Apt
+from oci_builder.debian.apt import Apt, is_here
 from oci_builder.debian.interpreter import spool
 from oci_builder.debian.lock import Pin, RootfsLock, SuitePin, changes, decode, encode, lock_path, read_lock
 from oci_builder.debian.recipe import LayerRecipe, key_files, load_layer
-from oci_builder.debian.sources import ArchiveSource, DebFolder, Mirror, fetch_packages
+from oci_builder.debian.running import FindPython, compiled_instead, host_platform, no_python, obstacle
+from oci_builder.debian.sources import ArchiveSource, DebFolder, Mirror, fetch_packages, way_to_packages
 from oci_builder.debian.trust import Trust
 from oci_builder.debian.update import check_lock, update
 from oci_builder.errors import (
     ArchiveIndexError,
-    InvalidValue,
     OcibuildError,
     PackageError,
     PackageUnavailable,
     StaleLock,
-    ToolFailed,
 )
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.platforms import Platform
@@ -45,7 +43,8 @@ class Supply:
 
     ``mirrors`` are addresses of mirrors, tried after this machine's apt-get and before the recipe's; ``debs`` is a
     folder of .deb files looked in first, which may hold the lock they follow (``renewed_name``). ``locked`` forbids any
-    other version than the lock's. ``jobs`` is how many may work on them at once.
+    other version than the lock's. ``jobs`` is how many may work on them at once. ``host_python`` finds this
+    machine's interpreter that compiles where a base's own does not start.
     """
 
     now: int
@@ -54,6 +53,7 @@ class Supply:
     offline: bool = False
     locked: bool = False
     jobs: int = 1
+    host_python: FindPython = no_python
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,8 @@ class OpenedRootfs:
     lock: RootfsLock
     layer: Layer
     key: LayerKey
+    compiler: str
+    """Who made its bytecode: a package's version, or a CPython of a machine; empty text where nobody did."""
 
     @property
     def python(self) -> str:
@@ -90,17 +92,16 @@ class Opening:
         path = lock_path(self.folder, self.platform)
         shipped = read_lock(path)
         check_lock(recipe, shipped, path=path)
-        lock, layer = shipped, self._found(recipe, shipped)
-        if layer is None and not self.supply.locked:
+        lock, opened = shipped, self._found(recipe, shipped)
+        if opened is None and not self.supply.locked:
             lock = self._remembered(shipped) or shipped
-            layer = self._found(recipe, lock)
-        if layer is None:
+            opened = self._found(recipe, lock)
+        if opened is None:
             lock = self._fetched(recipe, shipped, lock)
-            layer = self._found(recipe, lock) or self._built(recipe, lock)
+            opened = self._found(recipe, lock) or self._built(recipe, lock)
         if lock is not shipped:
             self._say(shipped, lock)
-        key = self._key(recipe, lock, interpreter_version(recipe, lock))
-        return OpenedRootfs(recipe=recipe, lock=lock, layer=layer, key=key)
+        return opened
 
     def found(self) -> OpenedRootfs | None:
         """The base as ``opened`` gives it, if nothing need be fetched or made for it. Raises RecipeError, StaleLock."""
@@ -109,10 +110,9 @@ class Opening:
         shipped = read_lock(path)
         check_lock(recipe, shipped, path=path)
         for lock in (shipped, None if self.supply.locked else self._remembered(shipped)):
-            layer = self._found(recipe, lock) if lock is not None else None
-            if lock is not None and layer is not None:
-                key = self._key(recipe, lock, interpreter_version(recipe, lock))
-                return OpenedRootfs(recipe=recipe, lock=lock, layer=layer, key=key)
+            opened = self._found(recipe, lock) if lock is not None else None
+            if opened is not None:
+                return opened
         return None
 
     def absent(self) -> tuple[Pin, ...]:
@@ -166,8 +166,34 @@ class Opening:
             bytecode=compiler,
         )
 
-    def _found(self, recipe: LayerRecipe, lock: RootfsLock) -> Layer | None:
-        return find(self._key(recipe, lock, interpreter_version(recipe, lock)), self.store)
+    def _found(self, recipe: LayerRecipe, lock: RootfsLock) -> OpenedRootfs | None:
+        """The base from the store: as its own Python compiles it, else as who compiles in its place has done."""
+        own = self._kept(recipe, lock, interpreter_version(recipe, lock))
+        if own is not None:
+            return own
+        host = self.supply.host_python(recipe.python.version)
+        other = self._kept(recipe, lock, host.name if host is not None else "")
+        # Where its own can compile by now, it does.
+        return other if other is not None and self._why_not_own(other) else None
+
+    def _kept(self, recipe: LayerRecipe, lock: RootfsLock, compiler: str) -> OpenedRootfs | None:
+        key = self._key(recipe, lock, compiler)
+        layer = find(key, self.store)
+        if layer is None:
+            return None
+        return OpenedRootfs(recipe=recipe, lock=lock, layer=layer, key=key, compiler=compiler)
+
+    def _why_not_own(self, opened: OpenedRootfs) -> str:
+        """Why a Python of the version in ``opened`` does not start here, as far as that is known without fetching."""
+        host = host_platform()
+        running: OpenedRootfs | None = opened
+        if host is not None and host != self.platform:
+            running = None
+            with contextlib.suppress(OcibuildError):
+                running = replace(self, platform=host).found()
+            if running is None or running.python != opened.python:
+                return f"this machine has no Python {opened.python} to run"
+        return obstacle(running.layer.tree(self.store) if running is not None else None, self.store)
 
     def _remembered(self, shipped: RootfsLock) -> RootfsLock | None:
         if self.supply.debs is not None and inputs.is_file(carried := self.supply.debs / renewed_name(shipped)):
@@ -196,6 +222,8 @@ class Opening:
                     raise
                 if self.supply.locked:
                     error.hint = f"if it was superseded: ocibuild base update {self.folder.name}"
+                    if not is_here() and not self.supply.mirrors and not recipe.source.mirrors:
+                        error.hint = way_to_packages(recipe.python.minor)
                     raise
                 return self._replaced(recipe, shipped, lock, sources, error)
 
@@ -213,10 +241,7 @@ class Opening:
             # An index that does not hold says more than what is missing for it.
             raise
         except OcibuildError as error:
-            missing.hint = (
-                "name a mirror of Debian's archives with --mirror, or in OCIBUILD_DEBIAN_MIRROR; for a machine without "
-                "network: ocibuild download, elsewhere, fills debs/ beside image.toml"
-            )
+            missing.hint = way_to_packages(recipe.python.minor)
             raise missing from error
         if renewed.packages == lock.packages:
             # Nothing newer: the packages exist and cannot be had.
@@ -255,7 +280,7 @@ class Opening:
             found += [Mirror(url, archives) for url in (*self.supply.mirrors, *recipe.source.mirrors)]
             yield found
 
-    def _built(self, recipe: LayerRecipe, lock: RootfsLock) -> Layer:
+    def _built(self, recipe: LayerRecipe, lock: RootfsLock) -> OpenedRootfs:
         with self.store.scratch() as spooled:
             compiler = _Compilers(self, recipe, lock)
             entries = rootfs.entries(
@@ -266,12 +291,13 @@ class Opening:
             )
             holds = tuple(str(pin) for pin in lock.packages)
             layer = write_layer(Tree(entries), self.store, created_by=f"ocibuild base {self.folder.name}", holds=holds)
-        keep(layer, self._key(recipe, lock, compiler.used), self.store)
-        return layer
+        key = self._key(recipe, lock, compiler.used)
+        keep(layer, key, self.store)
+        return OpenedRootfs(recipe=recipe, lock=lock, layer=layer, key=key, compiler=compiler.used)
 
 
 class _Compilers:
-    """Who compiles a base's standard library; ``used`` is the version that did, empty where none could."""
+    """Who compiles a base's standard library; ``used`` is what keys call it, empty where nobody could."""
 
     def __init__(self, opening: Opening, recipe: LayerRecipe, lock: RootfsLock) -> None:
         self._opening, self._recipe, self._wanted = opening, recipe, interpreter_version(recipe, lock)
@@ -279,30 +305,40 @@ class _Compilers:
 
     @contextlib.contextmanager
     def open(self, tree: Tree, sources: MappedFiles) -> Iterator[Compiler | None]:
-        """The compiler of ``tree`` itself, or that of the same recipe on this machine's CPU."""
-        opening = self._opening
-        running = tree
-        if opening.platform != host_platform():
-            other = self._neighbour()
-            if other is None or other.python != self._wanted:
-                opening.reporter.note(
-                    f"{opening.folder.name}: this machine has no Python {self._wanted} to run, "
-                    f"so the {opening.platform} base comes without bytecode and starts slower"
-                )
-                yield None
-                return
-            running = other.layer.tree(opening.store)
-        self.used = self._wanted
-        with opening.store.scratch() as folder:
-            minor, machine = self._recipe.python.minor, host_platform().machine
-            started = spool(running, folder, minor=minor, machine=machine, sources=sources)
-            with Compiler(started.argv, started.env) as compiler:
-                yield compiler
+        """The compiler of ``tree`` itself, or that of the same recipe on this machine's CPU; else the machine's own."""
+        opening, version = self._opening, self._recipe.python.version
+        running, why = self._running(tree)
+        host = host_platform()
+        if running is not None and host is not None and not why:
+            self.used = self._wanted
+            with opening.store.scratch() as folder:
+                started = spool(running, folder, minor=self._recipe.python.minor, machine=host.machine, sources=sources)
+                with Compiler(started.argv, started.env) as compiler:
+                    yield compiler
+            return
+        python = opening.supply.host_python(version)
+        opening.reporter.note(compiled_instead(opening.folder.name, why, python, version))
+        if python is None:
+            yield None
+            return
+        self.used = python.name
+        with Compiler(python.interpreter.argv, python.interpreter.env) as compiler:
+            yield compiler
 
-    def _neighbour(self) -> OpenedRootfs | None:
-        opening = self._opening
+    def _running(self, tree: Tree) -> tuple[Tree | None, str]:
+        """The base whose Python is to compile ``tree``, or why there is none."""
+        opening, running = self._opening, tree
+        host = host_platform()
+        if host is not None and opening.platform != host:
+            other = self._neighbour(host)
+            if other is None or other.python != self._wanted:
+                return None, f"this machine has no Python {self._wanted} to run"
+            running = other.layer.tree(opening.store)
+        return running, obstacle(running, opening.store)
+
+    def _neighbour(self, host: Platform) -> OpenedRootfs | None:
         try:
-            return replace(opening, platform=host_platform()).opened()
+            return replace(self._opening, platform=host).opened()
         except OcibuildError:
             return None
 
@@ -315,12 +351,3 @@ def renewed_name(shipped: RootfsLock) -> str:
 def interpreter_version(recipe: LayerRecipe, lock: RootfsLock) -> str:
     """The version of the package the base's Python is from: what bytecode depends on."""
     return lock.version(f"python{recipe.python.minor}")
-
-
-def host_platform() -> Platform:
-    """The platform of this machine. Raises ToolFailed where no base could run."""
-    machine = os.uname().machine
-    try:
-        return Platform.parse(machine)
-    except InvalidValue as error:
-        raise ToolFailed("the base's Python", f"no base runs on this machine's CPU, {machine}") from error

@@ -49,6 +49,17 @@ class ArchiveSource(Protocol):
         """Put the packages into ``store``, each checked; return why for those it could not get."""
 
 
+def way_to_packages(minor: str = "") -> str:
+    """The hint where no source has Debian's packages: for a base with Python ``minor``, there is one without them."""
+    other = f"\nor take a base that needs none: --base docker.io/library/python:{minor}-slim" if minor else ""
+    return (
+        "name a mirror of Debian's archives: any Debian machine has its address in /etc/apt/sources.list or a file in "
+        "/etc/apt/sources.list.d/, as http://…/debian. Give it with --mirror, in OCIBUILD_DEBIAN_MIRROR, or once for "
+        f'all in ~/.config/ocibuild.toml, as mirror = "http://…/debian"{other}'
+        "\nor, for a machine without network: ocibuild download, elsewhere, fills debs/ beside image.toml"
+    )
+
+
 def fetch_packages(pins: Sequence[Pin], sources: Sequence[ArchiveSource], *, store: Store, reporter: Reporter) -> None:
     """All of ``pins`` are in ``store``, whole, taken from the first of ``sources`` that has them.
 
@@ -123,6 +134,10 @@ class DebFolder:
 
     def _why_not(self, pin: Pin) -> str:
         named = [path.name for path in inputs.matching(self._folder, f"{pin.name}_*.deb")]
+        fitting = [name for name in named if name.endswith((f"_{pin.architecture}.deb", "_all.deb"))]
+        if named and not fitting:
+            return f"{named[0]} is of another architecture than {pin.architecture}"
+        named = fitting
         return f"{named[0]} is damaged or another version: not the locked bytes" if named else "no such file there"
 
     def _is(self, path: Path, pin: Pin, store: Store) -> bool:

@@ -8,7 +8,7 @@ from oci_builder.debian.apt import Apt
 from oci_builder.debian.opening import Supply
 from oci_builder.debian.recipe import key_files, load_layer
 from oci_builder.debian.sonames import sonames
-from oci_builder.debian.sources import ArchiveSource, Mirror, reason
+from oci_builder.debian.sources import ArchiveSource, Mirror, reason, way_to_packages
 from oci_builder.debian.trust import Trust
 from oci_builder.errors import OcibuildError, PackageUnavailable
 from oci_builder.platforms import Platform
@@ -42,4 +42,4 @@ def suppliers(folder: Path, platform: Platform, *, store: Store, supply: Supply,
                     tried.append(f"{source.name}: {reason(error)}")
             if found:
                 return found
-    raise PackageUnavailable("the lists of contents", tried=tried)
+    raise PackageUnavailable("the lists of contents", tried=tried, hint=way_to_packages())

@@ -11,7 +11,7 @@ from oci_builder.debian.control import Dependency, dependencies, provides, stanz
 from oci_builder.debian.lock import SCHEMA, Pin, RootfsLock, SuitePin, moment, problem_of
 from oci_builder.debian.recipe import LayerRecipe, Suite
 from oci_builder.debian.signed import Release
-from oci_builder.debian.sources import ArchiveSource, reason
+from oci_builder.debian.sources import ArchiveSource, reason, way_to_packages
 from oci_builder.debian.trust import Trust
 from oci_builder.debian.versions import satisfies, upstream, version_key
 from oci_builder.errors import ArchiveIndexError, OcibuildError, PackageError, PackageUnavailable, StaleLock
@@ -50,7 +50,7 @@ def update(
     if len(tried) == 1:
         raise tried[0]
     places = [f"{source.name}: {reason(error)}" for source, error in zip(sources, tried, strict=True)]
-    hint = "name a mirror of Debian's archives with --mirror"
+    hint = way_to_packages()
     raise PackageUnavailable("the signed indexes", tried=places or ["no source to take them from"], hint=hint)
 
 

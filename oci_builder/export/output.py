@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import io
 import os
 import select
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from oci_builder import machine
 from oci_builder.errors import CorruptBlob, FileProblem
 from oci_builder.files import atomic, check_output, explained, kind_of, trouble
 
@@ -44,7 +44,7 @@ class Stream:
                 if not os.access(self.path, os.W_OK):
                     raise trouble(errno.EACCES, self.path)
                 return
-            if fcntl.fcntl(self.descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            if machine.only_reads(self.descriptor):
                 raise trouble(errno.EBADF, self.path, "it is not open for writing")
         _expect_no_terminal(self.descriptor, str(self))
 
@@ -53,7 +53,7 @@ class Stream:
         with explained(self.path):
             if self.descriptor is not None:
                 return os.dup(self.descriptor)
-            how = os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC
+            how = os.O_WRONLY | os.O_NOCTTY | machine.CLOSED_ON_EXEC
             try:
                 handle = os.open(self.path, how | os.O_NONBLOCK)
             except OSError as error:

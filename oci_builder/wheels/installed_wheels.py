@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from oci_builder import inputs
 from oci_builder.errors import WheelError
@@ -24,6 +25,10 @@ def archive_of(wheel: Wheel, sources: MappedFiles | None = None) -> WheelArchive
     return open_wheel(wheel.path, wheel.pin.filename, sources=sources, unverified=wheel.unverified)
 
 
+def _sent(target: Target, most: int) -> InstalledWheels:
+    return InstalledWheels(target, most=most)
+
+
 class InstalledWheels:
     """Opens wheels for ``target``. ``fetch`` gets the files of those that are not here.
 
@@ -34,6 +39,10 @@ class InstalledWheels:
         self, target: Target, *, fetch: Callable[[Sequence[Wheel]], None] | None = None, most: int = 0
     ) -> None:
         self.target, self._fetch, self._most = target, fetch, most
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process opens what is here; fetching is for whoever shares out the work.
+        return (_sent, (self.target, self._most))
 
     def have(self, wheels: Iterable[Wheel]) -> None:
         """The files of ``wheels`` are here; those that are not are fetched. Raises what fetching raises."""

@@ -53,7 +53,9 @@ class Listing:
         if not unknown:
             return
         with self.store.scratch() as begun:
-            act = partial(self._worker, self.store.beginning_in(begun))
+            # What was found out of others is not sent along, where it would have to be.
+            alone = Listing(opened=self.opened, store=self.store.beginning_in(begun))
+            act = partial(_worker, alone)
             # Not here: what opening a wheel takes, a process hardly gives back.
             done = in_workers(unknown, act, count=self.jobs, label=lambda wheel: f"the contents of {wheel.label}")
             with contextlib.closing(done):
@@ -86,20 +88,22 @@ class Listing:
             self.store.drop_record(RECORDS, key)
             return None
 
-    @contextlib.contextmanager
-    def _worker(self, store: Store) -> Iterator[Callable[[Wheel], None]]:
-        yield partial(self._find_out, store)
-
-    def _find_out(self, store: Store, wheel: Wheel) -> None:
+    def find_out(self, wheel: Wheel) -> None:
+        """Keep the claims of ``wheel``, which is here, in the store. Raises WheelError, UnsafePath."""
         with MappedFiles() as sources:
             installed = self.opened.installed(wheel, sources)
-        store.put_record(RECORDS, self._key(wheel), _written(installed.entries))
+        self.store.put_record(RECORDS, self._key(wheel), _written(installed.entries))
 
     def _key(self, wheel: Wheel) -> str:
         schemes = dict(sorted(self.opened.target.schemes(wheel.pin.name).items()))
         digests = {"digests": "found"} if wheel.unverified else {}
         wheel_digest = str(wheel.pin.sha256)
         return LayerKey.of(kind=RECORDS, wheel=wheel_digest, schemes=schemes, sizes=True, rules=RULES, **digests).hex
+
+
+@contextlib.contextmanager
+def _worker(listing: Listing) -> Iterator[Callable[[Wheel], None]]:
+    yield listing.find_out
 
 
 def _written(entries: Sequence[Entry]) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from oci_builder import machine
 from oci_builder.errors import ToolFailed
 
 LINE = 16 << 10
@@ -97,7 +98,7 @@ def run(
             assert process.stdout is not None
             try:
                 _listen(process, {process.stdout.fileno(): said.feed, reading: told.extend})
-                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+                _await_end(process)
             finally:
                 # Before it is reaped: then its number could be another's.
                 _kill_group(process)
@@ -151,13 +152,22 @@ def _listen(process: subprocess.Popen[bytes], sinks: dict[int, Callable[[bytes],
             until = time.monotonic() + _LINGER
 
 
+def _await_end(process: subprocess.Popen[bytes]) -> None:
+    if machine.CAN_PEEK:
+        machine.has_ended(process.pid, wait=True)
+    else:
+        process.wait()
+
+
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    # Not poll(): that would reap it.
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    # Not poll(), where that can be helped: it would reap it.
+    ended = machine.has_ended(process.pid)
+    return process.poll() is not None if ended is None else ended
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    if process.returncode is None:
+    # A group that has still members keeps its number, though its leader was reaped.
+    if process.returncode is None or not machine.CAN_PEEK:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
 

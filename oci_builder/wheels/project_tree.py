@@ -10,6 +10,7 @@ from pathlib import Path
 
 from oci_builder import inputs
 from oci_builder.files import explained
+from oci_builder.machine import give_mode
 
 _NEVER = frozenset(
     {".venv", "venv", ".tox", ".nox", ".eggs", "__pycache__", "node_modules", ".mypy_cache", ".ruff_cache"}
@@ -91,7 +92,7 @@ def _place(source: Path, dest: Path, root: Path) -> None:
         dest.mkdir()
     elif source.is_file():
         shutil.copyfile(source, dest)
-        dest.chmod(0o755 if source.stat().st_mode & 0o111 else 0o644)
+        give_mode(dest, 0o755 if source.stat().st_mode & 0o111 else 0o644)
 
 
 def _note_below(folder: Path, root: Path) -> None:
