@@ -11,6 +11,7 @@ from pathlib import Path
 from oci_builder import machine
 from oci_builder.errors import FileProblem
 from oci_builder.files import explained
+from oci_builder.folders import make_folder
 
 
 def with_home(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
@@ -27,6 +28,23 @@ def _has_home(environ: Mapping[str, str]) -> bool:
         return Path("~").expanduser().is_absolute()  # by /etc/passwd
     except RuntimeError:
         return False
+
+
+def with_temporary(environ: Mapping[str, str], folder: Path) -> tuple[dict[str, str], bool]:
+    """``environ`` with a folder of temporary things: ``folder``, made for it, where this machine has none to write to.
+
+    Whether it is that is said, too. Raises FileProblem.
+    """
+    import tempfile
+
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        with explained(folder):
+            make_folder(folder, mode=0o700)
+        tempfile.tempdir = str(folder)
+        return {**environ, "TMPDIR": str(folder)}, True
+    return dict(environ), False
 
 
 def default_cache() -> tuple[Path, bool]:

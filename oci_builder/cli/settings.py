@@ -13,7 +13,7 @@ from oci_builder.cli.request import CommandRequest
 from oci_builder.cli.terminal import is_terminal, say
 from oci_builder.errors import InvalidValue
 from oci_builder.machine import cpu_count
-from oci_builder.surroundings import default_cache, with_home
+from oci_builder.surroundings import default_cache, with_home, with_temporary
 
 if TYPE_CHECKING:
     from oci_builder.assemble.context import BuildContext
@@ -73,7 +73,12 @@ def make_settings(request: CommandRequest, *, epoch: int | None = None) -> Setti
     """The settings of a run, as it was asked for. Raises InvalidValue, FileProblem."""
     quiet = request.quiet
     cache = request.cache_dir.absolute() if request.cache_dir else _default_cache(quiet=quiet)
-    environ = with_home(os.environ, cache)
+    environ, is_made = with_temporary(with_home(os.environ, cache), cache / "temporary")
+    if is_made:
+        # Programs that are started with no other environment (apt-get) want it as well.
+        os.environ["TMPDIR"] = environ["TMPDIR"]
+        if not quiet:
+            say(f"ocibuild: there is no folder for temporary files: they are made in {environ['TMPDIR']}")
     return Settings(
         project=request.project_dir or Path(),
         cache=cache,

@@ -36,9 +36,10 @@ def test_it_is_below_the_home_folder_where_no_other_is_named(tmp_path: Path) -> 
     assert user_config({}).mirrors == ()
 
 
-@pytest.mark.parametrize(
-    "text", ['mirror = "deb x"', "mirror = 3", 'mirrors = "http://a"', "mirror =", 'mirror = [""]']
-)
+BAD = ['mirror = "deb x"', "mirror = 3", 'mirrors = "http://a"', "mirror =", 'mirror = [""]']
+
+
+@pytest.mark.parametrize("text", BAD)
 def test_what_it_cannot_say_is_refused_with_its_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(RecipeError, match=r"ocibuild\.toml:1"):
         user_config(configured(tmp_path, text))
