@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from oci_builder.projects.packages import Choice
 from oci_builder.projects.reading import LockedWheels, parse_lock, read_lock
 from tests.parity.locks import LOCKS, target_of
 from tests.support.targets import TARGET
+from tests.support.wheels import make_wheel, sha256
 
 HASH = "a" * 64
 
@@ -53,11 +55,13 @@ def test_the_wheel_is_the_one_that_pip_would_choose() -> None:
     assert any(pin.filename.startswith("numpy-2.5.5-cp312") and "aarch64" in pin.filename for pin in arm.pins)
 
 
-def test_a_wheel_of_the_project_s_folder_is_taken_by_its_digest() -> None:
+def test_a_wheel_of_the_project_s_folder_is_taken_by_its_digest(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path / "wheels", "localwheel", "1.0")
     text = (LOCKS / "uv-sources/uv.lock").read_text().replace('{ name = "pathdep" },', "")
-    found = parse("uv.lock", text, LOCKS / "uv-sources", extras=("wheel",))
+    text = re.sub(r'(localwheel-1\.0-py3-none-any\.whl", hash = "sha256:)[0-9a-f]+', rf"\g<1>{sha256(wheel)}", text)
+    found = parse("uv.lock", text, tmp_path, extras=("wheel",))
     (digest, path), *_ = found.local.items()
-    assert path == LOCKS / "uv-sources/wheels/localwheel-1.0-py3-none-any.whl"
+    assert path == wheel and digest.hex == sha256(wheel)
     (pin,) = [pin for pin in found.pins if pin.sha256 == digest]
     assert pin.direct_url is not None
     assert json.loads(pin.direct_url)["url"] == "file:///localwheel-1.0-py3-none-any.whl"
