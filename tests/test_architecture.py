@@ -20,7 +20,7 @@ RANKS = [
     {"errors", "bounded", "version", "distinfo", "inputs"},
     {"folders", "platforms", "reporter", "tomlschema", "exhausted", "threads"},
     {"files"},
-    {"digest", "confined", "surroundings"},
+    {"digest", "confined", "outputs", "serving", "surroundings"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile", "workers"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image"},
@@ -98,7 +98,8 @@ UNNOTED = {
     "recipes/source.py": {"_expect_file"},
     # Files that they made themselves, in scratch folders or where they are told to.
     "wheels/process.py": {"run"},
-    "wheels/resolve.py": {"_logged", "_installs"},
+    "wheels/resolve.py": {"_logged"},
+    "wheels/reported.py": {"read_report"},
     "tree/tarread.py": {"extract_archive", "_check_size", "_check_members"},
     "assemble/download.py": {"_files", "_strangers"},
 }

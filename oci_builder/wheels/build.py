@@ -26,7 +26,7 @@ from oci_builder.tree.tarread import extract_archive
 from oci_builder.wheels.normalise import normalise
 from oci_builder.wheels.pins import Sdist, WheelPin
 from oci_builder.wheels.pip import PipRules, WheelSources, build, for_target, run
-from oci_builder.wheels.requirements import RequirementLine
+from oci_builder.wheels.requirement import RequirementLine
 from oci_builder.wheels.target import Target
 
 MAX_MEMBERS = 50_000

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from oci_builder.wheels.lock import marker_of
+from oci_builder.wheels.lock_writing import marker_of
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.target import Target
 

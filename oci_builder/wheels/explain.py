@@ -23,7 +23,7 @@ from oci_builder.errors import (
 from oci_builder.files import hint_of
 from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.rejected import Candidate, candidates, fitting, reasons
-from oci_builder.wheels.requirements import RequirementLine
+from oci_builder.wheels.requirement import RequirementLine
 from oci_builder.wheels.target import Target
 
 _NO_MATCH = re.compile(r"No matching distribution found for (?P<what>.+)")

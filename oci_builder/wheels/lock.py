@@ -7,8 +7,7 @@ in ``tool.ocibuild`` tables.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
@@ -153,25 +152,6 @@ def parse(data: bytes, *, path: Path) -> WheelLock:
     return WheelLock(path=path, fingerprint=tool.fingerprint, targets=tool.targets, base=tool.base, document=document)
 
 
-def encode(pins_by_target: Mapping[Target, Sequence[WheelPin]], *, fingerprint: str, base: str = "") -> bytes:
-    """The lock that ``parse`` turns back into these pins: the same pins, in whichever order, give the same bytes.
-
-    ``base`` is whatever tells one state of the base from another.
-    """
-    targets = sorted(pins_by_target, key=str)
-    head = {
-        "lock-version": "1.0",
-        "environments": sorted({marker_of(target, targets) for target in targets}),
-        "requires-python": _requires_python(targets),
-        "created-by": "ocibuild",
-    }
-    tool = {"fingerprint": fingerprint, "targets": [str(target) for target in targets]} | (
-        {"base": base} if base else {}
-    )
-    tables = [_pairs(head), *_packages(pins_by_target, targets), f"[tool.ocibuild]\n{_pairs(tool)}"]
-    return "\n".join(tables).encode()
-
-
 def changes(old: WheelLock | None, new: WheelLock) -> list[str]:
     """What differs, a line per project: ``numpy 2.4.5 → 2.4.6``, ``+ idna 3.20``, ``- six 1.17.0``."""
     before, after = _versions(old), _versions(new)
@@ -200,44 +180,6 @@ def _versions(lock: WheelLock | None) -> dict[str, tuple[str, tuple[str, ...]]]:
     }
 
 
-def _packages(pins_by_target: Mapping[Target, Sequence[WheelPin]], targets: Sequence[Target]) -> Iterable[str]:
-    """A table for each project and version, with all its wheels; a marker where not every target has it."""
-    groups: dict[tuple[Any, ...], dict[Target, WheelPin]] = {}
-    for target in targets:
-        for pin in pins_by_target[target]:
-            source = pin.built_from
-            alike = (pin.name, pin.version, pin.requested, pin.direct_url or "", source.filename if source else "")
-            groups.setdefault(alike, {})[target] = pin
-    for alike in sorted(groups):
-        yield _package(groups[alike], targets)
-
-
-def _package(pins: Mapping[Target, WheelPin], targets: Sequence[Target]) -> str:
-    pin = next(iter(pins.values()))
-    head: dict[str, Any] = {"name": pin.name, "version": pin.version}
-    if len(pins) < len(targets):
-        head["marker"] = " or ".join(sorted({marker_of(target, targets) for target in pins}))
-    wheels = {wheel.filename: wheel for wheel in pins.values()}
-    files = [f"[[packages.wheels]]\n{_pairs(_wheel(wheels[filename]))}" for filename in sorted(wheels)]
-    tool = _tool(pin)
-    more = [f"[packages.tool.ocibuild]\n{_pairs(tool)}"] if tool else []
-    return "\n".join([f"[[packages]]\n{_pairs(head)}", *files, *more])
-
-
-def _wheel(pin: WheelPin) -> dict[str, Any]:
-    size = {} if pin.size is None else {"size": pin.size}
-    return {"name": pin.filename, "path": f"wheels/{pin.filename}", **size, "hashes": {"sha256": pin.sha256.hex}}
-
-
-def _tool(pin: WheelPin) -> dict[str, Any]:
-    tool: dict[str, Any] = {"requested": True} if pin.requested else {}
-    if pin.direct_url:
-        tool["direct-url"] = pin.direct_url
-    if pin.built_from:
-        tool["built-from"] = {"name": pin.built_from.filename, "sha256": pin.built_from.sha256.hex}
-    return tool
-
-
 def _source(built: _BuiltFrom | None) -> Sdist | None:
     return Sdist(filename=built.name, sha256=Digest(built.sha256)) if built else None
 
@@ -249,21 +191,6 @@ def _checked(kind: type[T], tool: Mapping[str, Any] | None, path: Path, key: str
     except msgspec.ValidationError as error:
         why = _lowered(str(error).replace(" - at `$.", " in `").replace(" - at `$`", ""))
         raise RecipeError(str(path), key, why, hint=_AGAIN) from error
-
-
-def marker_of(target: Target, among: Sequence[Target]) -> str:
-    """A marker that tells ``target`` from the other targets of the lock."""
-    marker = f"sys_platform == 'linux' and platform_machine == '{target.platform.machine}'"
-    if len({other.minor for other in among}) > 1:
-        marker += f" and python_version == '{target.minor[0]}.{target.minor[1]}'"
-    return marker
-
-
-def _requires_python(targets: Sequence[Target]) -> str:
-    # Not the exact version: pip and uv on a later patch release may use the lock too.
-    oldest = min(tuple(map(int, target.promise.version.split(".")[:3])) for target in targets)
-    major, minor = max(target.minor for target in targets)
-    return f">={'.'.join(map(str, oldest))},<{major}.{minor + 1}"
 
 
 def _check_places(package: Package, path: Path) -> None:
@@ -298,24 +225,6 @@ def _check_sdist(filename: str, name: str, version: str) -> None:
 
 def _version(package: Package, file: PackageWheel) -> str:
     return str(package.version or parse_wheel_filename(file.filename)[1])
-
-
-def _pairs(table: Mapping[str, Any]) -> str:
-    return "".join(f"{key} = {_value(value)}\n" for key, value in table.items())
-
-
-def _value(value: Any) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case str():
-            # TOML's basic strings are JSON's, but for surrogate pairs and DEL.
-            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
-        case dict():
-            return "{" + ", ".join(f"{key} = {_value(inner)}" for key, inner in value.items()) + "}"
-    return "[" + ", ".join(map(_value, value)) + "]"
 
 
 def direct_url(text: str) -> str:

@@ -8,61 +8,22 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import re
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name
 
-from oci_builder import inputs
 from oci_builder.digest import digest_file
 from oci_builder.wheels import options
 from oci_builder.wheels.lines import Line, Reader
 from oci_builder.wheels.options import Option
-from oci_builder.wheels.pip import redact
 from oci_builder.wheels.project_requirements import ProjectRequirements
-from oci_builder.wheels.wheelurl import local_path, parse_wheel_url
+from oci_builder.wheels.requirement import RequirementLine, is_taken, mode_of, parse_requirement
+from oci_builder.wheels.wheelurl import local_path
 
-LONGEST = 4096
-"""Characters of a requirement without its options."""
-
-_GAP = re.compile(r"\s{100}")
-_VCS = re.compile(r"(git|hg|svn|bzr)\+", re.IGNORECASE)
-_SCHEME = re.compile(r"(https?|ftp|file):|(git|hg|svn|bzr)\+", re.IGNORECASE)
-_EXTRAS = re.compile(r"(\[[^\[\]]*\])$")
 # Those that pip takes for archives, wherever they stand.
-_ARCHIVES = (
-    *(".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz"),
-    *(".tar.xz", ".txz", ".tlz", ".tar.lz", ".tar.lzma"),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequirementLine:
-    """One line that asks for, or limits, a project.
-
-    ``name`` is normalised; ``wheel`` is the local wheel it names; ``text`` is the line without its hashes. ``raw`` is
-    what pip is given, "" where it finds that in the wheel of a project built here.
-    """
-
-    file: Path
-    line: int
-    text: str
-    raw: str
-    name: str
-    constraint: bool
-    wheel: Path | None = None
-    specifier: str = ""
-    hashes: tuple[str, ...] = ()
-
-    @property
-    def place(self) -> str:
-        """``requirements.txt:3``."""
-        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +60,7 @@ def read(
             if not line.text:
                 every += _options(line)
                 continue
-            asked = _requirement(line)
+            asked = parse_requirement(line)
             found.append(replace(asked, raw="") if isinstance(file, ProjectRequirements) and file.project else asked)
     written = [(each.name, options.written(each)) for each in every]
     return Requirements(
@@ -170,7 +131,7 @@ def _options(line: Line) -> Iterator[Option]:
     pairs = zip(line.options, line.plain[1], strict=True)
     # Of one line pip hears the index before those that are beside it; they are lines of their own here.
     for option, plain in sorted(pairs, key=lambda pair: pair[0].name != "--index-url"):
-        if not _is_taken(line, option) or option.name == "--hash":
+        if not is_taken(line, option) or option.name == "--hash":
             continue
         if option.name != "--find-links":
             yield plain
@@ -180,15 +141,6 @@ def _options(line: Line) -> Iterator[Option]:
             first = False
 
 
-def _is_taken(line: Line, option: Option) -> bool:
-    """Whether an option says more than is so anyway. Raises UnsupportedRequirement for what is not taken."""
-    if option.name == "--only-binary" and ":none:" not in option.value:
-        return False  # nothing else is chosen
-    if option.name in options.REFUSED:
-        raise line.refused(option.name, *options.REFUSED[option.name])
-    return True
-
-
 def _links(line: Line, option: Option, plain: Option) -> Option:
     """The place of wheels that a line names, absolute where it is one of this machine."""
     value = option.value
@@ -196,135 +148,9 @@ def _links(line: Line, option: Option, plain: Option) -> Option:
         value = local_path(value) if value.startswith("file:") else value
     # As in pip: a folder beside the file goes before one where pip is run.
     for path in (line.file.absolute().parent / option.value, line.folder.absolute() / value):
-        mode = _mode(path)
+        mode = mode_of(path)
         if mode and not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
             raise line.wrong("--find-links leads to a pipe or a device")
         if mode:
             return Option(option.name, str(path))
     return plain
-
-
-def _requirement(line: Line) -> RequirementLine:
-    """The requirement of a line. Nothing of the line is shown before it has turned out to be one."""
-    if len(line.text) > LONGEST:
-        raise line.wrong(f"a requirement of more than {LONGEST} characters")
-    if _GAP.search(line.text):
-        # pip's pattern for comments takes quadratic time for it.
-        raise line.wrong("a gap of a hundred blanks")
-    hashes = tuple(_hash(line, option) for option in line.options if _is_heard(line, option))
-    text = " ".join(line.text.split())
-    if _SCHEME.match(line.text):
-        url, _, _ = line.text.partition("; ")
-        return _direct(line, text, url.strip(), hashes)
-    if (path := _path(line, line.text)) is not None:
-        return _local(line, text, path, hashes)
-    try:
-        parsed = Requirement(line.text)
-    except (InvalidRequirement, RecursionError, ValueError) as error:
-        # What packaging says of it shows the line from the second line on.
-        why = f"not a requirement: {str(error).splitlines()[0]}" if isinstance(error, InvalidRequirement) else ""
-        hint = "a version is set with ==" if re.match(r"[\w.\[\]-]+\s*=[^=]", text) else None
-        raise line.wrong(why or "not a requirement", hint) from error
-    if parsed.url is not None:
-        return _direct(line, text, parsed.url, hashes, name=canonicalize_name(parsed.name))
-    return _line(line, text, canonicalize_name(parsed.name), hashes, specifier=str(parsed.specifier))
-
-
-def _is_heard(line: Line, option: Option) -> bool:
-    """Whether an option beside a requirement means something there: pip hears hashes, and passes over most others."""
-    if not _is_taken(line, option) or option.name in options.IDLE:
-        return False
-    if option.name != "--hash":
-        raise line.wrong(f"{option.name} beside a requirement", "give it a line of its own")
-    return True
-
-
-def _hash(line: Line, option: Option) -> str:
-    try:
-        return options.check_hash(option)
-    except ValueError as error:
-        raise line.wrong(str(error)) from error
-
-
-def _direct(line: Line, text: str, url: str, hashes: tuple[str, ...], *, name: str = "") -> RequirementLine:
-    shown = redact(text)
-    if _VCS.match(url):
-        raise line.refused(
-            shown,
-            "a version control checkout is not a wheel",
-            "build a wheel of that commit (pip wheel --no-deps -w wheels URL) and require NAME==VERSION",
-        )
-    try:
-        found = parse_wheel_url(url)
-    except ValueError as error:
-        if "name of a wheel" in str(error):
-            raise line.wrong(str(error)) from error
-        raise line.refused(
-            shown if _SCHEME.match(url) else "a URL",
-            f"a URL must lead to a wheel: {error}",
-            "build a wheel of it (pip wheel --no-deps -w wheels URL) and require NAME==VERSION, or name the .whl",
-        ) from error
-    if name and found.name != name:
-        raise line.wrong(f"the URL of {name} leads to a wheel of {found.name}")
-    if found.path is not None:
-        return _local(line, shown, line.folder / found.path, hashes)
-    return _line(line, shown, found.name, hashes)
-
-
-def _path(line: Line, text: str) -> Path | None:
-    """The file or folder that pip takes the requirement for, or None where it is none."""
-    name = text.partition(";")[0].strip()
-    path = Path(_EXTRAS.sub("", os.path.normpath(line.folder / name)))
-    mode = _mode(path)
-    if ("/" in name or name.startswith(".")) and stat.S_ISDIR(mode):
-        return path
-    if path.name.lower().endswith(_ARCHIVES):
-        before, at, _ = name.partition("@")
-        if stat.S_ISREG(mode) or not at or "/" in before or before.startswith("."):
-            return path
-    # Not for pip, which would say that it is no requirement; what a person means is a path.
-    return path if name.startswith((".", "/", "~")) else None
-
-
-def _local(line: Line, text: str, path: Path, hashes: tuple[str, ...]) -> RequirementLine:
-    mode = _mode(path)
-    exists = mode != 0
-    if stat.S_ISDIR(mode) or path.suffix != ".whl":
-        raise line.refused(
-            text if exists else "a path",
-            "a local project or archive is not a wheel",
-            "build a wheel of it (pip wheel --no-deps -w wheels PATH) and require that wheel",
-        )
-    try:
-        name = parse_wheel_filename(path.name)[0]
-    except InvalidWheelFilename as error:
-        shown = f"{path.name!r} is" if exists else "this is"
-        raise line.wrong(f"{shown} not the name of a wheel") from error
-    if not stat.S_ISREG(mode):
-        why = f"{path} is not a file" if exists else f"there is no {path}"
-        raise line.wrong(why, f"paths are taken from {line.folder}")
-    return _line(line, text, name, hashes, wheel=path)
-
-
-def _mode(path: Path) -> int:
-    """What is at ``path``; 0 where there is nothing, or nothing could be."""
-    try:
-        return inputs.mode_of(path)
-    except (OSError, ValueError):
-        return 0
-
-
-def _line(
-    line: Line, text: str, name: str, hashes: tuple[str, ...], *, wheel: Path | None = None, specifier: str = ""
-) -> RequirementLine:
-    return RequirementLine(
-        file=line.file,
-        line=line.number,
-        text=text,
-        raw=" ".join([line.plain[0], *(f"--hash={text}" for text in hashes)]),
-        name=name,
-        constraint=line.constraint,
-        wheel=wheel,
-        specifier=specifier,
-        hashes=hashes,
-    )

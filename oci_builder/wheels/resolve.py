@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from packaging.specifiers import SpecifierSet
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import Version
 
 from oci_builder import inputs
-from oci_builder.digest import Digest, digest_file
-from oci_builder.errors import NoMatchingWheel, ResolutionError, ToolFailed
-from oci_builder.files import explained, fill
+from oci_builder.errors import NoMatchingWheel, ResolutionError
+from oci_builder.files import fill
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.wheels.build import build_wheels
@@ -26,17 +21,15 @@ from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import Here, PipRules, WheelSources, for_target, redact, run
 from oci_builder.wheels.process import LINE
 from oci_builder.wheels.project_requirements import ProjectRequirements
-from oci_builder.wheels.requirements import RequirementLine, Requirements, read
+from oci_builder.wheels.reported import note_yanked, pin_of, read_report
+from oci_builder.wheels.requirement import RequirementLine
+from oci_builder.wheels.requirements import Requirements, read
 from oci_builder.wheels.target import Target
-from oci_builder.wheels.wheelurl import parse_wheel_url
 
 __all__ = ["WheelSources", "resolve"]
 
 _LOG = 64 << 20
 """Bytes of pip's log that are read."""
-
-_REPORT = 256 << 20
-"""Bytes of its report: what packages say of themselves is in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +88,8 @@ def resolve(
             limits=(*request.limits, *_file(scratch / "built.txt", _as_urls(built, scratch, store))),
         )
         items = _ask_with_preference(request, preferred, set(built), reporter)
-        pins = [_pin(item, target, built, store) for item in items]
-        _note_yanked(items, reporter)
+        pins = [pin_of(item, target, built, store) for item in items]
+        note_yanked(items, reporter)
     sizes = {pin.sha256: pin.size for pin in preferred}
     # The project changes with every edit of its sources: what is pinned is what it needs.
     pins = [pin for pin in pins if project is None or pin.name != project.name]
@@ -179,13 +172,13 @@ def _ask(request: _Request) -> list[dict[str, Any]]:
     here = Here(folder=request.folder, places={made: line.place for made, line in request.origins.items()})
     outcome = run([*arguments, "--quiet"], sources=sources, rules=rules, here=here)
     if outcome.code == 0:
-        return _installs(report)
+        return read_report(report)
     if "(from versions: none)" in outcome.said and (network := network_error(outcome.said)):
         # Nothing more would be learnt, and pip's retries take their time.
         raise network
     again = run([*arguments, f"--log={log}"], sources=sources, rules=rules, here=here)
     if again.code == 0:
-        return _installs(report)
+        return read_report(report)
     raise Failure(
         said=_as_asked(again.said, request),
         log=_logged(log),
@@ -219,98 +212,6 @@ def _logged(log: Path) -> str:
     return redact("\n".join(lines))
 
 
-def _installs(report: Path) -> list[dict[str, Any]]:
-    try:
-        with report.open("rb") as stream:
-            data = stream.read(_REPORT + 1)
-        if len(data) > _REPORT:
-            raise ValueError(f"longer than {_REPORT} bytes")
-        # Not bounded.load_json: what packages say may be in no encoding at all.
-        found: list[dict[str, Any]] = json.loads(data)["install"]
-    except (OSError, ValueError, KeyError, RecursionError) as error:
-        raise ToolFailed("pip", f"its report cannot be read: {error}") from error
-    return found
-
-
-def _pin(item: Mapping[str, Any], target: Target, built: Mapping[str, WheelPin], store: Store) -> WheelPin:
-    info, metadata = item["download_info"], item["metadata"]
-    name, filename = canonicalize_name(metadata["name"]), _filename(info["url"])
-    if name in built:
-        return replace(built[name], requested=item["requested"])
-    digest = _digest(info, name)
-    _check_fits(filename, name, target)
-    if item["is_direct"]:
-        _check_url(_placeless(info)["url"], name)
-    direct = json.dumps(_as_pip_says(_placeless(info)), sort_keys=True) if item["is_direct"] else None
-    size = None
-    if item["is_direct"] and (path := _local(info["url"])):
-        # No index has it: what is in the store now is what will be installed.
-        with explained(path):
-            size = inputs.size_of(path)
-        store.put_file(path, digest=digest, size=size, what=filename)
-    return WheelPin(
-        name=name,
-        version=str(Version(metadata["version"])),
-        filename=filename,
-        sha256=digest,
-        size=size,
-        requested=item["requested"],
-        direct_url=direct,
-    )
-
-
-def _digest(info: Mapping[str, Any], name: str) -> Digest:
-    found = info.get("archive_info", {}).get("hashes", {}).get("sha256")
-    if found:
-        return Digest.parse(f"sha256:{found}")
-    if path := _local(info["url"]):
-        with explained(path):
-            return digest_file(str(path))[0]
-    raise ResolutionError(
-        name, "the index gives no sha256 for its wheel", hint="put the wheel into the image's wheels/"
-    )
-
-
-def _check_fits(filename: str, name: str, target: Target) -> None:
-    try:
-        tags = parse_wheel_filename(filename)[3]
-    except InvalidWheelFilename as error:
-        raise ResolutionError(name, f"pip chose {filename}, which is no wheel") from error
-    if tags.isdisjoint(target.tags()):
-        raise ResolutionError(name, f"pip chose {filename}, which does not run on {target}")
-
-
-def _check_url(url: str, name: str) -> None:
-    try:
-        parse_wheel_url(url)
-    except ValueError as error:
-        raise ResolutionError(name, f"no lock can hold where its wheel is: {error}") from error
-
-
-def _placeless(info: Mapping[str, Any]) -> dict[str, Any]:
-    # Where a file lay on the machine that resolved would make the image depend on it.
-    return {**info, "url": f"file:///{_filename(info['url'])}"} if _local(info["url"]) else dict(info)
-
-
-def _as_pip_says(info: dict[str, Any]) -> dict[str, Any]:
-    """``info`` without the sha256 that was computed on arrival where the URL has another hash: pip knows that alone."""
-    archive = info.get("archive_info", {})
-    hashes = archive.get("hashes", {})
-    if len(hashes) < 2:
-        return info
-    kept = {name: text for name, text in hashes.items() if name != "sha256"}
-    return {**info, "archive_info": {**archive, "hashes": kept}}
-
-
-def _filename(url: str) -> str:
-    return unquote(urlsplit(url).path).rpartition("/")[2]
-
-
-def _local(url: str) -> Path | None:
-    parts = urlsplit(url)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
-
-
 def _still_allowed(pin: WheelPin, lines: Sequence[RequirementLine]) -> bool:
     ours = [line for line in lines if line.name == pin.name]
     if pin.direct_url or pin.built_from or any(line.wheel for line in ours):
@@ -332,10 +233,3 @@ def _file(path: Path, lines: Sequence[str]) -> tuple[Path, ...]:
         return ()
     fill(path, "".join(f"{line}\n" for line in lines).encode())
     return (path,)
-
-
-def _note_yanked(items: Sequence[Mapping[str, Any]], reporter: Reporter) -> None:
-    for item in items:
-        if item.get("is_yanked"):
-            metadata = item["metadata"]
-            reporter.note(f"{metadata['name']} {metadata['version']} has been yanked by its authors")

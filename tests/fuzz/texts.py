@@ -32,7 +32,7 @@ from oci_builder.tomlfile import line_of, parse_toml
 from oci_builder.tree.accounts import User, add_user, ids_of
 from oci_builder.tree.entry import directory
 from oci_builder.tree.tree import Tree
-from oci_builder.wheels import lock
+from oci_builder.wheels import lock, lock_writing
 from oci_builder.wheels.explain import Failure, distilled
 from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.project_requirements import build_requires, read_pyproject
@@ -137,7 +137,7 @@ def _pylock(data: bytes) -> None:
     found = lock.parse(data, path=Path("pylock.toml"))
     lock.changes(None, found)
     pins = found.select(TARGET)
-    again = lock.parse(lock.encode({TARGET: pins}, fingerprint="f"), path=Path("pylock.toml"))
+    again = lock.parse(lock_writing.encode({TARGET: pins}, fingerprint="f"), path=Path("pylock.toml"))
     assert [pin.sha256 for pin in again.select(TARGET)] == [pin.sha256 for pin in pins]
 
 

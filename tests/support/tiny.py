@@ -19,7 +19,7 @@ from oci_builder.cli import main
 from oci_builder.debian.lock import SCHEMA, Pin, RootfsLock, SuitePin, lock_path, write_lock
 from oci_builder.platforms import AMD64, ARM64
 from oci_builder.verify.verify import verify_file
-from oci_builder.wheels.lock import encode
+from oci_builder.wheels.lock_writing import encode
 from tests.support.debian import MTIME, PYTHON, RECIPE, Deb, small_base
 from tests.support.readers import read_image
 from tests.support.targets import TARGET, wheel_of

@@ -16,7 +16,8 @@ import pytest
 from oci_builder.cli import main
 from oci_builder.platforms import AMD64, ARM64
 from oci_builder.verify.verify import verify_file
-from oci_builder.wheels.lock import encode, read
+from oci_builder.wheels.lock import read
+from oci_builder.wheels.lock_writing import encode
 from oci_builder.wheels.target import PythonEnvironment, Target
 from tests.support.archives import make_tar
 from tests.support.fakeregistry import FakeRegistry, fake_registry

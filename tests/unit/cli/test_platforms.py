@@ -12,7 +12,7 @@ import pytest
 from oci_builder.cli import main
 from oci_builder.platforms import ARM64
 from oci_builder.verify.verify import verify_file
-from oci_builder.wheels.lock import encode
+from oci_builder.wheels.lock_writing import encode
 from oci_builder.wheels.target import Target
 from tests.support.elves import ElfSpec, make_elf
 from tests.support.fakeregistry import FakeRegistry, fake_registry

@@ -12,7 +12,8 @@ from packaging.pylock import Pylock
 from oci_builder.digest import Digest
 from oci_builder.errors import NotFound, RecipeError, StaleLock, UnsupportedRequirement
 from oci_builder.platforms import ARM64
-from oci_builder.wheels.lock import WheelLock, changes, encode, parse, read
+from oci_builder.wheels.lock import WheelLock, changes, parse, read
+from oci_builder.wheels.lock_writing import encode
 from oci_builder.wheels.pins import Sdist, WheelPin
 from oci_builder.wheels.target import Target
 from tests.support.targets import TARGET

@@ -8,7 +8,8 @@ import pytest
 
 from oci_builder.digest import Digest
 from oci_builder.errors import OcibuildError, RecipeError, StaleLock
-from oci_builder.wheels.lock import encode, parse, read
+from oci_builder.wheels.lock import parse, read
+from oci_builder.wheels.lock_writing import encode
 from oci_builder.wheels.pins import Sdist, WheelPin
 from tests.support.targets import TARGET
 
