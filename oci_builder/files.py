@@ -193,7 +193,10 @@ def _cause(error: OSError) -> OSError:
 
 
 class Lease:
-    """A lock on a folder, given back when the object goes or its process dies; forked processes have a part in it."""
+    """A lock on a folder, given back when the object goes or its process dies.
+
+    Forked processes have a part in it: it is held until the last of them has ended, as what they write needs it.
+    """
 
     def __init__(self, folder: Folder) -> None:
         # A description of its own: a lock belongs to that, and not to the folder's.

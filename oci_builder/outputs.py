@@ -135,6 +135,8 @@ def _held(handle: int) -> bool:
 
 
 def _sweep(folder: Folder, name: str) -> None:
+    """Remove what processes that were killed had begun for ``name``; what is being written stays."""
+    # By the lock, not by the process's number in the name: that may be another's by now, or of another machine's.
     ours = re.compile(rf"\.{re.escape(name)}\.\d+-[0-9a-f]{{16}}")
     # Gone meanwhile, another user's, or held by who writes it: let be.
     with contextlib.suppress(OSError):
@@ -147,6 +149,7 @@ def _remove_unheld(folder: Folder, name: str) -> None:
     with contextlib.suppress(OSError):
         handle = os.open(name, _READ, dir_fd=folder.handle)
         try:
+            # The kernel gives back the locks of the dead. BlockingIOError, an OSError, is a writer that lives.
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             folder.remove(name)
         finally:

@@ -75,7 +75,7 @@ def serve(
         code = OUT_OF_MEMORY
     except BaseException:
         code = 1
-    # Not sys.exit: it would run what the parent registered for its own end, and flush what the parent has not written yet.
+    # Not sys.exit: it would do what the parent has registered for its own end, and write what the parent has not yet.
     os._exit(code)
 
 
@@ -168,6 +168,8 @@ def _packed(error: Exception | None, result: object) -> bytes:
     try:
         data = pickle.dumps((error, result))
         if error is not None:
+            # Some pickle and cannot be made again, for their constructors want more than ``args`` holds: the parent
+            # would learn of a broken answer, and not of what went wrong.
             pickle.loads(data)
     except Exception as unpicklable:
         words = f"{type(error).__name__}: {error}" if error is not None else f"no result to send: {unpicklable}"

@@ -120,6 +120,7 @@ class _Pool(Generic[Task, Result]):
     def dismiss(self) -> None:
         """Tell the workers that there is no more, and give them time to leave."""
         for worker in self._workers:
+            # One that has died has done its work before, for all answers are here: ``end`` reaps it.
             with contextlib.suppress(OSError):
                 worker.line.send(NUMBER.pack(END))
         _await(self._workers, _TO_LEAVE)
@@ -146,6 +147,8 @@ class _Pool(Generic[Task, Result]):
             # A signal between the fork and what follows would be acted on by the wrong process, or find a worker that
             # nobody has noted.
             with _signals_held() as before:
+                # Forked, not spawned: what a worker does is a closure over what was read here, which need not pickle,
+                # and the memory of both is one until somebody writes to it.
                 pid = os.fork()
                 if pid == 0:
                     lines = [ours, *(worker.line for worker in self._workers)]
@@ -173,6 +176,7 @@ class _Pool(Generic[Task, Result]):
         message = take_message(worker.heard)
         if message is None:
             return _Answer(task, self._lost(worker, task), None) if hung_up else None
+        # It comes from a process that we forked, over a line that nobody else has: as trusted as this one.
         error, result = pickle.loads(message)
         if error is None:
             self._give(worker)

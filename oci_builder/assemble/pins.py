@@ -167,7 +167,10 @@ class Pinning:
         return locks.parse(self._brought_up_to_date(), path=self.source.lock)
 
     def relock(self, *, upgrade: bool = False, upgrade_packages: Collection[str] = ()) -> LockChange:
-        """Resolve for every target, keeping what the lock holds but for what is to be upgraded. Writes nothing."""
+        """Resolve for every target, keeping what the lock holds but for what is to be upgraded. Writes nothing.
+
+        Raises RecipeError where the recipe names a lock instead of requirements, and as ``resolve``.
+        """
         source = self.source
         if source.borrowed_lock is not None:
             raise RecipeError(

@@ -152,7 +152,7 @@ class Passing(io.RawIOBase):
         return size
 
     def writable(self) -> bool:
-        """It is."""
+        """Whether it can be written to: it always can."""
         return True
 
     def tell(self) -> int:

@@ -46,7 +46,7 @@ class Hidden:
         return bool(self._paths or self._emptied)
 
     def hides(self, path: str) -> bool:
-        """Whether the path is gone."""
+        """Whether a layer above has taken the path away."""
         return path in self._paths or self._all_below(path.rpartition("/")[0])
 
     def _all_below(self, folder: str) -> bool:
@@ -81,6 +81,7 @@ class _Merging:
         layer = self._layers[number]
         landing = _Landing(self._links(number, layer), self.read)
         landed = [landing.of(item.path) for item in layer.entries]
+        # An opaque folder is there even where no entry names it. As a folder "above" what it empties: hence the slash.
         opaque = [f"{path}/" for item, path in zip(layer.entries, landed, strict=True) if item.kind == "opaque"]
         made = self._make_folders([*landed, *opaque])
         # What takes a folder's place takes all that the folder held.
@@ -118,7 +119,9 @@ class _Merging:
                 gone.append(path)
             elif item.kind == Kind.DIRECTORY.value:
                 folders.add(path)
-        # A folder that comes after its own whiteout takes the whiteout's place, and what lies below shows through.
+        # Before anything of this layer is laid on: deletions are about the layers below it, wherever they stand in it
+        # (layer.md, "Whiteouts"). But a folder that comes after its own whiteout takes the whiteout's place, and what
+        # lies below shows through.
         hidden = Hidden((path for path in gone if path not in folders), emptied)
         if hidden:
             for path in [path for path in self.seen if hidden.hides(path)]:

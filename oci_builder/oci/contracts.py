@@ -11,7 +11,7 @@ from oci_builder.platforms import Platform
 
 
 class HasDescriptor(Protocol):
-    """Something with a blob."""
+    """Whatever is kept as a blob: a layer made here, or one known by name alone."""
 
     @property
     def descriptor(self) -> Descriptor:
@@ -51,14 +51,14 @@ class ImageDocuments(Protocol):
 
     @property
     def layers(self) -> Sequence[HasDescriptor]:
-        """Oldest first."""
+        """The layers, oldest first."""
 
 
 class Blobs(Protocol):
     """Where the bytes of blobs are; a Store is one."""
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
-        """Whether the blob is here."""
+        """Whether the blob is here, of ``size`` bytes if that is known."""
 
     def chunks(self, digest: Digest, size: int) -> Iterator[bytes]:
         """Its bytes; at their end they have been verified. Raises DigestMismatch."""

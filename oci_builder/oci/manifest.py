@@ -101,7 +101,7 @@ class GivenImage:
 
     @cached_property
     def layers(self) -> tuple[GivenLayer, ...]:
-        """Oldest first."""
+        """The layers, oldest first."""
         return tuple(GivenLayer(descriptor) for descriptor in self.parsed.layers)
 
     def as_oci(self) -> GivenImage:
@@ -124,7 +124,7 @@ class IndexItem:
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """Images by platform."""
+    """An index (or Docker's list): images by platform, and what else it names."""
 
     raw: bytes = field(repr=False)
     media_type: str

@@ -65,7 +65,7 @@ class Pusher:
         return self.push_parcel(pack(images), references)
 
     def push_parcel(self, parcel: Parcel, references: Sequence[Reference]) -> tuple[Pushed, ...]:
-        """The same with anything that travels together."""
+        """``push`` anything that travels together. Raises as that, and InvalidValue for a reference with a digest."""
         sender = self
         done: dict[Reference, Pushed] = {}
         for reference in dict.fromkeys(references):

@@ -77,7 +77,7 @@ def scan(
     constraints: Sequence[Path] = (),
     environ: Mapping[str, str] | None = None,
 ) -> tuple[RequirementLine, ...]:
-    """The lines of ``read``."""
+    """The lines that ``read`` finds. Raises what that raises."""
     return read(files, constraints=constraints, environ=environ).lines
 
 
