@@ -125,6 +125,14 @@ class CorruptBlob(DigestMismatch):
     """A blob of our own store that no longer holds what its name says; it has been dropped."""
 
 
+class CacheEmptied(DigestMismatch):
+    """Something that was put in the store a moment ago, and is not there any more: somebody else empties it."""
+
+    def __init__(self, what: str, *, hint: str | None = None) -> None:
+        hint = hint or "something else empties or replaces the cache meanwhile: let it end, then build again"
+        super().__init__(f"{what} in the cache", expected="what was just put there", actual="nothing", hint=hint)
+
+
 class UnsafePath(OcibuildError):
     """A path that would land outside the tree, or that means something to a layer."""
 

@@ -235,7 +235,9 @@ def _layer(files: Files, name: str, path: str, digest: Digest | None) -> LayerBl
 
     def opened() -> ByteReader:
         found = files.open(path)
-        assert found is not None, "its size was known"
+        if found is None:
+            # Its size was known a moment ago.
+            raise UnsupportedImage(name, f"{path} is not in it any more", hint="let whoever writes to it end first")
         return found
 
     return LayerBlob(digest, size, opened)

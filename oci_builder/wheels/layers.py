@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 
 from oci_builder import inputs
 from oci_builder.bytecode import Compiler, pyc_path
-from oci_builder.errors import OcibuildError
+from oci_builder.errors import CacheEmptied, OcibuildError
 from oci_builder.layer import RECORDS, Layer, find, keep, write_layer
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
@@ -85,8 +85,8 @@ class LayerMaker:
     def run(self, steps: Sequence[LayerStep]) -> Iterator[tuple[LayerStep, Layer | OcibuildError]]:
         """Each step once, by its key, with its layer, which is in the store then.
 
-        Raises WheelError, DigestMismatch, PathConflict, ToolFailed, FileProblem; with ``keep_going`` they are given in
-        the place of a layer.
+        Raises WheelError, DigestMismatch, CacheEmptied, PathConflict, ToolFailed, FileProblem; with ``keep_going`` they
+        are given in the place of a layer.
         """
         store, unique = self.store, {step.key: step for step in steps}
         store.expect(RECORDS, [key.hex for key in unique])
@@ -97,7 +97,11 @@ class LayerMaker:
         for key, step in unique.items():
             # Only now: while there are workers, memory is theirs.
             found = done.get(key) or failed.get(step) or find(key, store)
-            assert found is not None, "a worker keeps what it has made"
+            if found is None:
+                # A worker has kept it, so somebody else took it away.
+                found = CacheEmptied(step.label)
+                if not self.keep_going:
+                    raise found
             yield step, found
 
     def _make(self, todo: Sequence[LayerStep], *, total: int) -> Mapping[LayerStep, OcibuildError]:

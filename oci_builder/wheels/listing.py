@@ -9,6 +9,7 @@ from functools import partial
 
 import msgspec
 
+from oci_builder.errors import CacheEmptied
 from oci_builder.layer import LayerKey
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
@@ -64,13 +65,14 @@ class Listing:
         return self._known(wheel) is not None
 
     def claims(self, wheel: Wheel) -> list[Claim]:
-        """All files of ``wheel``. Raises as ``have``."""
+        """All files of ``wheel``. Raises CacheEmptied, and as ``have``."""
         known = self._known(wheel)
         if known is None:
             self._found.discard(wheel)
             self.have([wheel])
             known = self._known(wheel)
-        assert known is not None, "a worker keeps what it has found"
+        if known is None:
+            raise CacheEmptied(f"the contents of {wheel.label}")
         return known
 
     def _known(self, wheel: Wheel) -> list[Claim] | None:

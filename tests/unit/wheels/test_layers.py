@@ -6,23 +6,37 @@ import gzip
 import importlib.util
 import io
 import marshal
+import shutil
 import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from oci_builder.errors import DigestMismatch, PathConflict
+from oci_builder.errors import CacheEmptied, DigestMismatch, PathConflict
+from oci_builder.gate.facts import FactsCollector
 from oci_builder.layer import Layer
+from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.conflicts import Policy, lost_by, resolve_conflicts
 from oci_builder.wheels.installed_wheels import InstalledWheels
 from oci_builder.wheels.layering import Group, Wheel
+from oci_builder.wheels.layers import LayerMaker
 from oci_builder.wheels.listing import Listing
-from oci_builder.wheels.steps import NO_BYTECODE, BytecodeChoice
+from oci_builder.wheels.steps import NO_BYTECODE, Anchors, BytecodeChoice, LayerStep, layer_steps
 from tests.support.readers import read_back
-from tests.support.targets import BYTECODE, SITE, TARGET, base_tree, folder, make_layers, shelve, wheel_of
+from tests.support.targets import (
+    BYTECODE,
+    SITE,
+    TARGET,
+    base_tree,
+    folder,
+    lend_host_python,
+    make_layers,
+    shelve,
+    wheel_of,
+)
 from tests.support.wheels import make_wheel, record_line
 
 TAG = f"cpython-{sys.version_info[0]}{sys.version_info[1]}"
@@ -164,3 +178,31 @@ def test_a_wheel_lands_behind_the_bases_links(tmp_path: Path, store: Store) -> N
     (layer,) = layers_of((wheel_of(make_wheel(tmp_path)),), store=store, base=base)
     assert f"{SITE}/demo.py" not in members(layer, store)
     assert "opt/site/demo.py" in members(layer, store)
+
+
+@pytest.mark.parametrize("keep_going", [False, True])
+def test_a_layer_that_somebody_else_takes_out_of_the_cache_is_named(
+    tmp_path: Path, store: Store, keep_going: bool
+) -> None:
+    wheels = shelve([wheel_of(make_wheel(tmp_path, "alpha"))], store)
+    steps = layer_steps(
+        [Group(wheels=tuple(wheels))], TARGET, Anchors.of(TARGET, base_tree()), bytecode=NO_BYTECODE, lost={}
+    )
+
+    def empty(step: LayerStep, seconds: float) -> None:
+        shutil.rmtree(store.root / "v1" / "records")
+
+    maker = LayerMaker(
+        store=store,
+        reporter=Quiet(),
+        jobs=1,
+        lend=lend_host_python,
+        observe=FactsCollector,
+        keep_going=keep_going,
+        timed=empty,
+    )
+    if keep_going:
+        assert [type(found) for _, found in maker.run(steps)] == [CacheEmptied]
+    else:
+        with pytest.raises(CacheEmptied, match=r"^alpha.* in the cache: expected what was just put there"):
+            list(maker.run(steps))
