@@ -59,7 +59,7 @@ def bring(source: ImageSource, context: BuildContext, policy: BuildPolicy) -> No
             _keep(beside, fetch, context.store, what=str(beside))
         elif policy.offline:
             searched = ["the cache", str(beside)]
-            hint = "where there is a network, ocibuild download brings it"
+            hint = f"where there is a network, ocibuild download {source.called} brings it"
             raise NotFound("file to fetch", fetch.url, searched=searched, hint=hint)
         else:
             with context.store.scratch() as scratch:

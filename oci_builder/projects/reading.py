@@ -66,7 +66,7 @@ def read_lock(path: Path, target: Target, choice: Choice) -> LockedWheels:
 
 
 def parse_lock(data: bytes, path: Path, target: Target, choice: Choice) -> LockedWheels:
-    """The same of a lock's bytes; ``path`` tells whose it is. Raises as ``read_lock``."""
+    """The same of a lock's bytes; ``path`` tells whose it is. Raises RecipeError, and as ``read_lock``."""
     packages = READERS[path.name](data, path, target.markers(), choice)
     by_name: dict[str, LockedPackage] = {}
     for package in sorted(packages, key=str):
