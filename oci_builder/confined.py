@@ -116,7 +116,10 @@ class Within:
         self._top = _Folder(os.open(self.root, machine.PASSED))
 
     def find(self, name: str, *, follow: bool) -> Found:
-        """What ``find`` finds."""
+        """What has this name, through links that stay within, and through one at its end if asked; noted as an input.
+
+        Raises OutsideProject, OSError.
+        """
         inputs.note(self._folder / name)
         walk = _Walk(self._top, self.root, self._folder / name)
         steps = walk.absolute(name) if name.startswith("/") else (*self._steps, *_steps(name))

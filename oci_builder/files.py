@@ -1,17 +1,15 @@
-"""Files that appear whole or not at all, and trouble with this machine's files in words."""
+"""Files of this machine: read where they are files, filled, locked; and what is wrong with them in words."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import io
 import os
-import re
 import stat
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -22,107 +20,9 @@ from oci_builder.folders import Folder
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
-_READ = os.O_RDONLY | machine.AS_IT_IS | machine.AT_ONCE | machine.CLOSED_ON_EXEC
-_LONG = 200
-"""Bytes of a name that its temporary names begin with: a process's number and 16 digits follow."""
-
-_LINKS = 40
-"""Links that one path may lead through, as in Linux."""
 
 _BUFFER = 1 << 20
 """Bytes that are gathered before they are written."""
-
-
-@contextlib.contextmanager
-def atomic(
-    path: Path,
-    *,
-    follow: bool = False,
-    within: Folder | None = None,
-    proof: Callable[[Path], None] | None = None,
-) -> Iterator[BinaryIO]:
-    """Yield a stream whose bytes appear at ``path`` whole on a clean exit, and nowhere otherwise.
-
-    A file that is replaced gives its mode, and its owner where that is allowed; else the umask decides, as of any new
-    file. A link is replaced, or, where it is to be ``follow``ed, what it leads to. What was begun for ``path`` by
-    processes that were killed goes. ``within`` is the folder, where it is open already. Whole also after a power cut:
-    it is on the disk before it has its name. ``proof`` is shown the finished file while it has another name; what it
-    raises keeps it from appearing. Raises FileProblem.
-    """
-    with explained(path):
-        place = _followed(path) if follow else path
-        before = _replaced(place)
-        folder = within or Folder(place.parent)
-    stem = _stem(place.name)
-    _sweep(folder, stem)
-    while True:
-        name = f"{stem}{unique()}"
-        with _discarded_on_error(folder, name):
-            with explained(path):
-                # Not by tempfile, which knows no umask: what appears at the end has a new file's usual mode.
-                handle = folder.create(name, mode=0o666 if before is None else 0o600)
-            with _written(handle, path) as file:
-                if not _held(handle):
-                    continue
-                yield file
-                with explained(path):
-                    file.flush()
-                    if before is not None:
-                        _give(handle, before)
-                    # Before it takes its name: else what stands there after a power cut may be empty (XFS, ext4), and
-                    # what a disk far away could not take (NFS, quotas) is told to nobody.
-                    _sync(handle)
-                if proof is not None:
-                    proof(folder.path / name)
-                with explained(path):
-                    # Still held: nobody takes it for a dead man's meanwhile.
-                    folder.rename(name, folder, place.name)
-                # The file is whole under its name or not there: whether a power cut takes it away again is no failure.
-                with contextlib.suppress(OSError):
-                    os.fsync(folder.handle)
-                return
-
-
-def check_output(path: Path) -> None:
-    """A file can be put at ``path``, or, if it is a link, where that leads: no pipe or device. Raises FileProblem."""
-    try:
-        _replaced(_followed(path))
-    except OSError as error:
-        hint = "what is written appears whole, in a file: name one" if error.errno == errno.EINVAL else None
-        raise FileProblem(str(path), in_words(error), hint=hint) from error
-
-
-def _followed(path: Path) -> Path:
-    """Where a link leads, though nothing may be there yet."""
-    for _ in range(_LINKS):
-        if not path.is_symlink():
-            return path
-        # What the kernel sees goes first: a link in /proc need not say in words where it leads.
-        with contextlib.suppress(FileNotFoundError):
-            _expect_regular(path.stat(), path)
-        path = path.parent / path.readlink()
-    raise trouble(errno.ELOOP, path)
-
-
-def _replaced(path: Path) -> os.stat_result | None:
-    """What a file at ``path`` would replace; of a link nothing is to be kept."""
-    try:
-        info = path.lstat()
-    except FileNotFoundError:
-        return None
-    if stat.S_ISLNK(info.st_mode):
-        return None
-    _expect_regular(info, path)
-    return info
-
-
-def _give(handle: int, before: os.stat_result) -> None:
-    now = os.fstat(handle)
-    if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
-        with contextlib.suppress(OSError):
-            os.fchown(handle, before.st_uid, before.st_gid)
-    # After the owner, which takes bits away.
-    machine.give_mode(handle, stat.S_IMODE(before.st_mode) & 0o777)
 
 
 @contextlib.contextmanager
@@ -130,7 +30,7 @@ def spooled(path: Path) -> Iterator[BinaryIO]:
     """Yield a stream that fills the file ``path``. Trouble with that file, and no other, raises FileProblem."""
     with explained(path):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | machine.CLOSED_ON_EXEC, 0o666)
-    with _written(handle, path) as sink:
+    with written(handle, path) as sink:
         yield sink
 
 
@@ -146,10 +46,10 @@ def begun(folder: Folder, name: str, *, place: Path) -> Iterator[BinaryIO]:
 
     Until then it is ours alone. Raises FileProblem, naming ``place``.
     """
-    with _discarded_on_error(folder, name):
+    with discarded_on_error(folder, name):
         with explained(place):
             handle = folder.create(name, mode=0o600)
-        with _written(handle, place) as sink:
+        with written(handle, place) as sink:
             yield sink
 
 
@@ -163,11 +63,11 @@ def open_regular(path: Path | str, *, noted: bool = True) -> BinaryIO:
     if noted:
         inputs.note(path)
     # Asked before as well: a device may act when it is opened (a tape winds back).
-    _expect_regular(Path(path).stat(), path)
+    expect_regular(Path(path).stat(), path)
     # What is there by now may be another: without O_NONBLOCK a pipe would hold us here.
     handle = os.open(path, os.O_RDONLY | machine.AT_ONCE | machine.CLOSED_ON_EXEC)
     try:
-        _expect_regular(os.fstat(handle), path)
+        expect_regular(os.fstat(handle), path)
     except OSError:
         os.close(handle)
         raise
@@ -179,7 +79,8 @@ def trouble(number: int, path: Path | str, why: str = "") -> OSError:
     return OSError(number, why or os.strerror(number), str(path))
 
 
-def _expect_regular(info: os.stat_result, path: Path | str) -> None:
+def expect_regular(info: os.stat_result, path: Path | str) -> None:
+    """Make sure that what is at ``path`` is a file. Raises OSError, which says what else is there."""
     if not stat.S_ISREG(info.st_mode):
         if stat.S_ISDIR(info.st_mode):
             raise trouble(errno.EISDIR, path)
@@ -197,7 +98,7 @@ def expect_files(folder: Path) -> None:
                 info = entry.stat()
                 if not stat.S_ISDIR(info.st_mode):
                     with explained(Path(entry.path)):
-                        _expect_regular(info, entry.path)
+                        expect_regular(info, entry.path)
 
 
 def kind_of(info: os.stat_result) -> str:
@@ -287,7 +188,10 @@ def _cause(error: OSError) -> OSError:
 
 
 class Lease:
-    """A lock on a folder, given back when the object goes or its process dies; forked processes have a part in it."""
+    """A lock on a folder, given back when the object goes or its process dies.
+
+    Forked processes have a part in it: it is held until the last of them has ended, as what they write needs it.
+    """
 
     def __init__(self, folder: Folder) -> None:
         # A description of its own: a lock belongs to that, and not to the folder's.
@@ -326,7 +230,11 @@ class _Sink(io.BufferedWriter):
 
 
 @contextlib.contextmanager
-def _written(handle: int, place: Path) -> Iterator[BinaryIO]:
+def written(handle: int, place: Path) -> Iterator[BinaryIO]:
+    """Yield a stream that fills an open file, flushed on a clean exit and closed in any case.
+
+    Raises FileProblem, naming ``place``.
+    """
     sink = _Sink(io.FileIO(handle, "wb"), _BUFFER)
     sink.place = place
     try:
@@ -340,55 +248,11 @@ def _written(handle: int, place: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _discarded_on_error(folder: Folder, name: str) -> Iterator[None]:
+def discarded_on_error(folder: Folder, name: str) -> Iterator[None]:
+    """Remove what the block began as ``name``, should it not come to its end."""
     try:
         yield
     except BaseException:
         # What went wrong is said, not that it cannot be cleared away, either.
         folder.forget(name)
         raise
-
-
-def _sync(handle: int) -> None:
-    """Have all of a file on its disk, where its file system can do that."""
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise
-
-
-def _held(handle: int) -> bool:
-    """Whether the new file is marked as somebody's, until it is closed; if not, another has just swept it away."""
-    held = machine.lock(handle)
-    if held is None:
-        return True  # no locks here: then nobody sweeps either
-    return held and os.fstat(handle).st_nlink > 0
-
-
-def _stem(name: str) -> str:
-    """How the temporary names begin of what will be called ``name``: no file system takes more than 255 bytes."""
-    if len(os.fsencode(name)) > _LONG:
-        whole = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-        # No half character: some file systems take but whole ones.
-        name = f"{os.fsencode(name)[: _LONG - 17].decode(errors='ignore')}~{whole}"
-    return f".{name}."
-
-
-def _sweep(folder: Folder, stem: str) -> None:
-    ours = re.compile(rf"{re.escape(stem)}\d+-[0-9a-f]{{16}}")
-    # Gone meanwhile, another user's, or held by who writes it: let be.
-    with contextlib.suppress(OSError):
-        for other, info in folder.listing():
-            if ours.fullmatch(other) and stat.S_ISREG(info.st_mode):
-                _remove_unheld(folder, other)
-
-
-def _remove_unheld(folder: Folder, name: str) -> None:
-    with contextlib.suppress(OSError):
-        handle = os.open(name, _READ, dir_fd=folder.handle)
-        try:
-            if machine.lock(handle):
-                folder.remove(name)
-        finally:
-            os.close(handle)

@@ -63,7 +63,7 @@ class Folder:
                 yield name, self.stat(name)
 
     def remove(self, name: str) -> None:
-        """Remove a file or link."""
+        """Remove a file or link by its name in this folder. Raises OSError."""
         os.unlink(name, dir_fd=self.handle)
 
     def forget(self, name: str) -> None:

@@ -39,7 +39,7 @@ def shelves(store: Store) -> dict[str, Shelf]:
 
 
 def together(parts: Iterable[Shelf]) -> Shelf:
-    """Several shelves as one."""
+    """Several shelves counted as one."""
     full = [part for part in parts if part.files]
     return Shelf(
         files=sum(part.files for part in full),

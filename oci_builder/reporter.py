@@ -25,11 +25,11 @@ class Quiet:
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Nothing."""
+        """Say nothing of it."""
         yield
 
     def advance(self, what: str, done: int, total: int | None) -> None:
-        """Nothing."""
+        """Say nothing of it."""
 
     def note(self, line: str) -> None:
-        """Nothing."""
+        """Say nothing of it."""

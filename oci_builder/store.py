@@ -70,6 +70,8 @@ class Store:
             # Nobody lives who could have begun these.
             for name, _ in self.leftovers():
                 self._scratch.discard(name)
+        # To turn a lock into another is to give it back and to take a new one (flock(2)). Whoever comes between finds
+        # nothing of ours begun.
         self._lease.share()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -85,6 +87,8 @@ class Store:
 
     def sharing(self, shared: Shared) -> Store:
         """This store, in use by the same one, with what ``shared`` has."""
+        # Not another Store: the copy has a part in the lease and in both notes, so what either names, or finds damaged,
+        # is known to both, and the store is in use until the last of them goes.
         other = copy.copy(self)
         other.shared = shared
         return other
@@ -106,8 +110,10 @@ class Store:
         Where the file system has no locks, whoever asks has to know that nobody does.
         """
         try:
+            # Tried, never waited for: others have it in use for as long as their builds take.
             yield self._lease.lock() is not False
         finally:
+            # Also where we did not get it alone: trying to has given back the share that we had (flock(2)).
             self._lease.share()
 
     def kept(self) -> Iterator[tuple[Path, os.stat_result]]:
@@ -142,7 +148,11 @@ class Store:
                 yield path
 
     def path(self, digest: Digest) -> Path:
-        """Where the blob is, or would be."""
+        """Where the blob is, or would be. It counts as asked for: ``drop_damaged`` reads it.
+
+        Nothing is checked, and it may be gone by the time it is opened.
+        """
+        # Whoever has the path reads behind our back: should what they make of it be wrong, this blob may be to blame.
         self._named.add(digest)
         return self._blobs.path / digest.hex
 
@@ -289,6 +299,7 @@ class Store:
         """
         with self.scratch() as folder:
             other = copy.copy(self)
+            # Notes of its own: what is done again is done to be compared, and what it reads is no use of the cache.
             other.shared, other._now, other._named, other._damaged = None, None, set(), {}
             with explained(folder):
                 other._kinds = {kind: Folder(folder)}
@@ -306,6 +317,7 @@ class Store:
                 try:
                     self._scratch.rename(begin, folder, name())
                 except IsADirectoryError:
+                    # A file takes a file's place in one step, and a folder's never: somebody has made one in our cache.
                     folder.discard(name())
                     self._scratch.rename(begin, folder, name())
 

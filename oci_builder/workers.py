@@ -9,38 +9,35 @@ hanging up.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import pickle
 import select
 import signal
 import socket
-import struct
-import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic
 
 from oci_builder import machine, spawned
 from oci_builder.errors import OcibuildError, ProcessKilled
 from oci_builder.exhausted import no_process, out_of_memory
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-
-Begin = Callable[[], AbstractContextManager[Callable[[Task], Result]]]
-"""Makes a worker ready, in the worker, and gives what it does with a task; left when the worker leaves."""
+from oci_builder.serving import (
+    END,
+    NUMBER,
+    OUT_OF_MEMORY,
+    Begin,
+    Result,
+    Task,
+    serve,
+    serve_spawned,
+    take_message,
+    until,
+)
 
 _TICK = 0.5
 """Seconds after which a wait is begun anew: a signal that came just before the wait is then acted on."""
-
-_HEED = 0.1
-"""The same, of a worker: the others are waiting for it to leave."""
 
 _GRACE = 2.0
 """Seconds that workers have to put away what they began; then they are killed."""
@@ -51,14 +48,7 @@ _LAST = 1.5
 _TO_LEAVE = 10.0
 """Seconds that workers have to leave when all work is done."""
 
-_NUMBER = struct.Struct("<I")
-_SIZE = struct.Struct("<Q")
-_END = 0xFFFFFFFF
-"""Instead of the number of a task: there is no more."""
-
 _PIECE = 1 << 18
-_OUT_OF_MEMORY = 12
-"""A worker's exit status when it has not even the memory to say so."""
 
 
 def in_workers(
@@ -150,8 +140,9 @@ class _Pool(Generic[Task, Result]):
     def dismiss(self) -> None:
         """Tell the workers that there is no more, and give them time to leave."""
         for worker in self._workers:
+            # One that has died has done its work before, for all answers are here: ``end`` reaps it.
             with contextlib.suppress(OSError):
-                worker.line.send(_NUMBER.pack(_END))
+                worker.line.send(NUMBER.pack(END))
         _await(self._workers, _TO_LEAVE)
 
     def end(self) -> None:
@@ -176,9 +167,12 @@ class _Pool(Generic[Task, Result]):
             # A signal between the fork and what follows would be acted on by the wrong process, or find a worker that
             # nobody has noted.
             with _signals_held() as before:
+                # Forked where that is safe: what a worker does is a closure over what was read here, which
+                # need not pickle, and the memory of both is one until somebody writes to it.
                 pid = os.fork() if self._forks else spawned.start(theirs, serve_spawned, before)
                 if pid == 0:
-                    _be_worker(theirs, [ours, *(worker.line for worker in self._workers)], before, self._serve)
+                    lines = [ours, *(worker.line for worker in self._workers)]
+                    serve(theirs, self._tasks, self._begin, others=lines, mask=before)
                 ours.setblocking(False)
                 self._workers.append(_Worker(pid, ours))
         except BaseException:
@@ -193,19 +187,20 @@ class _Pool(Generic[Task, Result]):
         if worker.task is None:
             return
         if not self._forks:
-            _tell(worker, _NUMBER.pack(worker.task) + spawned.packed(self._tasks[worker.task]))
+            _tell(worker, NUMBER.pack(worker.task) + spawned.packed(self._tasks[worker.task]))
         else:
             # One that has died is noticed by its line, at the next look. So few bytes always have room.
             with contextlib.suppress(OSError):
-                worker.line.send(_NUMBER.pack(worker.task))
+                worker.line.send(NUMBER.pack(worker.task))
 
     def _hear(self, worker: _Worker) -> _Answer | None:
         """What a worker's line has to say, if that is whole; the worker is given its next task."""
         assert worker.task is not None, "only who works is listened to"
         task, hung_up = worker.task, _receive(worker)
-        message = _message(worker.heard)
+        message = take_message(worker.heard)
         if message is None:
             return _Answer(task, self._lost(worker, task), None) if hung_up else None
+        # It comes from a process that we forked, over a line that nobody else has: as trusted as this one.
         error, result = pickle.loads(message)
         if error is None:
             self._give(worker)
@@ -214,12 +209,9 @@ class _Pool(Generic[Task, Result]):
     def _lost(self, worker: _Worker, task: int) -> OcibuildError:
         _await([worker], _LAST)
         doing = self._label(self._tasks[task])
-        if worker.status == _OUT_OF_MEMORY:
+        if worker.status == OUT_OF_MEMORY:
             return out_of_memory(f"a worker, at {doing}")
         return ProcessKilled("a worker", doing, status=worker.status or 0)
-
-    def _serve(self, line: socket.socket) -> None:
-        _serve(line, lambda: self._begin, lambda number: self._tasks[number])
 
 
 @dataclass(frozen=True)
@@ -229,19 +221,6 @@ class _Answer:
     task: int
     error: BaseException | None
     result: Any
-
-
-class _Leaving:
-    """What SIGTERM does in a worker: it leaves, by an exception, so that what it began is put away. Once."""
-
-    def __init__(self) -> None:
-        self.may_raise = True
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.may_raise:
-            # A second one would interrupt the putting away.
-            self.may_raise = False
-            raise SystemExit(128 + number)
 
 
 @contextlib.contextmanager
@@ -254,9 +233,6 @@ def _signals_held() -> Iterator[set[signal.Signals]]:
         yield {signal.Signals(number) for number in before}
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-# In this process.
 
 
 def _ready(workers: Sequence[_Worker]) -> list[_Worker]:
@@ -274,7 +250,7 @@ def _tell(worker: _Worker, message: bytes) -> None:
     rest = memoryview(message)
     with contextlib.suppress(ConnectionError):
         while rest:
-            _until(worker.line, select.POLLOUT)
+            until(worker.line, select.POLLOUT)
             with contextlib.suppress(BlockingIOError):
                 rest = rest[worker.line.send(rest) :]
 
@@ -291,19 +267,6 @@ def _receive(worker: _Worker) -> bool:
     return True
 
 
-def _message(heard: bytearray) -> bytes | None:
-    """The first message of what was heard, taken out of it, if it is there to its end."""
-    if len(heard) < _SIZE.size:
-        return None
-    (size,) = _SIZE.unpack_from(heard)
-    end = _SIZE.size + size
-    if len(heard) < end:
-        return None
-    message = bytes(heard[_SIZE.size : end])
-    del heard[:end]
-    return message
-
-
 def _await(workers: Sequence[_Worker], seconds: float) -> None:
     """Wait until all have ended, or the time is up."""
     until, pause = time.monotonic() + seconds, 0.001
@@ -311,124 +274,3 @@ def _await(workers: Sequence[_Worker], seconds: float) -> None:
     while any(not worker.reap() for worker in workers) and time.monotonic() < until:
         time.sleep(pause)
         pause = min(pause * 1.5, 0.02)
-
-
-# In a worker.
-
-
-def _be_worker(
-    line: socket.socket,
-    others: Sequence[socket.socket],
-    mask: set[signal.Signals],
-    serve: Callable[[socket.socket], None],
-) -> NoReturn:
-    """Serve and leave. Nothing gets past here: above are the frames of the process that was forked."""
-    code, leaving = 1, _Leaving()
-    try:
-        try:
-            line.setblocking(False)
-            # While anybody else held this process's ends of the lines, workers would not see it die.
-            for other in others:
-                other.close()
-            # A collection would write to all that the parent had, and so make it this process's own as well.
-            gc.freeze()
-            # Ctrl-C reaches the whole group; the parent alone decides, and ends its workers by SIGTERM.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, leaving)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            serve(line)
-            code = 0
-        finally:
-            leaving.may_raise = False
-    except MemoryError:
-        code = _OUT_OF_MEMORY
-    except BaseException:
-        code = 1
-    os._exit(code)
-
-
-def serve_spawned(descriptor: str, mask: str) -> NoReturn:
-    """Be a worker that was not forked: what it does is told to it, and so is each task."""
-
-    def serve(line: socket.socket) -> None:
-        def read(size: int) -> bytes:
-            while True:
-                _until(line, select.POLLIN)
-                with contextlib.suppress(BlockingIOError):
-                    return line.recv(min(size, _PIECE))
-
-        _serve(line, lambda: spawned.received(read), lambda number: spawned.received(read))
-
-    held = {signal.Signals(int(number)) for number in mask.split(",") if number}
-    _be_worker(socket.socket(fileno=int(descriptor)), (), held, serve)
-
-
-def _serve(line: socket.socket, begin: Callable[[], Begin[Any, Any]], task: Callable[[int], Any]) -> None:
-    """Do one task after the other, until there is no more."""
-    with contextlib.ExitStack() as stack:
-        try:
-            threading.Thread(target=_end_with_parent, args=(line,), daemon=True).start()
-            act = stack.enter_context(begin()())
-        except Exception as error:
-            _say(line, _packed(error, None))
-            return
-        while (number := _asked(line)) != _END:
-            _say(line, _outcome(act, task(number)))
-
-
-def _end_with_parent(line: socket.socket) -> None:
-    # A parent that was killed outright ends nobody, and a worker in the midst of a layer does not look at its line.
-    poll = select.poll()
-    poll.register(line, 0)  # nothing but its being hung up
-    poll.poll()
-    os._exit(1)
-
-
-def _asked(line: socket.socket) -> int:
-    """The number of the next task, or _END; also when nobody is there to ask any more."""
-    _until(line, select.POLLIN)
-    data = line.recv(_NUMBER.size)
-    return int(_NUMBER.unpack(data)[0]) if len(data) == _NUMBER.size else _END
-
-
-def _say(line: socket.socket, message: bytes) -> None:
-    """Send all of ``message``, however long the parent has other things to do."""
-    rest = memoryview(message)
-    while rest:
-        _until(line, select.POLLOUT)
-        with contextlib.suppress(BlockingIOError):
-            rest = rest[line.send(rest) :]
-
-
-def _until(line: socket.socket, event: int) -> None:
-    """Wait until the line can be read or written, in short waits.
-
-    Python acts on a signal between its own steps. One that comes after the last step before a call that blocks (while
-    a large message is being copied, say) does not interrupt that call, and SIGTERM would be heeded when it is over.
-    """
-    poll = select.poll()
-    poll.register(line, event)
-    while not poll.poll(_HEED * 1000):
-        pass
-
-
-def _outcome(act: Callable[[Task], Result], task: Task) -> bytes:
-    try:
-        return _packed(None, act(task))
-    except Exception as error:
-        error.add_note(f"in a worker process:\n{traceback.format_exc()}")
-        return _packed(error, None)
-
-
-def _packed(error: Exception | None, result: object) -> bytes:
-    """A message. Errors of libraries that do not survive pickling come as what they say."""
-    if isinstance(error, MemoryError):
-        error = out_of_memory("a worker")
-    try:
-        data = pickle.dumps((error, result))
-        if error is not None:
-            pickle.loads(data)
-    except Exception as unpicklable:
-        words = f"{type(error).__name__}: {error}" if error is not None else f"no result to send: {unpicklable}"
-        data = pickle.dumps((RuntimeError(words), None))
-    return _SIZE.pack(len(data)) + data

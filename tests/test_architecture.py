@@ -6,7 +6,7 @@ import ast
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -17,10 +17,10 @@ PACKAGE = ROOT / "oci_builder"
 
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
-    {"errors", "bounded", "wording", "version", "distinfo", "inputs", "machine", "redaction", "compression"},
+    {"errors", "bounded", "wording", "version", "distinfo", "inputs", "machine", "redaction", "compression", "spawned"},
     {"folders", "platforms", "reporter", "retry", "tomlschema", "exhausted", "threads"},
     {"files"},
-    {"digest", "confined", "surroundings", "spawned"},
+    {"digest", "confined", "outputs", "serving", "surroundings"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile", "workers"},
     {"layer", "bytecode", "bytecode_child", "pruning", "inventory"},
     {"image", "overlay"},
@@ -214,6 +214,53 @@ def test_no_function_takes_more_than_one_can_keep_in_mind(path: Path) -> None:
             named = [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
             taken = named[1:] if named[:1] in (["self"], ["cls"]) else named
             assert len(taken) <= MOST_PARAMETERS, f"{node.name} takes {', '.join(taken)}"
+
+
+def raised_by(function: ast.FunctionDef) -> set[str]:
+    """The classes that a function raises by itself, but in blocks that catch something."""
+    found: set[str] = set()
+    todo: list[ast.AST] = list(function.body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.Try) and node.handlers:
+            todo += [*node.handlers, *node.orelse, *node.finalbody]
+            continue
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
+            found.add(node.exc.func.id)
+        todo += ast.iter_child_nodes(node)
+    return {name for name in found if name[0].isupper() and name != "AssertionError"}
+
+
+def public(body: Iterable[ast.stmt]) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node.body)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_what_is_public_says_what_it_is_in_sentences(path: Path) -> None:
+    for node in public(ast.parse(path.read_text()).body):
+        said = ast.get_docstring(node) or ""
+        assert said, f"{node.name} at line {node.lineno} says nothing"
+        assert said.endswith((".", "?", ":", '"', ")", "`")), (
+            f"{node.name} at line {node.lineno} ends without a full stop"
+        )
+        # Attributes may be a noun; who acts says what it does.
+        acts = isinstance(node, ast.FunctionDef) and not node.decorator_list
+        assert not acts or len(said.split()) > 2, f"{node.name} at line {node.lineno}: {said}"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if not name_of(path).startswith("cli/")], ids=name_of)
+def test_what_is_public_names_what_it_raises(path: Path) -> None:
+    # But in cli/, whose docstrings are the help that users read.
+    for node in public(ast.parse(path.read_text()).body):
+        if isinstance(node, ast.FunctionDef):
+            silent = {name for name in raised_by(node) if name not in (ast.get_docstring(node) or "")}
+            assert not silent, f"{node.name} at line {node.lineno} raises {', '.join(sorted(silent))}"
 
 
 def modules() -> dict[str, Path]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from oci_builder.inspect.why import Reason
     from oci_builder.registry.pushing import Pushed
     from oci_builder.sbom import Format
-    from oci_builder.verify.verify import Report
+    from oci_builder.verify.results import Report
 
 
 class AnyImage(ABC):

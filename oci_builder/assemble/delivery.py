@@ -16,18 +16,10 @@ from oci_builder.files import explained
 from oci_builder.imported.parts import ImageParts, LayerBlob, open_parts
 from oci_builder.imported.repacked import in_gzip
 from oci_builder.imported.travel import LayoutBlobs, read_parcel
+from oci_builder.oci.contracts import Blobs, ImageDocuments
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode
-from oci_builder.oci.manifest import (
-    Blobs,
-    GivenImage,
-    ImageDocuments,
-    Index,
-    Manifest,
-    manifest_of,
-    parse_manifest,
-    platform_of,
-)
+from oci_builder.oci.manifest import GivenImage, Index, Manifest, manifest_of, parse_manifest, platform_of
 from oci_builder.oci.mediatypes import CONFIG, LAYER_GZIP, LAYER_TAR
 from oci_builder.oci.parcel import pack
 from oci_builder.platforms import AMD64, ARM64, Platform

@@ -30,9 +30,10 @@ from oci_builder.bases import (
 from oci_builder.debian.recipe import is_layer
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import CorruptBlob, InvalidValue, PackageUnavailable
-from oci_builder.files import atomic, explained, open_regular
+from oci_builder.files import explained, open_regular
 from oci_builder.folders import Folder
 from oci_builder.oci.layout import BLOBS
+from oci_builder.outputs import atomic
 from oci_builder.platforms import Platform
 from oci_builder.recipes import BASE, DEBS, FETCHED, WHEELS, ImageSource
 from oci_builder.reference import Reference

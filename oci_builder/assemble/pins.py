@@ -15,13 +15,15 @@ from oci_builder.assemble.foreign_locks import ForeignLocks, decided_elsewhere
 from oci_builder.assemble.inputs import Inputs
 from oci_builder.digest import Digest
 from oci_builder.errors import FileProblem, OcibuildError, RecipeError, StaleLock
-from oci_builder.files import atomic, is_closed, open_regular
+from oci_builder.files import is_closed, open_regular
+from oci_builder.outputs import atomic
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.tree.limits import MAX_UNPACKED
 from oci_builder.wheels import lock as locks
 from oci_builder.wheels.closure import closure
 from oci_builder.wheels.fetch import fetch_wheels
+from oci_builder.wheels.lock import encode
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.requirements import fingerprint, read, scan, wheel_folders
@@ -192,7 +194,10 @@ class Pinning:
         return locks.parse(self._brought_up_to_date(), path=self.source.lock)
 
     def relock(self, *, upgrade: bool = False, upgrade_packages: Collection[str] = ()) -> LockChange:
-        """Resolve for every target, keeping what the lock holds but for what is to be upgraded. Writes nothing."""
+        """Resolve for every target, keeping what the lock holds but for what is to be upgraded. Writes nothing.
+
+        Raises RecipeError where the recipe names a lock instead of requirements, and as ``resolve``.
+        """
         source = self.source
         if source.borrowed_lock is not None:
             raise RecipeError(
@@ -211,7 +216,7 @@ class Pinning:
             known = _known(old, target) if old is not None and not upgrade else ()
             preferred = [pin for pin in known if pin.name not in upgrade_packages]
             pins[target] = self._resolved(target, preferred=preferred)
-        text = locks.encode(pins, fingerprint=self._fingerprint([str(target) for target in pins]), base=self.base)
+        text = encode(pins, fingerprint=self._fingerprint([str(target) for target in pins]), base=self.base)
         new = locks.parse(text, path=source.lock)
         return LockChange(
             path=source.lock,

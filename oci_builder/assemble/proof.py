@@ -10,7 +10,8 @@ from oci_builder.errors import CheckFailed
 from oci_builder.reference import Reference
 from oci_builder.reporter import Reporter
 from oci_builder.tree.limits import MADE_HERE, allowing
-from oci_builder.verify.verify import Report, verify_file, verify_layout, verify_reference
+from oci_builder.verify.results import Report
+from oci_builder.verify.verify import verify_file, verify_layout, verify_reference
 
 
 def file_proof(path: Path, reporter: Reporter) -> Callable[[Path], None]:

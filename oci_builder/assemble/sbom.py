@@ -8,12 +8,13 @@ from pathlib import Path
 
 from oci_builder.assemble.build import Built
 from oci_builder.errors import InvalidValue, UnsupportedImage
-from oci_builder.files import atomic, explained, open_regular
+from oci_builder.files import explained, open_regular
 from oci_builder.inspect.packages import inventory
 from oci_builder.inspect.reading import contents_of, read_image
+from oci_builder.oci.contracts import ImageDocuments
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import decode
-from oci_builder.oci.manifest import ImageDocuments
+from oci_builder.outputs import atomic
 from oci_builder.reference import Reference
 from oci_builder.registry.referrers import Artifact, Attached, attach
 from oci_builder.registry.registries import Registries

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oci_builder.cli.messages import misused
-from oci_builder.files import check_output
+from oci_builder.outputs import check_output
 
 if TYPE_CHECKING:
     from oci_builder.platforms import Platform

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from oci_builder.cli.messages import misused
 from oci_builder.export.output import STDOUT, check_target, stream_of
-from oci_builder.files import check_output
+from oci_builder.outputs import check_output
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from oci_builder.reference import Reference
     from oci_builder.registry.registries import Registries
     from oci_builder.reporter import Reporter
-    from oci_builder.verify.verify import Report
+    from oci_builder.verify.results import Report
 
 image = click.argument("image", metavar="IMAGE")
 

@@ -111,7 +111,8 @@ def _write(found: Translation, folder: Path, context: Path, *, force: bool) -> l
     """The recipe and what belongs to it, in ``folder``; what is there already is left alone."""
     from oci_builder.dockerfiles.writing import recipe_text
     from oci_builder.errors import FileProblem
-    from oci_builder.files import atomic, explained
+    from oci_builder.files import explained
+    from oci_builder.outputs import atomic
 
     up = Path(os.path.relpath(context.absolute(), folder.absolute())).as_posix()
     texts = {"image.toml": recipe_text(found, up=up), **found.files}

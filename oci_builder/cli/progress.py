@@ -42,7 +42,7 @@ class Timed:
         self._leave(name, spent)
 
     def advance(self, what: str, done: int, total: int | None) -> None:
-        """Nothing is shown."""
+        """Show nothing: a line a second is no bar."""
 
     def note(self, line: str) -> None:
         """One line to stderr; it is remembered."""

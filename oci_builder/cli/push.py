@@ -14,7 +14,7 @@ from oci_builder.cli.messages import misused
 from oci_builder.cli.request import CommandRequest, takes
 
 if TYPE_CHECKING:
-    from oci_builder.oci.manifest import ImageDocuments
+    from oci_builder.oci.contracts import ImageDocuments
     from oci_builder.reference import Reference
     from oci_builder.registry.referrers import Attached
     from oci_builder.sbom import Format

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from oci_builder.cli.images import Looking
     from oci_builder.verify.locked import LockReport
     from oci_builder.verify.reproduce import Identity
-    from oci_builder.verify.verify import CheckedImage, Report
+    from oci_builder.verify.results import CheckedImage, Report
 
 _REMARKS = 10
 """Remarks that are said; --json has all."""

@@ -29,8 +29,9 @@ from oci_builder.debian.update import Stanza, entries_of, suite_pin
 from oci_builder.debian.versions import version_key
 from oci_builder.digest import Digest
 from oci_builder.errors import OcibuildError, PackageError, PackageUnavailable, StaleLock
-from oci_builder.files import atomic, open_regular
+from oci_builder.files import open_regular
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
+from oci_builder.outputs import atomic
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import file

@@ -12,7 +12,8 @@ import msgspec
 
 from oci_builder.digest import Digest
 from oci_builder.errors import FileProblem, StaleLock
-from oci_builder.files import atomic, open_regular
+from oci_builder.files import open_regular
+from oci_builder.outputs import atomic
 from oci_builder.platforms import Platform
 
 SCHEMA = 1

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from oci_builder.files import atomic, open_regular
+from oci_builder.files import open_regular
+from oci_builder.outputs import atomic
 from oci_builder.platforms import Platform
 
 SCHEMA = 1

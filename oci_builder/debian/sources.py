@@ -112,11 +112,11 @@ class DebFolder:
         raise PackageUnavailable(f"the index of {suite}", tried=[f"{self.name}: only packages there"])
 
     def packages_index(self, release: Release, architecture: str) -> bytes:
-        """Never. Raises PackageUnavailable."""
+        """This source has no index. Raises PackageUnavailable."""
         raise PackageUnavailable(f"the index of {release.suite}", tried=[f"{self.name}: only packages there"])
 
     def contents(self, release: Release, architecture: str) -> bytes:
-        """Never. Raises PackageUnavailable."""
+        """This source has no index. Raises PackageUnavailable."""
         raise PackageUnavailable(f"the contents of {release.suite}", tried=[f"{self.name}: only packages there"])
 
     def fetch(self, pins: Sequence[Pin], store: Store) -> Mapping[Pin, str]:

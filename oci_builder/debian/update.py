@@ -34,7 +34,8 @@ def update(
 ) -> RootfsLock:
     """The recipe's packages in their newest versions, by the first of ``sources`` whose signed indexes hold.
 
-    Raises ArchiveIndexError, TransportError or ToolFailed if no source serves; PackageError when a package, or
+    Raises ArchiveIndexError, TransportError or ToolFailed if the only source does not serve, PackageUnavailable if
+    none of several does; PackageError when a package, or
     something one of them depends on, is not to be had.
     """
     tried: list[OcibuildError] = []

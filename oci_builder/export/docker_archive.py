@@ -21,10 +21,10 @@ from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.export.output import output, stream_of
 from oci_builder.layer import LEVEL
+from oci_builder.oci.contracts import Blobs, ImageDocuments
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import encode
 from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME, blob_path
-from oci_builder.oci.manifest import Blobs, ImageDocuments
 from oci_builder.oci.mediatypes import INDEX
 from oci_builder.reference import Reference
 from oci_builder.reporter import Reporter

@@ -13,14 +13,16 @@ from pathlib import Path, PurePosixPath
 
 from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import FileProblem, UnsupportedImage
-from oci_builder.files import atomic, explained, open_regular
+from oci_builder.files import explained, open_regular
 from oci_builder.folders import Folder
+from oci_builder.oci.contracts import Blobs, ImageDocuments
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode, encode
 from oci_builder.oci.layout import BLOBS, CONTAINERD_NAME, REF_NAME
-from oci_builder.oci.manifest import Blobs, ImageDocuments, platform_json
+from oci_builder.oci.manifest import platform_json
 from oci_builder.oci.mediatypes import INDEX
 from oci_builder.oci.parcel import Parcel, pack
+from oci_builder.outputs import atomic
 from oci_builder.reference import Reference
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store

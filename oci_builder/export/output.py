@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from oci_builder import machine
 from oci_builder.errors import CorruptBlob, FileProblem
-from oci_builder.files import atomic, check_output, explained, kind_of, trouble
+from oci_builder.files import explained, kind_of, trouble
+from oci_builder.outputs import atomic, check_output
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -151,7 +152,7 @@ class Passing(io.RawIOBase):
         return size
 
     def writable(self) -> bool:
-        """It is."""
+        """Whether it can be written to: it always can."""
         return True
 
     def tell(self) -> int:

@@ -77,7 +77,7 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """All of one layer."""
+    """What the gate has to know of one layer."""
 
     files: tuple[ElfFile, ...]
     distributions: tuple[Distribution, ...]

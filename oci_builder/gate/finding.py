@@ -56,7 +56,7 @@ class Allowance:
     subject: str = ""
 
     def covers(self, finding: Finding) -> bool:
-        """Whether this is about ``finding``."""
+        """Whether this permission is about ``finding``."""
         if self.library and finding.kind not in ("library", "library-path", "symbol-version"):
             return False
         if self.package and canonicalize_name(self.package) != finding.package:

@@ -82,6 +82,7 @@ class Loader:
         self._cache = dict(_cached(tree))
         triplet = f"{machine}-linux-gnu"
         self._defaults = (f"lib/{triplet}", f"usr/lib/{triplet}", "lib", "usr/lib", "lib64", "usr/lib64")
+        # By name where the usual folders have it. The tree alone decides that, and does not change while this lives.
         self._usual: dict[str, str] = {}
         self._by_name = self._names()
 

@@ -67,7 +67,7 @@ class Modules:
         return module_name(path.removeprefix(f"{self.site}/"))
 
     def entry(self, path: str) -> Entry | None:
-        """What is at ``path``."""
+        """What the image has at ``path``."""
         return self._tree.get(path)
 
     def shown(self, path: str) -> str:
@@ -148,7 +148,7 @@ class Modules:
 
 
 def module_name(path: str) -> str:
-    """``demo/cli/__init__.py`` to ``demo.cli``."""
+    """The name that ``demo/cli/__init__.py`` is imported by: ``demo.cli``."""
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 

@@ -98,7 +98,7 @@ class Programs:
         return bool(runs) and head_of(entry, self._sources, 2) == b"#!"
 
     def text(self, entry: Entry) -> str:
-        """The whole of a text."""
+        """The whole of a small text file of the image."""
         if entry.content is None:
             return ""
         return self._sources.read(entry.content, what=entry.path).decode("utf-8", "replace")

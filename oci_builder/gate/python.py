@@ -110,6 +110,7 @@ def _finding(kind: str, distribution: Distribution, subject: str, message: str, 
     return Finding(severity="error", kind=kind, origin=distribution.origin, subject=subject, message=message, hint=hint)
 
 
+# Many distributions require the same in the same words. It is a value of its text alone, whichever image asks.
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> Requirement | None:
     try:

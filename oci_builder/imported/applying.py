@@ -45,14 +45,17 @@ class Applied:
         self._steps = 0
 
     def add_global_header(self, name: str) -> None:
-        """docker writes down global headers by their names, too, and takes no name twice."""
+        """docker writes down global headers by their names, too, and takes no name twice. Raises Unfit."""
         path = listed_path(name)
         if path in self._global:
             raise Unfit("is listed twice")
         self._global.add(path)
 
     def add(self, member: TarMember, number: int) -> Sequence[int]:
-        """Place a member whose entry has this number; the numbers of the entries that are gone then."""
+        """Place a member whose entry has this number, and give the numbers of the entries that are gone then.
+
+        Raises Unfit for what docker would refuse.
+        """
         path, listed = layer_path(member.name), listed_path(member.name)
         if not path:
             self._list(listed)
@@ -79,7 +82,7 @@ class Applied:
         return self._put(place, member, number, plainly=plainly)
 
     def finish(self) -> None:
-        """All members are there. docker sets the times of listed folders last, and each has to be something then."""
+        """Make sure that docker can end the layer: it sets the times of listed folders last. Raises Unfit."""
         for path in self._lost:
             folder, _, name = path.rpartition("/")
             try:
@@ -91,7 +94,7 @@ class Applied:
                 raise Unfit(f"replaces what it holds: {shown(path)} was a folder of it")
 
     def number_at(self, target: str) -> int:
-        """The number of the entry that a hard link repeats."""
+        """The number of the entry that a hard link repeats. Raises Unfit where there is none."""
         path = layer_path(target)
         folder, _, name = path.rpartition("/")
         try:

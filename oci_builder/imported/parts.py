@@ -67,13 +67,13 @@ class Files(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """All of them."""
+        """The names of all files."""
 
     def size(self, name: str) -> int | None:
         """Bytes, or None if it is not there."""
 
     def open(self, name: str) -> ByteReader | None:
-        """The content, or None."""
+        """Open a file's content, or None where there is no such file."""
 
     def document(self, name: str, findings: Findings) -> bytes | None:
         """All of a small file, or None."""

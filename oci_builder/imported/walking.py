@@ -43,7 +43,7 @@ class Filling:
         self._stack.__exit__(*error)
 
     def write(self, data: bytes) -> None:
-        """More of the latest file."""
+        """Take more bytes of the latest file."""
         if self._sink is None:
             self._sink = self._stack.enter_context(self._store.writer())
         self._sink.write(data)
@@ -72,7 +72,7 @@ class LayerWalk:
         self._entries = Entries()
 
     def read(self) -> Entries:
-        """Every entry. Raises Damaged."""
+        """Read every entry. Raises Damaged, and Unfit for more than limits allow."""
         listed = 0
         for member in self._stream.members():
             listed = self._check_globals(listed)

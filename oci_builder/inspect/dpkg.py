@@ -19,7 +19,7 @@ _SOURCE = re.compile(r"\s*([^\s(]+)(?:\s*\(([^)]*)\))?")
 
 
 def debian_packages(contents: ImageContents) -> Iterator[Package]:
-    """Every installed package, by name."""
+    """The packages that dpkg has written down as installed, by name."""
     found = [_package(contents, fields, place) for fields, place in _stanzas(contents)]
     yield from sorted(found, key=lambda package: (package.name, package.place))
 

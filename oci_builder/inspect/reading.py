@@ -69,7 +69,7 @@ def read_image(
 def read_parts(
     parts: ImageParts, *, watch: Watch | None = None, like: Mapping[str, FileRecord] = MappingProxyType({})
 ) -> ImageContents:
-    """What is in an image, from wherever its parts come. Raises as ``read_image``."""
+    """What is in an image, from wherever its parts come. Raises UnsupportedImage, and as ``read_image``."""
     try:
         config = _readable_document(decode(parts.config, what=f"{parts.name}: configuration"))
     except RecursionError as error:

@@ -110,6 +110,8 @@ class _Pass:
         self.size += len(data)
 
     def _pack(self, data: bytes | bytearray | memoryview) -> None:
+        # A member of its own: members in a row are one file (RFC 1952, 2.2), so what was compressed elsewhere can stand
+        # between ours as it is, and a file can be read from where its member begins.
         self._put(deflate.gzip_compress(data, LEVEL))
 
     def _put(self, piece: bytes | bytearray | memoryview) -> None:
@@ -157,6 +159,7 @@ class _Pass:
             self._see(entry, data)
             self._put(member)
             return promised_sha256(content) or hashlib.sha256(data).hexdigest()
+        # Its bytes are in the layer before their checksums are known to hold: what raises then takes the blob along.
         chunks = self._sources.inflated(content, what=what, passed=self._put)
         return self._streamed(entry, content, chunks, keep=lambda chunk: None)
 

@@ -30,7 +30,10 @@ def encode(document: Mapping[str, object] | Sequence[object]) -> bytes:
 
 
 def encode_key(document: Mapping[str, object] | Sequence[object]) -> bytes:
-    """As ``encode``, for what is hashed and not read again: names of files in it may be any bytes, which stay."""
+    """As ``encode``, for what is hashed and not read again: names of files in it may be any bytes, which stay.
+
+    Raises UnsupportedImage.
+    """
     spaces = (",", ":")
     try:
         text = json.dumps(document, sort_keys=True, separators=spaces, ensure_ascii=False, allow_nan=False)

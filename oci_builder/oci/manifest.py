@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
 
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
+from oci_builder.oci.contracts import ImageDocuments
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, decode, encode
 from oci_builder.oci.mediatypes import (
@@ -35,60 +35,6 @@ _LAYERS = {
     DOCKER_LAYER_ZSTD: LAYER_ZSTD,
     "application/vnd.docker.image.rootfs.diff.tar": LAYER_TAR,
 }
-
-
-class HasDescriptor(Protocol):
-    """Something with a blob."""
-
-    @property
-    def descriptor(self) -> Descriptor:
-        """What names the blob."""
-
-
-class ImageDocuments(Protocol):
-    """An image as exporting and pushing need it: made here (``image.Image``) or elsewhere (``GivenImage``)."""
-
-    @property
-    def platform(self) -> Platform:
-        """What it runs on."""
-
-    @property
-    def config(self) -> bytes:
-        """The configuration's bytes."""
-
-    @property
-    def config_descriptor(self) -> Descriptor:
-        """What names the configuration."""
-
-    @property
-    def manifest(self) -> bytes:
-        """The manifest's bytes."""
-
-    @property
-    def descriptor(self) -> Descriptor:
-        """What names the manifest."""
-
-    @property
-    def id(self) -> Digest:
-        """The digest of the configuration."""
-
-    @property
-    def digest(self) -> Digest:
-        """The digest of the manifest."""
-
-    @property
-    def layers(self) -> Sequence[HasDescriptor]:
-        """Oldest first."""
-
-
-class Blobs(Protocol):
-    """Where the bytes of blobs are; a Store is one."""
-
-    def has(self, digest: Digest, size: int | None = None) -> bool:
-        """Whether the blob is here."""
-
-    def chunks(self, digest: Digest, size: int) -> Iterator[bytes]:
-        """Its bytes; at their end they have been verified. Raises DigestMismatch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +101,7 @@ class GivenImage:
 
     @cached_property
     def layers(self) -> tuple[GivenLayer, ...]:
-        """Oldest first."""
+        """The layers, oldest first."""
         return tuple(GivenLayer(descriptor) for descriptor in self.parsed.layers)
 
     def as_oci(self) -> GivenImage:
@@ -178,7 +124,7 @@ class IndexItem:
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """Images by platform."""
+    """An index (or Docker's list): images by platform, and what else it names."""
 
     raw: bytes = field(repr=False)
     media_type: str

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
+from oci_builder.oci.contracts import ImageDocuments
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
-from oci_builder.oci.manifest import ImageDocuments, Index, Manifest, as_oci, index_of, parse_manifest
+from oci_builder.oci.manifest import Index, Manifest, as_oci, index_of, parse_manifest
 from oci_builder.oci.mediatypes import INDEX, INDEXES, MANIFEST, MANIFESTS
 
 _MAX_DEPTH = 8

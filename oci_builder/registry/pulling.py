@@ -48,7 +48,7 @@ def resolve(reference: Reference, registries: Registries) -> Descriptor | None:
 def head_manifest(
     client: Client, reference: Reference, scopes: frozenset[str], deadline: Deadline
 ) -> Descriptor | None:
-    """``resolve`` for somebody who has a client and the rights of a push."""
+    """``resolve`` for somebody who has a client and the rights of a push. Raises DigestMismatch, RegistryError."""
     url = client.address(reference, f"manifests/{_name(reference)}")
     request = Request(method="HEAD", url=url, scopes=scopes, headers=_ACCEPT, accept=(200, 404))
     answer = client.retry(lambda: client.once(request, deadline), deadline)
@@ -76,7 +76,7 @@ def fetch_manifest(reference: Reference, registries: Registries) -> Manifest | I
 
 
 def fetch_manifest_with(client: Client, reference: Reference, scopes: frozenset[str]) -> Manifest | Index:
-    """``fetch_manifest`` for somebody who has a client and the rights of a push."""
+    """``fetch_manifest`` for somebody who has a client and the rights of a push. Raises as that, and DigestMismatch."""
     deadline = client.access.retry_policy.deadline(MAX_DOCUMENT)
     request = Request(
         method="GET",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, InvalidValue
+from oci_builder.oci.contracts import Blobs, ImageDocuments
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
-from oci_builder.oci.manifest import Blobs, ImageDocuments
 from oci_builder.oci.parcel import Parcel, pack
 from oci_builder.reference import Reference
 from oci_builder.registry.pulling import fetch_blobs, head_manifest
@@ -65,7 +65,7 @@ class Pusher:
         return self.push_parcel(pack(images), references)
 
     def push_parcel(self, parcel: Parcel, references: Sequence[Reference]) -> tuple[Pushed, ...]:
-        """The same with anything that travels together."""
+        """``push`` anything that travels together. Raises as that, and InvalidValue for a reference with a digest."""
         sender = self
         done: dict[Reference, Pushed] = {}
         for reference in dict.fromkeys(references):

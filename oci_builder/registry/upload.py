@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal
 from oci_builder.bounded import parse_decimal
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, RegistryError
+from oci_builder.oci.contracts import Blobs
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
-from oci_builder.oci.manifest import Blobs
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Deadline
 from oci_builder.registry.request import Request

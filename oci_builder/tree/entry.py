@@ -140,7 +140,7 @@ def known_sha256(entry: Entry) -> str:
 
 
 def directory(path: str, *, mode: int = 0o755, uid: int = 0, gid: int = 0, origin: str) -> Entry:
-    """A directory. Raises UnsafePath."""
+    """A directory's entry. Raises UnsafePath."""
     return Entry(path=entry_path(path), kind=Kind.DIRECTORY, mode=mode, uid=uid, gid=gid, origin=origin)
 
 

@@ -29,7 +29,7 @@ class Measured(Protocol):
 
     @property
     def size(self) -> int:
-        """How many came so far."""
+        """How many bytes came so far."""
 
 
 MAX_UNPACKED = 100 << 30
@@ -131,7 +131,7 @@ class Budget:
         self._blobs[key] = size
 
     def count_plain(self, size: int, what: str) -> None:
-        """So many bytes more were unpacked."""
+        """So many bytes more were unpacked. Raises Unfit for more than the limit."""
         self._plain += size
         self._all_plain += size
         if self._plain > self._limits.unpacked:
@@ -141,7 +141,7 @@ class Budget:
             raise Unfit(f"{what}: {why}; {_MORE_BYTES}")
 
     def count_header(self, what: str, *, records: int = 0) -> None:
-        """One more header was read, with so many PAX records behind it."""
+        """One more header was read, with so many PAX records behind it. Raises Unfit past the limit."""
         self._headers += 1
         self._records += records
         if self._headers > _HEADERS * self._limits.entries or self._records > _RECORDS * self._limits.entries:
@@ -149,7 +149,7 @@ class Budget:
             raise Unfit(f"{what}: {why}; {_MORE_ENTRIES}")
 
     def count_entry(self, what: str, *, names: int) -> None:
-        """One more member was read, with so many bytes of path and link target."""
+        """One more member was read, with so many bytes of path and link target. Raises Unfit past the limit."""
         self._entries += 1
         self._names += names
         if self._entries > self._limits.entries:

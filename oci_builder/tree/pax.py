@@ -30,7 +30,7 @@ _MAX = (1 << 63) - 1
 
 
 def records(data: bytes) -> Iterator[tuple[str, str]]:
-    """The keys and values of a header's content, in order."""
+    """The keys and values of a header's content, in order (pax in POSIX.1-2001). Raises ValueError, with a clause."""
     at = 0
     told = 0
     while at < len(data):
@@ -53,7 +53,7 @@ def records(data: bytes) -> Iterator[tuple[str, str]]:
 
 
 def number(pax: Mapping[str, str], key: str, otherwise: int) -> int:
-    """A whole number; an empty record takes back what another said."""
+    """A whole number; an empty record takes back what another said. Raises ValueError, with a clause."""
     text = pax.get(key)
     try:
         return sparse.integer(text) if text else otherwise
@@ -62,7 +62,7 @@ def number(pax: Mapping[str, str], key: str, otherwise: int) -> int:
 
 
 def time(pax: Mapping[str, str], key: str, otherwise: int) -> int:
-    """Whole seconds, rounded down."""
+    """A time in whole seconds since 1970, rounded down. Raises ValueError, with a clause."""
     text = pax.get(key)
     if not text:
         return otherwise
@@ -73,7 +73,10 @@ def time(pax: Mapping[str, str], key: str, otherwise: int) -> int:
 
 
 def check_attributes(pax: Mapping[str, str]) -> None:
-    """The kernel takes all extended attributes, or does not know their kind, which engines pass over."""
+    """The kernel takes all extended attributes, or does not know their kind, which engines pass over.
+
+    Raises ValueError, with a clause.
+    """
     for key, value in pax.items():
         if not key.startswith(_ATTRIBUTE) or not value:
             continue

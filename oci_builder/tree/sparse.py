@@ -75,7 +75,7 @@ def check(pieces: Pieces, size: int, stored: int) -> None:
 
 
 def filled(pieces: Pieces, size: int, stored: Iterator[bytes]) -> Iterator[bytes]:
-    """The content with its holes. ``stored`` gives the bytes of all pieces. Raises what that raises."""
+    """The content with its holes. ``stored`` gives the bytes of all pieces. Raises Damaged, and what that raises."""
     pending, at = b"", 0
     for start, length in [*pieces, (size, 0)]:
         yield from _hole(start - at)

@@ -31,7 +31,7 @@ class Lines:
         self._unsaid = 0
 
     def add(self, path: str, why: str) -> None:
-        """One more."""
+        """Note one more finding or remark."""
         if len(self._said) < _ENOUGH:
             self._said.append(f"{self._layer}: {shown(path, 400) or '/'} {shown(why, 800)}")
         else:
@@ -39,7 +39,7 @@ class Lines:
 
     @property
     def lines(self) -> list[str]:
-        """All of it, so far."""
+        """All lines, as far as they are shown."""
         rest = [f"{self._layer}: and {self._unsaid} more of the kind"] if self._unsaid else []
         return self._said + rest
 

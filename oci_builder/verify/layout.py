@@ -37,7 +37,7 @@ class FileHolder:
     files: Files
 
     def wants(self, platform: str) -> bool:
-        """All that is here."""
+        """Whether it is wanted: all that is here is."""
         return True
 
     def has(self, named: NamedBlob) -> bool:

@@ -91,7 +91,7 @@ class WheelArchive:
             raise WheelError(self.filename, f"{path} is not UTF-8") from error
 
     def begins(self, path: str, start: bytes) -> bool:
-        """Whether a member begins so; no more of it is read than tells, and nothing is checked."""
+        """Whether a member begins so; no more of it is read than tells, and nothing is checked. Raises WheelError."""
         content = self.members[path].content
         if isinstance(content, Checked):
             part = content.slice

@@ -181,7 +181,10 @@ class Teller:
     def refuse(
         self, kind: str, req: InstallRequirement | None = None, *, link: Link | None = None, why: str = ""
     ) -> NoReturn:
-        """End pip because of ``req``, or of ``link`` where it is not known what for; ``why`` where that varies."""
+        """End pip because of ``req``, or of ``link`` where it is not known what for; ``why`` where that varies.
+
+        Raises Refused, which no handler of pip's catches.
+        """
         what = str(req.req or req.link) if req is not None else ""
         self.say(kind, what or (link.url if link else ""), url=link.url if link else "", askers=_askers(req), why=why)
         raise Refused(kind)
@@ -222,6 +225,7 @@ def foresee(environment: dict[str, str]) -> None:
     """Make ``environment`` the one that markers are evaluated in."""
     if set(markers.default_environment()) != set(environment):
         _changed("the marker environment has other names")
+    # A word that no machine says: a marker that is true of it proves that markers ask here, and not the interpreter.
     answer = {**environment, "platform_release": "foreseen"}
     for module in (markers, installation_report):
         _replace(module, "default_environment", lambda: dict(answer))
@@ -318,6 +322,7 @@ def _replace_everywhere(where: str, value: Callable[..., Any]) -> None:
         _replace(_attribute(module, owner), last, value)
         return
     original = _attribute(module, name)
+    # "from x import y" gave others a name of their own for it, which what is put into x does not reach.
     for other in [each for each_name, each in sys.modules.items() if each_name.startswith("pip.")]:
         for key in [key for key, held in vars(other).items() if held is original]:
             setattr(other, key, value)
@@ -344,6 +349,7 @@ def start_nothing(teller: Teller) -> Callable[[int], None]:
 
     What is given back has to be called at the end, with pip's exit code.
     """
+    # Of each thread: leave to ask a keyring is not leave for what pip does meanwhile in another.
     permitted = threading.local()
     refused: list[str] = []
 
@@ -372,6 +378,7 @@ def start_nothing(teller: Teller) -> Callable[[int], None]:
         (_musllinux, "_get_musl_version"),  # asks this host's loader for its version
     ):
         _replace(owner, name, with_leave(_attribute(owner, name)))
+    # An audit hook is for good: nothing that is imported later can take it out again.
     sys.addaudithook(audit)
 
     def ended(code: int) -> None:
@@ -412,6 +419,7 @@ def count_what_comes(most: int, teller: Teller) -> None:
         size = 0
         for data in stream(self, amt, decode_content=decode_content):
             size += len(data)
+            # Of all responses together: a limit for each alone a server passes by sending many.
             came += len(data)
             if decode_content and size > MOST_PAGE:
                 teller.refuse("endless-page", link=Link(self.geturl() or ""))
@@ -463,6 +471,7 @@ def hash_on_arrival() -> None:
     prepared = _attribute(preparer, "_prepare_linked_requirement")
 
     def fetch_metadata_only(self: Any, req: InstallRequirement) -> Any:
+        # None is pip's own word for "no metadata to be had alone": it then fetches the wheel.
         return metadata_only(self, req) if req.link and _sha256(req.link) else None
 
     def prepare_linked_requirement(self: Any, req: InstallRequirement, *rest: Any, **more: Any) -> Any:
@@ -558,6 +567,7 @@ def _is_wheel(path: Path, wanted: tuple[Any, ...]) -> bool:
 def end_with_reader(descriptor: int) -> None:
     """End this session as soon as nobody reads the other end of a pipe any more: who asked is gone, however it went."""
     watch = select.poll()
+    # Nothing is asked for: what is reported all the same is that the other end was closed (POLLERR).
     watch.register(descriptor, 0)
     while not watch.poll():
         pass

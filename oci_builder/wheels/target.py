@@ -32,7 +32,7 @@ class PythonEnvironment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A promise on a platform."""
+    """The interpreter that will run in the image: what a base promises of it, on a platform."""
 
     platform: Platform
     promise: PythonEnvironment

@@ -168,7 +168,7 @@ def _same(first: zipfile.ZipInfo, second: zipfile.ZipInfo) -> bool:
 
 
 def check_length(path: str, filename: str) -> None:
-    """Linux takes ``path``. Raises UnsafePath."""
+    """Make sure that Linux takes a path of this length. Raises UnsafePath."""
     if len(path) <= MAX_NAME // 4:
         return  # not even if every character takes four bytes
     data = path.encode()

@@ -15,7 +15,8 @@ from oci_builder.export.docker_archive import write_file
 from oci_builder.reference import Reference
 from oci_builder.reporter import Quiet
 from oci_builder.store import Store
-from oci_builder.verify.verify import Report, verify_file
+from oci_builder.verify.results import Report
+from oci_builder.verify.verify import verify_file
 from tests.support.images import random_image
 
 # Enough layers, files and names that every kind of byte is there.

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.verify.verify import Report, verify_file
+from oci_builder.verify.results import Report
+from oci_builder.verify.verify import verify_file
 from tests.support.archives import folder, make_tar, member
 from tests.support.engines import DockerLike, call, unmount_below
 from tests.support.images import fresh_nonce

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from oci_builder.digest import Digest
-from oci_builder.oci.manifest import ImageDocuments
+from oci_builder.oci.contracts import ImageDocuments
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Access, RetryPolicy
 from oci_builder.registry.auth import Login, Logins

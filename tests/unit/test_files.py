@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from oci_builder.errors import FileProblem
-from oci_builder.files import atomic, check_output, explained, open_regular
+from oci_builder.files import explained, open_regular
+from oci_builder.outputs import atomic, check_output
 
 
 def make_socket(path: Path) -> None:

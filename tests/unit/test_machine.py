@@ -14,7 +14,7 @@ import pytest
 
 from oci_builder import machine
 from oci_builder.errors import DigestMismatch, ProcessKilled
-from oci_builder.files import atomic
+from oci_builder.outputs import atomic
 from oci_builder.store import Store
 from oci_builder.workers import in_workers
 

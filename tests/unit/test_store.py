@@ -15,7 +15,8 @@ import pytest
 
 from oci_builder.digest import Digest
 from oci_builder.errors import CorruptBlob, DigestMismatch, FileProblem
-from oci_builder.files import atomic, clone, spooled
+from oci_builder.files import clone, spooled
+from oci_builder.outputs import atomic
 from oci_builder.pruning import prune
 from oci_builder.store import Store
 

@@ -15,7 +15,8 @@ from oci_builder.platforms import AMD64, ARM64, Platform
 from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.verify.registry import open_served
-from oci_builder.verify.verify import Report, verify_reference
+from oci_builder.verify.results import Report
+from oci_builder.verify.verify import verify_reference
 from tests.support.archives import folder, make_tar, member
 from tests.support.fakeregistry import FakeRegistry, fake_registry, give, refuse
 from tests.support.imported import config_of
