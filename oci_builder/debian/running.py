@@ -36,7 +36,7 @@ FindPython: TypeAlias = Callable[[str], HostPython | None]
 
 
 def no_python(version: str) -> HostPython | None:
-    """Find none."""
+    """Find no interpreter, on whatever machine this is."""
     return None
 
 
