@@ -32,13 +32,16 @@ def load_recipe(file: Path, within: Within) -> ImageToml:
     Raises RecipeError, also where they extend each other in a circle, and FileProblem.
     """
     recipe, text = _read(file, file.name, within)
-    documents, folders, seen, place = [text], [""], {inputs.real(file)}, file.name
+    documents, folders, seen, place = [text], [""], set[Path](), file.name
     while recipe.extends is not None:
         here, place = file.parent / place, posixpath.join(posixpath.dirname(place), recipe.extends)
         path = file.parent / place
-        if why := _refusal(path, seen):
+        # A folder may be swapped at any time.
+        with explained(path):
+            seen.add(inputs.real(here))
+            why = _refusal(path, seen)
+        if why:
             raise misplaced(here, BadKey("extends", why))
-        seen.add(inputs.real(path))
         recipe, text = _read(path, place, within)
         documents.append(text)
         folders.append(posixpath.dirname(place))
