@@ -166,7 +166,7 @@ def _short(word: str, place: Place) -> str:
 def _copy(copy: Copied, draft: Draft, user: str) -> dict[str, Any]:
     found: dict[str, Any] = {"src": copy.src, "dest": copy.dest}
     if copy.src == ".":
-        found["exclude"] = ["Dockerfile*", ".dockerignore", *draft.ignored]
+        found["exclude"] = ["Dockerfile*", ".dockerignore", "build", "*.tar", *draft.ignored]
     if copy.mode:
         found["mode"] = copy.mode
     owner = copy.owner

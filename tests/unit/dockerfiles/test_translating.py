@@ -56,7 +56,9 @@ CMD ["python", "serve.py"]
             "stop-signal": "SIGINT",
             "cmd": ["python", "serve.py"],
         },
-        "copy": [{"src": ".", "dest": "/srv", "exclude": ["Dockerfile*", ".dockerignore"], "owner": "user"}],
+        "copy": [
+            {"src": ".", "dest": "/srv", "exclude": ["Dockerfile*", ".dockerignore", "build", "*.tar"], "owner": "user"}
+        ],
     }
     assert found.is_whole and {row.verdict for row in found.rows} == {Verdict.DONE, Verdict.NOT_NEEDED}
     assert "no USER" in found.remarks[-1]
@@ -241,7 +243,7 @@ def test_files_are_looked_at_where_they_are(tmp_path: Path) -> None:
 
 def test_lines_of_a_dockerignore_are_taken_as_they_are() -> None:
     recipe, _ = translated("FROM python:3.11\nCOPY . /a\n", ignored=["# no", "", "*.log", "!keep.log "])
-    assert recipe["copy"][0]["exclude"] == ["Dockerfile*", ".dockerignore", "*.log", "!keep.log"]
+    assert recipe["copy"][0]["exclude"] == ["Dockerfile*", ".dockerignore", "build", "*.tar", "*.log", "!keep.log"]
 
 
 @pytest.mark.parametrize("text", ["", "RUN true\n", "FROM\n", "FROM a b c d\n", "from python\nNONSENSE x\n" * 2, "\0"])
