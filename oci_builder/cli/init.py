@@ -69,9 +69,24 @@ def command(request: InitRequest) -> None:
         for remark in found.remarks:
             say(remark)
         say(f"{', '.join(map(str, written))}: written; next: ocibuild {name}")
-    left = [f"line {row.line}: {row.text}" for row in found.rows if row.verdict is Verdict.CANNOT]
+    left = _unreadable(found, written[0])
+    left += [f"line {row.line}: {row.text}" for row in found.rows if row.verdict is Verdict.CANNOT]
     if left:
         raise CheckFailed(f"{file}: not all of it is in {written[0]}", left)
+
+
+def _unreadable(found: Translation, path: Path) -> list[str]:
+    """What of the recipe no recipe can say: a name or a path of the Dockerfile that is none here."""
+    from oci_builder.dockerfiles.writing import recipe_text
+    from oci_builder.errors import RecipeError
+    from oci_builder.recipes import ImageToml
+    from oci_builder.tomlfile import parse_toml
+
+    try:
+        parse_toml(recipe_text(found), ImageToml, file=str(path))
+    except RecipeError as error:
+        return [str(error)]
+    return []
 
 
 def _read(file: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from oci_builder.dockerfiles.draft import Account
+from oci_builder.dockerfiles.draft import Account, number_of
 
 _VALUED = {
     "-u": "uid",
@@ -29,7 +29,6 @@ _VALUED = {
     "--password": "comment",
     "-K": "comment",
 }
-_LAST = 4_294_967_294
 
 
 @dataclass
@@ -48,9 +47,9 @@ def make_user(words: list[str]) -> Account | None:
     group = said.values.get("group", "")
     return Account(
         name=said.names[0],
-        uid=_number(said.values.get("uid", "")),
-        gid=_number(group),
-        group="" if group.isdigit() else group,
+        uid=number_of(said.values.get("uid", "")),
+        gid=number_of(group),
+        group="" if number_of(group) is not None else group,
         home=said.values.get("home", ""),
         shell=said.values.get("shell", ""),
         groups=[name for name in said.values.get("groups", "").split(",") if name],
@@ -60,7 +59,7 @@ def make_user(words: list[str]) -> Account | None:
 def make_group(words: list[str]) -> tuple[str, int | None]:
     """The name and the number of the group that a command makes; the number is None where the system chooses."""
     said = _read(words)
-    return (said.names[-1] if said.names else ""), _number(said.values.get("group", ""))
+    return (said.names[-1] if said.names else ""), number_of(said.values.get("group", ""))
 
 
 def _read(words: list[str]) -> _Said:
@@ -74,7 +73,3 @@ def _read(words: list[str]) -> _Said:
         elif len(word) > 2 and not word.startswith("--") and f"-{word[-1]}" in _VALUED:
             said.values[_VALUED[f"-{word[-1]}"]] = next(rest, "")  # -rmu 1000
     return said
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 11 and int(text) <= _LAST else None

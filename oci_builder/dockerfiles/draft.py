@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import enum
 import posixpath
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from oci_builder.bounded import parse_decimal
 from oci_builder.dockerfiles.parsing import expand
+
+RECIPE = "image.toml"
+INSTALLERS_OWN = re.compile(r"(PIP|UV|POETRY|PDM|PIPENV|VIRTUALENV)_\w+|VIRTUAL_ENV|DEBIAN_FRONTEND")
+"""Variables that installers read, and nothing that runs in an image."""
+
+_LAST_ID = 4_294_967_294
 
 
 class Verdict(enum.Enum):
@@ -67,7 +75,13 @@ class Draft:
     context: Path | None = None
     rows: list[Row] = field(default_factory=list)
     base: str = ""
-    packages: list[str] = field(default_factory=list)
+    image: str = ""
+    """The image that ``base`` of ours stands for: where a shell is asked for that ours has not, it is taken itself."""
+
+    user: str = ""
+    packages: dict[str, int] = field(default_factory=dict)
+    """Debian packages, and the line of each."""
+
     requirements: list[str] = field(default_factory=list)
     pins: list[str] = field(default_factory=list)
     project: str = ""
@@ -91,12 +105,29 @@ class Draft:
         """Say something of a line."""
         self.rows.append(Row(line=line, verdict=verdict, text=text))
 
+    def write(self, name: str, text: str) -> str:
+        """Have a file beside the recipe; its name there, which is no other's and not the recipe's own."""
+        free, count = name, 1
+        while free == RECIPE or free in self.files:
+            count += 1
+            free = f"{count}-{name}"
+        self.files[free] = text
+        return free
+
     def is_folder(self, src: str) -> bool:
         """Whether what is copied is a folder: as it lies there, else by what it is called."""
         if self.context is not None and (self.context / src).exists():
             return (self.context / src).is_dir()
         name = posixpath.basename(posixpath.normpath(src))
         return src.endswith("/") or name == "." or ("." not in name.lstrip(".") and not name.isupper())
+
+
+def number_of(text: str, *, most: int = _LAST_ID) -> int | None:
+    """The number that ``text`` is, by default a user's or group's; None for what is none, or is too large."""
+    try:
+        return parse_decimal(text, most=most)
+    except ValueError:
+        return None
 
 
 @dataclass(kw_only=True)

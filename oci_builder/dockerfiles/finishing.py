@@ -6,10 +6,9 @@ import posixpath
 import re
 from typing import Any
 
-from oci_builder.dockerfiles.draft import Account, Copied, Draft, Place, Verdict
+from oci_builder.dockerfiles.draft import INSTALLERS_OWN, Account, Copied, Draft, Place, Verdict, number_of
 from oci_builder.dockerfiles.running import FETCHERS
 
-_TOOL_ENV = re.compile(r"(PIP|UV|POETRY|PDM|PIPENV|VIRTUALENV)_\w+|VIRTUAL_ENV|DEBIAN_FRONTEND")
 _ROOT = ("root", "0", "0:0", "root:root")
 _WRITTEN = "requirements.txt"
 _WRITTEN_TOO = "requirements.image.txt"
@@ -18,11 +17,9 @@ _WRITTEN_TOO = "requirements.image.txt"
 def finish(draft: Draft, place: Place) -> tuple[dict[str, Any], dict[str, str]]:
     """The document, in the order in which it is written, and what stands above its keys."""
     comments: dict[str, str] = {}
-    config = draft.config
-    image = config.pop("image", None)
-    user = str(config.pop("user", ""))
-    if image is not None and _wants_bash(config, place):
-        draft.base = str(image)
+    config, user = draft.config, draft.user
+    if draft.image and _wants_bash(config, place):
+        draft.base = draft.image
         comments["base"] = "a shell is named that the bases of layers/ do not have"
     document: dict[str, Any] = {"base": draft.base}
     packages = _packages(draft, config)
@@ -33,24 +30,23 @@ def finish(draft: Draft, place: Place) -> tuple[dict[str, Any], dict[str, str]]:
     document["python"] = _python(draft)
     document["user"] = _user(draft, user)
     document["config"] = _config(config, place)
-    copies = [_copy(copy, draft, user) for copy in draft.copies if not copy.is_dropped]
-    document["copy"] = copies
+    kept = [copy for copy in draft.copies if not copy.is_dropped]
+    document["copy"] = [_copy(copy, draft, user) for copy in kept]
+    comments |= {f"copy[{number}]": copy.note for number, copy in enumerate(kept) if copy.note}
+    for copy in draft.copies:
+        _say(copy, draft)
     document["folder"] = _folders(draft, user, config)
     document["link"] = [{"path": path, "target": target} for path, target in draft.links.items()]
-    for number, copy in enumerate(each for each in draft.copies if not each.is_dropped):
-        if copy.note:
-            comments[f"copy[{number}]"] = copy.note
-    for copy in draft.copies:
-        if copy.is_dropped:
-            draft.say(copy.line, Verdict.NOT_NEEDED, f"{copy.src}: {copy.note or 'read when wheels are chosen'}")
-    draft.rows[:] = [row for row in draft.rows if not _of_dropped(row.text, draft)]
     if not user and "user" not in document["user"]:
         draft.remarks.append('no USER: the image runs as sandbox; [user] name = "root" keeps root')
     return {key: value for key, value in document.items() if value}, comments
 
 
-def _of_dropped(text: str, draft: Draft) -> bool:
-    return any(copy.is_dropped and text == f"[[copy]] {copy.src} to {copy.dest}" for copy in draft.copies)
+def _say(copy: Copied, draft: Draft) -> None:
+    if copy.is_dropped:
+        draft.say(copy.line, Verdict.NOT_NEEDED, f"{copy.src}: {copy.note or 'read when wheels are chosen'}")
+    else:
+        draft.say(copy.line, Verdict.DONE, f"[[copy]] {copy.src} to {copy.dest}")
 
 
 def _wants_bash(config: dict[str, object], place: Place) -> bool:
@@ -66,13 +62,11 @@ def _packages(draft: Draft, config: dict[str, object]) -> list[str]:
     """Those that something in the image may use: a program that only fetched files while it was built is none."""
     said = f"{config.get('cmd')} {config.get('entrypoint')} {config.get('healthcheck')}"
     kept = []
-    for name in draft.packages:
+    for name, line in draft.packages.items():
         if name in FETCHERS and name not in said:
-            lines = [row.line for row in draft.rows if row.text == f"base-packages: {name}"]
-            draft.rows[:] = [row for row in draft.rows if row.text != f"base-packages: {name}"]
-            for line in lines:
-                draft.say(line, Verdict.NOT_NEEDED, f"{name}: nothing that runs in the image names it")
+            draft.say(line, Verdict.NOT_NEEDED, f"{name}: nothing that runs in the image names it")
         else:
+            draft.say(line, Verdict.DONE, f"base-packages: {name}")
             kept.append(name)
     return kept
 
@@ -81,8 +75,7 @@ def _python(draft: Draft) -> dict[str, Any]:
     requirements = list(draft.requirements)
     if draft.pins:
         name = _WRITTEN_TOO if requirements else _WRITTEN
-        draft.files[name] = "".join(f"{pin}\n" for pin in draft.pins)
-        requirements.append(name)
+        requirements.append(draft.write(name, "".join(f"{pin}\n" for pin in draft.pins)))
     found: dict[str, Any] = {"requirements": requirements} if requirements else {}
     if draft.project:
         found["project"] = draft.project
@@ -96,19 +89,20 @@ def _user(draft: Draft, user: str) -> dict[str, Any]:
     if user in _ROOT:
         return {"name": "root"}
     account = draft.accounts.get(name)
-    if account is None and name.isdigit():
-        account = next((each for each in draft.accounts.values() if each.uid == int(name)), None)
+    if account is None and (uid := number_of(name)) is not None:
+        account = next((each for each in draft.accounts.values() if each.uid == uid), None)
     if account is None:
         numbers = _numbers(name, group)
         if name and not numbers:
             draft.remarks.append(f"USER {user} is made by no line: give it a number with [user] uid")
-        return {"name": name, **numbers} if name and not name.isdigit() else numbers
+        return numbers if not name or "uid" in numbers else {"name": name, **numbers}
     return _account(account, draft)
 
 
 def _numbers(name: str, group: str) -> dict[str, Any]:
-    uid = {"uid": int(name)} if name.isdigit() else {}
-    return uid | ({"gid": int(group)} if group.isdigit() else {"gid": int(name)} if uid else {})
+    uid, gid = number_of(name), number_of(group)
+    gid = uid if gid is None else gid
+    return {key: value for key, value in (("uid", uid), ("gid", gid)) if value is not None}
 
 
 def _account(account: Account, draft: Draft) -> dict[str, Any]:
@@ -129,7 +123,7 @@ def _account(account: Account, draft: Draft) -> dict[str, Any]:
 
 
 def _config(config: dict[str, object], place: Place) -> dict[str, Any]:
-    env = {name: value for name, value in place.env.items() if not _TOOL_ENV.fullmatch(name)}
+    env = {name: value for name, value in place.env.items() if not INSTALLERS_OWN.fullmatch(name)}
     for folder in place.environments:
         env = {name: value for name, value in env.items() if value != folder}
         if "PATH" in env:
@@ -195,7 +189,7 @@ def _folders(draft: Draft, user: str, config: dict[str, object]) -> list[dict[st
     """Folders that nothing else makes; of the working folder and of volumes the user is the owner anyway."""
     made = {posixpath.normpath(copy.dest) for copy in draft.copies if copy.is_folder and not copy.is_dropped}
     others = {str(config.get("workdir", "")), *_listed(config.get("volumes"))}
-    owned = {path for path, name in draft.owned if _is_user(name, user) or name.isdigit()}
+    owned = {path for path, name in draft.owned if _is_user(name, user) or number_of(name) is not None}
     found = []
     for path, said in draft.folders.items():
         mode = {"mode": said["mode"]} if "mode" in said else {}

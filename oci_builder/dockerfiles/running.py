@@ -47,11 +47,11 @@ _BUILDERS = frozenset(
 )
 """Packages that only build something or fetch it: here wheels are installed, and nothing is built in the image."""
 
-_FETCHERS = frozenset({"curl", "wget", "unzip", "xz-utils", "bzip2", "tar"})
+FETCHERS = frozenset({"curl", "wget", "unzip", "xz-utils", "bzip2", "tar"})
 _THERE = frozenset({"ca-certificates", "tzdata", "python3", "python3-minimal", "libssl3", "zlib1g"})
 _SHELL_ONLY = frozenset(
     {
-        *("set", "true", ":", "export", "cd", "apk", "echo", "printf", "ldconfig", "rm", "sync", "which", "ls"),
+        *("set", "true", ":", "export", "echo", "printf", "ldconfig", "rm", "sync", "which", "ls"),
     }
 )
 _TZ = re.compile(r"/usr/share/zoneinfo/(.+)")
@@ -62,7 +62,7 @@ _TOOLS = frozenset({"uv", "poetry", "pipenv", "pdm"})
 
 def run(text: str, line: int, place: Place) -> None:
     """Translate all commands of one RUN."""
-    before, found = len(place.draft.rows), commands(text)
+    before, found, workdir = _said(place), commands(text), place.workdir
     if any(_is_of_archives(command) for command in found):
         _other_archive(found, line, place)
         return
@@ -76,8 +76,15 @@ def run(text: str, line: int, place: Place) -> None:
         else:
             _pipe(piped, line, place)
         piped = []
-    if len(place.draft.rows) == before:
+    # What cd changed is the shell's that has ended.
+    place.workdir = workdir
+    if _said(place) == before:
         place.draft.say(line, Verdict.NOT_NEEDED, "nothing in it ends in the image")
+
+
+def _said(place: Place) -> int:
+    """How much is said or known: packages are spoken of in the end."""
+    return len(place.draft.rows) + len(place.draft.packages)
 
 
 def _run(command: Command, line: int, place: Place) -> None:
@@ -118,7 +125,7 @@ def _other_archive(found: list[Command], line: int, place: Place) -> None:
         for command in found
         if "install" in command.words and posixpath.basename(command.words[0]) in ("apt-get", "apt")
         for word in command.words[command.words.index("install") + 1 :]
-        if not word.startswith("-") and word not in _BUILDERS and word not in _FETCHERS
+        if not word.startswith("-") and word not in _BUILDERS and word not in FETCHERS
     ]
     packages = ", ".join(dict.fromkeys(names)) or "packages"
     hint = "put them into an image once, and name that as base; what is Debian's own can stand in base-packages"
@@ -157,9 +164,8 @@ def _apt(words: list[str], line: int, place: Place) -> None:
             say(line, Verdict.NOT_NEEDED, f"{name}: the base has it")
         elif not place.is_final:
             say(line, Verdict.NOT_NEEDED, f"{name}: of a stage that only builds")
-        elif name not in place.draft.packages:
-            place.draft.packages.append(name)
-            say(line, Verdict.DONE, f"base-packages: {name}")
+        else:
+            place.draft.packages.setdefault(name, line)
 
 
 def _venv(words: list[str], line: int, place: Place) -> None:
@@ -171,9 +177,30 @@ def _venv(words: list[str], line: int, place: Place) -> None:
 def _mkdir(words: list[str], line: int, place: Place) -> None:
     if not place.is_final:
         return
-    for folder in _operands(words, valued=("-m", "--mode")):
+    for folder in _operands(words, valued=("-m", "--mode", "-o", "-g", "--owner", "--group")):
         place.draft.folders.setdefault(place.path(folder), {})
         place.draft.say(line, Verdict.DONE, f"[[folder]] {place.path(folder)}")
+
+
+def _install(words: list[str], line: int, place: Place) -> None:
+    if "-d" in words:
+        _mkdir(words, line, place)
+    elif place.is_final:
+        place.draft.say(line, Verdict.BY_HAND, f"{' '.join(words)}: write a [[copy]] with its mode")
+
+
+def _cd(words: list[str], line: int, place: Place) -> None:
+    place.workdir = place.path(words[1] if len(words) > 1 else "/root")
+
+
+def _apk(words: list[str], line: int, place: Place) -> None:
+    if "add" not in words or not place.is_final:
+        return
+    names = [word for word in _operands(words, valued=("-t", "--virtual", "-X", "--repository")) if word != "add"]
+    kept = [name for name in names if name not in _BUILDERS | _THERE and not name.endswith("-dev") and name != "musl"]
+    if kept:
+        hint = "build an image with them, and name it as base"
+        place.draft.say(line, Verdict.CANNOT, f"{', '.join(kept)} of Alpine: {hint}")
 
 
 def _chown(words: list[str], line: int, place: Place) -> None:
@@ -186,7 +213,7 @@ def _chown(words: list[str], line: int, place: Place) -> None:
 def _chmod(words: list[str], line: int, place: Place) -> None:
     mode, *paths = [word for word in words[1:] if not re.fullmatch(r"-[A-Za-z]+|--[a-z-]+", word)] or [""]
     for path in map(place.path, paths if place.is_final else ()):
-        octal = "0755" if re.fullmatch(r"[ugoa]*\+[rwxX]*x[rwxX]*", mode) else f"0{mode[-4:]}"
+        octal = "0755" if re.fullmatch(r"[ugoa]*\+[rwxX]*x[rwxX]*", mode) else f"0{mode.lstrip('0')}"
         if not re.fullmatch(r"0[0-7]{3,4}", octal):
             place.draft.say(line, Verdict.BY_HAND, f"chmod {mode} {path}: write mode on its [[copy]] or [[folder]]")
             continue
@@ -280,7 +307,9 @@ _COMMANDS: dict[str, Callable[[list[str], int, Place], None]] = {
     "venv": _venv,
     "virtualenv": _venv,
     "mkdir": _mkdir,
-    "install": _mkdir,
+    "install": _install,
+    "cd": _cd,
+    "apk": _apk,
     "chown": _chown,
     "chmod": _chmod,
     "ln": _link,
@@ -292,4 +321,3 @@ _COMMANDS: dict[str, Callable[[list[str], int, Place], None]] = {
     "addgroup": _group,
     "playwright": _playwright,
 }
-FETCHERS = _FETCHERS

@@ -69,6 +69,14 @@ def test_a_line_that_cannot_be_is_exit_code_3_and_the_rest_is_written(
     assert "line 7: python manage.py migrate" in err and (project / "build" / "app" / "image.toml").is_file()
 
 
+def test_a_name_that_no_recipe_takes_is_exit_code_3_and_named(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "Dockerfile").write_text("FROM python:3.11\nUSER Große\n")
+    assert main(["init", "app", "--project-dir", str(project)]) == 3
+    assert "user.name: expected a user name" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

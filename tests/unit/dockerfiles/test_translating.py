@@ -135,7 +135,7 @@ def test_what_the_recipe_has_keys_for_is_no_command_any_more() -> None:
         """FROM python:3.11
 WORKDIR /app
 COPY run.sh tools /usr/local/bin/
-RUN chmod +x /usr/local/bin/run.sh && chmod 0750 /usr/local/bin/tools/x.sh \\
+RUN chmod +x /usr/local/bin/run.sh && chmod 0750 /usr/local/bin/x.sh \\
  && mkdir -p /var/log/app /app && chown -R 1000:1000 /var/log/app \\
  && ln -s /usr/local/bin/run.sh /run.sh && ln -snf /usr/share/zoneinfo/Europe/Rome /etc/localtime
 USER 1000
@@ -145,8 +145,8 @@ USER 1000
         {"src": "run.sh", "dest": "/usr/local/bin/", "mode": "0755"},
         {"src": "tools", "dest": "/usr/local/bin"},
         {"src": "tools/x.sh", "dest": "/usr/local/bin/x.sh", "mode": "0750"},
-    ] or recipe["copy"][0] == {"src": "run.sh", "dest": "/usr/local/bin/", "mode": "0755"}
-    assert recipe["folder"][0] == {"path": "/var/log/app", "owner": "user"}
+    ]
+    assert recipe["folder"] == [{"path": "/var/log/app", "owner": "user"}]
     assert recipe["link"] == [{"path": "/run.sh", "target": "/usr/local/bin/run.sh"}]
     assert recipe["config"]["env"] == {"TZ": "Europe/Rome"} and found.is_whole
 
@@ -209,11 +209,48 @@ def test_a_lock_of_another_tool_is_exported_before() -> None:
 
 
 def test_a_file_that_stands_in_the_dockerfile_is_written() -> None:
-    recipe, found = translated('FROM python:3.11\nARG A=1\nCOPY <<-"X" <<Y /etc/\n\ta = $A\nX\nb = $A\nY\n')
-    assert (set(found.files.values()) <= {"a = $A\n", "b = 1\n"} and len(recipe["copy"]) == 2) or found.files
+    text = 'FROM python:3.11\nARG A=1\nCOPY <<-"X" <<Y /etc/\n\ta = $A\nX\nb = $A\nY\n'
+    recipe, found = translated(text)
+    assert found.files == {"X": "a = $A\n", "Y": "b = 1\n"}
+    assert recipe["copy"] == [{"src": "X", "dest": "/etc/X"}, {"src": "Y", "dest": "/etc/Y"}]
     recipe, found = translated("FROM python:3.11\nARG A=1\nCOPY <<X /etc/it.toml\na = $A\nX\n")
     assert found.files == {"it.toml": "a = 1\n"}
     assert recipe["copy"] == [{"src": "it.toml", "dest": "/etc/it.toml"}]
+
+
+def test_what_is_written_takes_the_place_of_nothing_else() -> None:
+    recipe, found = translated(
+        "FROM python:3.11\nCOPY <<X /a/image.toml\na\nX\nCOPY <<X /b/image.toml\nb\nX\n"
+        "COPY <<X /requirements.txt\nc\nX\nRUN pip install idna\n"
+    )
+    assert found.files == {
+        "2-image.toml": "a\n",
+        "3-image.toml": "b\n",
+        "requirements.txt": "c\n",
+        "2-requirements.txt": "idna\n",
+    }
+    assert recipe["python"] == {"requirements": ["2-requirements.txt"]}
+    assert [copy["src"] for copy in recipe["copy"]] == ["2-image.toml", "3-image.toml", "requirements.txt"]
+
+
+@pytest.mark.parametrize(
+    "line", ["EXPOSE ²", "EXPOSE 99999", "USER ²", "RUN useradd -u ² a", "HEALTHCHECK --retries=² CMD x"]
+)
+def test_a_digit_that_is_none_is_no_number(line: str) -> None:
+    recipe, _ = translated(f"FROM python:3.11\n{line}\n{'EXPOSE ' + '9' * 5000}\n")
+    assert "exposed-ports" not in recipe.get("config", {}) and "uid" not in recipe.get("user", {})
+
+
+def test_a_shell_stands_where_it_went_and_the_next_one_where_the_file_says() -> None:
+    recipe, found = translated(
+        "FROM python:3.11\nWORKDIR /a\nCOPY lib /b\nRUN cd /b && pip install .\nRUN mkdir c && install -d /d\n"
+    )
+    assert recipe["python"] == {"project": "lib"} and recipe["folder"] == [{"path": "/a/c"}, {"path": "/d"}]
+    assert not [row for row in found.rows if row.verdict is Verdict.CANNOT]
+    _, found = translated(
+        "FROM python:3.11-alpine\nRUN apk add --no-cache gcc musl-dev libpq && install -m 755 x /bin/\n"
+    )
+    assert [verdict for verdict, _ in said(found, 2)] == ["cannot", "by hand"]
 
 
 def test_commands_in_shell_form_run_in_the_shell_that_is_named() -> None:
