@@ -68,12 +68,14 @@ class Transport:
     def save(self, url: str, sink: BinaryIO, *, limit: int) -> None:
         """Write the body at ``url`` to ``sink``, a new file, as ``fetch`` gets it; its memory is not the body's size.
 
-        After an attempt that broke the file begins anew. Raises TransportError, OSError.
+        After an attempt that broke the file begins anew. Raises TransportError, and what ``sink`` raises that is no
+        OSError: trouble with the file must not be taken for trouble with the server (``files.spooled``).
         """
 
         def begin() -> Callable[[bytes], object]:
-            sink.seek(0)
-            sink.truncate()
+            if sink.tell():
+                sink.seek(0)
+                sink.truncate()
             return sink.write
 
         self._repeat(url, limit, begin)

@@ -17,7 +17,19 @@ PACKAGE = ROOT / "oci_builder"
 
 # A room imports from lower ranks; rooms of one rank do not import each other.
 RANKS = [
-    {"errors", "bounded", "wording", "version", "distinfo", "inputs", "machine", "redaction", "compression", "spawned"},
+    {
+        "errors",
+        "bounded",
+        "wording",
+        "version",
+        "distinfo",
+        "inputs",
+        "machine",
+        "redaction",
+        "compression",
+        "spawned",
+        "xz",
+    },
     {"folders", "platforms", "reporter", "retry", "tomlschema", "exhausted", "threads"},
     {"files"},
     {"digest", "confined", "outputs", "serving", "surroundings"},

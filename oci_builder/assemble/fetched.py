@@ -16,18 +16,16 @@ from oci_builder import inputs
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, NotFound, PathConflict
+from oci_builder.files import spooled
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.recipes import FetchRecipe, ImageSource
 from oci_builder.store import Store
-from oci_builder.transport import Transport
 from oci_builder.tree.copying import Copy, copied
 from oci_builder.tree.entry import Checked, Entry, EntryPath, FileSlice, Kind, entry_path
 from oci_builder.tree.limits import MAX_ENTRIES, MAX_RATIO, MAX_UNPACKED, UNSUSPECTED
 from oci_builder.tree.patterns import Patterns
 from oci_builder.tree.placing import place
-from oci_builder.tree.tarread import extract_archive
 from oci_builder.tree.tree import Tree, parents
-from oci_builder.tree.zipread import extract_zip
 
 _FORMAT = 1
 """Raised when the same file gives another layer than before."""
@@ -62,8 +60,11 @@ def bring(source: ImageSource, context: BuildContext, policy: BuildPolicy) -> No
             hint = f"where there is a network, ocibuild download {source.called} brings it"
             raise NotFound("file to fetch", fetch.url, searched=searched, hint=hint)
         else:
+            # Loaded only where something is downloaded: most recipes fetch nothing.
+            from oci_builder.transport import Transport
+
             with context.store.scratch() as scratch:
-                with (scratch / "file").open("wb") as sink:
+                with spooled(scratch / "file") as sink:
                     Transport().save(fetch.url, sink, limit=source.recipe.max_unpacked_bytes or MAX_UNPACKED)
                 _keep(scratch / "file", fetch, context.store, what=fetch.url)
 
@@ -137,9 +138,14 @@ class FetchedLayers:
         archive, folder = scratch / fetch.file_name, scratch / "unpacked"
         # Called as it was: errors name the archive, and no blob of ours.
         archive.symlink_to(path)
+        # Loaded only where something is unpacked.
         if fetch.file_name.lower().endswith(".zip"):
+            from oci_builder.tree.zipread import extract_zip
+
             extract_zip(archive, folder, max_members=MAX_ENTRIES, max_bytes=most)
         else:
+            from oci_builder.tree.tarread import extract_archive
+
             extract_archive(archive, folder, max_members=MAX_ENTRIES, max_bytes=most)
         uid, gid = fetch.ids(self.owner)
         copy = Copy(source=".", folder=folder, within=None, dest="/", mode=fetch.permissions, uid=uid, gid=gid)

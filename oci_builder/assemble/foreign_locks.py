@@ -14,9 +14,9 @@ from oci_builder import inputs
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.digest import Digest
 from oci_builder.errors import OcibuildError, StaleLock
-from oci_builder.files import open_regular
+from oci_builder.projects.documents import read_bytes
 from oci_builder.projects.packages import TOOLS, Choice
-from oci_builder.projects.reading import LockedWheels, read_lock
+from oci_builder.projects.reading import LockedWheels, parse_lock, read_lock
 from oci_builder.recipes import ImageSource
 from oci_builder.wheels import lock as locks
 from oci_builder.wheels.pins import WheelPin
@@ -59,7 +59,9 @@ class ForeignLocks:
         not, and what reading a lock raises.
         """
         first, *others = self.source.foreign_locks
-        found = read_lock(first, target, self._choice(first))
+        # Read once: the digest is that of the very bytes that decided.
+        data = read_bytes(first)
+        found = parse_lock(data, first, target, self._choice(first))
         for other in others:
             _check_same(first, found, other, read_lock(other, target, self._choice(other)))
         self._check_pylock(first, found, target)
@@ -68,9 +70,7 @@ class ForeignLocks:
         for digest, path in sorted(found.local.items(), key=str):
             self.context.store.put_file(path, digest=digest, size=inputs.size_of(path), what=path.name)
         pins = (*found.pins, *self._named(first, found.lines, target, sources))
-        with open_regular(first) as stream:
-            digest = Digest.of(stream.read())
-        return tuple(sorted(pins, key=lambda pin: pin.name)), digest
+        return tuple(sorted(pins, key=lambda pin: pin.name)), Digest.of(data)
 
     def _choice(self, path: Path) -> Choice:
         python = self.source.recipe.python

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from msgspec.structs import replace
 
@@ -22,6 +22,7 @@ from oci_builder.files import open_regular, spooled
 from oci_builder.tree.entry import Entry, EntryPath, FileSlice, Inline, Kind, entry_path
 from oci_builder.tree.limits import Budget, ByteReader, Damaged, Limits
 from oci_builder.tree.tarstream import TarMember, TarStream
+from oci_builder.xz import Unxz
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -119,7 +120,7 @@ def _stream(file: BinaryIO, member: _Member, limits: Limits, origin: str) -> Tar
     part = io.BufferedReader(_Slice(file, member), CHUNK)
     match member.name.partition(".tar")[2]:
         case ".xz":
-            plain: ByteReader = _Unxz(part)
+            plain: ByteReader = Unxz(part, memory=_MAX_XZ)
         case ".gz":
             plain = gzip.GzipFile(fileobj=part)
         case "":
@@ -145,38 +146,6 @@ class _Slice(io.RawIOBase):
         view[: len(data)] = data
         self._left -= len(data)
         return len(data)
-
-
-class _Unxz:
-    """The content of a file of xz streams, unpacked within a limit of memory: they say how much they want."""
-
-    def __init__(self, packed: IO[bytes]) -> None:
-        self._packed = packed
-        self._decoder: lzma.LZMADecompressor | None = None
-        self._left, self._plain = b"", bytearray()
-
-    def read(self, size: int, /) -> bytes:
-        """``size`` bytes, or fewer at the end. Raises LZMAError, EOFError."""
-        while len(self._plain) < size and self._more():
-            pass
-        data = bytes(self._plain[:size])
-        del self._plain[:size]
-        return data
-
-    def _more(self) -> bool:
-        if self._decoder is None or self._decoder.eof:
-            # Zeros fill up the last block of a stream (xz file format, 2.2).
-            self._left = (self._left or self._packed.read(CHUNK)).lstrip(b"\0")
-            if not self._left:
-                return False
-            self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_XZ)
-        elif self._decoder.needs_input and not self._left:
-            self._left = self._packed.read(CHUNK)
-            if not self._left:
-                raise EOFError("the xz stream is cut off")
-        self._plain += self._decoder.decompress(self._left, CHUNK)
-        self._left = self._decoder.unused_data if self._decoder.eof else b""
-        return True
 
 
 def _small_files(stream: TarStream) -> dict[str, bytes]:

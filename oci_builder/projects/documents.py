@@ -33,18 +33,27 @@ def read_bytes(path: Path) -> bytes:
 
 def parse_document(data: bytes, path: Path, kind: type[T]) -> T:
     """The lock in ``data`` as a ``kind`` (a msgspec Struct). Raises RecipeError."""
+    return as_kind(load_document(data, path), path, kind)
+
+
+def load_document(data: bytes, path: Path) -> Any:
+    """The TOML or JSON in ``data``. Raises RecipeError."""
     json = path.name == PIPFILE_LOCK
-    hint = f"make it anew: {TOOLS[path.name]}"
     try:
         text = data.decode()
-        document: Any = load_json(text) if json else load_toml(text)
+        return load_json(text) if json else load_toml(text)
     except (ValueError, RecursionError) as error:
         why = f"not {'JSON' if json else 'TOML'}: {error}"
-        raise RecipeError(str(path), "", why, hint=hint) from error
+        raise RecipeError(str(path), "", why, hint=f"make it anew: {TOOLS[path.name]}") from error
+
+
+def as_kind(document: Any, path: Path, kind: type[T]) -> T:
+    """A loaded document as a ``kind``. Raises RecipeError."""
     try:
         return convert(document, kind, file=str(path))
     except RecipeError as error:
-        raise RecipeError(error.file, error.key, error.why, line=error.line, hint=hint) from error
+        again = f"make it anew: {TOOLS[path.name]}"
+        raise RecipeError(error.file, error.key, error.why, line=error.line, hint=again) from error
 
 
 def check_python(path: Path, requires: str, version: str) -> None:

@@ -17,7 +17,7 @@ from oci_builder import inputs
 from oci_builder.bounded import load_toml
 from oci_builder.errors import RecipeError
 from oci_builder.files import open_regular
-from oci_builder.projects.documents import LIMIT, parse_document
+from oci_builder.projects.documents import LIMIT, as_kind, load_document
 from oci_builder.projects.markers import MarkerReader
 from oci_builder.projects.packages import (
     Choice,
@@ -62,11 +62,12 @@ def read_pipfile(data: bytes, path: Path, environment: Mapping[str, str], choice
 
     Raises RecipeError.
     """
-    lock = parse_document(data, path, _PipfileLock)
+    document = load_document(data, path)
+    lock = as_kind(document, path, _PipfileLock)
     if lock.meta.pipfile_spec != SPEC:
         why = f"version {lock.meta.pipfile_spec} of the format; version {SPEC} is known"
         raise RecipeError(str(path), "_meta.pipfile-spec", why, hint="make it anew: pipenv lock")
-    sections = parse_document(data, path, dict[str, Any])
+    sections = as_kind(document, path, dict[str, Any])
     named: dict[str, str] = {canonicalize_name(name): name for name in sections if name not in (_META, DEFAULT)}
     # What is called dev-packages in a Pipfile is called develop in its lock.
     named |= {name: DEVELOP for name in ("dev", "dev-packages") if DEVELOP in sections}

@@ -33,7 +33,8 @@ READERS: Mapping[str, Reading] = {
 }
 
 _WHEEL = (
-    "build a wheel of it (pip wheel --no-deps -w wheels WHAT), and let a requirements.txt that names it and the rest "
+    # Not into wheels/: where that folder is, builds are offline.
+    "build a wheel of it (pip wheel --no-deps -w dist WHAT), and let a requirements.txt that names it and the rest "
     'decide: [python] requirements = ["requirements.txt"] in image.toml'
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import urllib.parse
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta
@@ -35,12 +36,6 @@ class Placed(Table, frozen=True, kw_only=True):
         return int(uid), int(gid)
 
     def _check(self, key: str, path: str) -> None:
-        for name in ("include", "exclude"):
-            for number, glob in enumerate(getattr(self, name, ())):
-                try:
-                    Patterns([glob])
-                except ValueError as error:
-                    raise BadKey(f"{name}[{number}]", f"not a pattern of a .dockerignore: {error}") from error
         if ".." in path.split("/"):
             raise BadKey(key, 'a path of the image has no ".."')
         if self.owner != "user" and any(int(number) > _LAST_ID for number in self.owner.split(":")):
@@ -62,6 +57,7 @@ class CopyRecipe(Placed, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self._check("dest", self.dest)
+        _check_patterns(include=self.include, exclude=self.exclude)
 
 
 class FolderRecipe(Placed, frozen=True, kw_only=True):
@@ -107,6 +103,7 @@ class FetchRecipe(Placed, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self._check("dest", self.dest)
+        _check_patterns(include=self.include, exclude=self.exclude)
         for key in ("strip", "include", "exclude"):
             if getattr(self, key) and not self.unpack:
                 raise BadKey(key, "nothing is unpacked", hint="write unpack = true")
@@ -128,3 +125,12 @@ class FetchRecipe(Placed, frozen=True, kw_only=True):
 
 
 _KNOWN = f"known are {', '.join(_ARCHIVES)}"
+
+
+def _check_patterns(**keys: Sequence[str]) -> None:
+    for key, globs in keys.items():
+        for number, glob in enumerate(globs):
+            try:
+                Patterns([glob])
+            except ValueError as error:
+                raise BadKey(f"{key}[{number}]", f"not a pattern of a .dockerignore: {error}") from error

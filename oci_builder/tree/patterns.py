@@ -35,10 +35,10 @@ class Patterns:
 
     def match(self, path: str) -> bool:
         """Whether ``path``, relative and without a slash at its end, is matched, or a folder that it lies in."""
-        return bool(self._known) and self._decided(self._matching(path))
+        return bool(self._known) and self._matching(path)[1]
 
-    def _matching(self, path: str) -> tuple[bool, ...]:
-        """Which patterns match, as Docker finds it: one that matched a folder matches all in it.
+    def _matching(self, path: str) -> tuple[tuple[bool, ...], bool]:
+        """Which patterns match, and what they decide, as Docker finds it: one that matched a folder matches all in it.
 
         One that takes back is tried only on what is matched so far, a folder above or the path itself: what it would
         take back of a folder that nothing matched, it does not take back of the files in it.
@@ -49,18 +49,12 @@ class Patterns:
             match = before or (negative == matched and pattern.fullmatch(path) is not None)
             matched = not negative if match else matched
             found.append(match)
-        return tuple(found)
+        return tuple(found), matched
 
     def _folder(self, path: str) -> tuple[bool, ...]:
         if path not in self._folders:
-            self._folders[path] = self._matching(path)
+            self._folders[path] = self._matching(path)[0]
         return self._folders[path]
-
-    def _decided(self, matching: tuple[bool, ...]) -> bool:
-        last = next(
-            (negative for (negative, _), match in zip(self._known[::-1], matching[::-1], strict=True) if match), True
-        )
-        return not last
 
 
 def translated(glob: str) -> str:

@@ -10,13 +10,13 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import tarsafe
 
 from oci_builder.digest import CHUNK
 from oci_builder.errors import UnsafeArchive
 from oci_builder.tree.limits import ByteReader
+from oci_builder.xz import Unxz
 
 _DATA_FILTER = getattr(tarfile, "data_filter", None)
 _HEADERS = 4 << 10
@@ -73,35 +73,9 @@ def _opened(path: Path) -> Iterator[ByteReader]:
             with bz2.open(packed) as stream:
                 yield stream
         elif begin == b"\xfd7zXZ\0":
-            yield _Xz(packed)
+            yield Unxz(packed, memory=_XZ_MEMORY)
         else:
             yield packed
-
-
-class _Xz:
-    """What an xz file holds: its dictionary may not take all memory, as with lzma.open it could."""
-
-    def __init__(self, packed: IO[bytes]) -> None:
-        self._packed = packed
-        self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
-
-    def read(self, size: int, /) -> bytes:
-        while True:
-            packed = self._decoder.unused_data
-            if not packed and (self._decoder.needs_input or self._decoder.eof):
-                packed = self._packed.read(CHUNK)
-                if not packed and self._decoder.eof:
-                    return b""
-                if not packed:
-                    raise EOFError("it ends too early")
-            if self._decoder.eof:
-                # Another stream follows, as lzma would read it, or padding.
-                packed = packed.lstrip(b"\0")
-                if not packed:
-                    return b""
-                self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
-            if found := self._decoder.decompress(packed, size):
-                return found
 
 
 def _check_members(path: Path, archive: tarfile.TarFile, max_members: int, max_bytes: int) -> None:

@@ -28,6 +28,8 @@ def extract_zip(path: Path, into: Path, *, max_members: int, max_bytes: int) -> 
             into.mkdir()
             for member in members:
                 _extract(archive, member, into, path)
+    # RuntimeError is what zipfile says of encryption, NotImplementedError of a compression that it does not know, and
+    # ValueError of names and dates that cannot be.
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError) as error:
         raise UnsafeArchive(path.name, str(error) or type(error).__name__) from error
 

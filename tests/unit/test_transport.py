@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.errors import TransportError
+from oci_builder.errors import FileProblem, TransportError
+from oci_builder.files import spooled
 from oci_builder.redaction import redacted
 from oci_builder.retry import LONGEST_WAIT
 from oci_builder.transport import Transport
@@ -72,6 +73,14 @@ def test_patience_ends(server: WebServer, transport: Transport, waits: list[floa
 def test_a_body_that_breaks_off_is_asked_for_again(server: WebServer, transport: Transport) -> None:
     server.faults["/file"] = [(200, {"Content-Length": "7", "Connection": "close"}, b"con")]
     assert transport.fetch(f"{server.url}/file", limit=7) == b"content"
+
+
+def test_a_full_disk_is_no_fault_of_the_server(server: WebServer, transport: Transport) -> None:
+    assert server.folder is not None
+    (server.folder / "large").write_bytes(bytes(4 << 20))
+    with pytest.raises(FileProblem, match="/dev/full: no space left on device"), spooled(Path("/dev/full")) as sink:
+        transport.save(f"{server.url}/large", sink, limit=8 << 20)
+    assert server.paths == ["/large"]
 
 
 def test_a_host_that_does_not_answer_is_named_without_the_password(transport: Transport, waits: list[float]) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def members(tiny: Tiny, text: str) -> dict[str, tarfile.TarInfo]:
     return top_layer(tiny)[1]
 
 
-def top_layer(tiny: Tiny) -> tuple[dict[str, object], dict[str, tarfile.TarInfo]]:
+def top_layer(tiny: Tiny) -> tuple[dict[str, Any], dict[str, tarfile.TarInfo]]:
     """How the image runs, and the members of its last layer."""
     with tarfile.open(tiny.out) as archive:
 
@@ -144,5 +145,5 @@ def test_who_runs_is_a_member_of_further_groups(tiny: Tiny) -> None:
 def test_a_variable_may_hold_another(tiny: Tiny) -> None:
     members(tiny, '[config]\nenv = { HERE = "${HOME}/here", PATH = "/opt/bin:${PATH}" }\n')
     config, _ = top_layer(tiny)
-    env = dict(line.split("=", 1) for line in config["Env"])  # type: ignore[attr-defined]  # JSON
+    env = dict(line.split("=", 1) for line in config["Env"])
     assert env["HERE"] == "/home/sandbox/here" and env["PATH"].startswith("/opt/bin:/") and ":/bin" in env["PATH"]
