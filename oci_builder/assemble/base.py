@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,6 +24,7 @@ from oci_builder.bases import (
 )
 from oci_builder.catalog import find_base, find_layer
 from oci_builder.debian.recipe import is_layer
+from oci_builder.debian.running import FindPython
 from oci_builder.digest import Digest
 from oci_builder.errors import NotFound, StaleLock
 from oci_builder.platforms import Platform
@@ -111,8 +112,13 @@ class BaseResolver:
             offline=bool(policy.offline),
             locked=policy.locked,
             jobs=self.context.jobs,
-            host_python=partial(find_python, environ=self.context.environ),
+            host_python=self._host_python,
         )
+
+    @cached_property
+    def _host_python(self) -> FindPython:
+        # Every interpreter of the machine is started to be asked for its version: once, however often that is needed.
+        return cache(partial(find_python, environ=self.context.environ))
 
     @property
     def pulling(self) -> Pulling:
