@@ -99,8 +99,8 @@ class BuiltImage(AnyImage):
     @cached_property
     def inventory(self) -> Inventory:
         """All that is in it, and whose it is."""
+        from oci_builder.inspect.built import contents_of
         from oci_builder.inspect.packages import inventory
-        from oci_builder.inspect.reading import contents_of
 
         names = [str(each) for each in self.source.recipe.references]
         name = self.source.recipe.name
@@ -160,13 +160,15 @@ class OpenedImage(AnyImage):
     @cached_property
     def inventory(self) -> Inventory:
         """All that is in it, and whose it is. Raises UnsupportedImage, DigestMismatch, RegistryError, FileProblem."""
+        from oci_builder.inspect.memory import LayerMemory
         from oci_builder.inspect.packages import inventory
         from oci_builder.inspect.reading import read_image, read_parts
         from oci_builder.verify.registry import open_served
 
-        if isinstance(self.place, Path):
-            return inventory(read_image(self.place, platform=self.wanted))
         context = self.context
+        memory = LayerMemory(context.store)
+        if isinstance(self.place, Path):
+            return inventory(read_image(self.place, platform=self.wanted, memory=memory))
         served = open_served(
             self.place,
             self.wanted,
@@ -176,7 +178,7 @@ class OpenedImage(AnyImage):
             reporter=context.reporter,
         )
         with served as parts:
-            return inventory(read_parts(parts))
+            return inventory(read_parts(parts, memory=memory))
 
     def verify(self) -> Report:
         """All that is wrong with it: every digest, size and reference is checked. Raises FileProblem, RegistryError."""

@@ -9,8 +9,9 @@ from pathlib import Path
 from oci_builder.assemble.build import Built
 from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.files import explained, open_regular
+from oci_builder.inspect.built import contents_of
 from oci_builder.inspect.packages import inventory
-from oci_builder.inspect.reading import contents_of, read_image
+from oci_builder.inspect.reading import read_image
 from oci_builder.oci.contracts import ImageDocuments
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import decode

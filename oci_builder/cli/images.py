@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from oci_builder.reference import Reference
     from oci_builder.registry.registries import Registries
     from oci_builder.reporter import Reporter
+    from oci_builder.store import Store
     from oci_builder.verify.results import Report
 
 image = click.argument("image", metavar="IMAGE")
@@ -74,6 +75,7 @@ class Looking:
         Raises UnsupportedImage, DigestMismatch, RegistryError, FileProblem.
         """
         from oci_builder.cli.progress import shown
+        from oci_builder.inspect.memory import LayerMemory
         from oci_builder.inspect.reading import read_image
         from oci_builder.reporter import Quiet
 
@@ -81,14 +83,25 @@ class Looking:
         with contextlib.ExitStack() as stack:
             served = not all(isinstance(place, Path) for place in self.places)
             reporter = stack.enter_context(shown(self.settings)) if served else Quiet()
+            store = self._store()
+            memory = LayerMemory(store) if store is not None else None
             for place in self.places:
                 # Images that are looked at together are alike, nearly always.
                 like = found[0].tree if found else {}
                 if isinstance(place, Path):
-                    found.append(read_image(place, platform=self.platform, watch=watch, like=like))
+                    found.append(read_image(place, platform=self.platform, watch=watch, like=like, memory=memory))
                 else:
                     found.append(self._served(place, reporter, watch, like))
         return found
+
+    def _store(self) -> Store | None:
+        """The cache, which remembers what was read before; None where there can be none: looking needs none."""
+        from oci_builder.errors import FileProblem
+        from oci_builder.store import Store
+
+        with contextlib.suppress(FileProblem):
+            return Store(self.settings.cache)
+        return None
 
     def inventories(self) -> list[Inventory]:
         """What is in each, and whose it is. Raises what ``contents`` raises."""
@@ -105,6 +118,14 @@ class Looking:
             return verify_file(place)
         with _taken_for_a_reference(place):
             return verify_reference(place, self.platform, self.registries, store=Store(self.settings.cache))
+
+    def findings(self, place: Path | Reference) -> tuple[str, ...]:
+        """What ``verify`` finds in one, or found in the very same file before. Raises RegistryError, FileProblem."""
+        from oci_builder.verify.memory import known_findings
+
+        if isinstance(place, Path):
+            return known_findings(place, self._store())
+        return self.verify(place).findings
 
     def gated(self, found: Inventory) -> GateResult:
         """What of the Python distributions of the first image would not run; ``found`` is what is in it."""
@@ -123,6 +144,7 @@ class Looking:
     def _served(
         self, reference: Reference, reporter: Reporter, watch: Watch | None, like: Mapping[str, FileRecord]
     ) -> ImageContents:
+        from oci_builder.inspect.memory import LayerMemory
         from oci_builder.inspect.reading import read_parts
         from oci_builder.store import Store
         from oci_builder.verify.registry import open_served
@@ -134,7 +156,7 @@ class Looking:
             reporter.stage("pull"),
             open_served(reference, self.platform, self.registries, store=store, jobs=jobs, reporter=reporter) as parts,
         ):
-            return read_parts(parts, watch=watch, like=like)
+            return read_parts(parts, watch=watch, like=like, memory=LayerMemory(store))
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ def command(request: ReportRequest) -> None:
     check_target(out)
     looking = images.look_at(request.places[::-1], request, platform=request.platform)
     found, *older = looking.inventories()
-    findings = looking.verify(looking.places[0]).findings
+    findings = looking.findings(looking.places[0])
     gated = looking.gated(found)
     page = render(found, remarks=remarks_of(findings, gated), before=older[0] if older else None)
     with output(out, note=say) as sink:

@@ -34,7 +34,7 @@ _DIST_INFO = frozenset({"METADATA", "RECORD", "WHEEL", "INSTALLER", "REQUESTED",
 OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 
 
-class FileRecord(msgspec.Struct, frozen=True, gc=False):
+class FileRecord(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One path of a layer. ``size`` is in bytes, 0 for all but files; ``digest`` is the SHA-256 of a file's content.
 
     ``kind`` is file, directory, symlink, hardlink (whose ``digest`` is that of the file it repeats) or special.

@@ -14,7 +14,6 @@ from typing import Protocol
 
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
-from oci_builder.image import Image
 from oci_builder.imported.documents import as_object, as_strings
 from oci_builder.imported.names import layer_path, readable, shown
 from oci_builder.imported.parts import ImageParts, LayerBlob, open_parts
@@ -27,16 +26,15 @@ from oci_builder.inspect.contents import (
     Merge,
     is_wanted,
 )
-from oci_builder.layer import DELETIONS, IndexEntry, Layer
+from oci_builder.inspect.memory import LayerMemory, LayerSeen
 from oci_builder.oci.jsonio import decode
 from oci_builder.platforms import Platform
-from oci_builder.store import Store
-from oci_builder.tree.content import MappedFiles
-from oci_builder.tree.entry import OPAQUE, WHITEOUT, EntryPath, Kind
-from oci_builder.tree.limits import Budget, Damaged
+from oci_builder.tree.entry import OPAQUE, WHITEOUT, EntryPath
+from oci_builder.tree.limits import Budget, Damaged, Spent
 from oci_builder.tree.tarstream import TarMember, TarStream
 from oci_builder.tree.tree import order
 
+_HELD = {kind: kind for kind in ("file", "directory", "symlink", "hardlink", "special")}
 _KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "hardlink"}
 
 
@@ -56,18 +54,24 @@ def read_image(
     platform: Platform | None = None,
     watch: Watch | None = None,
     like: Mapping[str, FileRecord] = MappingProxyType({}),
+    memory: LayerMemory | None = None,
 ) -> ImageContents:
     """What is in the image file or folder at ``path``; ``watch`` sees the files of all layers as they pass.
 
-    Where it is ``like`` the tree of another image, names and digests are in memory once for both. Raises
-    UnsupportedImage, DigestMismatch where a layer is not the one that was promised, FileProblem.
+    Where it is ``like`` the tree of another image, names and digests are in memory once for both. Layers that
+    ``memory`` knows are hashed and not unpacked, unless they are to be watched. Raises UnsupportedImage, DigestMismatch
+    where a layer is not the one that was promised, FileProblem.
     """
     with open_parts(path, platform=platform) as parts:
-        return read_parts(parts, watch=watch, like=like)
+        return read_parts(parts, watch=watch, like=like, memory=memory)
 
 
 def read_parts(
-    parts: ImageParts, *, watch: Watch | None = None, like: Mapping[str, FileRecord] = MappingProxyType({})
+    parts: ImageParts,
+    *,
+    watch: Watch | None = None,
+    like: Mapping[str, FileRecord] = MappingProxyType({}),
+    memory: LayerMemory | None = None,
 ) -> ImageContents:
     """What is in an image, from wherever its parts come. Raises UnsupportedImage, and as ``read_image``."""
     try:
@@ -78,17 +82,18 @@ def read_parts(
     steps = created_by(config)
     merge, layers, budget = Merge(parts.name), [], Budget()
     for number, blob in enumerate(parts.layers, 1):
-        pass_ = _Pass(number, _Reading(parts.name, watch, budget, like))
+        pass_ = _Pass(number, _Reading(parts.name, watch, budget, like, memory))
         with _explained(parts.name):
-            pass_.read(blob, _nth(diff_ids, number))
+            if not pass_.recall(blob, nth(diff_ids, number)):
+                pass_.read(blob, nth(diff_ids, number))
         pass_.merge_into(merge)
         layers.append(
             LayerContents(
                 number=number,
                 digest=blob.digest,
-                diff_id=_nth(diff_ids, number),
+                diff_id=nth(diff_ids, number),
                 size=blob.size,
-                created_by=_nth(steps, number),
+                created_by=nth(steps, number),
                 files=tuple(pass_.files),
                 hidden=tuple(pass_.hidden),
             )
@@ -100,63 +105,10 @@ def read_parts(
         manifest_digest=Digest.of(parts.manifest) if parts.manifest is not None else None,
         references=tuple(map(readable, parts.references)),
         layers=tuple(layers),
-        tree=_sorted(merge.tree),
+        tree=in_order(merge.tree),
         kept=merge.kept,
         annotations={readable(key): readable(value) for key, value in parts.annotations.items()},
     )
-
-
-def contents_of(image: Image, store: Store, *, name: str, references: Sequence[str] = ()) -> ImageContents:
-    """What is in an image that was built just now: from its layers' indexes, without unpacking them again.
-
-    Raises CorruptBlob and UnsupportedImage.
-    """
-    merge, layers = Merge(name), []
-    for number, layer in enumerate(image.layers, 1):
-        files = [_record(entry, number) for entry in layer.entries if entry.kind not in DELETIONS]
-        hidden = [readable(entry.path) for entry in layer.entries if entry.kind == Kind.WHITEOUT.value]
-        opaque = [readable(entry.path) for entry in layer.entries if entry.kind == "opaque"]
-        merge.add(files, hidden=hidden, opaque=opaque)
-        merge.keep(_kept(layer, store))
-        layers.append(
-            LayerContents(
-                number=number,
-                digest=layer.descriptor.digest,
-                diff_id=str(layer.diff_id),
-                size=layer.descriptor.size,
-                created_by=layer.created_by,
-                files=tuple(files),
-                hidden=tuple(hidden),
-            )
-        )
-    return ImageContents(
-        name=name,
-        config=decode(image.config, what="configuration"),
-        config_digest=image.id,
-        manifest_digest=image.digest,
-        references=tuple(references),
-        layers=tuple(layers),
-        tree=_sorted(merge.tree),
-        kept=merge.kept,
-        annotations=image.annotations,
-    )
-
-
-def _record(entry: IndexEntry, number: int) -> FileRecord:
-    size = entry.size if entry.kind == Kind.FILE.value else 0
-    path, target = readable(entry.path), readable(entry.target)
-    digest = bytes.fromhex(entry.sha256)
-    return FileRecord(path, entry.kind, entry.mode, entry.uid, entry.gid, size, target, digest, number)
-
-
-def _kept(layer: Layer, store: Store) -> dict[str, bytes]:
-    wanted = [entry for entry in layer.entries if entry.size <= MAX_KEPT_FILE and is_wanted(entry.path)]
-    with MappedFiles() as sources:
-        return {
-            readable(entry.path): sources.read(content, what=entry.path)
-            for entry in wanted
-            if entry.kind not in DELETIONS and (content := layer.content(entry, store)) is not None
-        }
 
 
 def created_by(config: Mapping[str, object]) -> list[str]:
@@ -164,6 +116,12 @@ def created_by(config: Mapping[str, object]) -> list[str]:
     history = config.get("history")
     steps = [as_object(step) for step in history] if isinstance(history, list) else []
     return [str(step.get("created_by", "")) for step in steps if step.get("empty_layer") is not True]
+
+
+def _digest_of(blob: LayerBlob) -> Digest:
+    packed = Hashed(blob.open())
+    packed.drain()
+    return packed.digest()
 
 
 def _is_digest(text: str) -> bool:
@@ -174,12 +132,13 @@ def _is_digest(text: str) -> bool:
     return True
 
 
-def _nth(texts: Sequence[str], number: int) -> str:
+def nth(texts: Sequence[str], number: int) -> str:
+    """What is said of layer ``number``, from 1 on; nothing where less is said than there are layers."""
     return texts[number - 1] if number <= len(texts) else ""
 
 
-def _sorted(tree: dict[EntryPath, FileRecord]) -> dict[str, FileRecord]:
-    """``tree`` in order; it is empty afterwards, for two would be twice as much."""
+def in_order(tree: dict[EntryPath, FileRecord]) -> dict[str, FileRecord]:
+    """Give ``tree`` in order; it is empty afterwards, for two would be twice as much."""
     records = [tree[path] for path in sorted(tree, key=order)]
     tree.clear()
     return {record.path: record for record in records}
@@ -193,6 +152,7 @@ class _Reading:
     watch: Watch | None
     budget: Budget
     like: Mapping[str, FileRecord]
+    memory: LayerMemory | None
 
 
 class _Pass:
@@ -200,7 +160,7 @@ class _Pass:
 
     def __init__(self, number: int, reading: _Reading) -> None:
         self._image, self._number, self._watch = reading.image, number, reading.watch
-        self._budget, self._like = reading.budget, reading.like
+        self._budget, self._like, self._memory = reading.budget, reading.like, reading.memory
         self._label = f"layer {number}"
         # Asked for hard links, which few layers have.
         self._numbers: dict[str, int] | None = None
@@ -210,8 +170,35 @@ class _Pass:
         self.hidden: list[str] = []
         self._opaque: list[str] = []
 
+    def recall(self, blob: LayerBlob, diff_id: str) -> bool:
+        """Take what was seen in the very same bytes before, if anything was. Raises Damaged."""
+        if self._memory is None or self._watch is not None:
+            return False
+        digest = blob.digest or _digest_of(blob)
+        seen = self._memory.find(digest)
+        # What is wrong with a layer is said by who reads it.
+        if seen is None or (blob.digest is not None and _digest_of(blob) != digest):
+            return False
+        if blob.digest is None and _is_digest(diff_id) and seen.diff_id != diff_id:
+            return False
+        self._budget.count_packed(blob.digest or self._number, blob.size)
+        self._budget.spend(seen.spent, self._label)
+        self.files = [self._held(record) for record in seen.files]
+        self.hidden, self._opaque, self._kept = list(seen.hidden), list(seen.opaque), seen.kept
+        return True
+
+    def _held(self, record: FileRecord) -> FileRecord:
+        """A record as it is kept in memory, where what many have alike is there once."""
+        path, kind = record.path, _HELD.get(record.kind, record.kind)
+        mode, digest = self._modes.setdefault(record.mode, record.mode), record.digest
+        if (alike := self._like.get(path)) is not None:
+            path, digest = alike.path, alike.digest if alike.digest == digest else digest
+        owner = record.uid, record.gid
+        return FileRecord(path, kind, mode, *owner, record.size, record.target, digest, self._number)
+
     def read(self, blob: LayerBlob, diff_id: str) -> None:
         """Read all of ``blob``, which is what its digest says, or else its diff ID. Raises Damaged, DigestMismatch."""
+        before = self._budget.spent
         packing = packing_of(blob.open().read(HEAD))
         packed = Hashed(blob.open())
         plain = unpacked(packed, packing, what=self._label)
@@ -222,10 +209,11 @@ class _Pass:
         for member in stream.members():
             self._add(member, stream)
         packed.drain()
-        promised, actual = str(blob.digest), str(packed.digest())
+        promised, actual, plain_id = str(blob.digest), str(packed.digest()), ""
         if isinstance(tar, Hashed):
             tar.drain()
-            promised, actual = diff_id, str(tar.digest())
+            promised, plain_id = diff_id, str(tar.digest())
+            actual = plain_id
             if not _is_digest(diff_id):
                 promised = actual  # nobody promised anything
                 if stream.unclosed:
@@ -237,6 +225,20 @@ class _Pass:
                 actual=actual,
                 hint="the file was changed or cut off; get it again",
             )
+        # One that is refused where nobody promised it is no layer to remember.
+        if self._memory is not None and not stream.unclosed:
+            spent = Spent(*(after - earlier for after, earlier in zip(self._budget.spent, before, strict=True)))
+            self._memory.keep(packed.digest(), self._seen(plain_id, spent))
+
+    def _seen(self, diff_id: str, spent: Spent) -> LayerSeen:
+        return LayerSeen(
+            diff_id=diff_id,
+            files=self.files,
+            hidden=self.hidden,
+            opaque=self._opaque,
+            kept=self._kept,
+            spent=spent,
+        )
 
     def merge_into(self, merge: Merge) -> None:
         """Lay what was read on the layers below."""

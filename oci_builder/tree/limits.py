@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Hashable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Damaged(Exception):
@@ -101,6 +101,16 @@ def allowing(entries: int = 0, *, unpacked: int = 0) -> Iterator[None]:
         _RAISED.reset(token)
 
 
+class Spent(NamedTuple):
+    """What reading took off a budget: bytes unpacked, members, bytes of their names, headers, PAX records."""
+
+    plain: int = 0
+    entries: int = 0
+    names: int = 0
+    headers: int = 0
+    records: int = 0
+
+
 class Budget:
     """What is left of the limits while an image is read, those ``allowing`` has raised where none are given; its layers
     share one. Every method raises Unfit."""
@@ -114,6 +124,21 @@ class Budget:
     def next_image(self) -> None:
         """Another image of the same file begins: what it holds is counted anew, what stands for it together."""
         self._plain = self._entries = self._names = self._headers = self._records = 0
+
+    @property
+    def spent(self) -> Spent:
+        """What the image at hand took so far."""
+        return Spent(self._plain, self._entries, self._names, self._headers, self._records)
+
+    def spend(self, spent: Spent, what: str) -> None:
+        """Count what was read before as if it were read now. Raises Unfit past any limit."""
+        self.count_plain(spent.plain, what)
+        self._entries += spent.entries
+        self._names += spent.names
+        self._headers += spent.headers
+        self._records += spent.records
+        self._expect_entries(what)
+        self._expect_headers(what)
 
     def unpacking(self, source: ByteReader, *, key: Hashable, packed: int | Measured, what: str) -> ByteReader:
         """``source`` gives what the blob ``key`` unpacks to, of so many ``packed`` bytes; reading it counts.
@@ -144,6 +169,9 @@ class Budget:
         """One more header was read, with so many PAX records behind it. Raises Unfit past the limit."""
         self._headers += 1
         self._records += records
+        self._expect_headers(what)
+
+    def _expect_headers(self, what: str) -> None:
         if self._headers > _HEADERS * self._limits.entries or self._records > _RECORDS * self._limits.entries:
             why = f"too many headers for an image of {self._limits.entries} entries"
             raise Unfit(f"{what}: {why}; {_MORE_ENTRIES}")
@@ -152,6 +180,9 @@ class Budget:
         """One more member was read, with so many bytes of path and link target. Raises Unfit past the limit."""
         self._entries += 1
         self._names += names
+        self._expect_entries(what)
+
+    def _expect_entries(self, what: str) -> None:
         if self._entries > self._limits.entries:
             raise Unfit(f"{what}: more than {self._limits.entries} entries; {_MORE_ENTRIES}")
         if self._names > self._limits.names:

@@ -11,8 +11,9 @@ import pytest
 from oci_builder.digest import Digest
 from oci_builder.errors import DigestMismatch, UnsupportedImage
 from oci_builder.export.docker_archive import write_file
+from oci_builder.inspect.built import contents_of
 from oci_builder.inspect.contents import ImageContents
-from oci_builder.inspect.reading import contents_of, read_image
+from oci_builder.inspect.reading import read_image
 from oci_builder.oci.mediatypes import CONFIG, INDEX, LAYER_TAR, MANIFEST
 from oci_builder.platforms import ARM64, Platform
 from oci_builder.reference import Reference
