@@ -14,6 +14,7 @@ from oci_builder.oci.inherited import Inherited
 from oci_builder.oci.jsonio import JSON, encode
 from oci_builder.oci.mediatypes import CONFIG, MANIFEST
 from oci_builder.platforms import Platform
+from oci_builder.wording import counted
 
 MAX_LAYERS = 125
 """Docker's graph drivers refuse to mount more."""
@@ -34,7 +35,7 @@ class Image:
     inherited: Inherited | None = None
 
     def __repr__(self) -> str:
-        return f"Image({self.platform}, {len(self.layers)} layers, {self.id})"
+        return f"Image({self.platform}, {counted(len(self.layers), 'layer')}, {self.id})"
 
     def append(self, *layers: Layer) -> Image:
         """The image with ``layers`` on top. Raises UnsupportedImage past the 125 that Docker mounts."""

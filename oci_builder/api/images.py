@@ -14,6 +14,7 @@ from oci_builder.errors import InvalidValue
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.reference import Reference
+from oci_builder.wording import counted
 
 if TYPE_CHECKING:
     from oci_builder.inspect.diff import Difference
@@ -94,7 +95,8 @@ class BuiltImage(AnyImage):
 
     def __repr__(self) -> str:
         image = self.built.image
-        return f"BuiltImage({self.source.recipe.name}, {image.platform}, {len(image.layers)} layers, {image.id})"
+        layers = counted(len(image.layers), "layer")
+        return f"BuiltImage({self.source.recipe.name}, {image.platform}, {layers}, {image.id})"
 
     @cached_property
     def inventory(self) -> Inventory:

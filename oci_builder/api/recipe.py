@@ -12,6 +12,7 @@ from oci_builder.confined import Within
 from oci_builder.errors import RecipeError
 from oci_builder.files import explained, fill
 from oci_builder.recipes import ImageSource, ImageToml, read_recipe
+from oci_builder.wording import counted
 
 _REQUIREMENTS = "requirements.txt"
 
@@ -39,7 +40,7 @@ class ImageRecipe:
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"ImageRecipe({self.name!r}, {len(self.requirements)} requirements, base={self.base!r})"
+        return f"ImageRecipe({self.name!r}, {counted(len(self.requirements), 'requirement')}, base={self.base!r})"
 
     def document(self, folder: Path) -> dict[str, Any]:
         """The recipe as an image.toml in ``folder`` would have it."""

@@ -24,6 +24,7 @@ from oci_builder.wheels.installed_wheels import MOST_UNPACKED
 from oci_builder.wheels.layering import Wheel
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.steps import LayerStep
+from oci_builder.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class BuildPlan:
     inputs: InputSet | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        return f"BuildPlan({self.source.recipe.name}, {self.platform}, {len(self.steps)} layers of wheels)"
+        return f"BuildPlan({self.source.recipe.name}, {self.platform}, {counted(len(self.steps), 'layer')} of wheels)"
 
     def missing(self, store: Store) -> tuple[LayerStep, ...]:
         """The steps whose layers ``store`` does not have."""

@@ -21,6 +21,7 @@ from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.tree.limits import Budget, Limits
 from oci_builder.tree.tree import Tree
+from oci_builder.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,7 @@ def describe(config: bytes, platform: Platform, *, layers: int, what: str) -> Im
         raise UnsupportedImage(what, f"its configuration does not read: {wrong}")
     diff_ids = as_strings(as_object(document.get("rootfs")).get("diff_ids"))
     if len(diff_ids) != layers:
-        raise UnsupportedImage(what, f"its configuration names {len(diff_ids)} layers, and it has {layers}")
+        raise UnsupportedImage(what, f"its configuration names {counted(len(diff_ids), 'layer')}, and it has {layers}")
     steps = _steps(document)
     named = [
         LayerDescription(image=what, number=number, diff_id=_digest(text, what), created_by=_nth(steps, number))

@@ -12,6 +12,7 @@ from oci_builder.inspect.installed import Package
 from oci_builder.inspect.packages import Inventory
 from oci_builder.oci.jsonio import JSON, encode
 from oci_builder.tree.tree import order
+from oci_builder.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ class Difference:
     new_layers: tuple[int, ...]
 
     def __repr__(self) -> str:
-        return f"Difference({len(self.packages)} packages, {len(self.files)} files, {len(self.config)} keys)"
+        packages, files = counted(len(self.packages), "package"), counted(len(self.files), "file")
+        return f"Difference({packages}, {files}, {counted(len(self.config), 'key')})"
 
     @property
     def is_empty(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from oci_builder.digest import Digest
 from oci_builder.imported.documents import Findings, as_object, as_strings, bad_times, read_object
+from oci_builder.wording import counted
 
 
 def check_config(
@@ -32,7 +33,7 @@ def check_config(
 
 def _check_diff_ids(named: Sequence[str], found: Sequence[Digest | None], findings: Findings, *, what: str) -> None:
     if len(named) != len(found):
-        findings.add(f"{what}: {len(named)} diff IDs for {len(found)} layers")
+        findings.add(f"{what}: {counted(len(named), 'diff ID')} for {counted(len(found), 'layer')}")
     for number, (text, digest) in enumerate(zip(named, found, strict=False), 1):
         if digest is not None and text != str(digest):
             findings.add(f"layer {number}: its content has the diff ID {digest}, and the {what} says {text}")

@@ -31,6 +31,7 @@ from oci_builder.oci.mediatypes import (
     MANIFEST,
 )
 from oci_builder.tree.limits import ByteReader
+from oci_builder.wording import counted
 
 _DOCKER_PLAIN = "application/vnd.docker.image.rootfs.diff.tar"
 # Which kinds of blob go with which manifest: engines refuse a mixture, each another one.
@@ -208,7 +209,7 @@ class _Walk:
 def _check_bytes(named: NamedBlob, data: bytes, findings: Findings) -> None:
     if len(data) != named.size or Digest.of(data) != named.digest:
         findings.add(
-            f"{blob_path(named.digest)}: {len(data)} bytes with the digest {Digest.of(data)}, "
+            f"{blob_path(named.digest)}: {counted(len(data), 'byte')} with the digest {Digest.of(data)}, "
             f"and its descriptor says {named.size} bytes"
         )
 

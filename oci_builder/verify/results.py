@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from oci_builder.digest import Digest
+from oci_builder.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Report:
     remarks: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"Report({len(self.images)} images, {len(self.findings)} findings, {len(self.remarks)} remarks)"
+        images, findings = counted(len(self.images), "image"), counted(len(self.findings), "finding")
+        return f"Report({images}, {findings}, {counted(len(self.remarks), 'remark')})"
 
     @property
     def image_id(self) -> Digest | None:

@@ -17,6 +17,7 @@ from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Content
 from oci_builder.tree.tree import parents
 from oci_builder.wheels.zipped import Zipped, plain
+from oci_builder.wording import counted
 
 _ROW = 400
 """Bytes of a line of RECORD besides its path: the longest digest and a size take a third."""
@@ -41,7 +42,7 @@ def read_record(record: Zipped, content: Content, files: Sequence[Zipped], sourc
     # It has a line for each file, and each is kept: it may be as long as they make it. A quoted path doubles at most.
     most = _MANY + sum(2 * len(each.filename.encode()) + _ROW for each in files)
     if record.size > most:
-        raise WheelError(filename, f"RECORD has {record.size} bytes, for {len(files)} files")
+        raise WheelError(filename, f"RECORD has {counted(record.size, 'byte')}, for {counted(len(files), 'file')}")
     data = sources.read(content, what=f"{filename}: {record.name}")
     try:
         return data.decode()

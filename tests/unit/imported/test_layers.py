@@ -204,7 +204,7 @@ def test_an_image_for_another_platform_is_refused(tmp_path: Path, store: Store) 
 
 def test_a_configuration_of_another_number_of_layers_is_refused(tmp_path: Path, store: Store) -> None:
     path = save_like_old_docker(tmp_path / "image", [LOWER, UPPER], config_of([LOWER]))
-    with pytest.raises(UnsupportedImage, match="names 1 layers, and it has 2"):
+    with pytest.raises(UnsupportedImage, match="names 1 layer, and it has 2"):
         opened(path, store)
 
 

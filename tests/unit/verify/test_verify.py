@@ -57,7 +57,7 @@ def _set(*keys: str | int, to: Json) -> Callable[[Json], None]:
     ("change", "finding"),
     [
         (_set("rootfs", "diff_ids", to=[OTHER]), "layer 1: its content has the diff ID"),
-        (_set("rootfs", "diff_ids", to=[]), "0 diff IDs for 1 layers"),
+        (_set("rootfs", "diff_ids", to=[]), "0 diff IDs for 1 layer"),
         (_set("rootfs", "type", to="other"), "rootfs.type is not 'layers'"),
         (_set("rootfs", to=None), "0 diff IDs"),
         (_set("history", to=[]), "history tells of 0 layers, and there are 1"),
