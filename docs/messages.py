@@ -18,6 +18,9 @@ from oci_builder.errors import OcibuildError
 GAP = "…"
 """What stands for a file, a name or a number."""
 
+_NUMBERS = {"status": -9}
+"""What stands for a number by its name: of a process, the signal that ended it."""
+
 _MOST = 8
 """Wordings of one place in the code that are told apart."""
 
@@ -159,7 +162,9 @@ def _rendered(kind: type[OcibuildError], values: list[str], named: Mapping[str, 
                 positional[number] = {GAP: OcibuildError(GAP)}
         elif parameter.default is inspect.Parameter.empty:
             text = _texts(named[name], known)[0] if name in named else GAP
-            fields[name] = -9 if annotation == "int" else [text] if "Sequence" in annotation else text
+            fields[name] = (
+                _NUMBERS.get(name, 2) if annotation == "int" else [text] if "Sequence" in annotation else text
+            )
     return str(kind(*positional, **fields))
 
 

@@ -11,6 +11,11 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
+def making(folder: Path) -> str:
+    """The command that makes ``folder``, quoted for a shell."""
+    return f"mkdir -p {shlex.quote(str(folder))}"
+
+
 def called(folder: Path) -> str:
     """How a command line calls the image of ``folder``, quoted for a shell: its name in build/, else its path.
 

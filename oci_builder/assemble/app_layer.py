@@ -45,6 +45,16 @@ def run_config(recipe: ImageToml, base: Base, *, labels: Mapping[str, str]) -> R
     )
 
 
+def check_run(recipe: ImageToml, base: Base) -> None:
+    """See that ``base`` can have the user, groups and environment of the recipe, before anything is made.
+
+    Raises InvalidValue.
+    """
+    run_config(recipe, base, labels={})
+    if not keeps_user(recipe, base):
+        _user(recipe, base.tree)
+
+
 def keeps_user(recipe: ImageToml, base: Base) -> bool:
     """Whether the base's own user runs: one that is not root, where the recipe names none of its own."""
     user = base.inherited.run.user if base.inherited else ""

@@ -54,7 +54,8 @@ def bring(source: ImageSource, context: BuildContext, policy: BuildPolicy) -> No
         context.reporter.advance(fetch.file_name or fetch.url, number, len(missing))
         beside = source.fetched / kept_name(fetch)
         if inputs.is_file(beside):
-            _keep(beside, fetch, context.store, what=str(beside))
+            again = f"remove it; where there is a network, ocibuild download {source.called} brings it again"
+            _keep(beside, fetch, context.store, what=str(beside), hint=again)
         elif policy.offline:
             searched = ["the cache", str(beside)]
             hint = f"where there is a network, ocibuild download {source.called} brings it"
@@ -69,12 +70,12 @@ def bring(source: ImageSource, context: BuildContext, policy: BuildPolicy) -> No
                 _keep(scratch / "file", fetch, context.store, what=fetch.url)
 
 
-def _keep(path: Path, fetch: FetchRecipe, store: Store, *, what: str) -> None:
+def _keep(path: Path, fetch: FetchRecipe, store: Store, *, what: str, hint: str = "") -> None:
     try:
         store.put_file(path, digest=digest_of(fetch), size=inputs.size_of(path), what=what)
     except DigestMismatch as error:
         found = error.actual.removeprefix("sha256:")
-        hint = f'it is another file than it was; if that is meant, write sha256 = "{found}"'
+        hint = hint or f'it is another file than it was; if that is meant, write sha256 = "{found}"'
         raise DigestMismatch(what, expected=error.expected, actual=error.actual, hint=hint) from error
 
 

@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from oci_builder import inputs
 from oci_builder.assemble.app_files import check_copies
+from oci_builder.assemble.app_layer import check_run
 from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.fetched import bring
@@ -48,6 +49,7 @@ class Planner:
         check_copies(source)
         with context.reporter.stage("base"):
             base = bases.open(platform)
+        check_run(source.recipe, base)
         wheels = self._wheels(bases, base.target) if source.has_python else _Wheels()
         if source.recipe.fetch:
             with context.reporter.stage("files"):

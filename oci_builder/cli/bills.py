@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from oci_builder.cli.messages import misused
 from oci_builder.outputs import check_output
+from oci_builder.wording import making
 
 if TYPE_CHECKING:
     from oci_builder.platforms import Platform
@@ -51,7 +52,7 @@ def wanted_bills(
     for path in files.values():
         format_of(path)
         if not path.parent.is_dir():
-            raise misused(f"--sbom {path}: there is no folder {path.parent}")
+            raise misused(f"--sbom {path}: there is no folder {path.parent}; make it: {making(path.parent)}")
         if path.is_dir():
             raise misused(f"--sbom {path}: this is a folder")
         check_output(path)

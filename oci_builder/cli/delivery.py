@@ -12,6 +12,7 @@ from oci_builder.export.output import STDOUT, check_target, stream_of
 from oci_builder.outputs import check_output
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
+from oci_builder.wording import making
 
 if TYPE_CHECKING:
     from oci_builder.assemble import BuildContext, BuildPolicy, BuildTask, Built
@@ -105,7 +106,7 @@ def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageToml)
     files = {target: Path(pattern.replace("{arch}", target.architecture)) for target in targets}
     for path in files.values():
         if not path.parent.is_dir():
-            raise misused(f"--out {path}: there is no folder {path.parent}")
+            raise misused(f"--out {path}: there is no folder {path.parent}; make it: {making(path.parent)}")
         if path.is_dir():
             raise misused(f"--out {path}: this is a folder")
         if out is None and path.is_symlink():
@@ -158,7 +159,7 @@ def out_folder(out: str) -> Path:
 
     folder = Path(out)
     if not folder.absolute().parent.is_dir():
-        raise misused(f"--out {out}: there is no folder {folder.parent}")
+        raise misused(f"--out {out}: there is no folder {folder.parent}; make it: {making(folder.parent)}")
     if folder.is_file():
         raise misused(f"--out {out}: this is a file")
     check_folder(folder)

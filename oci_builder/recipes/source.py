@@ -134,7 +134,12 @@ def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
         python = msgspec.structs.replace(python, requirements=())
     for number, name in enumerate(python.requirements):
         if not inputs.is_file(folder / name):
-            raise misplaced(file, BadKey(f"python.requirements[{number}]", f"there is no file {folder / name}"))
+            absent = BadKey(
+                f"python.requirements[{number}]",
+                f"there is no file {folder / name}",
+                hint="write it, a package a line, or name the file that is meant",
+            )
+            raise misplaced(file, absent)
     source = ImageSource(folder, msgspec.structs.replace(recipe, python=python), within)
     # Who names requirements.txt means it, whatever lies beside it.
     default = python.requirements is REQUIREMENTS_DEFAULT or not python.requirements

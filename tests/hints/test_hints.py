@@ -11,10 +11,12 @@ import pytest
 
 import oci_builder
 from oci_builder import errors
+from tests.hints.more import MORE
 from tests.hints.tries import TRIES, UNTRIED
 from tests.hints.trying import Try, hint_in, said
 from tests.support.tiny import make_tiny
 
+ALL = [*TRIES, *MORE]
 KINDS = {
     name
     for name, kind in vars(errors).items()
@@ -22,7 +24,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("each", TRIES, ids=lambda each: each.name)
+@pytest.mark.parametrize("each", ALL, ids=lambda each: each.name)
 def test_a_hint_followed_to_the_letter_leads_on(each: Try, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = make_tiny(tmp_path / "project")
     words = each.spoil(tiny)
@@ -53,10 +55,10 @@ def with_hints() -> set[str]:
 
 
 def test_of_every_error_with_a_hint_one_is_tried_or_it_is_said_why_not() -> None:
-    tried = {each.kind for each in TRIES}
+    tried = {each.kind for each in ALL}
     assert with_hints() == tried | UNTRIED.keys()
     assert not tried & UNTRIED.keys()
 
 
 def test_what_is_tried_is_an_error_of_its_kind() -> None:
-    assert {each.kind for each in TRIES} <= KINDS
+    assert {each.kind for each in ALL} <= KINDS

@@ -427,6 +427,5 @@ UNTRIED = {
     "MissingLibrary": "the gate says it of a file that is read: what helps is Debian's package, from an archive",
     "ToolFailed": "what helps is a program that works: its own words say what keeps it",
     "MachineExhausted": "what helps is a limit that the machine's owner raises",
-    "InvalidValue": "its hints name what is not known here: another account, another name",
 }
 """Errors of which no hint is tried, and why."""
