@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import tarfile
 from pathlib import Path
 
@@ -43,8 +44,6 @@ def test_an_archive_without_one_folder_at_its_top_is_the_folder_itself(tmp_path:
         ({"a/../../x": "1"}, []),
         ({}, [symlink("a", "/etc")]),
         ({}, [symlink("a", "../x")]),
-        # The chain that gets out of TarSafe alone.
-        ({}, [symlink("a", "."), symlink("b", "a/.."), tarfile.TarInfo("b/evil")]),
         ({}, [device("null")]),
         ({}, [fifo("pipe")]),
     ],
@@ -56,6 +55,16 @@ def test_what_would_land_outside_or_is_no_file_is_refused(
     with pytest.raises(UnsafeArchive, match=r"a\.tar\.gz"):
         extract_archive(path, tmp_path / "into", max_members=10, max_bytes=100_000)
     assert {entry.name for entry in tmp_path.iterdir()} <= {"inner", "into"}
+
+
+def test_the_chain_of_links_that_gets_out_of_tarsafe_alone_leads_nowhere(tmp_path: Path) -> None:
+    more = [symlink("a", "."), symlink("b", "a/.."), tarfile.TarInfo("b/evil")]
+    path = write_tar(tmp_path / "inner" / "a.tar.gz", {}, more)
+    # Since 3.11.13, 3.12.11 and 3.13.4 (CVE-2025-4330) the filter writes b as a link to ".", which stays inside.
+    with contextlib.suppress(UnsafeArchive):
+        extract_archive(path, tmp_path / "into", max_members=10, max_bytes=100_000)
+    assert {entry.name for entry in tmp_path.iterdir()} <= {"inner", "into"}
+    assert {entry.name for entry in (tmp_path / "inner").iterdir()} == {"a.tar.gz"}
 
 
 def test_limits_of_members_and_bytes_are_kept(tmp_path: Path) -> None:
