@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from oci_builder.bytecode import Compiler, pyc_path
 from oci_builder.layer import pack
 from oci_builder.tree.content import MappedFiles
-from oci_builder.tree.entry import DeflateSlice, Entry, Kind, Packed, entry_path
+from oci_builder.tree.entry import DeflateSlice, Entry, EntryPath, Kind, Packed, entry_path
 from oci_builder.wheels.install import Installed
 
 Mode = Literal["default", "all", "none"]
@@ -45,11 +45,15 @@ def wanted(path: str, purelib: str, mode: Mode) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How modules are read: from ``sources``, kept while there is ``room``, for so many ``children`` at most."""
+    """How modules are read: from ``sources``, kept while there is ``room``, for so many ``children`` at most.
+
+    ``recall`` tells of the modules it is given which have bytecode already, by their paths.
+    """
 
     sources: MappedFiles
     room: Room
     children: int = 1
+    recall: Callable[[Sequence[Entry]], Mapping[EntryPath, Entry]] = lambda modules: {}
 
 
 def complete(installed: Installed, compiler: Compiler | None, tag: str, mode: Mode, reading: Reading) -> Compiled:
@@ -63,13 +67,20 @@ def complete(installed: Installed, compiler: Compiler | None, tag: str, mode: Mo
     purelib = installed.schemes["purelib"]
     modules = [entry for entry in installed.entries if wanted(entry.path, purelib, mode)]
     others = [entry for entry in installed.entries if not wanted(entry.path, purelib, mode)]
-    room = reading.room
+    room, known = reading.room, reading.recall(modules)
+    changed = [entry for entry in modules if entry.path not in known]
     reader = _Reader(reading.sources, room)
-    able = min(reading.children, 1 + sum(entry.size for entry in modules) // WORTH)
-    compiled = compiler.compile(reader.read(modules), children=able)
-    made = [_pyc(entry, data, tag, room) for entry, data in zip(modules, compiled, strict=True) if data is not None]
+    able = min(reading.children, 1 + sum(entry.size for entry in changed) // WORTH)
+    compiled = compiler.compile(reader.read(changed), children=able) if changed else []
+    fresh = {
+        entry.path: _pyc(entry, data, tag, room)
+        for entry, data in zip(changed, compiled, strict=True)
+        if data is not None
+    }
+    made = [pyc for entry in modules if (pyc := known.get(entry.path) or fresh.get(entry.path)) is not None]
+    same = (entry for entry in modules if entry.path in known)
     record = installed.record(entry.path for entry in made)
-    return Compiled(entries=(*others, *reader.entries, *made, record), made=tuple(made))
+    return Compiled(entries=(*others, *same, *reader.entries, *made, record), made=tuple(made))
 
 
 def completed(installed: Installed, made: Sequence[Entry]) -> Compiled:

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Protocol, TypeAlias
 
@@ -18,7 +18,7 @@ from oci_builder.layer import RECORDS, Layer, find, keep, write_layer
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
-from oci_builder.tree.entry import Entry
+from oci_builder.tree.entry import Entry, EntryPath
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.bytecode_cache import BytecodeCache
@@ -26,6 +26,7 @@ from oci_builder.wheels.compiling import Compiled, Reading, Room, complete, comp
 from oci_builder.wheels.installed_wheels import InstalledWheels
 from oci_builder.wheels.layering import Wheel
 from oci_builder.wheels.listing import Listing
+from oci_builder.wheels.predecessors import Predecessors
 from oci_builder.wheels.steps import Anchors, CompilerRef, LayerStep, StepWheel
 from oci_builder.workers import in_workers
 
@@ -170,28 +171,33 @@ def make_layer(
     """
     tag, entries = _tag(step), list[Entry]()
     with MappedFiles() as sources:
-        room = Room()
+        last = Predecessors(store, step) if compiler is not None else None
+        means = _Means(store, compiler, children, sources, Room(), last)
         for wheel in step.wheels:
-            made = _complete(step, wheel, _Means(store, compiler, children, sources, room))
+            made = _complete(step, wheel, means)
             given_up = _with_bytecode(wheel.lost, tag)
             entries += (entry for entry in made.entries if entry.path not in given_up)
         tree = place(entries, _base(step.anchors))
         said = f"ocibuild wheels: {', '.join(step.holds)}"
         layer = write_layer(tree, store, created_by=said, holds=step.holds, sources=sources, watch=observer.watch)
     keep(layer, step.key, store)
+    if means.last is not None:
+        means.last.keep(means.compiled)
     observer.finish(layer)
     return layer
 
 
 @dataclass(frozen=True, slots=True)
 class _Means:
-    """What a layer is made with."""
+    """What a layer is made with, and the ``last`` ones; ``compiled`` are the wheels that have been compiled for it."""
 
     store: Store
     compiler: Compiler | None
     children: int
     sources: MappedFiles
     room: Room
+    last: Predecessors | None
+    compiled: list[str] = field(default_factory=list)
 
 
 @lru_cache(maxsize=4)
@@ -210,11 +216,17 @@ def _complete(step: LayerStep, each: StepWheel, means: _Means) -> Compiled:
     cache = BytecodeCache(store=store, compiler=name, mode=mode, schemes=step.target.schemes(wheel.pin.name))
     if shares and (known := cache.recall(wheel, origin=installed.origin)) is not None:
         return completed(installed, known)
-    made = complete(
-        installed, compiler, _tag(step), step.bytecode.mode, Reading(means.sources, means.room, means.children)
-    )
+    tag, last = _tag(step), means.last
+
+    def recall(modules: Sequence[Entry]) -> Mapping[EntryPath, Entry]:
+        return last.recall(wheel.pin.name, modules, tag, means.sources) if last is not None else {}
+
+    reading = Reading(means.sources, means.room, means.children, recall)
+    made = complete(installed, compiler, tag, step.bytecode.mode, reading)
     if shares:
         cache.keep(wheel, made.made)
+    if made.made:
+        means.compiled.append(wheel.pin.name)
     return made
 
 

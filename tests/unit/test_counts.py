@@ -31,7 +31,7 @@ from tests.support.targets import BYTECODE, TARGET, base_tree, make_layers, shel
 from tests.support.wheels import make_wheel
 
 JOBS = 2
-SLACK = 40_000
+SLACK = 48_000
 """Bytes of names, keys and records that are hashed beside contents."""
 
 
