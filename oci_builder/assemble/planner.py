@@ -74,9 +74,11 @@ class Planner:
         with context.reporter.stage("resolve"):
             pinning = pinning_of(bases, target)
             chosen = pinning.choose(target)
-        base = without_replaced(base, [pin.name for pin in chosen.pins], context.store)
+            members = _built(pinning.build(chosen.projects), context.store)
         wheels = tuple(Wheel(pin=pin, path=context.store.path(pin.sha256), size=pin.size or 0) for pin in chosen.pins)
-        found = _Wheels(wheels=wheels, project=_project(pinning.inputs, context.store), lock=chosen.lock)
+        project = _project(pinning.inputs, context.store)
+        found = _Wheels(wheels=wheels, members=members, project=project, lock=chosen.lock)
+        base = without_replaced(base, [wheel.pin.name for wheel in (*wheels, *members)], context.store)
         listing = Listing(opened=InstalledWheels(target), store=context.store, jobs=context.jobs)
         absent = frozenset(wheel.pin for wheel in found.all if not inputs.is_file(wheel.path))
         unseen = any(wheel.pin in absent and not listing.knows(wheel) for wheel in found.all)
@@ -97,6 +99,7 @@ class Planner:
         with reporter.stage("resolve"):
             pinning = pinning_of(bases, target)
             chosen = pinning.choose(target)
+            members = _built(pinning.build(chosen.projects), store)
         with reporter.stage("fetch"):
             wheels = _named(chosen.pins, store)
             # Where others may have made the layers, whoever misses one fetches its wheels.
@@ -106,6 +109,7 @@ class Planner:
         unheld = frozenset(map(canonicalize_name, bases.source.recipe.python.unverified))
         return _Wheels(
             wheels=_marked(wheels, unheld),
+            members=_marked(members, unheld),
             project=_marked(_project(pinning.inputs, store), unheld),
             lock=chosen.lock,
             fetch=partial(_fetch, pinning, target),
@@ -137,10 +141,13 @@ class Planner:
         others = len(base.layers) + len(found.project) + len(recipe.fetch) + 1
         budget = max(recipe.layering.budget - others, 1)
         several = len(recipe.targets) > 1
-        groups = plan(found.wheels, strategy=recipe.layering.strategy, budget=budget, apart=several)
+        strategy = recipe.layering.strategy
+        # What is edited every day: a layer for each, unless there are many.
+        members = plan(found.members, strategy="one" if strategy == "one" else "each", budget=max(budget // 2, 1))
+        groups = plan(found.wheels, strategy=strategy, budget=max(budget - len(members), 1), apart=several)
         bytecode = BytecodeChoice(mode=recipe.python.bytecode, compiler=compiling.ref if compiling else None)
         return layer_steps(
-            (*groups, *([Group(wheels=found.project)] if found.project else [])),
+            (*groups, *members, *([Group(wheels=found.project)] if found.project else [])),
             base.target,
             Anchors.of(base.target, base.tree),
             bytecode=bytecode if compiling else BytecodeChoice(),
@@ -159,16 +166,17 @@ class StepsOutline:
 
 @dataclass(frozen=True, kw_only=True)
 class _Wheels:
-    """What is installed: the wheels, the project's own, and the digest of the lock that names them."""
+    """What is installed: the wheels, those of projects that a lock names, the recipe's own, and the lock's digest."""
 
     wheels: tuple[Wheel, ...] = ()
+    members: tuple[Wheel, ...] = ()
     project: tuple[Wheel, ...] = ()
     lock: Digest | None = None
     fetch: Callable[[Sequence[Wheel]], None] | None = None
 
     @property
     def all(self) -> tuple[Wheel, ...]:
-        return (*self.wheels, *self.project)
+        return (*self.wheels, *self.members, *self.project)
 
 
 def pinning_of(bases: BaseResolver, target: Target) -> Pinning:
@@ -205,8 +213,12 @@ def _marked(wheels: Sequence[Wheel], unheld: Collection[str]) -> tuple[Wheel, ..
 
 
 def _project(inputs: Inputs, store: Store) -> tuple[Wheel, ...]:
-    pin = inputs.project
-    return (_wheel(pin, {pin.sha256.hex: store.path(pin.sha256)}),) if pin else ()
+    return _built((inputs.project,) if inputs.project else (), store)
+
+
+def _built(pins: Sequence[WheelPin], store: Store) -> tuple[Wheel, ...]:
+    """Wheels that were built here and are in the store."""
+    return tuple(_wheel(pin, {pin.sha256.hex: store.path(pin.sha256)}) for pin in pins)
 
 
 def _wheel(pin: WheelPin, files: Mapping[str, Path]) -> Wheel:

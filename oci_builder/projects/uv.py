@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from packaging.utils import canonicalize_name
@@ -11,15 +12,8 @@ from packaging.utils import canonicalize_name
 from oci_builder.errors import RecipeError
 from oci_builder.projects.documents import check_python, parse_document
 from oci_builder.projects.markers import MarkerReader
-from oci_builder.projects.packages import (
-    Choice,
-    LockedFile,
-    LockedPackage,
-    check_known,
-    hex_of,
-    url_filename,
-    without_credentials,
-)
+from oci_builder.projects.packages import Choice, LockedFile, LockedPackage, check_known, hex_of
+from oci_builder.wheels.origins import INDEX, Origin, of_checkout, of_path, of_url, url_filename, without_credentials
 
 VERSION = 1
 
@@ -32,6 +26,7 @@ class _Source(msgspec.Struct, frozen=True):
     directory: str | None = None
     editable: str | None = None
     virtual: str | None = None
+    subdirectory: str = ""
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -67,8 +62,20 @@ class _Conflicting(msgspec.Struct, frozen=True):
     group: str | None = None
 
 
+class _Requirement(msgspec.Struct, frozen=True):
+    name: str
+    marker: str = ""
+    extras: tuple[str, ...] = ()
+
+
+class _Manifest(msgspec.Struct, frozen=True, rename="kebab"):
+    members: tuple[str, ...] = ()
+    dependency_groups: dict[str, tuple[_Requirement, ...]] = {}
+
+
 class _UvLock(msgspec.Struct, frozen=True, rename="kebab"):
     version: int
+    manifest: _Manifest = _Manifest()
     requires_python: str = ""
     package: tuple[_Package, ...] = ()
     conflicts: tuple[tuple[_Conflicting, ...], ...] = ()
@@ -80,12 +87,17 @@ def read_uv(data: bytes, path: Path, environment: Mapping[str, str], choice: Cho
     if lock.version != VERSION:
         why = f"version {lock.version} of the format; version {VERSION} is known"
         raise RecipeError(str(path), "version", why, hint="use a newer ocibuild")
+    if choice.every:
+        return tuple(_locked(each, path) for each in lock.package if each.source.virtual is None)
     check_python(path, lock.requires_python, environment["python_full_version"])
     return _Walk(lock, path, environment, choice).packages()
 
 
 class _Walk:
-    """The way from the project's package to all that it needs."""
+    """The way from the project's package to all that it needs.
+
+    Where the root of a workspace is no project, its members are what is asked for, all of them, as uv has it.
+    """
 
     def __init__(self, lock: _UvLock, path: Path, environment: Mapping[str, str], choice: Choice) -> None:
         self._path, self._choice, self._lock = path, choice, lock
@@ -93,15 +105,19 @@ class _Walk:
         for package in lock.package:
             self._by_name.setdefault(canonicalize_name(package.name), []).append(package)
         self._root = self._project()
-        check_known(path, "extra", choice.extras, self._root.optional_dependencies)
-        check_known(path, "group", choice.groups, self._root.dev_dependencies)
+        self._roots = [self._root] if self._root is not None else self._members()
+        shared = {} if self._root is not None else lock.manifest.dependency_groups
+        self._shared = {name: tuple(map(_as_edge, found)) for name, found in shared.items()}
+        check_known(path, "extra", choice.extras, [key for each in self._roots for key in each.optional_dependencies])
+        groups = [key for each in self._roots for key in each.dev_dependencies]
+        check_known(path, "group", choice.groups, [*groups, *self._shared])
         self._check_conflicts()
         self._markers = MarkerReader(path, environment, self._active())
 
     def packages(self) -> tuple[LockedPackage, ...]:
         """What is met on the way, each once."""
-        found: dict[int, _Package] = {}
-        begun = {(id(self._root), extra) for extra in self._choice.extras}
+        found: dict[int, _Package] = {id(each): each for each in self._roots if self._root is None}
+        begun = {(id(each), extra) for each in self._roots for extra in ("", *self._choice.extras)}
         waiting = [edge for edges in self._first() for edge in edges]
         while waiting:
             edge = waiting.pop()
@@ -118,28 +134,46 @@ class _Walk:
         return tuple(_locked(each, self._path) for each in kept)
 
     def _first(self) -> Iterator[Sequence[_Edge]]:
-        yield self._root.dependencies
-        yield from (_named(self._root.optional_dependencies, extra) for extra in sorted(self._choice.extras))
-        yield from (_named(self._root.dev_dependencies, group) for group in sorted(self._choice.groups))
+        for root in self._roots:
+            yield root.dependencies
+            yield from (_named(root.optional_dependencies, extra) for extra in sorted(self._choice.extras))
+            yield from (_named(root.dev_dependencies, group) for group in sorted(self._choice.groups))
+        yield from (_named(self._shared, group) for group in sorted(self._choice.groups))
 
-    def _project(self) -> _Package:
+    def _project(self) -> _Package | None:
         member = self._choice.member
         for package in self._lock.package:
             if member in (package.source.editable, package.source.virtual, package.source.directory):
                 return package
+        if member == "." and self._lock.manifest.members:
+            return None
         where = "its folder" if member == "." else member
         hint = "name the project that is meant: [python] project = the folder of its pyproject.toml"
         raise RecipeError(str(self._path), "", f"it has no project in {where}", hint=hint)
 
+    def _members(self) -> list[_Package]:
+        found = {
+            canonicalize_name(name): self._by_name.get(canonicalize_name(name), [])
+            for name in self._lock.manifest.members
+        }
+        for name, packages in found.items():
+            if len(packages) != 1:
+                why = f"{len(packages)} packages of the member {name}, where one is needed"
+                raise RecipeError(str(self._path), "manifest.members", why, hint="make it anew: uv lock")
+        return [packages[0] for packages in found.values()]
+
     def _active(self) -> set[str]:
         """What uv calls the extras and groups of a project in the markers of conflicting forks."""
-        name = canonicalize_name(self._root.name)
-        tail = f"-{len(name)}-{name}"
-        return {
-            f"project{tail}",
-            *(f"extra{tail}-{extra}" for extra in self._choice.extras),
-            *(f"group{tail}-{group}" for group in self._choice.groups),
-        }
+        found = set[str]()
+        for root in self._roots:
+            name = canonicalize_name(root.name)
+            tail = f"-{len(name)}-{name}"
+            found |= {
+                f"project{tail}",
+                *(f"extra{tail}-{extra}" for extra in self._choice.extras),
+                *(f"group{tail}-{group}" for group in self._choice.groups),
+            }
+        return found
 
     def _check_conflicts(self) -> None:
         for conflict in self._lock.conflicts:
@@ -153,7 +187,7 @@ class _Walk:
                 )
 
     def _is_chosen(self, each: _Conflicting) -> bool:
-        if canonicalize_name(each.package) != canonicalize_name(self._root.name):
+        if canonicalize_name(each.package) not in {canonicalize_name(root.name) for root in self._roots}:
             return False
         if each.extra is not None:
             return canonicalize_name(each.extra) in self._choice.extras
@@ -175,24 +209,40 @@ def _named(table: Mapping[str, Sequence[_Edge]], name: str) -> Sequence[_Edge]:
     return next((edges for key, edges in table.items() if canonicalize_name(key) == name), ())
 
 
+def _as_edge(requirement: _Requirement) -> _Edge:
+    return _Edge(name=requirement.name, marker=requirement.marker, extra=requirement.extras)
+
+
 def _locked(package: _Package, path: Path) -> LockedPackage:
     source = package.source
     return LockedPackage(
         name=canonicalize_name(package.name),
         version=package.version,
         files=tuple(_file(each, source, path) for each in package.wheels),
-        direct=source.url is not None or source.path is not None,
-        refused=_refused(source),
+        origin=_origin(source, path),
     )
 
 
-def _refused(source: _Source) -> str:
+def _origin(source: _Source, path: Path) -> Origin:
     if source.git is not None:
-        return f"a checkout of git, {without_credentials(source.git)}, is not a wheel"
+        return _checkout(source.git)
+    if source.url is not None:
+        return of_url(source.url, path, subdirectory=source.subdirectory)
+    if source.path is not None:
+        return of_path(source.path, path)
     local = source.editable if source.editable is not None else source.directory
-    if local is not None:
-        return f"a project in the folder {local!r} is not a wheel"
-    return ""
+    return INDEX if local is None else Origin(folder=path.parent / local / source.subdirectory)
+
+
+def _checkout(text: str) -> Origin:
+    """A git source, as uv writes it: ``URL?subdirectory=lib&rev=v1#COMMIT``."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return of_checkout(text)
+    folder = parse_qs(parts.query).get("subdirectory", [""])[0]
+    url = parts._replace(query="", fragment="").geturl()
+    return of_checkout(url, commit=parts.fragment, subdirectory=folder)
 
 
 def _file(each: _File, source: _Source, path: Path) -> LockedFile:

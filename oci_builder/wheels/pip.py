@@ -35,6 +35,9 @@ SETTINGS = frozenset(
 """What is heard of pip's configuration and of ``PIP_`` variables: where wheels are, how to get there, which versions
 may be chosen. All else is about installing on this machine, or about building."""
 
+BACKENDS = "build-system"
+"""The folder, below ``wheels/``, of what builds projects where there is no network."""
+
 _NO_SETTINGS = frozenset({"PIP_CONFIG_FILE"})
 
 
@@ -191,7 +194,9 @@ def run(
     return Outcome(ended.code, ended.said)
 
 
-def build(arguments: Sequence[str], what: Path, *, sources: WheelSources, epoch: int) -> Outcome:
+def build(
+    arguments: Sequence[str], what: Path, *, sources: WheelSources, epoch: int, running: Running | None = None
+) -> Outcome:
     """Run ``pip wheel`` for ``what``, an archive or a folder, on this host; what that takes to be built are wheels.
 
     Of those, only the projects of ``sources.build`` may be built too. Raises as ``run``.
@@ -200,9 +205,9 @@ def build(arguments: Sequence[str], what: Path, *, sources: WheelSources, epoch:
     # In process, so that the refusals hold for what the build needs as well.
     words = ["wheel", "--no-deps", "--use-feature=inprocess-build-deps", *wheels_but(sources.build)]
     rules = PipRules(markers=None, names=sources.build, paths=[what])
-    return run(
-        [*words, *arguments, *sources.arguments(), str(what)], sources=replace(sources, environ=environ), rules=rules
-    )
+    sources = replace(sources, environ=environ)
+    arguments = [*words, *arguments, *sources.arguments(), str(what)]
+    return run(arguments, sources=sources, rules=rules, running=running)
 
 
 def wheels_but(names: Collection[str]) -> list[str]:
