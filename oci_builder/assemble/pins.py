@@ -93,10 +93,18 @@ def wheel_sources(source: ImageSource, context: BuildContext, policy: BuildPolic
         offline=offline,
         image=source.called,
         files=source.requirements,
+        downloads=_downloads(source),
         build=frozenset(map(canonicalize_name, source.recipe.python.build)),
         environ=context.environ,
         most=max(source.recipe.max_unpacked_bytes, MAX_UNPACKED),
     )
+
+
+def _downloads(source: ImageSource) -> tuple[Path, ...]:
+    """The folders beside a recipe that hold what was downloaded for it: by that alone are they told from sources."""
+    kinds = {source.wheels: ("*.whl",), source.debs: ("*.deb",), source.base_copy: ("index.json", "*.tar", "*.tar.gz")}
+    found = [folder for folder, kind in kinds.items() if any(inputs.matching(folder, each) for each in kind)]
+    return (*found, *([source.fetched] if source.recipe.fetch else []))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ class SbomRequest(LookRequest):
     help="Where to write; .cdx.json is CycloneDX 1.6, .spdx.json SPDX 2.3. [stdout]",
 )
 @click.option("--format", "form", type=click.Choice(["cyclonedx", "spdx"]), help="What to write to stdout. [cyclonedx]")
-@click.option("--lock", type=options.FILE, metavar="FILE", help="Take the digests of the wheels from this pylock.toml.")
+@click.option("--lock", type=options.FILE, metavar="FILE", help="Take the digests of the wheels from this lock.")
 @options.talk
 @takes(SbomRequest)
 def command(request: SbomRequest) -> None:
@@ -66,7 +66,13 @@ def command(request: SbomRequest) -> None:
 
 
 def _digests(found: Inventory, lock: Path) -> Mapping[tuple[str, str], str]:
+    from oci_builder.errors import RecipeError
     from oci_builder.sbom.digests import locked_digests
-    from oci_builder.wheels.lock import read
+    from oci_builder.verify.locked import environment_of
 
-    return locked_digests(read(lock), found.packages)
+    contents = images.read_lock(lock, environment_of(found.contents))
+    if contents.entries and not any(entry.wheels for entry in contents.entries if not entry.built):
+        why = "it does not say which of its digests is which file's"
+        hint = "let the build write the bill, which knows: ocibuild build NAME --sbom FILE"
+        raise RecipeError(str(lock), "", why, hint=hint)
+    return locked_digests(contents, found.packages)

@@ -49,8 +49,8 @@ class WheelSources:
     is not read. ``environ`` is the environment pip runs in: it carries index, proxy and credentials. ``options`` are
     lines of requirements files that say where to look (``requirements.read``); resolving reads them in the files
     themselves, fetching knows them only from here. ``build`` are the projects whose build code may run here. ``image``
-    is the recipe that they are for and ``files`` its requirements, as messages name them. ``most`` are the bytes that
-    one run of pip may download in all.
+    is the recipe that they are for and ``files`` its requirements, as messages name them; ``downloads`` are folders
+    of what was downloaded for it, which are no sources. ``most`` are the bytes that one run of pip may download in all.
     """
 
     find_links: tuple[Path | str, ...] = ()
@@ -59,6 +59,7 @@ class WheelSources:
     build: frozenset[str] = frozenset()
     image: str = ""
     files: tuple[Path, ...] = ()
+    downloads: tuple[Path, ...] = ()
     most: int = MAX_UNPACKED
     environ: Mapping[str, str] = field(repr=False)
 

@@ -80,7 +80,7 @@ def _project(folder: Path, target: Target, sources: WheelSources, store: Store, 
     inputs.all_variables()
     with store.scratch() as scratch:
         copy = scratch / real.name
-        copy_tree(real, copy, without=inputs.real(store.root))
+        copy_tree(real, copy, without={inputs.real(each) for each in (store.root, *sources.downloads)})
         wheel = _built(copy, folder, scratch / "wheel", sources, running)
         normalise(wheel, str(folder))
         digest, size = digest_file(str(wheel))
