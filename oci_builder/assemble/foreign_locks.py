@@ -14,7 +14,7 @@ from oci_builder import inputs
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.local_projects import LocalProjects
 from oci_builder.digest import Digest
-from oci_builder.errors import OcibuildError, StaleLock
+from oci_builder.errors import OcibuildError, RecipeError, StaleLock
 from oci_builder.projects.documents import read_bytes
 from oci_builder.projects.packages import TOOLS, Choice
 from oci_builder.projects.reading import parse_lock, read_lock
@@ -25,6 +25,7 @@ from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.project_requirements import PYPROJECT, ProjectRequirements, read_pyproject
 from oci_builder.wheels.resolve import resolve
 from oci_builder.wheels.target import Target
+from oci_builder.wording import counted
 
 _SHOWN = 5
 """Packages that a message names."""
@@ -49,18 +50,19 @@ class ForeignLocks:
 
     @property
     def decide(self) -> bool:
-        """Whether one of them does: they are there, and no lock that ``ocibuild lock`` wrote for this image."""
-        found = self.source.foreign_locks
-        if not found or self.source.borrowed_lock is not None:
-            return False
-        own = self.source.lock
-        if not inputs.is_file(own) or (found and found != self.source.beside):
-            return True
-        read = locks.read(own)
-        if read.fingerprint:
+        """Whether one of them does; where ours goes before them, that is told."""
+        found, own = self.source.foreign_locks, self.source.lock
+        decides = foreign_decides(self.source)
+        if found and not decides and self.source.borrowed_lock is None:
             names = " and ".join(path.name for path in found)
             self.context.reporter.note(f"{own.name} decides, as ocibuild lock wrote it; {names} is not read")
-        return not read.fingerprint
+        return decides
+
+    def check(self, target: Target, sources: WheelSources) -> None:
+        """Hold the lock that decides to what it was made from, as far as that can be told. Raises StaleLock, and as
+        ``choose``."""
+        held = replace(self, policy=replace(self.policy, locked=True))
+        held.choose(target, sources)
 
     def choose(self, target: Target, sources: WheelSources) -> ForeignChoice:
         """What is installed on ``target``; the wheels that lie in the project are in the store then.
@@ -76,7 +78,7 @@ class ForeignLocks:
             _check_same(first, found, other, read_lock(other, target, self._choice(other)))
         self._check_pylock(first, found, target)
         self._check_current(first, found, target)
-        self.context.reporter.note(f"{first.name} decides: {found.count} packages")
+        self.context.reporter.note(f"{first.name} decides: {counted(found.count, 'package')}")
         projects = self.local.take(found)
         pins = (*found.pins, *self._named(first, found.lines, target, sources))
         return ForeignChoice(
@@ -125,9 +127,28 @@ class ForeignLocks:
         self.context.reporter.note(f"{path.name} is behind: {why}; {TOOLS[path.name]} brings it up to date")
 
 
-def decided_elsewhere(path: Path) -> str:
-    """What to say to whoever wants to lock what another tool's lock decides."""
-    return f"make it anew with the tool that made it: {TOOLS[path.name]}"
+def foreign_decides(source: ImageSource) -> bool:
+    """Whether a lock of another tool decides: it is there, and no lock that ``ocibuild lock`` wrote for this image."""
+    found, own = source.foreign_locks, source.lock
+    if not found or source.borrowed_lock is not None:
+        return False
+    return found != source.beside or not inputs.is_file(own) or not locks.read(own).fingerprint
+
+
+def check_lockable(source: ImageSource) -> None:
+    """Raise RecipeError where what decides is a lock that ocibuild takes as it is."""
+    if source.borrowed_lock is not None:
+        raise RecipeError(
+            str(source.borrowed_lock),
+            "",
+            "the recipe names this lock in place of requirements, and ocibuild takes it as it is",
+            hint="make it anew with the tool that made it, or name requirements to lock",
+        )
+    if foreign_decides(source):
+        first = source.foreign_locks[0]
+        why = "this lock decides, and ocibuild takes it as it is"
+        hint = f"make it anew with the tool that made it: {TOOLS[first.name]}"
+        raise RecipeError(str(first), "", why, hint=hint)
 
 
 def _as_asked_by_lock(pin: WheelPin) -> WheelPin:

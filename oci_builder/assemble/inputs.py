@@ -7,6 +7,7 @@ from pathlib import Path
 
 from oci_builder import inputs
 from oci_builder.assemble.context import BuildContext
+from oci_builder.assemble.foreign_locks import foreign_decides
 from oci_builder.recipes import ImageSource
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import BACKENDS, WheelSources
@@ -32,7 +33,8 @@ def read_inputs(source: ImageSource, target: Target, *, sources: WheelSources, c
     python = source.recipe.python
     found: list[Path | ProjectRequirements] = [*source.requirements]
     # A lock of another tool knows its own extras and groups.
-    if not source.foreign_locks:
+    foreign = foreign_decides(source)
+    if not foreign:
         found += [read_pyproject(path, extras=python.extras, groups=python.groups) for path in source.pyprojects]
     if source.project is None:
         return Inputs(requirements=tuple(found))
@@ -42,7 +44,7 @@ def read_inputs(source: ImageSource, target: Target, *, sources: WheelSources, c
     sources = with_backends(source, sources)
     project = build_project(source.project, target, sources=sources, store=context.store, reporter=context.reporter)
     found.append(project.listed(python.extras))
-    if python.groups and not source.pyprojects and not source.foreign_locks:
+    if python.groups and not source.pyprojects and not foreign:
         found.append(read_groups(source.project / PYPROJECT, python.groups))
     watched = (project.pin.name, f"python {project.requires_python}", *(f"extra {extra}" for extra in python.extras))
     return Inputs(requirements=tuple(found), project=project.pin, watched=watched)

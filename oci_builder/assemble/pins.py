@@ -11,11 +11,11 @@ from packaging.utils import canonicalize_name
 from oci_builder import inputs
 from oci_builder.assemble.carried_wheels import CarriedWheels
 from oci_builder.assemble.context import BuildContext, BuildPolicy
-from oci_builder.assemble.foreign_locks import ForeignLocks, decided_elsewhere
+from oci_builder.assemble.foreign_locks import ForeignLocks, check_lockable
 from oci_builder.assemble.inputs import Inputs, with_backends
 from oci_builder.assemble.local_projects import LocalProjects
 from oci_builder.digest import Digest
-from oci_builder.errors import FileProblem, OcibuildError, RecipeError, StaleLock
+from oci_builder.errors import FileProblem, OcibuildError, StaleLock
 from oci_builder.files import is_closed, open_regular
 from oci_builder.outputs import atomic
 from oci_builder.platforms import Platform
@@ -240,17 +240,7 @@ class Pinning:
         Raises RecipeError where the recipe names a lock instead of requirements, and as ``resolve``.
         """
         source = self.source
-        if source.borrowed_lock is not None:
-            raise RecipeError(
-                str(source.borrowed_lock),
-                "",
-                "the recipe names this lock in place of requirements, and ocibuild takes it as it is",
-                hint="make it anew with the tool that made it, or name requirements to lock",
-            )
-        if source.foreign_locks:
-            why = "this lock decides, and ocibuild takes it as it is"
-            first = source.foreign_locks[0]
-            raise RecipeError(str(first), "", why, hint=decided_elsewhere(first))
+        check_lockable(source)
         old = locks.read(source.lock) if inputs.is_file(source.lock) else None
         pins: dict[Target, tuple[WheelPin, ...]] = {}
         for target in map(self.on, self.platforms):
@@ -265,6 +255,19 @@ class Pinning:
             changes=tuple(locks.changes(old, new)),
             beside=self._constraints(pins),
         )
+
+    def recheck(self) -> LockChange:
+        """Hold another tool's lock to what it was made from, for every target; there is nothing to write.
+
+        Raises StaleLock where it does not hold, and as ``choose``.
+        """
+        path = self.source.borrowed_lock or self.source.foreign_locks[0]
+        for target in map(self.on, self.platforms):
+            if self.source.borrowed_lock is not None:
+                self._selected(locks.read(path), target)
+            else:
+                self._foreign.check(target, self.fetch_sources)
+        return LockChange(path=path, text=_content(path), changes=())
 
     def _constraints(self, pins: Mapping[Target, Sequence[WheelPin]]) -> dict[Path, bytes]:
         asked = read(self.inputs.requirements, environ=self.context.environ)

@@ -13,6 +13,7 @@ from oci_builder import inputs
 from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.fetched import bring
+from oci_builder.assemble.foreign_locks import check_lockable, foreign_decides
 from oci_builder.assemble.inputs import Inputs, read_inputs
 from oci_builder.assemble.pins import LockChange, Pinning, wheel_sources
 from oci_builder.assemble.plan import BuildPlan
@@ -86,13 +87,24 @@ class Planner:
         steps = self._layer_steps(source, base, found, bases.compiler(base), conflicts)
         return StepsOutline(steps=steps, absent=absent)
 
-    def lock(self, source: ImageSource, *, upgrade: bool, upgrade_packages: Sequence[str]) -> LockChange:
-        """Resolve a recipe's requirements for all its platforms; gives the lock to write. Raises OcibuildError."""
+    def lock(
+        self, source: ImageSource, *, upgrade: bool, upgrade_packages: Sequence[str], check: bool = False
+    ) -> LockChange:
+        """Resolve a recipe's requirements for all its platforms; gives the lock to write. Raises OcibuildError.
+
+        A lock of another tool is not written; to ``check`` it is to hold it to what it was made from.
+        """
+        taken = source.borrowed_lock is not None or foreign_decides(source)
+        if taken and not check:
+            check_lockable(source)
         bases = BaseResolver(source, self.context, self.policy)
         with self.context.reporter.stage("base"):
             target = bases.open(source.recipe.targets[0]).target
         with self.context.reporter.stage("resolve"):
-            return pinning_of(bases, target).relock(upgrade=upgrade, upgrade_packages=upgrade_packages)
+            pinning = pinning_of(bases, target)
+            if taken:
+                return pinning.recheck()
+            return pinning.relock(upgrade=upgrade, upgrade_packages=upgrade_packages)
 
     def _wheels(self, bases: BaseResolver, target: Target) -> _Wheels:
         reporter, store = self.context.reporter, self.context.store

@@ -11,6 +11,7 @@ import click
 
 from oci_builder.cli import images, options
 from oci_builder.cli.request import LookRequest, takes
+from oci_builder.wording import counted
 
 if TYPE_CHECKING:
     from oci_builder.inspect.packages import Inventory
@@ -66,13 +67,13 @@ def command(request: SbomRequest) -> None:
 
 
 def _digests(found: Inventory, lock: Path) -> Mapping[tuple[str, str], str]:
-    from oci_builder.errors import RecipeError
+    from oci_builder.cli.terminal import say
     from oci_builder.sbom.digests import locked_digests
     from oci_builder.verify.locked import environment_of
 
     contents = images.read_lock(lock, environment_of(found.contents))
-    if contents.entries and not any(entry.wheels for entry in contents.entries if not entry.built):
-        why = "it does not say which of its digests is which file's"
-        hint = "let the build write the bill, which knows: ocibuild build NAME --sbom FILE"
-        raise RecipeError(str(lock), "", why, hint=hint)
+    unnamed = sum(bool(entry.hashes and not entry.wheels) for entry in contents.entries)
+    if unnamed:
+        how = "ocibuild build NAME --sbom FILE knows them"
+        say(f"{lock} does not say which digest is which file's: {counted(unnamed, 'package')} have none here; {how}")
     return locked_digests(contents, found.packages)
