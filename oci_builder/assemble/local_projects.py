@@ -83,7 +83,7 @@ class LocalProjects:
         except OutsideProject as error:
             why = f"{kind}, {place}, lies outside of the project, {error.root}"
             raise UnsupportedRequirement(what, str(self.lock), why, hint=self._hint(place)) from error
-        except OSError:
+        except (OSError, ValueError):
             mode = 0
         wanted = stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)
         if not wanted:

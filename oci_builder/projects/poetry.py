@@ -12,7 +12,7 @@ from oci_builder.errors import RecipeError
 from oci_builder.projects.documents import check_python, parse_document
 from oci_builder.projects.markers import MarkerReader
 from oci_builder.projects.packages import Choice, LockedFile, LockedPackage, check_known, hex_of
-from oci_builder.wheels.origins import INDEX, Origin, of_checkout, of_path, of_url
+from oci_builder.wheels.origins import INDEX, Origin, of_checkout, of_folder, of_path, of_url
 from oci_builder.wheels.poetry_requirements import specifier_of
 
 MAIN = "main"
@@ -100,7 +100,7 @@ def _origin(source: _Source, path: Path) -> Origin:
         case "git":
             return of_checkout(source.url, commit=source.resolved_reference, subdirectory=source.subdirectory)
         case "directory":
-            return Origin(folder=path.parent / source.url / source.subdirectory)
+            return of_folder(source.url, path, subdirectory=source.subdirectory)
         case "file":
             return of_path(source.url, path)
         case "url":

@@ -13,7 +13,16 @@ from oci_builder.errors import RecipeError
 from oci_builder.projects.documents import check_python, parse_document
 from oci_builder.projects.markers import MarkerReader
 from oci_builder.projects.packages import Choice, LockedFile, LockedPackage, check_known, hex_of
-from oci_builder.wheels.origins import INDEX, Origin, of_checkout, of_path, of_url, url_filename, without_credentials
+from oci_builder.wheels.origins import (
+    INDEX,
+    Origin,
+    of_checkout,
+    of_folder,
+    of_path,
+    of_url,
+    url_filename,
+    without_credentials,
+)
 
 VERSION = 1
 
@@ -231,7 +240,7 @@ def _origin(source: _Source, path: Path) -> Origin:
     if source.path is not None:
         return of_path(source.path, path)
     local = source.editable if source.editable is not None else source.directory
-    return INDEX if local is None else Origin(folder=path.parent / local / source.subdirectory)
+    return INDEX if local is None else of_folder(local, path, subdirectory=source.subdirectory)
 
 
 def _checkout(text: str) -> Origin:

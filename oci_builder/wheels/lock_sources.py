@@ -6,7 +6,7 @@ from pathlib import Path
 
 from packaging.pylock import PackageArchive, PackageDirectory, PackageVcs, PackageWheel
 
-from oci_builder.wheels.origins import INDEX, NO_WHEEL, Origin, of_archive, of_checkout, of_path, of_url
+from oci_builder.wheels.origins import INDEX, NO_WHEEL, Origin, of_archive, of_checkout, of_folder, of_path, of_url
 from oci_builder.wheels.wheelurl import parse_wheel_url
 
 
@@ -17,7 +17,7 @@ def origin_of(file: object, path: Path) -> Origin:
             place = file.url or file.path or ""
             return of_checkout(place, kind=kind, commit=commit, subdirectory=file.subdirectory or "")
         case PackageDirectory():
-            return Origin(folder=path.parent / file.path / (file.subdirectory or ""))
+            return of_folder(file.path, path, subdirectory=file.subdirectory or "")
         case PackageArchive():
             below = file.subdirectory or ""
             if file.path is not None:

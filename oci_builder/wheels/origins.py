@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from oci_builder.digest import Digest
 from oci_builder.wheels.wheelurl import local_path
 
 _ARCHIVES = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar")
+
+_SHOWN = 200
+"""Characters of a path that are shown."""
 
 NO_WHEEL = "the lock has no wheel of it"
 _ADDS = {"uv.lock": "uv add", "poetry.lock": "poetry add", "pdm.lock": "pdm add", "Pipfile.lock": "pipenv install"}
@@ -64,12 +68,17 @@ def of_path(path: str, lock: Path, *, subdirectory: str = "") -> Origin:
     """What a path, from the folder of ``lock``, leads to: a wheel or a project's folder, told by its name."""
     if path.lower().startswith("file:"):
         return of_url(path, lock, subdirectory=subdirectory)
-    if path.endswith(".whl"):
-        return Origin(file=lock.parent / path)
     if path.lower().endswith(_ARCHIVES):
         return Origin(refused=f"a source archive, {path!r}, is not a wheel", asked=path)
-    if "\0" in path:
-        return Origin(refused="a path with a NUL")
+    if path.endswith(".whl") and _can_be(path):
+        return Origin(file=lock.parent / path)
+    return of_folder(path, lock, subdirectory=subdirectory)
+
+
+def of_folder(path: str, lock: Path, *, subdirectory: str = "") -> Origin:
+    """A project in a folder, by its path from that of ``lock``."""
+    if not _can_be(path) or not _can_be(subdirectory):
+        return Origin(refused=f"{path[:_SHOWN]!r} is no path")
     return Origin(folder=lock.parent / path / subdirectory)
 
 
@@ -124,6 +133,14 @@ def url_filename(url: str) -> str:
         return unquote(urlsplit(url).path).rpartition("/")[2]
     except ValueError:
         return ""
+
+
+def _can_be(path: str) -> bool:
+    """Whether anything can have this path."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def _below(subdirectory: str) -> str:

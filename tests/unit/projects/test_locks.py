@@ -168,6 +168,71 @@ def test_what_cannot_be_is_refused_by_name(name: str, text: str, kind: type[Ocib
     assert caught.value.hint
 
 
+GIT = "https://me:secret@x.example/d"
+TYPED: list[tuple[str, str, str, str]] = [
+    (
+        "uv.lock",
+        uv(dep(f'{{ git = "{GIT}?subdirectory=sub&rev=v1#abc" }}')),
+        "a checkout of git, https://x.example/d, is not a wheel",
+        "pip wheel --no-deps -w dist 'dep @ git+https://x.example/d@abc#subdirectory=sub'), and lock that in its "
+        "place: uv add ./dist/dep-*.whl",
+    ),
+    (
+        "poetry.lock",
+        poetry(
+            'groups = ["main"]\nfiles = []\n[package.source]\n'
+            f'type = "git"\nurl = "{GIT}"\nreference = "v1"\nresolved_reference = "abc"\nsubdirectory = "sub"'
+        ),
+        "a checkout of git",
+        "'dep @ git+https://x.example/d@abc#subdirectory=sub'), and lock that in its place: poetry add ./dist/",
+    ),
+    (
+        "pdm.lock",
+        '[metadata]\nlock_version = "4.5.1"\nstrategy = ["inherit_metadata"]\n[[package]]\nname = "dep"\n'
+        f'version = "1"\ngroups = ["default"]\nhg = "{GIT}"\nrevision = "abc"\n',
+        "a checkout of hg, https://x.example/d",
+        "'dep @ hg+https://x.example/d@abc'), and lock that in its place: pdm add ./dist/dep-*.whl",
+    ),
+    (
+        "Pipfile.lock",
+        json.dumps({"_meta": {"pipfile-spec": 6}, "default": {"my-dep": {"git": GIT, "ref": "abc"}}}),
+        "a checkout of git",
+        "'my-dep @ git+https://x.example/d@abc'), and lock that in its place: pipenv install ./dist/my_dep-*.whl",
+    ),
+    (
+        "uv.lock",
+        uv(dep(f'{{ url = "{GIT}/dep-1.0.tar.gz" }}')),
+        "a source archive, https://x.example/d/dep-1.0.tar.gz, is not a wheel",
+        "'dep @ https://x.example/d/dep-1.0.tar.gz'",
+    ),
+    ("uv.lock", uv(dep('{ path = "dep-1.0.zip" }')), "a source archive, 'dep-1.0.zip'", "-w dist dep-1.0.zip)"),
+    ("uv.lock", uv(dep('{ editable = "a\\u0000b" }')), "'a\\x00b' is no path", "pip wheel"),
+    ("uv.lock", uv(dep('{ registry = "https://x.example" }')), "no wheel of it", "-w dist dep==1.0)"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "why", "typed"), TYPED)
+def test_what_is_no_wheel_is_refused_with_what_to_type(name: str, text: str, why: str, typed: str) -> None:
+    with pytest.raises(UnsupportedRequirement) as caught:
+        parse(name, text)
+    assert why in str(caught.value)
+    assert typed in (caught.value.hint or "")
+    assert "secret" not in f"{caught.value}{caught.value.hint}"
+
+
+def test_folders_and_wheels_of_the_machine_are_found_from_the_lock() -> None:
+    def places(name: str, **chosen: tuple[str, ...]) -> list[str]:
+        found = read(name, **chosen)
+        local = [*(each.folder for each in found.projects), *found.local.values()]
+        return sorted(str(path.relative_to(LOCKS / name.partition("/")[0])) for path in local)
+
+    wheel = "wheels/localwheel-1.0-py3-none-any.whl"
+    assert places("po-paths/poetry.lock") == ["libs/alib", "libs/blib", wheel]
+    assert places("pd-paths/pdm.lock", groups=("dev",)) == ["libs/alib", "libs/blib", wheel]
+    assert places("pi-paths/Pipfile.lock") == [".", "libs/alib", "libs/blib", wheel]
+    assert places("uv-virtual-root/uv.lock") == ["packages/one", "packages/two"]
+
+
 @pytest.mark.parametrize(
     ("name", "extras", "groups", "why"),
     [
