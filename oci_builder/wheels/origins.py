@@ -101,8 +101,7 @@ def of_checkout(url: str, *, kind: str = "git", commit: str = "", subdirectory: 
 
 def wheel_hint(name: str, version: str, origin: Origin, lock: Path) -> str:
     """What to type where ``lock`` names something that is no wheel: a wheel is made of it, and locked in its place."""
-    what = f"{name} @ {origin.asked}" if "://" in origin.asked else origin.asked
-    what = what or (f"{name}=={version}" if version else name)
+    what = origin.asked or (f"{name}=={version}" if version else name)
     # Not into wheels/: where that folder is, builds are offline.
     make = f"build a wheel of it (beside {lock.name}: pip wheel --no-deps -w dist {shlex.quote(what)})"
     wheel = f"./dist/{name.replace('-', '_')}-*.whl"

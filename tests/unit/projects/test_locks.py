@@ -174,7 +174,7 @@ TYPED: list[tuple[str, str, str, str]] = [
         "uv.lock",
         uv(dep(f'{{ git = "{GIT}?subdirectory=sub&rev=v1#abc" }}')),
         "a checkout of git, https://x.example/d, is not a wheel",
-        "pip wheel --no-deps -w dist 'dep @ git+https://x.example/d@abc#subdirectory=sub'), and lock that in its "
+        "pip wheel --no-deps -w dist 'git+https://x.example/d@abc#subdirectory=sub'), and lock that in its "
         "place: uv add ./dist/dep-*.whl",
     ),
     (
@@ -184,26 +184,26 @@ TYPED: list[tuple[str, str, str, str]] = [
             f'type = "git"\nurl = "{GIT}"\nreference = "v1"\nresolved_reference = "abc"\nsubdirectory = "sub"'
         ),
         "a checkout of git",
-        "'dep @ git+https://x.example/d@abc#subdirectory=sub'), and lock that in its place: poetry add ./dist/",
+        "'git+https://x.example/d@abc#subdirectory=sub'), and lock that in its place: poetry add ./dist/",
     ),
     (
         "pdm.lock",
         '[metadata]\nlock_version = "4.5.1"\nstrategy = ["inherit_metadata"]\n[[package]]\nname = "dep"\n'
         f'version = "1"\ngroups = ["default"]\nhg = "{GIT}"\nrevision = "abc"\n',
         "a checkout of hg, https://x.example/d",
-        "'dep @ hg+https://x.example/d@abc'), and lock that in its place: pdm add ./dist/dep-*.whl",
+        "'hg+https://x.example/d@abc'), and lock that in its place: pdm add ./dist/dep-*.whl",
     ),
     (
         "Pipfile.lock",
         json.dumps({"_meta": {"pipfile-spec": 6}, "default": {"my-dep": {"git": GIT, "ref": "abc"}}}),
         "a checkout of git",
-        "'my-dep @ git+https://x.example/d@abc'), and lock that in its place: pipenv install ./dist/my_dep-*.whl",
+        "'git+https://x.example/d@abc'), and lock that in its place: pipenv install ./dist/my_dep-*.whl",
     ),
     (
         "uv.lock",
         uv(dep(f'{{ url = "{GIT}/dep-1.0.tar.gz" }}')),
         "a source archive, https://x.example/d/dep-1.0.tar.gz, is not a wheel",
-        "'dep @ https://x.example/d/dep-1.0.tar.gz'",
+        "'https://x.example/d/dep-1.0.tar.gz'",
     ),
     ("uv.lock", uv(dep('{ path = "dep-1.0.zip" }')), "a source archive, 'dep-1.0.zip'", "-w dist dep-1.0.zip)"),
     ("uv.lock", uv(dep('{ editable = "a\\u0000b" }')), "'a\\x00b' is no path", "pip wheel"),
