@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -120,27 +121,48 @@ class _Walk:
         check_known(path, "extra", choice.extras, [key for each in self._roots for key in each.optional_dependencies])
         groups = [key for each in self._roots for key in each.dev_dependencies]
         check_known(path, "group", choice.groups, [*groups, *self._shared])
-        self._check_conflicts()
-        self._markers = MarkerReader(path, environment, self._active())
+        self._environment = environment
+        self._active = self._chosen()
+        self._markers = MarkerReader(path, environment, self._active)
+        if lock.conflicts:
+            # What edges ask for counts as chosen, too, in the markers of all others.
+            self._met(activating=True)
+            self._check_conflicts()
 
     def packages(self) -> tuple[LockedPackage, ...]:
         """What is met on the way, each once."""
+        # A virtual package is its dependencies, and nothing to install.
+        kept = [each for each in self._met() if each is not self._root and each.source.virtual is None]
+        return tuple(_locked(each, self._path) for each in kept)
+
+    def _met(self, *, activating: bool = False) -> Collection[_Package]:
+        """The packages on the way; ``activating`` notes which extras its edges ask for."""
         found: dict[int, _Package] = {id(each): each for each in self._roots if self._root is None}
         begun = {(id(each), extra) for each in self._roots for extra in ("", *self._choice.extras)}
-        waiting = [edge for edges in self._first() for edge in edges]
+        waiting = deque(edge for edges in self._first() for edge in edges)
         while waiting:
-            edge = waiting.pop()
-            if not self._markers.holds(edge.marker):
+            edge = waiting.popleft()
+            if not self._holds(edge, activating=activating):
                 continue
-            package = self._target(edge)
-            found[id(package)] = package
-            for extra in ("", *map(canonicalize_name, edge.extra)):
-                if (id(package), extra) not in begun:
-                    begun.add((id(package), extra))
-                    waiting += package.dependencies if not extra else _named(package.optional_dependencies, extra)
-        # A virtual package is its dependencies, and nothing to install.
-        kept = [each for each in found.values() if each is not self._root and each.source.virtual is None]
-        return tuple(_locked(each, self._path) for each in kept)
+            # While extras are being activated forks may not be told apart yet.
+            for package in self._candidates(edge) if activating else [self._target(edge)]:
+                found[id(package)] = package
+                for extra in ("", *map(canonicalize_name, edge.extra)):
+                    if (id(package), extra) not in begun:
+                        begun.add((id(package), extra))
+                        waiting += _named(package.optional_dependencies, extra) if extra else package.dependencies
+        return found.values()
+
+    def _holds(self, edge: _Edge, *, activating: bool) -> bool:
+        """Whether the marker of an edge does: where extras are being activated, with those of the edge itself."""
+        more = {_label("extra", edge.name, extra) for extra in edge.extra} - self._active if activating else set()
+        if not more:
+            return self._markers.holds(edge.marker)
+        markers = MarkerReader(self._path, self._environment, self._active | more)
+        if markers.holds(edge.marker):
+            self._active, self._markers = self._active | more, markers
+            return True
+        return False
 
     def _first(self) -> Iterator[Sequence[_Edge]]:
         for root in self._roots:
@@ -171,18 +193,17 @@ class _Walk:
                 raise RecipeError(str(self._path), "manifest.members", why, hint="make it anew: uv lock")
         return [packages[0] for packages in found.values()]
 
-    def _active(self) -> set[str]:
+    def _chosen(self) -> frozenset[str]:
         """What uv calls the extras and groups of a project in the markers of conflicting forks."""
-        found = set[str]()
-        for root in self._roots:
-            name = canonicalize_name(root.name)
-            tail = f"-{len(name)}-{name}"
-            found |= {
-                f"project{tail}",
-                *(f"extra{tail}-{extra}" for extra in self._choice.extras),
-                *(f"group{tail}-{group}" for group in self._choice.groups),
-            }
-        return found
+        return frozenset(
+            label
+            for root in self._roots
+            for label in (
+                _label("project", root.name),
+                *(_label("extra", root.name, extra) for extra in self._choice.extras),
+                *(_label("group", root.name, group) for group in self._choice.groups),
+            )
+        )
 
     def _check_conflicts(self) -> None:
         for conflict in self._lock.conflicts:
@@ -196,22 +217,31 @@ class _Walk:
                 )
 
     def _is_chosen(self, each: _Conflicting) -> bool:
-        if canonicalize_name(each.package) not in {canonicalize_name(root.name) for root in self._roots}:
-            return False
         if each.extra is not None:
-            return canonicalize_name(each.extra) in self._choice.extras
-        return each.group is not None and canonicalize_name(each.group) in self._choice.groups
+            return _label("extra", each.package, each.extra) in self._active
+        return each.group is not None and _label("group", each.package, each.group) in self._active
 
     def _target(self, edge: _Edge) -> _Package:
-        """The package an edge leads to: version and source choose among forks, and then the markers of those."""
-        found = self._by_name.get(canonicalize_name(edge.name), [])
-        found = [each for each in found if edge.version in (None, each.version) and edge.source in (None, each.source)]
-        if len(found) > 1:
-            found = [each for each in found if any(map(self._markers.holds, each.resolution_markers or ("",)))]
+        """The package an edge leads to. Raises RecipeError where that is not one."""
+        found = self._candidates(edge)
         if len(found) != 1:
             why = f"{len(found)} packages {edge.name} {edge.version or ''}".rstrip() + ", where one is needed"
             raise RecipeError(str(self._path), "package", why, hint="make it anew: uv lock")
         return found[0]
+
+    def _candidates(self, edge: _Edge) -> list[_Package]:
+        """Version and source choose among forks, and then the markers of those."""
+        found = self._by_name.get(canonicalize_name(edge.name), [])
+        found = [each for each in found if edge.version in (None, each.version) and edge.source in (None, each.source)]
+        if len(found) > 1:
+            found = [each for each in found if any(map(self._markers.holds, each.resolution_markers or ("",)))]
+        return found
+
+
+def _label(kind: str, package: str, *name: str) -> str:
+    """``extra-3-app-web``: an extra, a group or a project in the markers of forks."""
+    owner = canonicalize_name(package)
+    return "-".join((kind, str(len(owner)), owner, *map(canonicalize_name, name)))
 
 
 def _named(table: Mapping[str, Sequence[_Edge]], name: str) -> Sequence[_Edge]:

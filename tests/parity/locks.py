@@ -47,6 +47,7 @@ CHOICES: dict[str, list[tuple[Names, Names]]] = {
     "pd-basic/pdm.lock": [((), ()), (("web",), ()), ((), ("dev",)), (("web",), ("dev",))],
     "uv-members/uv.lock": [((), ()), (("web",), ()), (("all",), ()), ((), ("base",)), (("all",), ("dev",))],
     "uv-virtual-root/uv.lock": [((), ()), (("web",), ()), ((), ("dev", "lint"))],
+    "uv-member-fork/uv.lock": [((), ())],
     "uv-odd/uv.lock": [((), ())],
     "po-paths/poetry.lock": [((), ()), ((), ("dev",))],
     "po-odd/poetry.lock": [((), ())],

@@ -191,19 +191,19 @@ TYPED: list[tuple[str, str, str, str]] = [
         '[metadata]\nlock_version = "4.5.1"\nstrategy = ["inherit_metadata"]\n[[package]]\nname = "dep"\n'
         f'version = "1"\ngroups = ["default"]\nhg = "{GIT}"\nrevision = "abc"\n',
         "a checkout of hg, https://x.example/d",
-        "'hg+https://x.example/d@abc'), and lock that in its place: pdm add ./dist/dep-*.whl",
+        "hg+https://x.example/d@abc), and lock that in its place: pdm add ./dist/dep-*.whl",
     ),
     (
         "Pipfile.lock",
         json.dumps({"_meta": {"pipfile-spec": 6}, "default": {"my-dep": {"git": GIT, "ref": "abc"}}}),
         "a checkout of git",
-        "'git+https://x.example/d@abc'), and lock that in its place: pipenv install ./dist/my_dep-*.whl",
+        "git+https://x.example/d@abc), and lock that in its place: pipenv install ./dist/my_dep-*.whl",
     ),
     (
         "uv.lock",
         uv(dep(f'{{ url = "{GIT}/dep-1.0.tar.gz" }}')),
         "a source archive, https://x.example/d/dep-1.0.tar.gz, is not a wheel",
-        "'https://x.example/d/dep-1.0.tar.gz'",
+        "https://x.example/d/dep-1.0.tar.gz)",
     ),
     ("uv.lock", uv(dep('{ path = "dep-1.0.zip" }')), "a source archive, 'dep-1.0.zip'", "-w dist dep-1.0.zip)"),
     ("uv.lock", uv(dep('{ editable = "a\\u0000b" }')), "'a\\x00b' is no path", "pip wheel"),

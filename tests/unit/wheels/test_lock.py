@@ -144,7 +144,7 @@ FOREIGN = 'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "a"\nver
         (
             'archive = {url = "https://me:secret@host.example/a-1.tar.gz", hashes = {sha256 = "00"}}',
             "a source archive, https://host.example/a-1.tar.gz, is not a wheel",
-            "pip wheel --no-deps -w dist 'https://host.example/a-1.tar.gz'",
+            "pip wheel --no-deps -w dist https://host.example/a-1.tar.gz",
         ),
         ('archive = {path = "../a", hashes = {sha256 = "00"}}', "an archive, '../a', that is no wheel", "../a"),
         ('archive = {path = "a-1.zip", hashes = {sha256 = "00"}}', "a source archive, 'a-1.zip'", "a-1.zip"),
