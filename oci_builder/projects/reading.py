@@ -9,7 +9,7 @@ from packaging.tags import Tag
 from packaging.utils import BuildTag, InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from oci_builder.digest import Digest
+from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import InvalidValue, NoMatchingWheel, RecipeError, UnsupportedRequirement
 from oci_builder.projects.documents import read_bytes
 from oci_builder.projects.packages import TOOLS, Choice, LockedFile, LockedPackage
@@ -62,7 +62,7 @@ def parse_lock(data: bytes, path: Path, target: Target, choice: Choice) -> Locke
             lines.append(f"{package.name}=={package.version} {proofs}")
             continue
         file = _best(package, ranks, path, target)
-        digest = _digest(file.sha256, package, path)
+        digest = _digest_of(file, package, path)
         if file.path is not None:
             local[digest] = file.path
         pins.append(_pin(package, file, digest, path))
@@ -114,6 +114,17 @@ def _best(package: LockedPackage, ranks: Mapping[Tag, int], path: Path, target: 
 
 def _hint(package: LockedPackage, path: Path) -> str:
     return wheel_hint(package.name, package.version, package.origin, path)
+
+
+def _digest_of(file: LockedFile, package: LockedPackage, path: Path) -> Digest:
+    """What the lock says, or for a file of a folder of wheels, of which uv says nothing, what it is."""
+    if file.sha256 or file.path is None:
+        return _digest(file.sha256, package, path)
+    try:
+        return digest_file(str(file.path))[0]
+    except (OSError, ValueError) as error:
+        why, hint = f"its wheel, {file.path}, cannot be read", "bring it there, where the lock says that it is"
+        raise UnsupportedRequirement(str(package), str(path), why, hint=hint) from error
 
 
 def _digest(text: str, package: LockedPackage, path: Path) -> Digest:

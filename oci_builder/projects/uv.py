@@ -285,12 +285,15 @@ def _checkout(text: str) -> Origin:
 
 
 def _file(each: _File, source: _Source, path: Path) -> LockedFile:
-    local = source.path if source.path is not None else each.path
+    local = source.path
+    if local is None and each.path is not None and each.url is None:
+        # Of an index that is a folder, as --find-links has it.
+        local = f"{source.registry or '.'}/{each.path}"
     filename = each.filename or url_filename(each.url or "") or (local or "").rpartition("/")[2]
     return LockedFile(
         filename=filename,
         sha256=hex_of(each.hash),
         size=each.size,
         url=without_credentials(each.url) if each.url else None,
-        path=path.parent / local if local is not None and each.url is None else None,
+        path=None if local is None or each.url is not None else of_path(local, path).file,
     )

@@ -68,6 +68,15 @@ def test_a_wheel_of_the_project_s_folder_is_taken_by_its_digest(tmp_path: Path) 
     assert json.loads(pin.direct_url)["url"] == "file:///localwheel-1.0-py3-none-any.whl"
 
 
+def test_a_wheel_of_a_folder_that_is_an_index_is_pinned_by_what_it_is(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path / "flat", "dep", "1.0")
+    found = parse("uv.lock", uv(dep('{ registry = "flat" }', f'wheels = [{{ path = "{wheel.name}" }}]')), tmp_path)
+    assert [pin.sha256.hex for pin in found.pins] == [sha256(wheel)]
+    assert list(found.local.values()) == [wheel]
+    # It comes from an index, if one in a folder: nobody asked for the file.
+    assert found.pins[0].direct_url is None
+
+
 def test_a_member_of_a_workspace_has_what_it_needs_itself() -> None:
     found = read_lock(LOCKS / "uv-workspace/uv.lock", TARGET, Choice.of(["more"], [], member="packages/lonely"))
     assert [pin.name for pin in found.pins] == ["certifi", "click"]
@@ -129,7 +138,7 @@ REFUSED: list[tuple[str, str, type[OcibuildError], str]] = [
         "uv.lock",
         uv(dep('{ registry = "w" }', 'wheels = [{ path = "dep-1.0-py3-none-any.whl" }]')),
         UnsupportedRequirement,
-        "no sha256",
+        "its wheel, /project/w/dep-1.0-py3-none-any.whl, cannot be read",
     ),
     ("uv.lock", uv(dep(URL, WHEEL.replace("dep-1", "six-1"))), RecipeError, "not the name of a wheel of dep"),
     ("uv.lock", uv(dep(URL, WHEEL), head="version = 2"), RecipeError, "version 2 of the format"),
