@@ -216,6 +216,12 @@ def mode_of(path: Path) -> int:
     return path.stat().st_mode
 
 
+def owner_of(path: Path) -> int:
+    """The user whose something is, through links. Raises OSError."""
+    note(path)
+    return path.stat().st_uid
+
+
 def size_of(path: Path) -> int:
     """How long a file is. Raises OSError."""
     note(path)

@@ -23,4 +23,5 @@ def called(folder: Path) -> str:
     """
     if folder == Path("build", folder.name):
         return shlex.quote(folder.name)
-    return shlex.quote(str(folder) if "/" in str(folder) else f"./{folder}")
+    here = "/" in str(folder) or folder == Path()
+    return shlex.quote(str(folder) if here else f"./{folder}")

@@ -40,6 +40,7 @@ from oci_builder.reference import Reference
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.pip import BACKENDS
 from oci_builder.wheels.target import Target
 
 
@@ -183,12 +184,12 @@ class _Work:
         """Fetch the wheels; the names of all that the lock has."""
         with self.reporter.stage("resolve"):
             pinning = pinning_of(self.bases, self.bases.target(platforms[0]))
-            found, names = pinning.download_pins([*map(pinning.on, platforms)])
+            found = pinning.download_pins([*map(pinning.on, platforms)])
         with self.reporter.stage("fetch"):
-            for target, pins in found.items():
+            for target, pins in found.pins.items():
                 self._wheels(pins, target, pinning)
-            self._backend(pinning)
-        return names
+            self._backends(pinning, found.projects)
+        return set(found.names)
 
     def _compiler(self, platform: Platform) -> set[str]:
         """Fetch the packages of the base of ``layers/`` whose Python may have to compile here; their names."""
@@ -222,14 +223,16 @@ class _Work:
         for pin in missing:
             self._put(folder / pin.filename, pin.sha256)
 
-    def _backend(self, pinning: Pinning) -> None:
-        if self.source.project is None:
+    def _backends(self, pinning: Pinning, projects: Iterable[Path]) -> None:
+        """Fetch what builds the projects that are built here: the recipe's own, and those that its lock names."""
+        folders = [*([] if self.source.project is None else [self.source.project]), *sorted(projects)]
+        if not folders:
             return
         # Loaded only where a project is built.
-        from oci_builder.wheels.project import BACKENDS, download_backend
+        from oci_builder.wheels.project import download_backend
 
-        folder = self.dest / WHEELS / BACKENDS
-        download_backend(self.source.project, folder, sources=pinning.sources)
+        for folder in folders:
+            download_backend(folder, self.dest / WHEELS / BACKENDS, sources=pinning.sources)
 
     def _packages(self, layer: Path, platform: Platform) -> set[str]:
         supply = replace(self._supply(), offline=bool(self.bases.policy.offline))

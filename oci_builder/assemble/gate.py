@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from packaging.requirements import InvalidRequirement, Requirement
 
 from oci_builder.assemble.context import BuildContext, BuildPolicy
+from oci_builder.assemble.foreign_locks import foreign_decides
 from oci_builder.bases import Base, Pulling, library_supplier, open_base
 from oci_builder.digest import Digest
 from oci_builder.errors import CheckFailed, InvalidValue
@@ -139,7 +140,7 @@ def _inherited(recipe: ImageToml) -> frozenset[str]:
 
 def _asked(source: ImageSource, base: Base, environ: Mapping[str, str]) -> Mapping[str, Collection[str]]:
     """The extras that the recipe's requirements ask for. Where a lock is taken unseen nobody looks at them."""
-    if base.promise is None or source.foreign_locks:
+    if base.promise is None or foreign_decides(source):
         return {}
     python = source.recipe.python
     files: list[Path | ProjectRequirements] = [*source.requirements]

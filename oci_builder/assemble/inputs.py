@@ -7,9 +7,10 @@ from pathlib import Path
 
 from oci_builder import inputs
 from oci_builder.assemble.context import BuildContext
+from oci_builder.assemble.foreign_locks import foreign_decides
 from oci_builder.recipes import ImageSource
 from oci_builder.wheels.pins import WheelPin
-from oci_builder.wheels.pip import WheelSources
+from oci_builder.wheels.pip import BACKENDS, WheelSources
 from oci_builder.wheels.project_requirements import PYPROJECT, ProjectRequirements, read_groups, read_pyproject
 from oci_builder.wheels.target import Target
 
@@ -32,19 +33,24 @@ def read_inputs(source: ImageSource, target: Target, *, sources: WheelSources, c
     python = source.recipe.python
     found: list[Path | ProjectRequirements] = [*source.requirements]
     # A lock of another tool knows its own extras and groups.
-    if not source.foreign_locks:
+    foreign = foreign_decides(source)
+    if not foreign:
         found += [read_pyproject(path, extras=python.extras, groups=python.groups) for path in source.pyprojects]
     if source.project is None:
         return Inputs(requirements=tuple(found))
     # Loaded only where a project is built.
-    from oci_builder.wheels.project import BACKENDS, build_project
+    from oci_builder.wheels.project import build_project
 
-    backends = source.wheels / BACKENDS
-    if inputs.is_dir(backends):
-        sources = replace(sources, find_links=(backends, *sources.find_links))
+    sources = with_backends(source, sources)
     project = build_project(source.project, target, sources=sources, store=context.store, reporter=context.reporter)
     found.append(project.listed(python.extras))
-    if python.groups and not source.pyprojects and not source.foreign_locks:
+    if python.groups and not source.pyprojects and not foreign:
         found.append(read_groups(source.project / PYPROJECT, python.groups))
     watched = (project.pin.name, f"python {project.requires_python}", *(f"extra {extra}" for extra in python.extras))
     return Inputs(requirements=tuple(found), project=project.pin, watched=watched)
+
+
+def with_backends(source: ImageSource, sources: WheelSources) -> WheelSources:
+    """The same with what builds projects where there is no network, if that lies beside the recipe."""
+    backends = source.wheels / BACKENDS
+    return replace(sources, find_links=(backends, *sources.find_links)) if inputs.is_dir(backends) else sources

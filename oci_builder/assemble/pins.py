@@ -11,10 +11,11 @@ from packaging.utils import canonicalize_name
 from oci_builder import inputs
 from oci_builder.assemble.carried_wheels import CarriedWheels
 from oci_builder.assemble.context import BuildContext, BuildPolicy
-from oci_builder.assemble.foreign_locks import ForeignLocks, decided_elsewhere
-from oci_builder.assemble.inputs import Inputs
+from oci_builder.assemble.foreign_locks import ForeignLocks, check_lockable
+from oci_builder.assemble.inputs import Inputs, with_backends
+from oci_builder.assemble.local_projects import LocalProjects
 from oci_builder.digest import Digest
-from oci_builder.errors import FileProblem, OcibuildError, RecipeError, StaleLock
+from oci_builder.errors import FileProblem, OcibuildError, StaleLock
 from oci_builder.files import is_closed, open_regular
 from oci_builder.outputs import atomic
 from oci_builder.platforms import Platform
@@ -24,7 +25,7 @@ from oci_builder.wheels import lock as locks
 from oci_builder.wheels.closure import closure
 from oci_builder.wheels.fetch import fetch_wheels
 from oci_builder.wheels.lock import encode
-from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.pins import LocalProject, LockedWheels, WheelPin
 from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.requirements import fingerprint, read, scan, wheel_folders
 from oci_builder.wheels.resolve import resolve
@@ -63,11 +64,22 @@ class LockChange:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DownloadPins:
+    """What belongs into a folder of wheels: the pins of each target, the names of all, and the folders of projects."""
+
+    pins: Mapping[Target, tuple[WheelPin, ...]]
+    names: Collection[str]
+    projects: Collection[Path] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """The wheels for one target; ``lock`` is the digest of the lock that names them, None where none does."""
+    """The wheels for one target, and the ``projects`` to build besides; ``lock`` is the digest of the lock that names
+    them, None where none does."""
 
     pins: tuple[WheelPin, ...]
     lock: Digest | None = None
+    projects: tuple[LocalProject, ...] = ()
 
 
 def wheel_sources(source: ImageSource, context: BuildContext, policy: BuildPolicy) -> WheelSources:
@@ -81,10 +93,18 @@ def wheel_sources(source: ImageSource, context: BuildContext, policy: BuildPolic
         offline=offline,
         image=source.called,
         files=source.requirements,
+        downloads=_downloads(source),
         build=frozenset(map(canonicalize_name, source.recipe.python.build)),
         environ=context.environ,
         most=max(source.recipe.max_unpacked_bytes, MAX_UNPACKED),
     )
+
+
+def _downloads(source: ImageSource) -> tuple[Path, ...]:
+    """The folders beside a recipe that hold what was downloaded for it: by that alone are they told from sources."""
+    kinds = {source.wheels: ("*.whl",), source.debs: ("*.deb",), source.base_copy: ("index.json", "*.tar", "*.tar.gz")}
+    found = [folder for folder, kind in kinds.items() if any(inputs.matching(folder, each) for each in kind)]
+    return (*found, *([source.fetched] if source.recipe.fetch else []))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,13 +169,15 @@ class Pinning:
         there or does not hold, and what resolving raises.
         """
         if self._foreign.decide:
-            pins, digest = self._foreign.choose(target, self.fetch_sources)
-            return Chosen(pins=pins, lock=digest)
+            found = self._foreign.choose(target, self.fetch_sources)
+            return Chosen(pins=found.pins, lock=found.digest, projects=found.projects)
         lock = self._current()
         if self._carries_wheels and (lock is None or not self._shelf(target).holds(lock, target)):
             return self._carried(target, current=lock is not None)
         if lock is not None:
-            return Chosen(pins=self._selected(lock, target), lock=Digest.of(_content(self.source.lock)))
+            selected = self._selected(lock, target)
+            digest = Digest.of(_content(self.source.lock))
+            return Chosen(pins=selected.pins, lock=digest, projects=self._local.take(selected))
         if not inputs.is_file(self.source.lock):
             return Chosen(pins=self._resolved(target, preferred=()))
         if not self.policy.update_lock:
@@ -167,24 +189,43 @@ class Pinning:
     def _foreign(self) -> ForeignLocks:
         return ForeignLocks(source=self.source, context=self.context, policy=self.policy)
 
-    def download_pins(self, targets: Sequence[Target]) -> tuple[dict[Target, tuple[WheelPin, ...]], set[str]]:
-        """The wheels for each target, and the names of all that belong into a folder of them. Raises as ``choose``."""
-        if self._foreign.decide:
-            every = {target: self.choose(target).pins for target in (*targets, *map(self.on, self.platforms))}
-            pins = {target: every[target] for target in targets}
-            return pins, {pin.filename for found in every.values() for pin in found}
-        lock = self.locked()
-        names = {wheel.filename for package in lock.document.packages for wheel in package.wheels or ()}
-        return {target: self._selected(lock, target) for target in targets}, names
+    def build(self, projects: Sequence[LocalProject]) -> tuple[WheelPin, ...]:
+        """The wheels of what is to be built, in the store, for the target built now. Raises what building raises."""
+        local = self._foreign.local if self._foreign.decide else self._local
+        return local.build(projects, self.target, with_backends(self.source, self.sources))
 
-    def _selected(self, lock: locks.WheelLock, target: Target) -> tuple[WheelPin, ...]:
+    @property
+    def _local(self) -> LocalProjects:
+        """What another tool's pylock.toml names on this machine."""
+        return LocalProjects(source=self.source, lock=self.source.lock, context=self.context, policy=self.policy)
+
+    def download_pins(self, targets: Sequence[Target]) -> DownloadPins:
+        """The wheels for each target, the names of all that belong into a folder of them, and the folders of projects
+        that are built here. Raises as ``choose``."""
+        if self._foreign.decide:
+            every = {target: self.choose(target) for target in (*targets, *map(self.on, self.platforms))}
+            return DownloadPins(
+                pins={target: every[target].pins for target in targets},
+                names={pin.filename for found in every.values() for pin in found.pins},
+                projects={each.folder for found in every.values() for each in found.projects},
+            )
+        lock = self.locked()
+        selected = {target: self._selected(lock, target) for target in targets}
+        return DownloadPins(
+            pins={target: found.pins for target, found in selected.items()},
+            names={wheel.filename for package in lock.document.packages for wheel in package.wheels or ()}
+            | {pin.filename for found in selected.values() for pin in found.pins},
+            projects={each.folder for found in selected.values() for each in self._local.take(found)},
+        )
+
+    def _selected(self, lock: locks.WheelLock, target: Target) -> LockedWheels:
         """What a lock has for a target; of another tool's, with the extras and groups that are wanted."""
         python = self.source.recipe.python
         # Beside a project they are that project's, for which whoever exported the lock has chosen.
         if lock.fingerprint or not self.source.borrowed_lock or self.source.project is not None:
-            return lock.select(target)
+            return lock.choose(target)
         extras, groups = map(canonicalize_name, python.extras), map(canonicalize_name, python.groups)
-        return lock.select(target, extras=tuple(extras), groups=tuple(groups))
+        return lock.choose(target, extras=tuple(extras), groups=tuple(groups))
 
     def locked(self) -> locks.WheelLock:
         """The lock, made or brought up to date, in file, where that is needed. Raises as ``choose``."""
@@ -199,17 +240,7 @@ class Pinning:
         Raises RecipeError where the recipe names a lock instead of requirements, and as ``resolve``.
         """
         source = self.source
-        if source.borrowed_lock is not None:
-            raise RecipeError(
-                str(source.borrowed_lock),
-                "",
-                "the recipe names this lock in place of requirements, and ocibuild takes it as it is",
-                hint="make it anew with the tool that made it, or name requirements to lock",
-            )
-        if source.foreign_locks:
-            why = "this lock decides, and ocibuild takes it as it is"
-            first = source.foreign_locks[0]
-            raise RecipeError(str(first), "", why, hint=decided_elsewhere(first))
+        check_lockable(source)
         old = locks.read(source.lock) if inputs.is_file(source.lock) else None
         pins: dict[Target, tuple[WheelPin, ...]] = {}
         for target in map(self.on, self.platforms):
@@ -224,6 +255,19 @@ class Pinning:
             changes=tuple(locks.changes(old, new)),
             beside=self._constraints(pins),
         )
+
+    def recheck(self) -> LockChange:
+        """Hold another tool's lock to what it was made from, for every target; there is nothing to write.
+
+        Raises StaleLock where it does not hold, and as ``choose``.
+        """
+        path = self.source.borrowed_lock or self.source.foreign_locks[0]
+        for target in map(self.on, self.platforms):
+            if self.source.borrowed_lock is not None:
+                self._selected(locks.read(path), target)
+            else:
+                self._foreign.check(target, self.fetch_sources)
+        return LockChange(path=path, text=_content(path), changes=())
 
     def _constraints(self, pins: Mapping[Target, Sequence[WheelPin]]) -> dict[Path, bytes]:
         asked = read(self.inputs.requirements, environ=self.context.environ)

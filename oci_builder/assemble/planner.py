@@ -15,6 +15,7 @@ from oci_builder.assemble.app_layer import check_run
 from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.fetched import bring
+from oci_builder.assemble.foreign_locks import check_lockable, foreign_decides
 from oci_builder.assemble.inputs import Inputs, read_inputs
 from oci_builder.assemble.pins import LockChange, Pinning, wheel_sources
 from oci_builder.assemble.plan import BuildPlan
@@ -78,9 +79,11 @@ class Planner:
         with context.reporter.stage("resolve"):
             pinning = pinning_of(bases, target)
             chosen = pinning.choose(target)
-        base = without_replaced(base, [pin.name for pin in chosen.pins], context.store)
+            members = _built(pinning.build(chosen.projects), context.store)
         wheels = tuple(Wheel(pin=pin, path=context.store.path(pin.sha256), size=pin.size or 0) for pin in chosen.pins)
-        found = _Wheels(wheels=wheels, project=_project(pinning.inputs, context.store), lock=chosen.lock)
+        project = _project(pinning.inputs, context.store)
+        found = _Wheels(wheels=wheels, members=members, project=project, lock=chosen.lock)
+        base = without_replaced(base, [wheel.pin.name for wheel in (*wheels, *members)], context.store)
         listing = Listing(opened=InstalledWheels(target), store=context.store, jobs=context.jobs)
         absent = frozenset(wheel.pin for wheel in found.all if not inputs.is_file(wheel.path))
         unseen = any(wheel.pin in absent and not listing.knows(wheel) for wheel in found.all)
@@ -88,19 +91,31 @@ class Planner:
         steps = self._layer_steps(source, base, found, bases.compiler(base), conflicts)
         return StepsOutline(steps=steps, absent=absent)
 
-    def lock(self, source: ImageSource, *, upgrade: bool, upgrade_packages: Sequence[str]) -> LockChange:
-        """Resolve a recipe's requirements for all its platforms; gives the lock to write. Raises OcibuildError."""
+    def lock(
+        self, source: ImageSource, *, upgrade: bool, upgrade_packages: Sequence[str], check: bool = False
+    ) -> LockChange:
+        """Resolve a recipe's requirements for all its platforms; gives the lock to write. Raises OcibuildError.
+
+        A lock of another tool is not written; to ``check`` it is to hold it to what it was made from.
+        """
+        taken = source.borrowed_lock is not None or foreign_decides(source)
+        if taken and not check:
+            check_lockable(source)
         bases = BaseResolver(source, self.context, self.policy)
         with self.context.reporter.stage("base"):
             target = bases.open(source.recipe.targets[0]).target
         with self.context.reporter.stage("resolve"):
-            return pinning_of(bases, target).relock(upgrade=upgrade, upgrade_packages=upgrade_packages)
+            pinning = pinning_of(bases, target)
+            if taken:
+                return pinning.recheck()
+            return pinning.relock(upgrade=upgrade, upgrade_packages=upgrade_packages)
 
     def _wheels(self, bases: BaseResolver, target: Target) -> _Wheels:
         reporter, store = self.context.reporter, self.context.store
         with reporter.stage("resolve"):
             pinning = pinning_of(bases, target)
             chosen = pinning.choose(target)
+            members = _built(pinning.build(chosen.projects), store)
         with reporter.stage("fetch"):
             wheels = _named(chosen.pins, store)
             # Where others may have made the layers, whoever misses one fetches its wheels.
@@ -110,6 +125,7 @@ class Planner:
         unheld = frozenset(map(canonicalize_name, bases.source.recipe.python.unverified))
         return _Wheels(
             wheels=_marked(wheels, unheld),
+            members=_marked(members, unheld),
             project=_marked(_project(pinning.inputs, store), unheld),
             lock=chosen.lock,
             fetch=partial(_fetch, pinning, target),
@@ -141,10 +157,13 @@ class Planner:
         others = len(base.layers) + len(found.project) + len(recipe.fetch) + 1
         budget = max(recipe.layering.budget - others, 1)
         several = len(recipe.targets) > 1
-        groups = plan(found.wheels, strategy=recipe.layering.strategy, budget=budget, apart=several)
+        strategy = recipe.layering.strategy
+        # What is edited every day: a layer for each, unless there are many.
+        members = plan(found.members, strategy="one" if strategy == "one" else "each", budget=max(budget // 2, 1))
+        groups = plan(found.wheels, strategy=strategy, budget=max(budget - len(members), 1), apart=several)
         bytecode = BytecodeChoice(mode=recipe.python.bytecode, compiler=compiling.ref if compiling else None)
         return layer_steps(
-            (*groups, *([Group(wheels=found.project)] if found.project else [])),
+            (*groups, *members, *([Group(wheels=found.project)] if found.project else [])),
             base.target,
             Anchors.of(base.target, base.tree),
             bytecode=bytecode if compiling else BytecodeChoice(),
@@ -163,16 +182,17 @@ class StepsOutline:
 
 @dataclass(frozen=True, kw_only=True)
 class _Wheels:
-    """What is installed: the wheels, the project's own, and the digest of the lock that names them."""
+    """What is installed: the wheels, those of projects that a lock names, the recipe's own, and the lock's digest."""
 
     wheels: tuple[Wheel, ...] = ()
+    members: tuple[Wheel, ...] = ()
     project: tuple[Wheel, ...] = ()
     lock: Digest | None = None
     fetch: Callable[[Sequence[Wheel]], None] | None = None
 
     @property
     def all(self) -> tuple[Wheel, ...]:
-        return (*self.wheels, *self.project)
+        return (*self.wheels, *self.members, *self.project)
 
 
 def pinning_of(bases: BaseResolver, target: Target) -> Pinning:
@@ -209,8 +229,12 @@ def _marked(wheels: Sequence[Wheel], unheld: Collection[str]) -> tuple[Wheel, ..
 
 
 def _project(inputs: Inputs, store: Store) -> tuple[Wheel, ...]:
-    pin = inputs.project
-    return (_wheel(pin, {pin.sha256.hex: store.path(pin.sha256)}),) if pin else ()
+    return _built((inputs.project,) if inputs.project else (), store)
+
+
+def _built(pins: Sequence[WheelPin], store: Store) -> tuple[Wheel, ...]:
+    """Wheels that were built here and are in the store."""
+    return tuple(_wheel(pin, {pin.sha256.hex: store.path(pin.sha256)}) for pin in pins)
 
 
 def _wheel(pin: WheelPin, files: Mapping[str, Path]) -> Wheel:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from oci_builder.inspect.packages import Inventory
     from oci_builder.inspect.reading import Watch
     from oci_builder.platforms import Platform
+    from oci_builder.projects.contents import LockContents
     from oci_builder.reference import Reference
     from oci_builder.registry.registries import Registries
     from oci_builder.reporter import Reporter
@@ -191,3 +192,23 @@ def read_inventory(request: LookRequest) -> Inventory:
     """What is in the image that is asked for. Raises NotFound, InvalidValue, UnsupportedImage and more."""
     (found,) = look_at([request.image], request, platform=request.platform).inventories()
     return found
+
+
+def read_lock(path: Path, environment: Mapping[str, str]) -> LockContents:
+    """The lock at ``path`` for an image, by whichever tool it was written, with the projects that are built beside it.
+
+    Raises NotFound, RecipeError.
+    """
+    from oci_builder.errors import OcibuildError
+    from oci_builder.projects.contents import lock_contents
+    from oci_builder.projects.folder import project_name
+    from oci_builder.recipes import FILE, load_image
+
+    folders = [path.parent]
+    if (path.parent / FILE).is_file():
+        # What is wrong with the recipe is no matter here.
+        with contextlib.suppress(OcibuildError):
+            source = load_image(path.parent)
+            folders += [source.project] if source.project is not None else []
+    names = filter(None, map(project_name, folders))
+    return lock_contents(path, environment, projects=frozenset(names))

@@ -36,7 +36,8 @@ class LockRequest(RecipeRequest):
 def command(request: LockRequest) -> None:
     """Write down which wheels an image is made of.
 
-    The lock of the image NAME is pylock.toml beside its recipe; builds take exactly what it says.
+    The lock of the image NAME is pylock.toml beside its recipe; builds take exactly what it says. Where another tool's
+    lock decides, only --check has something to do: it exits 3 where that lacks what pyproject.toml asks for.
     """
     from packaging.utils import canonicalize_name
 
@@ -46,7 +47,7 @@ def command(request: LockRequest) -> None:
     from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.settings import make_settings
     from oci_builder.cli.terminal import say
-    from oci_builder.errors import CheckFailed
+    from oci_builder.errors import CheckFailed, StaleLock
 
     settings = make_settings(request)
     source = open_source(settings, request)
@@ -54,7 +55,12 @@ def command(request: LockRequest) -> None:
     packages = [canonicalize_name(name) for name in request.upgrade_packages]
     with shown(settings) as reporter:
         planner = Planner(settings.context(registries, reporter), make_policy(settings, request))
-        change = planner.lock(source, upgrade=request.upgrade, upgrade_packages=packages)
+        try:
+            change = planner.lock(source, upgrade=request.upgrade, upgrade_packages=packages, check=request.check)
+        except StaleLock as error:
+            if not request.check:
+                raise
+            raise CheckFailed(error.lock, [error.why], hint=error.hint) from error
     if request.check and not change.current:
         findings = change.changes or [f"{path}: missing, or made from other inputs" for path in change.behind]
         raise CheckFailed(str(change.path), findings, hint=f"run `ocibuild lock {request.name}`")

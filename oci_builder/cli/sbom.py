@@ -11,6 +11,7 @@ import click
 
 from oci_builder.cli import images, options
 from oci_builder.cli.request import LookRequest, takes
+from oci_builder.wording import counted
 
 if TYPE_CHECKING:
     from oci_builder.inspect.packages import Inventory
@@ -35,7 +36,7 @@ class SbomRequest(LookRequest):
     help="Where to write; .cdx.json is CycloneDX 1.6, .spdx.json SPDX 2.3. [stdout]",
 )
 @click.option("--format", "form", type=click.Choice(["cyclonedx", "spdx"]), help="What to write to stdout. [cyclonedx]")
-@click.option("--lock", type=options.FILE, metavar="FILE", help="Take the digests of the wheels from this pylock.toml.")
+@click.option("--lock", type=options.FILE, metavar="FILE", help="Take the digests of the wheels from this lock.")
 @options.talk
 @takes(SbomRequest)
 def command(request: SbomRequest) -> None:
@@ -66,7 +67,13 @@ def command(request: SbomRequest) -> None:
 
 
 def _digests(found: Inventory, lock: Path) -> Mapping[tuple[str, str], str]:
+    from oci_builder.cli.terminal import say
     from oci_builder.sbom.digests import locked_digests
-    from oci_builder.wheels.lock import read
+    from oci_builder.verify.locked import environment_of
 
-    return locked_digests(read(lock), found.packages)
+    contents = images.read_lock(lock, environment_of(found.contents))
+    unnamed = sum(bool(entry.hashes and not entry.wheels) for entry in contents.entries)
+    if unnamed:
+        how = "ocibuild build NAME --sbom FILE knows them"
+        say(f"{lock} does not say which digest is which file's: {counted(unnamed, 'package')} have none here; {how}")
+    return locked_digests(contents, found.packages)

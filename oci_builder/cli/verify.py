@@ -49,7 +49,7 @@ class VerifyRequest(RecipeRequest):
 @click.argument("name", required=False)
 @images.platform
 @images.limits
-@click.option("--lock", "lock", type=options.FILE, metavar="FILE", help="Compare with this pylock.toml too.")
+@click.option("--lock", "lock", type=options.FILE, metavar="FILE", help="Compare with this lock too.")
 @click.option("--rebuild", is_flag=True, help="Build NAME again, from nothing but its inputs, and compare.")
 @options.registry
 @_BUILDING
@@ -97,16 +97,17 @@ def _is_there(text: str) -> bool:
 def _compared(looking: Looking, lock: Path) -> LockReport:
     from oci_builder.store import Store
     from oci_builder.verify.compiled import BytecodeWatcher
-    from oci_builder.verify.locked import compare_with_lock, wheel_at_hand
-    from oci_builder.wheels.lock import read
+    from oci_builder.verify.locked import compare_with_lock, environment_of, wheel_at_hand
 
     at_hand = wheel_at_hand(Store(looking.settings.cache), lock.parent / "wheels")
     bytecode = BytecodeWatcher()
-    return compare_with_lock(looking.contents(watch=bytecode)[0], bytecode, read(lock), at_hand)
+    (contents,) = looking.contents(watch=bytecode)
+    return compare_with_lock(contents, bytecode, images.read_lock(lock, environment_of(contents)), at_hand)
 
 
 def _tell(place: str, report: Report, compared: LockReport | None, lock: Path | None, *, rebuilt: bool) -> None:
     from oci_builder.cli.terminal import say
+    from oci_builder.projects.packages import is_foreign
 
     for line in report.remarks[:_REMARKS]:
         say(f"remark: {line}")
@@ -117,6 +118,10 @@ def _tell(place: str, report: Report, compared: LockReport | None, lock: Path | 
         say(f"{place}: as {lock} says: {counts}; {counted(compared.wheels, 'wheel')} compared")
         if compared.bytecode and not rebuilt:
             say(f"{compared.bytecode} .pyc files fit the sources beside them by their headers; --rebuild compares code")
+        if compared.built:
+            say(f"built from folders, so their files were only compared with RECORD: {', '.join(compared.built)}")
+        if lock is not None and is_foreign(lock):
+            say(f"{lock} does not say which extras and groups were chosen: what the image lacks of it was not missed")
         if compared.unseen:
             names = ", ".join(compared.unseen)
             say(f"not on this machine, so their files were only compared with RECORD: {names}")
@@ -138,6 +143,7 @@ def _document(place: str, report: Report, compared: LockReport | None) -> dict[s
             "files": compared.files,
             "wheels": compared.wheels,
             "unseen": compared.unseen,
+            "built": compared.built,
             "bytecode": compared.bytecode,
         }
     return document

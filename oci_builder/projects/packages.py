@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
 from oci_builder.errors import RecipeError
+from oci_builder.wheels.origins import INDEX, Origin
 
 PIPFILE_LOCK = "Pipfile.lock"
 TOOLS = {"uv.lock": "uv lock", "poetry.lock": "poetry lock", "pdm.lock": "pdm lock", PIPFILE_LOCK: "pipenv lock"}
@@ -34,16 +34,15 @@ class LockedFile:
 class LockedPackage:
     """A package that a lock chooses.
 
-    ``hashes`` are those of its files where the lock does not name the files. ``direct`` says that it was asked for by
-    the URL of its one file. ``refused`` is why it cannot be installed, "" where it can.
+    ``hashes`` are those of its files where the lock does not name the files. ``origin`` is where it comes from if not
+    from an index, and may refuse it.
     """
 
     name: str
     version: str
     files: tuple[LockedFile, ...] = ()
     hashes: tuple[str, ...] = ()
-    direct: bool = False
-    refused: str = ""
+    origin: Origin = INDEX
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}".rstrip()
@@ -53,12 +52,14 @@ class LockedPackage:
 class Choice:
     """What is wanted of a lock: extras and groups by normalised name, and the folder of the project, from the lock's.
 
-    Default groups are those of developers: they are never wanted unless they are named.
+    Default groups are those of developers: they are never wanted unless they are named. With ``every`` the rest counts
+    for nothing: wanted is all that the lock has, for whichever machine.
     """
 
     extras: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
     member: str = "."
+    every: bool = False
 
     @classmethod
     def of(cls, extras: Iterable[str], groups: Iterable[str], *, member: str = ".") -> Choice:
@@ -89,20 +90,3 @@ def hex_of(hash_: str | None) -> str:
     """The digits of a ``sha256:…``; "" for every other hash."""
     kind, _, digits = (hash_ or "").partition(":")
     return digits if kind == "sha256" else ""
-
-
-def without_credentials(url: str) -> str:
-    """The URL as anybody may see it: a lock's credentials are its owner's, and go into nothing of ours."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url  # whoever wants to use it says what is wrong with it
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else url
-
-
-def url_filename(url: str) -> str:
-    """The last part of a URL's path."""
-    try:
-        return unquote(urlsplit(url).path).rpartition("/")[2]
-    except ValueError:
-        return ""

@@ -11,15 +11,8 @@ from packaging.utils import canonicalize_name
 from oci_builder.errors import RecipeError
 from oci_builder.projects.documents import parse_document
 from oci_builder.projects.markers import MarkerReader
-from oci_builder.projects.packages import (
-    Choice,
-    LockedFile,
-    LockedPackage,
-    check_known,
-    hex_of,
-    url_filename,
-    without_credentials,
-)
+from oci_builder.projects.packages import Choice, LockedFile, LockedPackage, check_known, hex_of
+from oci_builder.wheels.origins import INDEX, Origin, of_checkout, of_path, of_url, url_filename, without_credentials
 
 DEFAULT = "default"
 
@@ -43,6 +36,8 @@ class _Package(msgspec.Struct, frozen=True):
     bzr: str | None = None
     url: str | None = None
     path: str | None = None
+    revision: str = ""
+    subdirectory: str = ""
 
 
 class _Metadata(msgspec.Struct, frozen=True):
@@ -68,6 +63,8 @@ def read_pdm(data: bytes, path: Path, environment: Mapping[str, str], choice: Ch
         raise RecipeError(
             str(path), "metadata.strategy", why, hint="make it anew: pdm lock --strategy inherit_metadata"
         )
+    if choice.every:
+        return tuple(_locked(package, path) for package in lock.package if not package.extras)
     wanted = choice.extras | choice.groups
     check_known(path, "extra or group", wanted, known.groups)
     markers = MarkerReader(path, environment, choice.extras)
@@ -81,33 +78,28 @@ def read_pdm(data: bytes, path: Path, environment: Mapping[str, str], choice: Ch
 
 
 def _locked(package: _Package, path: Path) -> LockedPackage:
-    direct = package.url if package.url is not None and url_filename(package.url).endswith(".whl") else None
-    local = path.parent / package.path if package.path is not None and package.path.endswith(".whl") else None
+    origin = _origin(package, path)
     return LockedPackage(
         name=canonicalize_name(package.name),
         version=package.version,
-        files=tuple(_file(each, direct, local) for each in package.files),
-        direct=direct is not None or local is not None,
-        refused=_refused(package),
+        files=tuple(_file(each, origin) for each in package.files),
+        origin=origin,
     )
 
 
-def _refused(package: _Package) -> str:
-    checkout = package.git or package.hg or package.svn or package.bzr
-    if checkout is not None:
-        return f"a checkout, {without_credentials(checkout)}, is not a wheel"
-    if package.path is not None and not package.path.endswith(".whl"):
-        return f"a project or archive at {package.path!r} is not a wheel"
-    if package.url is not None and not url_filename(package.url).endswith(".whl"):
-        return f"a source archive, {without_credentials(package.url)}, is not a wheel"
-    return ""
+def _origin(package: _Package, path: Path) -> Origin:
+    for kind in ("git", "hg", "svn", "bzr"):
+        url = getattr(package, kind)
+        if url is not None:
+            return of_checkout(url, kind=kind, commit=package.revision, subdirectory=package.subdirectory)
+    if package.path is not None:
+        return of_path(package.path, path, subdirectory=package.subdirectory)
+    if package.url is not None:
+        return of_url(package.url, path, subdirectory=package.subdirectory)
+    return INDEX
 
 
-def _file(each: _File, direct: str | None, local: Path | None) -> LockedFile:
-    url = each.url or direct
-    return LockedFile(
-        filename=each.file or url_filename(each.url),
-        sha256=hex_of(each.hash),
-        url=without_credentials(url) if url else None,
-        path=local,
-    )
+def _file(each: _File, origin: Origin) -> LockedFile:
+    url = without_credentials(each.url) if each.url else origin.url
+    name = each.file or url_filename(each.url)
+    return LockedFile(filename=name, sha256=hex_of(each.hash), url=url, path=origin.file)

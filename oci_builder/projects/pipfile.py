@@ -19,15 +19,8 @@ from oci_builder.errors import RecipeError
 from oci_builder.files import open_regular
 from oci_builder.projects.documents import LIMIT, as_kind, load_document
 from oci_builder.projects.markers import MarkerReader
-from oci_builder.projects.packages import (
-    Choice,
-    LockedFile,
-    LockedPackage,
-    check_known,
-    hex_of,
-    url_filename,
-    without_credentials,
-)
+from oci_builder.projects.packages import Choice, LockedFile, LockedPackage, check_known, hex_of
+from oci_builder.wheels.origins import INDEX, Origin, of_checkout, of_path, of_url
 
 SPEC = 6
 DEFAULT, DEVELOP = "default", "develop"
@@ -53,6 +46,11 @@ class _Entry(msgspec.Struct, frozen=True):
     markers: str = ""
     hashes: tuple[str, ...] = ()
     git: str | None = None
+    hg: str | None = None
+    svn: str | None = None
+    bzr: str | None = None
+    ref: str | None = None
+    subdirectory: str | None = None
     path: str | None = None
     file: str | None = None
 
@@ -71,14 +69,14 @@ def read_pipfile(data: bytes, path: Path, environment: Mapping[str, str], choice
     named: dict[str, str] = {canonicalize_name(name): name for name in sections if name not in (_META, DEFAULT)}
     # What is called dev-packages in a Pipfile is called develop in its lock.
     named |= {name: DEVELOP for name in ("dev", "dev-packages") if DEVELOP in sections}
-    wanted = choice.extras | choice.groups
+    wanted = set(named) if choice.every else choice.extras | choice.groups
     check_known(path, "category", wanted, named)
     markers = MarkerReader(path, environment)
     found: dict[str, LockedPackage] = {}
     for section in (DEFAULT, *sorted({named[name] for name in wanted})):
         entries = sections.get(section, {})
         for name, entry in _entries(entries, section, path).items():
-            if markers.holds(entry.markers) and not _is_elsewhere(name, entry, path, markers):
+            if choice.every or (markers.holds(entry.markers) and not _is_elsewhere(name, entry, path, markers)):
                 found.setdefault(canonicalize_name(name), _locked(name, entry, path))
     return tuple(found.values())
 
@@ -92,7 +90,7 @@ def _entries(table: object, section: str, path: Path) -> dict[str, _Entry]:
 
 def _is_elsewhere(name: str, entry: _Entry, path: Path, markers: MarkerReader) -> bool:
     """Whether an entry was not locked, for the Pipfile says that it is for another platform."""
-    if entry.hashes or entry.git or entry.path or entry.file or entry.version.startswith("=="):
+    if entry.hashes or _origin(entry, path) != INDEX or entry.version.startswith("=="):
         return False
     return any(not markers.holds(marker) for marker in _said(name, path))
 
@@ -124,29 +122,32 @@ def _markers_of(entry: Mapping[str, Any]) -> Sequence[str]:
 
 def _locked(name: str, entry: _Entry, path: Path) -> LockedPackage:
     version = entry.version.removeprefix("==") if entry.version.startswith("==") else ""
-    direct = entry.file if entry.file is not None and url_filename(entry.file).endswith(".whl") else None
+    origin = _origin(entry, path)
     hashes = tuple(filter(None, map(hex_of, entry.hashes)))
     files: tuple[LockedFile, ...] = ()
-    if direct is not None and "://" in direct and len(hashes) == 1:
-        url = without_credentials(direct)
-        files = (LockedFile(filename=url_filename(direct), sha256=hashes[0], url=url),)
+    if origin.direct and len(hashes) == 1:
+        files = (LockedFile(filename=origin.filename, sha256=hashes[0], url=origin.url, path=origin.file),)
+    elif origin.direct:
+        origin = Origin(refused="a file that is no wheel with one hash")
+    elif origin == INDEX and not (version and hashes):
+        why = "it has neither version nor hashes there: it was locked on a machine that does not install it"
+        origin = Origin(refused=why)
     return LockedPackage(
         name=canonicalize_name(name),
         version=version,
         files=files,
-        hashes=() if files else hashes,
-        direct=bool(files),
-        refused=_refused(entry, version, bool(files), hashes),
+        hashes=hashes if origin == INDEX else (),
+        origin=origin,
     )
 
 
-def _refused(entry: _Entry, version: str, has_file: bool, hashes: Sequence[str]) -> str:
-    if entry.git is not None:
-        return f"a checkout of git, {without_credentials(entry.git)}, is not a wheel"
-    if entry.path is not None:
-        return f"a project or archive at {entry.path!r} is not a wheel"
-    if entry.file is not None and not has_file:
-        return "a file that is no wheel with one hash"
-    if not has_file and not (version and hashes):
-        return "it has neither version nor hashes there: it was locked on a machine that does not install it"
-    return ""
+def _origin(entry: _Entry, path: Path) -> Origin:
+    below = entry.subdirectory or ""
+    for kind in ("git", "hg", "svn", "bzr"):
+        url = getattr(entry, kind)
+        if url is not None:
+            return of_checkout(url, kind=kind, commit=entry.ref or "", subdirectory=below)
+    place = entry.path if entry.path is not None else entry.file
+    if place is None:
+        return INDEX
+    return of_url(place, path, subdirectory=below) if "://" in place else of_path(place, path, subdirectory=below)

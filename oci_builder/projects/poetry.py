@@ -11,15 +11,8 @@ from packaging.utils import canonicalize_name
 from oci_builder.errors import RecipeError
 from oci_builder.projects.documents import check_python, parse_document
 from oci_builder.projects.markers import MarkerReader
-from oci_builder.projects.packages import (
-    Choice,
-    LockedFile,
-    LockedPackage,
-    check_known,
-    hex_of,
-    url_filename,
-    without_credentials,
-)
+from oci_builder.projects.packages import Choice, LockedFile, LockedPackage, check_known, hex_of
+from oci_builder.wheels.origins import INDEX, Origin, of_checkout, of_folder, of_path, of_url
 from oci_builder.wheels.poetry_requirements import specifier_of
 
 MAIN = "main"
@@ -33,6 +26,8 @@ class _File(msgspec.Struct, frozen=True):
 class _Source(msgspec.Struct, frozen=True):
     type: str = ""
     url: str = ""
+    resolved_reference: str = ""
+    subdirectory: str = ""
 
 
 class _Package(msgspec.Struct, frozen=True):
@@ -59,6 +54,8 @@ def read_poetry(data: bytes, path: Path, environment: Mapping[str, str], choice:
     """The packages that Poetry would install for ``choice``. Raises RecipeError, StaleLock."""
     lock = parse_document(data, path, _PoetryLock)
     _check_version(lock.metadata.lock_version, path)
+    if choice.every:
+        return tuple(_locked(package, path) for package in lock.package)
     check_python(path, specifier_of(lock.metadata.python_versions), environment["python_full_version"])
     check_known(path, "extra", choice.extras, lock.extras)
     check_known(path, "group", choice.groups, {group for package in lock.package for group in package.groups})
@@ -86,29 +83,26 @@ def _is_wanted(package: _Package, wanted: set[str], markers: MarkerReader) -> bo
 
 
 def _locked(package: _Package, path: Path) -> LockedPackage:
-    kind, url = package.source.type, package.source.url
-    refused = {
-        "git": f"a checkout of git, {without_credentials(url)}, is not a wheel",
-        "directory": f"a project in the folder {url!r} is not a wheel",
-        "file": "" if url.endswith(".whl") else f"a source archive, {url!r}, is not a wheel",
-    }
-    direct = kind == "url" and url_filename(url).endswith(".whl")
-    if kind == "url" and not direct:
-        refused["url"] = f"a source archive, {without_credentials(url)}, is not a wheel"
-    local = path.parent / url if kind == "file" and url.endswith(".whl") else None
+    origin = _origin(package.source, path)
     return LockedPackage(
         name=canonicalize_name(package.name),
         version=package.version,
-        files=tuple(_file(each, url if direct else None, local) for each in package.files),
-        direct=direct or local is not None,
-        refused=refused.get(kind, ""),
+        files=tuple(
+            LockedFile(filename=each.file, sha256=hex_of(each.hash), url=origin.url, path=origin.file)
+            for each in package.files
+        ),
+        origin=origin,
     )
 
 
-def _file(each: _File, url: str | None, local: Path | None) -> LockedFile:
-    return LockedFile(
-        filename=each.file,
-        sha256=hex_of(each.hash),
-        url=without_credentials(url) if url else None,
-        path=local,
-    )
+def _origin(source: _Source, path: Path) -> Origin:
+    match source.type:
+        case "git":
+            return of_checkout(source.url, commit=source.resolved_reference, subdirectory=source.subdirectory)
+        case "directory":
+            return of_folder(source.url, path, subdirectory=source.subdirectory)
+        case "file":
+            return of_path(source.url, path)
+        case "url":
+            return of_url(source.url, path, subdirectory=source.subdirectory)
+    return INDEX

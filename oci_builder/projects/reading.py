@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.tags import Tag
 from packaging.utils import BuildTag, InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from oci_builder.digest import Digest
+from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import InvalidValue, NoMatchingWheel, RecipeError, UnsupportedRequirement
 from oci_builder.projects.documents import read_bytes
 from oci_builder.projects.packages import TOOLS, Choice, LockedFile, LockedPackage
@@ -19,7 +17,8 @@ from oci_builder.projects.pdm import read_pdm
 from oci_builder.projects.pipfile import read_pipfile
 from oci_builder.projects.poetry import read_poetry
 from oci_builder.projects.uv import read_uv
-from oci_builder.wheels.pins import WheelPin
+from oci_builder.wheels.origins import NO_WHEEL, direct_json, wheel_hint
+from oci_builder.wheels.pins import LocalProject, LockedWheels, WheelPin
 from oci_builder.wheels.target import Target
 from oci_builder.wheels.wheelurl import check_filename, parse_wheel_url
 
@@ -31,30 +30,6 @@ READERS: Mapping[str, Reading] = {
     "pdm.lock": read_pdm,
     "Pipfile.lock": read_pipfile,
 }
-
-_WHEEL = (
-    # Not into wheels/: where that folder is, builds are offline.
-    "build a wheel of it (pip wheel --no-deps -w dist WHAT), and let a requirements.txt that names it and the rest "
-    'decide: [python] requirements = ["requirements.txt"] in image.toml'
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockedWheels:
-    """What a lock comes to for a target.
-
-    ``lines`` are the requirements, with versions and hashes, of packages whose files it does not name. ``local`` are
-    files of the project, by digest.
-    """
-
-    pins: tuple[WheelPin, ...]
-    lines: tuple[str, ...]
-    local: Mapping[Digest, Path]
-
-    @property
-    def count(self) -> int:
-        """How many packages these are."""
-        return len(self.pins) + len(self.lines)
 
 
 def read_lock(path: Path, target: Target, choice: Choice) -> LockedWheels:
@@ -76,25 +51,33 @@ def parse_lock(data: bytes, path: Path, target: Target, choice: Choice) -> Locke
         if before.version != package.version:
             why = f"{before} and {package} are both chosen"
             raise RecipeError(str(path), "", why, hint="choose extras and groups that do not exclude each other")
-    pins, lines, local = [], [], {}
+    pins, lines, local, projects = [], [], {}, []
     ranks = {tag: rank for rank, tag in enumerate(target.tags())}
     for package in by_name.values():
+        if package.origin.folder is not None:
+            projects.append(LocalProject(name=package.name, version=package.version, folder=package.origin.folder))
+            continue
         if package.hashes:
             proofs = " ".join(f"--hash=sha256:{_digest(each, package, path).hex}" for each in sorted(package.hashes))
             lines.append(f"{package.name}=={package.version} {proofs}")
             continue
         file = _best(package, ranks, path, target)
-        digest = _digest(file.sha256, package, path)
+        digest = _digest_of(file, package, path)
         if file.path is not None:
-            local[digest] = _inside(file.path, package, path)
+            local[digest] = file.path
         pins.append(_pin(package, file, digest, path))
-    return LockedWheels(pins=tuple(pins), lines=tuple(lines), local=local)
+    return LockedWheels(pins=tuple(pins), lines=tuple(lines), local=local, projects=tuple(projects))
+
+
+def read_every(path: Path) -> tuple[LockedPackage, ...]:
+    """All packages that the lock at ``path`` has, for whichever machine and choice. Raises as ``read_lock``."""
+    return READERS[path.name](read_bytes(path), path, {}, Choice(every=True))
 
 
 def _check(package: LockedPackage, path: Path) -> None:
     """Raise where a package is no wheel, or its name and version are such that pip would be told something else."""
-    if package.refused:
-        raise UnsupportedRequirement(str(package), str(path), package.refused, hint=_WHEEL)
+    if package.origin.refused:
+        raise UnsupportedRequirement(str(package), str(path), package.origin.refused, hint=_hint(package, path))
     try:
         canonicalize_name(package.name, validate=True)
         if package.version or package.hashes:
@@ -124,8 +107,24 @@ def _best(package: LockedPackage, ranks: Mapping[Tag, int], path: Path, target: 
     if found:
         return max(found, key=lambda each: each[:3])[3]
     if not rejected:
-        raise UnsupportedRequirement(str(package), str(path), "the lock has no wheel of it", hint=_WHEEL)
-    raise NoMatchingWheel(str(package), str(target), rejected=rejected[:20], hint=f"{path} has no other; {_WHEEL}")
+        raise UnsupportedRequirement(str(package), str(path), NO_WHEEL, hint=_hint(package, path))
+    hint = f"{path} has no other; {_hint(package, path)}"
+    raise NoMatchingWheel(str(package), str(target), rejected=rejected[:20], hint=hint)
+
+
+def _hint(package: LockedPackage, path: Path) -> str:
+    return wheel_hint(package.name, package.version, package.origin, path)
+
+
+def _digest_of(file: LockedFile, package: LockedPackage, path: Path) -> Digest:
+    """What the lock says, or for a file of a folder of wheels, of which uv says nothing, what it is."""
+    if file.sha256 or file.path is None:
+        return _digest(file.sha256, package, path)
+    try:
+        return digest_file(str(file.path))[0]
+    except (OSError, ValueError) as error:
+        why, hint = f"its wheel, {file.path}, cannot be read", "bring it there, where the lock says that it is"
+        raise UnsupportedRequirement(str(package), str(path), why, hint=hint) from error
 
 
 def _digest(text: str, package: LockedPackage, path: Path) -> Digest:
@@ -155,21 +154,6 @@ def _pin(package: LockedPackage, file: LockedFile, digest: Digest, path: Path) -
         sha256=digest,
         size=file.size,
         requested=False,
-        direct_url=_direct(url or f"file:///{file.filename}", digest) if package.direct else None,
-        url=None if package.direct else url,
+        direct_url=direct_json(url or f"file:///{file.filename}", digest) if package.origin.direct else None,
+        url=None if package.origin.direct else url,
     )
-
-
-def _direct(url: str, digest: Digest) -> str:
-    """The text of direct_url.json, as pip writes it for a URL (PEP 610)."""
-    hashes = {"hash": f"sha256={digest.hex}", "hashes": {"sha256": digest.hex}}
-    return json.dumps({"archive_info": hashes, "url": url}, sort_keys=True)
-
-
-def _inside(local: Path, package: LockedPackage, path: Path) -> Path:
-    """The file, whose path leads nowhere but below the lock's folder. Raises UnsupportedRequirement."""
-    parts = local.relative_to(path.parent).parts if local.is_relative_to(path.parent) else ("..",)
-    if ".." in parts:
-        why = f"its wheel, {local}, lies outside of the folder of the lock"
-        raise UnsupportedRequirement(str(package), str(path), why, hint="move it into that folder, and lock again")
-    return local

@@ -188,7 +188,9 @@ def _workspace_lock(folder: Path) -> tuple[Path, ...]:
     here = inputs.real(folder)
     for place in (here, *here.parents):
         if inputs.is_file(place / "uv.lock"):
-            return (place / "uv.lock",)
+            # As git has it: what others put above a folder, in /tmp, decides nothing in it, nor what is built.
+            mine = inputs.owner_of(place / "uv.lock") == inputs.owner_of(here)
+            return (place / "uv.lock",) if mine else ()
         if inputs.exists(place / ".git"):
             break
     return ()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from oci_builder.inspect.installed import Package
-from oci_builder.wheels.lock import WheelLock
+from oci_builder.projects.contents import LockContents
 
 
-def locked_digests(lock: WheelLock, packages: Sequence[Package]) -> Mapping[tuple[str, str], str]:
+def locked_digests(lock: LockContents, packages: Sequence[Package]) -> Mapping[tuple[str, str], str]:
     """The sha256 (hex) of the wheels that distributions came from, by normalised name and version.
 
     A lock has a wheel for each platform: what counts is the one whose tags the distribution has. Where several have, or
@@ -19,14 +19,11 @@ def locked_digests(lock: WheelLock, packages: Sequence[Package]) -> Mapping[tupl
     return {(name, version): digest for name, version, digest in _found(lock, packages)}
 
 
-def _found(lock: WheelLock, packages: Sequence[Package]) -> Iterator[tuple[str, str, str]]:
+def _found(lock: LockContents, packages: Sequence[Package]) -> Iterator[tuple[str, str, str]]:
     tags = {(each.name, each.version): frozenset(each.tags) for each in packages if each.kind == "python"}
-    for locked in lock.document.packages:
-        key = canonicalize_name(locked.name), str(locked.version)
-        wheels = locked.wheels or ()
-        fitting = {
-            wheel.hashes.get("sha256", "") for wheel in wheels if _tags(wheel.filename) & tags.get(key, frozenset())
-        }
+    for locked in lock.entries:
+        key = locked.name, locked.version
+        fitting = {digest for name, digest in locked.wheels.items() if _tags(name) & tags.get(key, frozenset())}
         if len(fitting) == 1 and (digest := fitting.pop()):
             yield *key, digest
 

@@ -15,18 +15,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from packaging.markers import Marker
-from packaging.utils import canonicalize_name
-
 from oci_builder.digest import Digest, digest_file
 from oci_builder.distinfo import record_rows
 from oci_builder.inspect.contents import ImageContents, LayerContents
 from oci_builder.inspect.distributions import distributions, markers
 from oci_builder.inspect.installed import Package
+from oci_builder.projects.contents import LockContents, LockEntry
 from oci_builder.store import Store
 from oci_builder.verify.compiled import BytecodeWatcher, bytecode_files
 from oci_builder.wheels.archive import WheelArchive, data_place, open_wheel, with_digests
-from oci_builder.wheels.lock import WheelLock
 from oci_builder.wheels.record import is_bytecode
 from oci_builder.wheels.unverified import unverified_of
 
@@ -56,7 +53,8 @@ def wheel_at_hand(store: Store, folder: Path) -> AtHand:
 class LockReport:
     """What comparing came to: ``findings`` is empty where the image is the lock's.
 
-    ``wheels`` counts those compared with the wheel itself, ``unseen`` names those that are not on this machine;
+    ``wheels`` counts those compared with the wheel itself, ``unseen`` names those that are not on this machine, and
+    ``built`` the projects that were built, of which no lock has a digest;
     ``files`` counts by whose they are: "wheels", "base", "ocibuild". ``bytecode`` counts the wheels' .pyc files whose
     headers fit their sources.
     """
@@ -64,57 +62,47 @@ class LockReport:
     findings: list[str] = field(default_factory=list)
     wheels: int = 0
     unseen: list[str] = field(default_factory=list)
+    built: list[str] = field(default_factory=list)
     files: dict[str, int] = field(default_factory=dict)
     bytecode: int = 0
 
 
+def environment_of(contents: ImageContents) -> Mapping[str, str]:
+    """The marker environment (PEP 508) of the Python that an image's distributions are for."""
+    places = [each.place for each in distributions(contents)]
+    return markers(contents, places[0] if places else "")
+
+
 def compare_with_lock(
-    contents: ImageContents, bytecode: BytecodeWatcher, lock: WheelLock, at_hand: AtHand
+    contents: ImageContents, bytecode: BytecodeWatcher, lock: LockContents, at_hand: AtHand
 ) -> LockReport:
     """Compare; ``bytecode`` has watched the image being read. Raises WheelError for a wheel at hand that is none."""
     report = LockReport()
     known: dict[str, str] = {}
     unverified = unverified_of(contents.run)
-    pins = dict(_locked(contents, lock))
     installed = {each.name: each for each in distributions(contents) if _layer_of(each, contents)}
-    for name in sorted(pins.keys() - installed.keys()):
-        report.findings.append(f"{name} {pins[name].version} is locked, and not in the image")
+    for entry in sorted(lock.entries, key=lambda each: each.name):
+        if entry.needed and entry.name not in installed:
+            report.findings.append(f"{entry.name} {entry.version} is locked, and not in the image")
     for name, package in sorted(installed.items()):
-        pin = pins.get(name)
-        if pin is None:
-            report.findings.append(f"{name} {package.version} is in the image, and not locked")
-        elif pin.version != package.version:
-            report.findings.append(f"{name} {package.version} is in the image, and {pin.version} is locked")
+        entries = lock.of(name)
+        found = next((each for each in entries if each.version in ("", package.version)), None)
+        if found is None:
+            versions = " and ".join(sorted({each.version for each in entries}))
+            locked = f"{versions} is locked" if entries else "not locked"
+            report.findings.append(f"{name} {package.version} is in the image, and {locked}")
         rows = _rows(contents, package.place, report)
         known |= rows
-        if pin is not None and pin.version == package.version:
+        if found is not None and found.built:
+            report.built.append(f"{package.name} {package.version}")
+        elif found is not None:
             lenient = f"{package.name} {package.version}" in unverified
-            _compare_wheel(package, pin, rows, partial(_opened, at_hand, unverified=lenient), report)
+            _compare_wheel(package, found, rows, partial(_opened, at_hand, unverified=lenient), report)
     _compare_files(contents, known, report)
     _compare_bytecode(contents, bytecode, report)
     if len(report.findings) > _ENOUGH:
         report.findings[_ENOUGH:] = [f"and {len(report.findings) - _ENOUGH} more of the kind"]
     return report
-
-
-@dataclass(frozen=True, slots=True)
-class _Pin:
-    version: str
-    wheels: Mapping[str, str]
-    """Digests by file name."""
-
-
-def _locked(contents: ImageContents, lock: WheelLock) -> Iterator[tuple[str, _Pin]]:
-    places = [each.place for each in distributions(contents)]
-    environment = markers(contents, places[0] if places else "")
-    for package in lock.document.packages:
-        if package.marker is None or _holds(package.marker, environment):
-            wheels = {wheel.filename: wheel.hashes.get("sha256", "") for wheel in package.wheels or ()}
-            yield canonicalize_name(package.name), _Pin(str(package.version), wheels)
-
-
-def _holds(marker: Marker, environment: Mapping[str, str]) -> bool:
-    return marker.evaluate({**environment, "extra": ""})
 
 
 def _layer_of(package: Package, contents: ImageContents) -> LayerContents | None:
@@ -168,13 +156,16 @@ def _opened(at_hand: AtHand, filename: str, sha256: str, *, unverified: bool) ->
 
 def _compare_wheel(
     package: Package,
-    pin: _Pin,
+    entry: LockEntry,
     rows: Mapping[str, str],
     opened: Callable[[str, str], WheelArchive | None],
     report: LockReport,
 ) -> None:
     """The RECORD of the image against that of the wheel it is said to come from."""
-    found = (opened(name, digest) for name, digest in pin.wheels.items())
+    # A hash without a name may be that of a source archive, which no build ever put where wheels are.
+    unnamed = f"{package.name}-{package.version}-py3-none-any.whl"
+    files = [*entry.wheels.items(), *((unnamed, digest) for digest in entry.hashes)]
+    found = (opened(name, digest) for name, digest in files if digest)
     archives = [archive for archive in found if archive is not None]
     if not archives:
         report.unseen.append(f"{package.name} {package.version}")

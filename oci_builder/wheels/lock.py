@@ -18,6 +18,7 @@ import msgspec
 from packaging.markers import Environment
 from packaging.pylock import (
     Package,
+    PackageArchive,
     PackageWheel,
     Pylock,
     PylockSelectError,
@@ -27,11 +28,14 @@ from packaging.pylock import (
 from packaging.utils import InvalidSdistFilename, parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
+from oci_builder import inputs
 from oci_builder.bounded import load_json, load_toml
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, NotFound, RecipeError, StaleLock, UnsupportedRequirement
 from oci_builder.files import open_regular
-from oci_builder.wheels.pins import Sdist, WheelPin
+from oci_builder.wheels.lock_sources import file_of, origin_of
+from oci_builder.wheels.origins import Origin, direct_json, wheel_hint
+from oci_builder.wheels.pins import LocalProject, LockedWheels, Sdist, WheelPin
 from oci_builder.wheels.target import Target
 from oci_builder.wheels.wheelurl import check_filename, parse_wheel_url
 from oci_builder.wording import called
@@ -81,7 +85,12 @@ class WheelLock:
     document: Pylock
 
     def select(self, target: Target, *, extras: Sequence[str] = (), groups: Sequence[str] = ()) -> tuple[WheelPin, ...]:
-        """The pins for ``target``, sorted by name; ``extras`` and ``groups`` are of the project it was made for.
+        """The pins of ``choose``. Raises as it does."""
+        return self.choose(target, extras=extras, groups=groups).pins
+
+    def choose(self, target: Target, *, extras: Sequence[str] = (), groups: Sequence[str] = ()) -> LockedWheels:
+        """What the lock has for ``target``, sorted by name; ``extras`` and ``groups`` are of the project it was made
+        for.
 
         Raises StaleLock when the lock is not for this target, UnsupportedRequirement for what is no wheel, RecipeError
         for extras and groups that it does not have.
@@ -107,26 +116,36 @@ class WheelLock:
             made = f" (it was made for {'; '.join(self.targets)})" if self.targets else ""
             why = f"nothing for {target}: {_lowered(str(error))}{made}"
             raise StaleLock(str(self.path), why, hint=again(self.path)) from error
-        pins = [self._pin(package, file) for package, file in chosen]
-        return tuple(sorted(pins, key=lambda pin: pin.name))
+        chosen.sort(key=lambda pair: pair[0].name)
+        pins, local, projects = [], {}, []
+        for package, file in chosen:
+            origin = origin_of(file, self.path)
+            if origin.folder is not None:
+                said = "" if package.version is None else str(package.version)
+                projects.append(LocalProject(name=package.name, version=said, folder=origin.folder))
+                continue
+            pin = self._pin(package, file, origin)
+            pins.append(pin)
+            # What ocibuild locks is found by its name, wherever wheels/ is.
+            place = None if self.fingerprint else origin.file or file_of(file, self.path)
+            if place is not None and (origin.file is not None or inputs.is_file(place)):
+                local[pin.sha256] = place
+        return LockedWheels(pins=tuple(pins), local=local, projects=tuple(projects))
 
-    def _pin(self, package: Package, file: object) -> WheelPin:
+    def _pin(self, package: Package, file: object, origin: Origin) -> WheelPin:
+        if isinstance(file, PackageArchive) and not origin.refused:
+            return self._direct(package, file, origin)
         if not isinstance(file, PackageWheel):
-            raise UnsupportedRequirement(
-                package.name,
-                str(self.path),
-                "the lock has no wheel of it",
-                hint=f"build a wheel of it, put it into {self.path.parent / 'wheels'}, and lock again",
-            )
+            version = "" if package.version is None else str(package.version)
+            what, hint = f"{package.name} {version}".rstrip(), wheel_hint(package.name, version, origin, self.path)
+            raise UnsupportedRequirement(what, str(self.path), origin.refused, hint=hint)
         tool = _checked(_PackageTool, package.tool, self.path, f"packages.{package.name}.tool.ocibuild")
-        if file.size is not None and file.size < 0:
-            why = f"a size of {file.size} bytes"
-            raise RecipeError(str(self.path), f"packages.{package.name}", why, hint=again(self.path))
+        _check_size(package, file.size, self.path)
         return WheelPin(
             name=package.name,
             version=_version(package, file),
             filename=file.filename,
-            sha256=self._digest(package, file),
+            sha256=self._digest(package, file.hashes, file.filename),
             size=file.size,
             requested=tool.requested,
             direct_url=tool.direct_url,
@@ -134,11 +153,26 @@ class WheelLock:
             url=parse_wheel_url(file.url).url if file.url and file.url.startswith("http") else None,
         )
 
-    def _digest(self, package: Package, file: PackageWheel) -> Digest:
+    def _direct(self, package: Package, file: PackageArchive, origin: Origin) -> WheelPin:
+        """The pin of a wheel that is asked for by where it is."""
+        filename = origin.filename
+        digest = self._digest(package, file.hashes, filename)
+        _check_size(package, file.size, self.path)
+        return WheelPin(
+            name=package.name,
+            version=str(package.version or parse_wheel_filename(filename)[1]),
+            filename=filename,
+            sha256=digest,
+            size=file.size,
+            requested=False,
+            direct_url=direct_json(origin.url or f"file:///{filename}", digest),
+        )
+
+    def _digest(self, package: Package, hashes: Mapping[str, str], filename: str) -> Digest:
         try:
-            return Digest.parse(f"sha256:{file.hashes.get('sha256', '')}")
+            return Digest.parse(f"sha256:{hashes.get('sha256', '')}")
         except InvalidValue as error:
-            why = f"{file.filename} has no sha256 of 64 lower-case hex digits"
+            why = f"{filename} has no sha256 of 64 lower-case hex digits"
             raise RecipeError(str(self.path), f"packages.{package.name}", why, hint=again(self.path)) from error
 
 
@@ -308,12 +342,21 @@ def _check_places(package: Package, path: Path) -> None:
                 check_filename(last, package.name, version)
             if wheel.url is not None:
                 parse_wheel_url(wheel.url).check_fits(package.name, version)
+        if package.archive is not None and (origin := origin_of(package.archive, path)).direct:
+            check_filename(origin.filename, package.name, version)
+            if origin.url is not None:
+                parse_wheel_url(origin.url)
         if tool.direct_url is not None:
             parse_wheel_url(direct_url(tool.direct_url)).check_fits(package.name, version)
         if tool.built_from is not None:
             _check_sdist(tool.built_from.name, package.name, version)
     except (ValueError, PylockValidationError) as error:
         raise RecipeError(str(path), key, str(error), hint=again(path)) from error
+
+
+def _check_size(package: Package, size: int | None, path: Path) -> None:
+    if size is not None and size < 0:
+        raise RecipeError(str(path), f"packages.{package.name}", f"a size of {size} bytes", hint=again(path))
 
 
 def _check_sdist(filename: str, name: str, version: str) -> None:

@@ -35,6 +35,9 @@ SETTINGS = frozenset(
 """What is heard of pip's configuration and of ``PIP_`` variables: where wheels are, how to get there, which versions
 may be chosen. All else is about installing on this machine, or about building."""
 
+BACKENDS = "build-system"
+"""The folder, below ``wheels/``, of what builds projects where there is no network."""
+
 _NO_SETTINGS = frozenset({"PIP_CONFIG_FILE"})
 
 
@@ -46,8 +49,8 @@ class WheelSources:
     is not read. ``environ`` is the environment pip runs in: it carries index, proxy and credentials. ``options`` are
     lines of requirements files that say where to look (``requirements.read``); resolving reads them in the files
     themselves, fetching knows them only from here. ``build`` are the projects whose build code may run here. ``image``
-    is the recipe that they are for and ``files`` its requirements, as messages name them. ``most`` are the bytes that
-    one run of pip may download in all.
+    is the recipe that they are for and ``files`` its requirements, as messages name them; ``downloads`` are folders
+    of what was downloaded for it, which are no sources. ``most`` are the bytes that one run of pip may download in all.
     """
 
     find_links: tuple[Path | str, ...] = ()
@@ -56,6 +59,7 @@ class WheelSources:
     build: frozenset[str] = frozenset()
     image: str = ""
     files: tuple[Path, ...] = ()
+    downloads: tuple[Path, ...] = ()
     most: int = MAX_UNPACKED
     environ: Mapping[str, str] = field(repr=False)
 
@@ -191,7 +195,9 @@ def run(
     return Outcome(ended.code, ended.said)
 
 
-def build(arguments: Sequence[str], what: Path, *, sources: WheelSources, epoch: int) -> Outcome:
+def build(
+    arguments: Sequence[str], what: Path, *, sources: WheelSources, epoch: int, running: Running | None = None
+) -> Outcome:
     """Run ``pip wheel`` for ``what``, an archive or a folder, on this host; what that takes to be built are wheels.
 
     Of those, only the projects of ``sources.build`` may be built too. Raises as ``run``.
@@ -200,9 +206,9 @@ def build(arguments: Sequence[str], what: Path, *, sources: WheelSources, epoch:
     # In process, so that the refusals hold for what the build needs as well.
     words = ["wheel", "--no-deps", "--use-feature=inprocess-build-deps", *wheels_but(sources.build)]
     rules = PipRules(markers=None, names=sources.build, paths=[what])
-    return run(
-        [*words, *arguments, *sources.arguments(), str(what)], sources=replace(sources, environ=environ), rules=rules
-    )
+    sources = replace(sources, environ=environ)
+    arguments = [*words, *arguments, *sources.arguments(), str(what)]
+    return run(arguments, sources=sources, rules=rules, running=running)
 
 
 def wheels_but(names: Collection[str]) -> list[str]:

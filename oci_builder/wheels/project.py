@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from packaging.metadata import RawMetadata, parse_email
@@ -15,17 +17,19 @@ from oci_builder.errors import WheelError
 from oci_builder.files import explained
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
+from oci_builder.threads import in_threads
 from oci_builder.wheels.archive import open_wheel
 from oci_builder.wheels.build import RUNS_HERE, ZIP_EPOCH
 from oci_builder.wheels.normalise import normalise
 from oci_builder.wheels.pins import WheelPin
-from oci_builder.wheels.pip import PipRules, WheelSources, build, run, wheels_but
+from oci_builder.wheels.pip import BACKENDS, PipRules, WheelSources, build, run, wheels_but
+from oci_builder.wheels.process import Running
 from oci_builder.wheels.project_requirements import PYPROJECT, ProjectRequirements, build_requires
 from oci_builder.wheels.project_tree import copy_tree
 from oci_builder.wheels.target import Target
 
-BACKENDS = "build-system"
-"""The folder, below ``wheels/``, of what builds a project where there is no network."""
+_AT_ONCE = 4
+"""Projects built at a time: each is a pip that mostly waits for what builds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +56,32 @@ def build_project(folder: Path, target: Target, *, sources: WheelSources, store:
     but for the projects of ``sources.build``. Raises WheelError (the build failed, or its wheel does not run on
     ``target``), UnsupportedRequirement (the build needs an sdist), FileProblem.
     """
+    (project,) = build_projects([folder], target, sources=sources, store=store, jobs=1, reporter=reporter)
+    return project
+
+
+def build_projects(
+    folders: Sequence[Path], target: Target, *, sources: WheelSources, store: Store, jobs: int, reporter: Reporter
+) -> tuple[Project, ...]:
+    """The same for each of ``folders``, up to ``jobs`` at once, in their order. Raises as ``build_project``."""
+    # Said here, for reporters are told by one thread at a time.
+    for folder in folders:
+        reporter.note(f"building {inputs.real(folder).name}: {RUNS_HERE}")
+    running = Running()
+    work = [partial(_project, folder, target, sources, store, running) for folder in folders]
+    with contextlib.closing(in_threads(work, count=max(1, min(jobs, _AT_ONCE)), give_up=running.stop)) as done:
+        return tuple(done)
+
+
+def _project(folder: Path, target: Target, sources: WheelSources, store: Store, running: Running) -> Project:
     real = inputs.real(folder)
-    reporter.note(f"building {real.name}: {RUNS_HERE}")
     # Nobody knows which variables a backend asks for. What it may read elsewhere, and the releases of it that an index
     # has, are not looked at again: as for `RUN pip install .` in a Dockerfile, what is in the project's folder decides.
     inputs.all_variables()
     with store.scratch() as scratch:
         copy = scratch / real.name
-        copy_tree(real, copy, without=inputs.real(store.root))
-        wheel = _built(copy, folder, scratch / "wheel", sources)
+        copy_tree(real, copy, without={inputs.real(each) for each in (store.root, *sources.downloads)})
+        wheel = _built(copy, folder, scratch / "wheel", sources, running)
         normalise(wheel, str(folder))
         digest, size = digest_file(str(wheel))
         store.put_file(wheel, digest=digest, size=size, what=wheel.name)
@@ -94,17 +115,18 @@ def download_backend(folder: Path, dest: Path, *, sources: WheelSources) -> None
         raise WheelError(str(folder), f"what builds it cannot be had:\n  {_last(outcome.said)}")
 
 
-def _built(copy: Path, folder: Path, dest: Path, sources: WheelSources) -> Path:
+def _built(copy: Path, folder: Path, dest: Path, sources: WheelSources, running: Running) -> Path:
     # git describe, which some backends ask for a version, must not touch the user's index.
     environ = {**sources.environ, "GIT_OPTIONAL_LOCKS": "0"}
     quiet = replace(sources, environ=environ)
-    outcome = build([f"--wheel-dir={dest}"], copy, sources=quiet, epoch=ZIP_EPOCH)
+    outcome = build([f"--wheel-dir={dest}"], copy, sources=quiet, epoch=ZIP_EPOCH, running=running)
     wheels = inputs.matching(dest, "*.whl")
     if outcome.code == 0 and len(wheels) == 1:
         return wheels[0]
     hint = f"try it alone: pip wheel --no-deps {folder}"
     if sources.offline:
         hint = f"offline, what builds it must lie in wheels/{BACKENDS}/: ocibuild download NAME puts it there"
+        hint += "; where there is a network, build with --online"
     raise WheelError(str(folder), f"building it failed:\n  {_last(outcome.said)}", hint=hint)
 
 

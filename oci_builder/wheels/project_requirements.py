@@ -77,6 +77,13 @@ def build_requires(file: Path) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def is_built(file: Path) -> bool:
+    """Whether a pyproject.toml is that of something to build: it names a backend, or a project, whose backend is then
+    setuptools, as for pip and uv. False without the file. Raises RecipeError."""
+    document = _parsed(_read(file), file) if inputs.is_file(file) else {}
+    return any(isinstance(document.get(name), dict) for name in ("build-system", "project"))
+
+
 def _read(file: Path) -> str:
     try:
         with open_regular(file) as stream:

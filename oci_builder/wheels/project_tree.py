@@ -6,6 +6,7 @@ import contextlib
 import fnmatch
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from oci_builder import inputs
@@ -19,16 +20,19 @@ _NEVER = frozenset(
 _MADE = (".tar", ".tar.gz", ".tgz", ".cdx.json", ".spdx.json")
 """Images and their bills, as builds leave them at its top."""
 
+_DOWNLOADED = ("wheels", "debs", "base", "fetched")
+"""What ``ocibuild download`` puts beside a recipe."""
+
 _GIT = ".git"
 _POINTER = 4096
 """Bytes of a file that says where a repository is."""
 
 
-def copy_tree(folder: Path, dest: Path, *, without: Path) -> None:
+def copy_tree(folder: Path, dest: Path, *, without: Collection[Path]) -> None:
     """Copy a project's tree, with modes that say executable or not and nothing of the machine's umask.
 
-    Left out is what belongs to a machine: environments, caches, what earlier builds left, images and bills, their
-    wheels, and the folder ``without``, which the copy may lie in. Raises FileProblem.
+    Left out is what belongs to a machine: environments, caches, what earlier builds left, images and bills, what was
+    downloaded for them, and the folders ``without``, one of which the copy may lie in. Raises FileProblem.
     """
     with explained(folder):
         dest.mkdir()
@@ -36,7 +40,7 @@ def copy_tree(folder: Path, dest: Path, *, without: Path) -> None:
         for here, folders, files in os.walk(folder):
             place = Path(here)
             folders[:] = sorted(
-                name for name in folders if place / name != without and not _left_out(place / name, folder)
+                name for name in folders if place / name not in without and not _left_out(place / name, folder)
             )
             copied = dest / place.relative_to(folder)
             for name in folders:
@@ -56,7 +60,9 @@ def _left_out(path: Path, root: Path) -> bool:
         case ("build", name):
             # What setuptools left there it would take into the next wheel.
             return name == "lib" or name.startswith(("lib.", "bdist.", "temp."))
-        case ("build", _, "wheels" | "debs") | ("dist",):
+        case ("build", _, name):
+            return name in _DOWNLOADED
+        case ("dist",):
             return True
     return False
 
@@ -72,7 +78,7 @@ def _note_names(folder: Path, root: Path) -> None:
         case ("build",):
             without += ["lib/", "lib.*/", "bdist.*/", "temp.*/"]
         case ("build", _):
-            without += ["wheels/", "debs/"]
+            without += [f"{name}/" for name in _DOWNLOADED]
     inputs.note_names(folder, without=[fnmatch.translate(each) for each in without])
 
 

@@ -7,6 +7,8 @@ programs, the one argument: uv, poetry with its export plugin, pdm, pipenv.
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,6 +28,10 @@ EXPECTED = LOCKS.parent / "expected.json"
 PYTHONS = (("3.10.14", "linux/amd64"), ("3.11.2", "linux/amd64"), ("3.12.4", "linux/arm64"), ("3.13.5", "linux/amd64"))
 
 Names = tuple[str, ...]
+
+_LOCAL = re.compile(r"(?:-e )?(?:[\w-]+ @ )?(?:file://)?(?P<path>[./][^ #;]*)")
+"""A line that asks for what lies in a folder: ``-e ./lib#egg=lib``, ``lib @ file:///lib ; MARKER``."""
+
 CHOICES: dict[str, list[tuple[Names, Names]]] = {
     "uv-basic/uv.lock": [((), ()), (("web",), ()), (("all",), ("lint",)), ((), ("dev", "lint")), (("web",), ("lint",))],
     "uv-fork/uv.lock": [((), ())],
@@ -39,6 +45,16 @@ CHOICES: dict[str, list[tuple[Names, Names]]] = {
         *(((), ()), (("cli",), ()), ((), ("docs",)), ((), ("dev",)), (("cli",), ("docs", "dev"))),
     ],
     "pd-basic/pdm.lock": [((), ()), (("web",), ()), ((), ("dev",)), (("web",), ("dev",))],
+    "uv-members/uv.lock": [((), ()), (("web",), ()), (("all",), ()), ((), ("base",)), (("all",), ("dev",))],
+    "uv-virtual-root/uv.lock": [((), ()), (("web",), ()), ((), ("dev", "lint"))],
+    "uv-member-fork/uv.lock": [((), ())],
+    "uv-odd/uv.lock": [((), ())],
+    "po-paths/poetry.lock": [((), ()), ((), ("dev",))],
+    "po-odd/poetry.lock": [((), ())],
+    "pd-paths/pdm.lock": [((), ()), ((), ("dev",))],
+    "pd-odd/pdm.lock": [((), ())],
+    "pi-paths/Pipfile.lock": [((), ()), ((), ("develop",))],
+    "pi-odd/Pipfile.lock": [((), ()), ((), ("develop",)), ((), ("docs",))],
     "pi-basic/Pipfile.lock": [((), ()), ((), ("develop",)), ((), ("docs",))],
 }
 
@@ -50,7 +66,7 @@ def target_of(python: str, platform: str) -> Target:
 def command(lock: str, extras: Names, groups: Names) -> list[str]:
     match lock.rpartition("/")[2]:
         case "uv.lock":
-            fixed = ["uv", "export", "--quiet", "--frozen", "--no-default-groups", "--no-emit-local", "--no-hashes"]
+            fixed = ["uv", "export", "--quiet", "--frozen", "--no-default-groups", "--no-emit-project", "--no-hashes"]
             return [*fixed, *_each("--extra", extras), *_each("--group", groups)]
         case "poetry.lock":
             return ["poetry", "export", "--without-hashes", *_each("--extras", extras), *_each("--with", groups)]
@@ -65,13 +81,19 @@ def _each(flag: str, names: Sequence[str]) -> list[str]:
     return [word for name in names for word in (flag, name)]
 
 
-def exported(tools: Path, lock: str, extras: Names, groups: Names) -> list[Requirement]:
-    """The requirements that a tool exports from its lock."""
+def exported(tools: Path, lock: str, extras: Names, groups: Names) -> tuple[list[Requirement], list[str]]:
+    """The requirements that a tool exports from its lock, and the paths, from there, of what it takes from folders."""
     program, *words = command(lock, extras, groups)
     folder = (LOCKS / lock).parent
     said = subprocess.run([tools / program, *words], cwd=folder, capture_output=True, text=True, check=True).stdout
-    lines = (line.strip() for line in said.splitlines())
-    return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
+    found, local = [], set[str]()
+    for line in map(str.strip, said.splitlines()):
+        if place := _LOCAL.match(line):
+            local.add(os.path.relpath(folder / place["path"], folder))
+        elif line and not line.startswith(("#", "-")):
+            found.append(Requirement(line))
+    # The project itself is none of what it needs.
+    return found, sorted(local - {"."})
 
 
 def pins(found: Sequence[Requirement], target: Target) -> dict[str, str]:
@@ -85,10 +107,11 @@ def pins(found: Sequence[Requirement], target: Target) -> dict[str, str]:
 def expectations(tools: Path) -> Iterator[dict[str, Any]]:
     for lock, choices in CHOICES.items():
         for extras, groups in choices:
-            found = exported(tools, lock, extras, groups)
+            found, local = exported(tools, lock, extras, groups)
             for python, platform in PYTHONS:
                 chosen = {"lock": lock, "extras": extras, "groups": groups, "python": python, "platform": platform}
-                yield {**chosen, "pins": dict(sorted(pins(found, target_of(python, platform)).items()))}
+                made = {"pins": dict(sorted(pins(found, target_of(python, platform)).items()))}
+                yield {**chosen, **made, **({"local": local} if local else {})}
 
 
 if __name__ == "__main__":

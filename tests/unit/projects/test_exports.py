@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from oci_builder.errors import StaleLock
 from oci_builder.projects.packages import Choice
 from oci_builder.projects.reading import READERS
+from oci_builder.wheels.origins import INDEX
 from tests.parity.locks import CHOICES, EXPECTED, LOCKS, PYTHONS, target_of
 
 CASES = json.loads(EXPECTED.read_text(encoding="utf-8"))
@@ -36,4 +38,8 @@ def test_a_lock_is_read_as_its_tool_exports_it(case: dict[str, Any]) -> None:
         assert "it was made for Python >=3.11" in str(error)
         assert target.minor < (3, 11)
     else:
-        assert {package.name: package.version for package in found} == case["pins"]
+        # A Pipfile.lock has no version of what lies in folders, and no tool exports one.
+        assert {each.name: each.version for each in found if each.origin == INDEX} == case["pins"]
+        places = [each.origin.folder or each.origin.file for each in found]
+        local = {os.path.relpath(place, path.parent) for place in places if place is not None}
+        assert sorted(local - {"."}) == case.get("local", [])

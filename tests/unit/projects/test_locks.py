@@ -17,7 +17,8 @@ from oci_builder.errors import (
     UnsupportedRequirement,
 )
 from oci_builder.projects.packages import Choice
-from oci_builder.projects.reading import LockedWheels, parse_lock, read_lock
+from oci_builder.projects.reading import parse_lock, read_lock
+from oci_builder.wheels.pins import LockedWheels
 from tests.parity.locks import LOCKS, target_of
 from tests.support.targets import TARGET
 from tests.support.wheels import make_wheel, sha256
@@ -65,6 +66,15 @@ def test_a_wheel_of_the_project_s_folder_is_taken_by_its_digest(tmp_path: Path) 
     (pin,) = [pin for pin in found.pins if pin.sha256 == digest]
     assert pin.direct_url is not None
     assert json.loads(pin.direct_url)["url"] == "file:///localwheel-1.0-py3-none-any.whl"
+
+
+def test_a_wheel_of_a_folder_that_is_an_index_is_pinned_by_what_it_is(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path / "flat", "dep", "1.0")
+    found = parse("uv.lock", uv(dep('{ registry = "flat" }', f'wheels = [{{ path = "{wheel.name}" }}]')), tmp_path)
+    assert [pin.sha256.hex for pin in found.pins] == [sha256(wheel)]
+    assert list(found.local.values()) == [wheel]
+    # It comes from an index, if one in a folder: nobody asked for the file.
+    assert found.pins[0].direct_url is None
 
 
 def test_a_member_of_a_workspace_has_what_it_needs_itself() -> None:
@@ -115,11 +125,8 @@ def test_files_without_names_are_asked_for_by_all_their_hashes() -> None:
 
 URL = '{ registry = "https://x.example" }'
 WHEEL = f'wheels = [{{ url = "https://x.example/dep-1.0-py3-none-any.whl", hash = "sha256:{HASH}" }}]'
-NAMED = WHEEL.replace("url", "filename").replace("https://x.example/", "")
 REFUSED: list[tuple[str, str, type[OcibuildError], str]] = [
     ("uv.lock", uv(dep('{ git = "https://x.example/d?rev=1#abc" }')), UnsupportedRequirement, "dep 1.0: a checkout"),
-    ("uv.lock", uv(dep('{ editable = "dep" }')), UnsupportedRequirement, "dep 1.0: a project in the folder 'dep'"),
-    ("uv.lock", uv(dep('{ directory = "../dep" }')), UnsupportedRequirement, "a project in the folder '../dep'"),
     (
         "uv.lock",
         uv(dep(URL, 'sdist = { url = "https://x.example/dep-1.0.tar.gz" }')),
@@ -131,10 +138,9 @@ REFUSED: list[tuple[str, str, type[OcibuildError], str]] = [
         "uv.lock",
         uv(dep('{ registry = "w" }', 'wheels = [{ path = "dep-1.0-py3-none-any.whl" }]')),
         UnsupportedRequirement,
-        "no sha256",
+        "its wheel, /project/w/dep-1.0-py3-none-any.whl, cannot be read",
     ),
     ("uv.lock", uv(dep(URL, WHEEL.replace("dep-1", "six-1"))), RecipeError, "not the name of a wheel of dep"),
-    ("uv.lock", uv(dep('{ path = "../dep-1.0-py3-none-any.whl" }', NAMED)), UnsupportedRequirement, "outside"),
     ("uv.lock", uv(dep(URL, WHEEL), head="version = 2"), RecipeError, "version 2 of the format"),
     (
         "uv.lock",
@@ -155,17 +161,10 @@ REFUSED: list[tuple[str, str, type[OcibuildError], str]] = [
         UnsupportedRequirement,
         "checkout",
     ),
-    (
-        "poetry.lock",
-        poetry('groups = ["main"]\n[package.source]\ntype = "directory"\nurl = "lib"'),
-        UnsupportedRequirement,
-        "'lib'",
-    ),
     ("pdm.lock", '[metadata]\nlock_version = "4.5.1"\nstrategy = []', RecipeError, "inherit_metadata"),
     ("pdm.lock", '[metadata]\nlock_version = "5.0"\nstrategy = []', RecipeError, "version 4 is known"),
     ("Pipfile.lock", '{"_meta": {"pipfile-spec": 7}}', RecipeError, "pipfile-spec"),
     ("Pipfile.lock", "[]", RecipeError, ""),
-    ("Pipfile.lock", '{"_meta": {"pipfile-spec": 6}, "default": {"d": {"path": "."}}}', UnsupportedRequirement, "'.'"),
 ]
 
 
@@ -176,6 +175,71 @@ def test_what_cannot_be_is_refused_by_name(name: str, text: str, kind: type[Ocib
     assert why in str(caught.value)
     assert name in str(caught.value) or name in (caught.value.hint or "")
     assert caught.value.hint
+
+
+GIT = "https://me:secret@x.example/d"
+TYPED: list[tuple[str, str, str, str]] = [
+    (
+        "uv.lock",
+        uv(dep(f'{{ git = "{GIT}?subdirectory=sub&rev=v1#abc" }}')),
+        "a checkout of git, https://x.example/d, is not a wheel",
+        "pip wheel --no-deps -w dist 'git+https://x.example/d@abc#subdirectory=sub'), and lock that in its "
+        "place: uv add ./dist/dep-*.whl",
+    ),
+    (
+        "poetry.lock",
+        poetry(
+            'groups = ["main"]\nfiles = []\n[package.source]\n'
+            f'type = "git"\nurl = "{GIT}"\nreference = "v1"\nresolved_reference = "abc"\nsubdirectory = "sub"'
+        ),
+        "a checkout of git",
+        "'git+https://x.example/d@abc#subdirectory=sub'), and lock that in its place: poetry add ./dist/",
+    ),
+    (
+        "pdm.lock",
+        '[metadata]\nlock_version = "4.5.1"\nstrategy = ["inherit_metadata"]\n[[package]]\nname = "dep"\n'
+        f'version = "1"\ngroups = ["default"]\nhg = "{GIT}"\nrevision = "abc"\n',
+        "a checkout of hg, https://x.example/d",
+        "hg+https://x.example/d@abc), and lock that in its place: pdm add ./dist/dep-*.whl",
+    ),
+    (
+        "Pipfile.lock",
+        json.dumps({"_meta": {"pipfile-spec": 6}, "default": {"my-dep": {"git": GIT, "ref": "abc"}}}),
+        "a checkout of git",
+        "git+https://x.example/d@abc), and lock that in its place: pipenv install ./dist/my_dep-*.whl",
+    ),
+    (
+        "uv.lock",
+        uv(dep(f'{{ url = "{GIT}/dep-1.0.tar.gz" }}')),
+        "a source archive, https://x.example/d/dep-1.0.tar.gz, is not a wheel",
+        "https://x.example/d/dep-1.0.tar.gz)",
+    ),
+    ("uv.lock", uv(dep('{ path = "dep-1.0.zip" }')), "a source archive, 'dep-1.0.zip'", "-w dist dep-1.0.zip)"),
+    ("uv.lock", uv(dep('{ editable = "a\\u0000b" }')), "'a\\x00b' is no path", "pip wheel"),
+    ("uv.lock", uv(dep('{ registry = "https://x.example" }')), "no wheel of it", "-w dist dep==1.0)"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "why", "typed"), TYPED)
+def test_what_is_no_wheel_is_refused_with_what_to_type(name: str, text: str, why: str, typed: str) -> None:
+    with pytest.raises(UnsupportedRequirement) as caught:
+        parse(name, text)
+    assert why in str(caught.value)
+    assert typed in (caught.value.hint or "")
+    assert "secret" not in f"{caught.value}{caught.value.hint}"
+
+
+def test_folders_and_wheels_of_the_machine_are_found_from_the_lock() -> None:
+    def places(name: str, **chosen: tuple[str, ...]) -> list[str]:
+        found = read(name, **chosen)
+        local = [*(each.folder for each in found.projects), *found.local.values()]
+        return sorted(str(path.relative_to(LOCKS / name.partition("/")[0])) for path in local)
+
+    wheel = "wheels/localwheel-1.0-py3-none-any.whl"
+    assert places("po-paths/poetry.lock") == ["libs/alib", "libs/blib", wheel]
+    assert places("pd-paths/pdm.lock", groups=("dev",)) == ["libs/alib", "libs/blib", wheel]
+    assert places("pi-paths/Pipfile.lock") == [".", "libs/alib", "libs/blib", wheel]
+    assert places("uv-virtual-root/uv.lock") == ["packages/one", "packages/two"]
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from msgspec import structs
 from oci_builder.cli import main
 from oci_builder.inspect.contents import FileRecord, ImageContents
 from oci_builder.inspect.reading import read_image
+from oci_builder.projects.contents import lock_contents
 from oci_builder.store import Store
 from oci_builder.verify.compiled import BytecodeWatcher
-from oci_builder.verify.locked import LockReport, compare_with_lock, wheel_at_hand
-from oci_builder.wheels.lock import read
+from oci_builder.verify.locked import LockReport, compare_with_lock, environment_of, wheel_at_hand
 from tests.support.targets import SITE
 from tests.support.tiny import Tiny, built, make_tiny
 from tests.support.wheels import make_wheel
@@ -43,7 +43,8 @@ def compared(
     tiny: Tiny, contents: ImageContents, *, wheels: Path | None = None, bytecode: BytecodeWatcher | None = None
 ) -> LockReport:
     at_hand = wheel_at_hand(Store(tiny.root / "empty"), wheels or tiny.wheels)
-    return compare_with_lock(contents, bytecode or BytecodeWatcher(), read(tiny.image / "pylock.toml"), at_hand)
+    lock = lock_contents(tiny.image / "pylock.toml", environment_of(contents))
+    return compare_with_lock(contents, bytecode or BytecodeWatcher(), lock, at_hand)
 
 
 def with_tree(contents: ImageContents, changes: Mapping[str, FileRecord | None]) -> ImageContents:
@@ -134,8 +135,9 @@ def test_another_lock_is_another_image(tiny: Tiny, contents: ImageContents, tmp_
     text = (tiny.image / "pylock.toml").read_text()
     path = tmp_path / "pylock.toml"
     path.write_text(text.replace('"tool"', '"other"').replace("tool-2.0", "other-2.0"))
+    lock = lock_contents(path, environment_of(contents))
     findings = compare_with_lock(
-        contents, BytecodeWatcher(), read(path), wheel_at_hand(Store(tmp_path), tiny.wheels)
+        contents, BytecodeWatcher(), lock, wheel_at_hand(Store(tmp_path), tiny.wheels)
     ).findings
     assert findings[:2] == ["other 2.0 is locked, and not in the image", "tool 2.0 is in the image, and not locked"]
 

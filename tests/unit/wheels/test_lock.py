@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from oci_builder.wheels.lock import WheelLock, changes, encode, parse, read
 from oci_builder.wheels.pins import Sdist, WheelPin
 from oci_builder.wheels.target import Target
 from tests.support.targets import TARGET
+from tests.support.wheels import make_wheel, sha256
 
 ON_ARM = replace(TARGET, platform=ARM64)
 PATH = Path("build/demo/pylock.toml")
@@ -130,16 +133,64 @@ FOREIGN = 'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "a"\nver
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "why", "typed"),
     [
-        FOREIGN + 'sdist = {path = "a-1.tar.gz", hashes = {sha256 = "00"}}\n',
-        FOREIGN + 'vcs = {type = "git", url = "https://host.example/a.git", commit-id = "00"}\n',
-        FOREIGN + 'directory = {path = "."}\n',
+        ('sdist = {path = "a-1.tar.gz", hashes = {sha256 = "00"}}', "no wheel", "pip wheel --no-deps -w dist a==1"),
+        (
+            'vcs = {type = "git", url = "https://host.example/a.git", commit-id = "12", subdirectory = "b"}',
+            "a checkout of git, https://host.example/a.git, is not a wheel",
+            "pip wheel --no-deps -w dist 'git+https://host.example/a.git@12#subdirectory=b'",
+        ),
+        (
+            'archive = {url = "https://me:secret@host.example/a-1.tar.gz", hashes = {sha256 = "00"}}',
+            "a source archive, https://host.example/a-1.tar.gz, is not a wheel",
+            "pip wheel --no-deps -w dist https://host.example/a-1.tar.gz",
+        ),
+        ('archive = {path = "../a", hashes = {sha256 = "00"}}', "an archive, '../a', that is no wheel", "../a"),
+        ('archive = {path = "a-1.zip", hashes = {sha256 = "00"}}', "a source archive, 'a-1.zip'", "a-1.zip"),
     ],
 )
-def test_a_locked_package_without_a_wheel_is_refused(text: str) -> None:
-    with pytest.raises(UnsupportedRequirement, match="no wheel"):
-        parse(text.encode(), path=PATH).select(TARGET)
+def test_a_locked_package_without_a_wheel_is_refused_with_what_to_type(text: str, why: str, typed: str) -> None:
+    with pytest.raises(UnsupportedRequirement, match=re.escape(why)) as caught:
+        parse(f"{FOREIGN}{text}\n".encode(), path=PATH).select(TARGET)
+    assert typed in (caught.value.hint or "")
+
+
+def test_a_wheel_that_is_asked_for_by_its_url_is_taken_as_pip_takes_it() -> None:
+    url = "https://me:secret@host.example/a-1-py3-none-any.whl"
+    text = f'{FOREIGN}archive = {{url = "{url}", size = 3, hashes = {{sha256 = "{PURE.sha256.hex}"}}}}\n'
+    (pin,) = parse(text.encode(), path=PATH).select(TARGET)
+    assert (pin.filename, pin.sha256, pin.size, pin.url) == ("a-1-py3-none-any.whl", PURE.sha256, 3, None)
+    assert json.loads(pin.direct_url or "")["url"] == "https://host.example/a-1-py3-none-any.whl"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        'wheels = [{path = "dist/a-1-py3-none-any.whl", hashes = {sha256 = "HASH"}}]',
+        'wheels = [{url = "file://DIST/a-1-py3-none-any.whl", hashes = {sha256 = "HASH"}}]',
+        'archive = {path = "dist/a-1-py3-none-any.whl", hashes = {sha256 = "HASH"}}',
+        'archive = {url = "file://DIST/a-1-py3-none-any.whl", hashes = {sha256 = "HASH"}}',
+    ],
+)
+def test_a_wheel_beside_another_tools_lock_is_found_where_that_says(files: str, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path / "dist", "a", "1")
+    text = FOREIGN + files.replace("HASH", sha256(wheel)).replace("DIST", str(tmp_path / "dist"))
+    found = parse(text.encode(), path=tmp_path / "pylock.toml").choose(TARGET)
+    assert [(digest.hex, path) for digest, path in found.local.items()] == [(sha256(wheel), wheel)]
+    assert str(tmp_path) not in str(found.pins)
+
+
+def test_a_folder_of_another_tools_lock_is_a_project_to_build() -> None:
+    text = FOREIGN + 'directory = {path = "../a", subdirectory = "b", editable = true}\n'
+    found = parse(text.encode(), path=PATH).choose(TARGET)
+    assert (found.pins, [(each.name, each.folder) for each in found.projects]) == ((), [("a", PATH.parent / "../a/b")])
+
+
+def test_an_archive_of_another_name_is_refused() -> None:
+    text = f'{FOREIGN}archive = {{path = "b-1-py3-none-any.whl", hashes = {{sha256 = "{PURE.sha256.hex}"}}}}\n'
+    with pytest.raises(RecipeError, match="not the name of a wheel of a"):
+        parse(text.encode(), path=PATH)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from oci_builder.assemble import BuildPolicy
+from oci_builder.assemble.pins import wheel_sources
 from oci_builder.errors import UnsupportedRequirement, WheelError
+from oci_builder.recipes import load_image
 from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.project import Project, build_project, download_backend
+from oci_builder.wheels.project_tree import copy_tree
+from tests.support.contexts import context_of
 from tests.support.projects import make_project
 from tests.support.sdists import make_sdist
 from tests.support.targets import TARGET
@@ -92,6 +97,8 @@ def test_the_backend_sees_sources_and_nothing_of_the_machine(tmp_path: Path, sto
             "build/bdist.linux/x",
             "build/web/image.toml",
             "build/web/wheels/x.whl",
+            "build/web/base/index.json",
+            "build/web/fetched/model.bin",
         ),
         *("build/web/debs/x.deb", "mypy.tar", "data/kept.tar", ".git/HEAD", "lib/kept.py", "tests/dist/kept.py"),
     ):
@@ -112,6 +119,21 @@ def test_a_store_inside_the_project_is_not_copied_into_itself(tmp_path: Path) ->
     src = make_project(tmp_path / "src")
     store = Store(src / "cache")
     assert not any(line.startswith("cache") for line in seen(src, store))
+
+
+def test_what_was_downloaded_for_the_project_itself_is_no_source_of_it(tmp_path: Path) -> None:
+    src = make_project(tmp_path / "src")
+    for name in ("wheels/tool-1.0-py3-none-any.whl", "base/__init__.py"):
+        (src / name).parent.mkdir()
+        (src / name).touch()
+    (src / "requirements.txt").touch()
+    context = context_of(tmp_path / "cache", project=src)
+    sources = wheel_sources(load_image(src), context, BuildPolicy())
+    # Not a package that is called as a folder of ours.
+    assert sources.downloads == (src / "wheels",)
+    copy = tmp_path / "copy"
+    copy_tree(src, copy, without=sources.downloads)
+    assert [(copy / name).exists() for name in ("wheels", "base")] == [False, True]
 
 
 @pytest.mark.parametrize(
