@@ -137,7 +137,7 @@ class BaseResolver:
             return None
         return compiling(
             base,
-            environ=self.context.environ,
+            wish=self.source.recipe.python.compiler,
             layers=self._layer,
             supply=self.supply,
             store=self.context.store,

@@ -99,6 +99,10 @@ class PythonRecipe(Table, frozen=True, kw_only=True):
     bytecode: Annotated[
         Literal["default", "all", "none"], Meta(description='"default" (all .pyc but those of tests), "all" or "none"')
     ] = "default"
+    compiler: Annotated[
+        Literal["auto", "base"],
+        Meta(description='"auto", or "base" to let the Python of an image as base compile where no other here can'),
+    ] = "auto"
     build: Annotated[
         tuple[Line, ...], Meta(description="a list of distributions that may be built from their source")
     ] = ()

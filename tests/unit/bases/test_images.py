@@ -7,13 +7,14 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from oci_builder.bases import Supply, compiling, open_base
 from oci_builder.bases.base import Base
-from oci_builder.bases.host import find_interpreter
+from oci_builder.bases.host import find_interpreter, find_python
 from oci_builder.bases.images import without_replaced
 from oci_builder.errors import DigestMismatch, NoPython, NotFound, UnsupportedImage
 from oci_builder.platforms import AMD64, ARM64
@@ -150,9 +151,8 @@ def test_distributions_that_wheels_replace_are_deleted_by_a_layer_more(tmp_path:
 
 
 def compiler(base: Base, notes: Notes, store: Store, path: str = "") -> str | None:
-    found = compiling(
-        base, environ={"PATH": path}, layers=lambda name: None, supply=Supply(now=0), store=store, reporter=notes
-    )
+    supply = Supply(now=0, host_python=partial(find_python, environ={"PATH": path}))
+    found = compiling(base, layers=lambda name: None, supply=supply, store=store, reporter=notes)
     return found.ref.name if found else None
 
 
@@ -166,7 +166,7 @@ def test_without_one_there_is_no_bytecode_and_that_is_said(tmp_path: Path, store
     notes = Notes()
     assert compiler(based(docker_python("3.9.1"), tmp_path, store), notes, store) is None
     assert "no Python 3.9.1 on this machine and no python-3.9 in layers/" in notes.lines[0]
-    assert "without bytecode" in notes.lines[0]
+    assert 'or `[python] compiler = "base"` lets the image\'s own Python compile' in notes.lines[0]
 
 
 def test_a_python_on_the_path_counts_if_it_is_the_one_it_is_called(tmp_path: Path) -> None:
