@@ -47,6 +47,7 @@ class Planner:
         with context.reporter.stage("base"):
             base = bases.open(platform)
         wheels = self._wheels(bases, base.target) if source.has_python else _Wheels()
+        others = bases.others.open(platform)
         if source.recipe.fetch:
             with context.reporter.stage("files"):
                 bring(source, context, self.policy)
@@ -56,6 +57,7 @@ class Planner:
             source=source,
             platform=platform,
             base=base,
+            others=others,
             pins=tuple(wheel.pin for wheel in wheels.all),
             lock=wheels.lock,
             steps=self._steps(source, base, wheels, compiling) if wheels.all else (),
@@ -135,6 +137,7 @@ class Planner:
         recipe = source.recipe
         # The base's layers, the project's, those of files and the top one count as well.
         others = len(base.layers) + len(found.project) + len(recipe.fetch) + 1
+        others += sum(copy.image is not None for copy in recipe.copy)
         budget = max(recipe.layering.budget - others, 1)
         several = len(recipe.targets) > 1
         groups = plan(found.wheels, strategy=recipe.layering.strategy, budget=budget, apart=several)
@@ -186,6 +189,7 @@ def pinning_of(bases: BaseResolver, target: Target) -> Pinning:
         context=context,
         policy=policy,
         base=bases.pin,
+        images=bases.others.pins,
     )
 
 

@@ -59,7 +59,7 @@ def command(request: DownloadRequest) -> None:
 
     settings = make_settings(request)
     source = open_source(settings, request)
-    registries = make_registries(settings, base_references(source.recipe.base), request)
+    registries = make_registries(settings, base_references(source.recipe), request)
     wanted = tuple(dict.fromkeys(Platform.parse(text) for text in request.platforms))
     folder = request.dest or source.folder
     with shown(settings) as reporter:

@@ -50,7 +50,7 @@ def command(request: LockRequest) -> None:
 
     settings = make_settings(request)
     source = open_source(settings, request)
-    registries = make_registries(settings, base_references(source.recipe.base), request)
+    registries = make_registries(settings, base_references(source.recipe), request)
     packages = [canonicalize_name(name) for name in request.upgrade_packages]
     with shown(settings) as reporter:
         planner = Planner(settings.context(registries, reporter), make_policy(settings, request))

@@ -177,7 +177,7 @@ def _rebuild(file: Path, request: VerifyRequest) -> None:
     references = [Reference.parse(text) for text in known.references]
     settings = make_settings(request, epoch=known.created)
     source = open_source(settings, replace(request, name=request.name or _called(known)))
-    registries = make_registries(settings, base_references(source.recipe.base), request)
+    registries = make_registries(settings, base_references(source.recipe), request)
     policy = replace(make_policy(settings, request, update_lock=False), base_pin=known.base)
     with (
         shown(settings) as reporter,

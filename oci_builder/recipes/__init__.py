@@ -14,6 +14,7 @@ from oci_builder.recipes.image import (
 )
 from oci_builder.recipes.source import (
     BASE,
+    COPIED,
     DEBS,
     FETCHED,
     FILE,
@@ -28,6 +29,7 @@ from oci_builder.recipes.source import (
 
 __all__ = [
     "BASE",
+    "COPIED",
     "DEBS",
     "FETCHED",
     "FILE",

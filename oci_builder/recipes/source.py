@@ -30,6 +30,7 @@ WHEELS = "wheels"
 DEBS = "debs"
 BASE = "base"
 FETCHED = "fetched"
+COPIED = "copied"
 _IMAGES = "build"
 _LOCK_NAME = re.compile(r"pylock\.(?:[^.]+\.)?toml")
 _PROJECT_FILES = ("pyproject.toml", "setup.py")
@@ -110,6 +111,11 @@ class ImageSource:
     def fetched(self) -> Path:
         """Where files of [[fetch]] for an offline build are, or would be."""
         return self.folder / FETCHED
+
+    @property
+    def copied(self) -> Path:
+        """Where images that it copies out of are for an offline build, or would be."""
+        return self.folder / COPIED
 
     def base_lock(self, platform: Platform) -> Path:
         """Where the lock of the packages over the base is, or would be."""
@@ -236,7 +242,7 @@ def _check_places(source: ImageSource) -> None:
         if python.project is not None:
             _check_place(source, "python.project", python.project, "outside = true in [python]", follow=True)
     for number, copy in enumerate(source.recipe.copy):
-        if not copy.outside:
+        if copy.image is None and not copy.outside:
             _check_place(source, f"copy[{number}].src", copy.src, "outside = true beside it", follow=False)
 
 
