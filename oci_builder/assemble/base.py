@@ -26,7 +26,7 @@ from oci_builder.bases import (
 from oci_builder.catalog import find_base, find_layer
 from oci_builder.debian.recipe import is_layer
 from oci_builder.debian.running import FindPython
-from oci_builder.errors import NotFound
+from oci_builder.errors import NotFound, RegistryError
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.reference import Reference
@@ -52,6 +52,8 @@ class BaseResolver:
         Raises NotFound, InvalidValue, StaleLock, RegistryError.
         """
         source = self.source
+        if source.base_said:
+            self.context.reporter.note(source.base_said)
         try:
             place = find_base(
                 source.recipe.base,
@@ -66,7 +68,13 @@ class BaseResolver:
             return copy
         if not isinstance(place, Reference):
             return place
-        return ImagePinning(source, self.context, self.policy).pinned(place, beside=source.base_copy)
+        pinning = ImagePinning(source, self.context, self.policy)
+        try:
+            return pinning.pinned(place, beside=source.base_copy)
+        except RegistryError as error:
+            if not source.base_said:
+                raise
+            raise _unreachable(error, source.recipe.base) from error
 
     @property
     def pin(self) -> str:
@@ -178,3 +186,13 @@ class BaseResolver:
             )
         except NotFound:
             return None
+
+
+def _unreachable(error: RegistryError, base: str) -> RegistryError:
+    """The error for a base that nobody named, and that its registry does not give: what to do instead."""
+    hint = (
+        f'where there is no way to it, write base = "REGISTRY/{base.partition("/")[2]}" into image.toml, or say '
+        f"--base, for a registry that has it; or bring it as a file, as with skopeo copy docker://{base} "
+        "docker-archive:python.tar, and name that"
+    )
+    return RegistryError(error.method, error.url, error.why, status=error.status, codes=error.codes, hint=hint)

@@ -50,6 +50,9 @@ DEFAULT_CMD = ("python3",)
 """What an image runs when neither its recipe nor its base says anything: an entrypoint alone is enough."""
 
 T = TypeVar("T")
+BASE_DEFAULT = "python-3.11"
+"""The base of a recipe that names none, where its project asks for no Python; told apart by identity."""
+
 REQUIREMENTS_DEFAULT = ("requirements.txt",)
 """A recipe that does not name the file may do without it; told apart by identity."""
 
@@ -257,7 +260,7 @@ class ImageToml(Table, frozen=True, kw_only=True):
     tags: Annotated[tuple[Line, ...], Meta(description='a list of image references such as "mypy:1.4.2"')] = ()
     base: Annotated[
         Line, Meta(description="a base layer, an image of a registry, an image file or folder, or scratch")
-    ] = "python-3.11"
+    ] = BASE_DEFAULT
     base_packages: Annotated[
         tuple[DebianPackage, ...], Meta(description='a list of Debian packages, such as "libgl1"')
     ] = ()

@@ -41,12 +41,14 @@ class ImageSource:
     """A recipe, the folder its paths are relative to, and the project that its files lie ``within``.
 
     ``beside`` are the locks of other tools that lie with what the recipe asks for, and decide in its place.
+    ``base_said`` says why the base is what it is, where nobody named it.
     """
 
     folder: Path
     recipe: ImageToml
     within: Within
     beside: tuple[Path, ...] = ()
+    base_said: str = ""
 
     @property
     def called(self) -> str:
