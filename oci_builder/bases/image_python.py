@@ -57,7 +57,7 @@ def why_not_image_python(base: Base, store: Store) -> str:
     """
     host = host_platform()
     if host is None or base.platform != host:
-        return f"it is for {base.platform}, and this machine is none"
+        return f"it is for {base.platform}, whose programs this machine does not start"
     if not sys.executable:
         return "no Python here can watch over it"
     try:

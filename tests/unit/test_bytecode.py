@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder import bytecode, bytecode_child
-from oci_builder.bytecode import WINDOW, Compiler, pyc_path
+from oci_builder.bytecode import WINDOW, Compiler, header, pyc_path
 from oci_builder.errors import ProcessKilled, ToolFailed
 
 ARGV = (sys.executable, "-I", "-S")
@@ -131,3 +131,38 @@ def test_a_child_that_does_not_leave_is_ended(monkeypatch: pytest.MonkeyPatch) -
 def test_bytecode_lies_where_python_looks() -> None:
     assert pyc_path("usr/lib/a/b.py", "cpython-311") == "usr/lib/a/__pycache__/b.cpython-311.pyc"
     assert pyc_path("b.py", "cpython-311") == "__pycache__/b.cpython-311.pyc"
+
+
+@pytest.mark.parametrize(
+    ("answer", "fits"),
+    [
+        ("header + b'anything'", True),
+        ("b''", True),
+        ("b'\\0' * 16", False),
+        ("header[:-1]", False),
+        ("header[:8] + b'\\1' * 8 + b'anything'", False),
+    ],
+)
+def test_who_has_to_prove_it_gives_bytecode_of_that_very_module(answer: str, fits: bool, tmp_path: Path) -> None:
+    source, tag = b"x = 1\n", "cpython-312"
+    program = tmp_path / "compiler.py"
+    program.write_text(
+        f"import sys\nheader = {header(tag, source)!r}\ndata = {answer}\nsys.stdin.buffer.read({8 + 5 + len(source)})\n"
+        "sys.stdout.buffer.write(len(data).to_bytes(4, 'little') + data)\n"
+    )
+    with Compiler([*ARGV, str(program)], {}, proves=tag) as compiler:
+        if fits:
+            assert list(compiler.compile([("/m.py", source)]))
+            return
+        with pytest.raises(ToolFailed, match="is no bytecode of that module") as caught:
+            list(compiler.compile([("/m.py", source)]))
+    assert 'compiler = "base"' in (caught.value.hint or "")
+
+
+def test_the_header_is_what_this_python_writes() -> None:
+    tag = sys.implementation.cache_tag
+    if tag not in bytecode.MAGIC:
+        pytest.skip(f"{tag} is not known yet")
+    assert header(tag, b"x = 1\n")[:4] == importlib.util.MAGIC_NUMBER
+    with Compiler(ARGV, {}, proves=tag) as compiler:
+        assert list(compiler.compile([("/m.py", b"x = 1\n")]))
