@@ -37,6 +37,8 @@ _ANSWER = struct.Struct("<I")
 _MAX_ANSWER = 256 << 20
 
 _PROGRAM = Path(__file__).with_name("bytecode_child.py")
+GUARD = Path(__file__).with_name("bytecode_guard.py")
+"""What starts an interpreter that nobody vouches for."""
 
 
 def pyc_path(path: str, tag: str) -> str:

@@ -14,8 +14,7 @@ from oci_builder.catalog import find_layer, known_layers
 from oci_builder.debian.recipe import load_layer
 from oci_builder.errors import OcibuildError, RecipeError
 from oci_builder.projects.python_asked import Asked, python_asked
-from oci_builder.recipes import FILE, ImageSource
-from oci_builder.recipes.image import BASE_DEFAULT
+from oci_builder.recipes import BASE_DEFAULT, FILE, ImageSource
 from oci_builder.wheels.pythons import fits, image_of, newest_fitting, specifiers
 
 _LAYERS = "python-3."

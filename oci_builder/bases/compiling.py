@@ -12,7 +12,6 @@ from typing import Literal, TypeAlias
 
 from oci_builder.bases.base import Base
 from oci_builder.bases.host import find_interpreter
-from oci_builder.bases.image_python import image_python, why_not_image_python
 from oci_builder.bases.layers import open_layers, own_interpreter, why_not_own
 from oci_builder.debian.interpreter import spool
 from oci_builder.debian.opening import Supply
@@ -60,12 +59,8 @@ def compiling(
     host = supply.host_python(version)
     if host is not None and host.version == version:
         return _by_host(host)
-    why = why_not_image_python(base, store) if wish == "base" else ""
-    if wish == "base" and not why:
-        reporter.note(f"{base.name}: no Python {version} on this machine; the image's own compiles")
-        return _by_image(base, store)
-    if why:
-        reporter.note(f"{base.name}: its own Python does not compile here: {why}")
+    if wish == "base" and (own := _by_image(base, store, reporter)) is not None:
+        return own
     name = near_layer(base.target)
     near = _near(layers(name), supply, store, reporter)
     if near is None:
@@ -108,8 +103,15 @@ def _by_host(host: HostPython) -> Compiling:
     return Compiling(ref=ref, start=lambda: contextlib.nullcontext(host.interpreter))
 
 
-def _by_image(base: Base, store: Store) -> Compiling:
-    version = base.target.promise.version
+def _by_image(base: Base, store: Store, reporter: Reporter) -> Compiling | None:
+    # Loaded only where a recipe asks for it.
+    from oci_builder.bases.image_python import image_python, why_not_image_python
+
+    version, why = base.target.promise.version, why_not_image_python(base, store)
+    if why:
+        reporter.note(f"{base.name}: its own Python does not compile here: {why}")
+        return None
+    reporter.note(f"{base.name}: no Python {version} on this machine; the image's own compiles")
     # Nobody vouches for what it gives: that never stands in for what a Python of this machine would.
     ref = CompilerRef(name=f"CPython {version} of {base.digest}", version=version)
     return Compiling(ref=ref, start=lambda: image_python(base, store))

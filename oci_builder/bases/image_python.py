@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from oci_builder import bytecode_guard
 from oci_builder.bases.base import Base
-from oci_builder.bytecode import why_not_started
+from oci_builder.bytecode import GUARD, why_not_started
 from oci_builder.debian.interpreter import Interpreter, modules_to_run, write_content
 from oci_builder.debian.running import host_platform
 from oci_builder.errors import DamagedElf, UnsafePath
@@ -91,8 +90,7 @@ def image_python(base: Base, store: Store) -> Iterator[Interpreter]:
             place = folder / posixpath.basename(parts.loader.path)
             write_content(parts.loader, place, sources)
             command = [str(place), *_loading(parts, libraries), *command]
-        guard = str(Path(bytecode_guard.__file__))
-        argv = (sys.executable, "-I", "-S", guard, str(_MEMORY), str(folder), *command)
+        argv = (sys.executable, "-I", "-S", str(GUARD), str(_MEMORY), str(folder), *command)
         yield Interpreter(argv=argv, env=_ENVIRON, proves=tag_of(base))
 
 

@@ -2,6 +2,7 @@
 
 from oci_builder.recipes.files import CopyRecipe, FetchRecipe, FolderRecipe, LinkRecipe
 from oci_builder.recipes.image import (
+    BASE_DEFAULT,
     VERBS,
     AllowRecipe,
     ChecksRecipe,
@@ -29,6 +30,7 @@ from oci_builder.recipes.source import (
 
 __all__ = [
     "BASE",
+    "BASE_DEFAULT",
     "COPIED",
     "DEBS",
     "FETCHED",
