@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from oci_builder import inputs
 from oci_builder.assemble.image_copies import Taken
 from oci_builder.errors import PathConflict
-from oci_builder.recipes import BASE, COPIED, DEBS, FETCHED, FILE, WHEELS, CopyRecipe, ImageSource
+from oci_builder.recipes import BASE, COPIED, DEBS, FETCHED, FILE, IMAGES_LOCK, WHEELS, CopyRecipe, ImageSource
 from oci_builder.tree.copying import Copy, copied
 from oci_builder.tree.entry import Entry, Kind, directory, entry_path
 from oci_builder.tree.tree import Tree, same_place
@@ -23,7 +23,7 @@ LEFT_OUT = (
 )
 """What no [[copy]] of a folder takes, unless its exclude takes it back with ``!``."""
 
-_OF_RECIPES = (FILE, f"{WHEELS}/", f"{DEBS}/", f"{BASE}/", f"{FETCHED}/", f"{COPIED}/", "base.lock.*.json")
+_OF_RECIPES = (FILE, f"{WHEELS}/", f"{DEBS}/", f"{BASE}/", f"{FETCHED}/", f"{COPIED}/", "base.lock.*.json", IMAGES_LOCK)
 """Files of a recipe's folder that an image is made from."""
 
 

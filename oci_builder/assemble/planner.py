@@ -13,6 +13,7 @@ from oci_builder import inputs
 from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.fetched import bring
+from oci_builder.assemble.image_lock import as_images, image_lock_text, moves, read_image_lock
 from oci_builder.assemble.inputs import Inputs, read_inputs
 from oci_builder.assemble.pins import LockChange, Pinning, wheel_sources
 from oci_builder.assemble.plan import BuildPlan
@@ -88,6 +89,11 @@ class Planner:
 
     def lock(self, source: ImageSource, *, upgrade: bool, upgrade_packages: Sequence[str]) -> LockChange:
         """Resolve a recipe's requirements for all its platforms; gives the lock to write. Raises OcibuildError."""
+        if not source.has_own_lock:
+            # Whoever looks whether it holds is not to change it.
+            bases = BaseResolver(source, self.context, replace(self.policy, update_lock=False))
+            if images := as_images([bases.pin, *bases.others.pins]):
+                return _image_lock(source, images)
         bases = BaseResolver(source, self.context, self.policy)
         with self.context.reporter.stage("base"):
             target = bases.open(source.recipe.targets[0]).target
@@ -172,6 +178,13 @@ class _Wheels:
     @property
     def all(self) -> tuple[Wheel, ...]:
         return (*self.wheels, *self.project)
+
+
+def _image_lock(source: ImageSource, images: Mapping[str, Digest]) -> LockChange:
+    """The lock of a recipe's images, where that of its wheels is another's or there are none."""
+    path = source.image_lock
+    known = read_image_lock(path) if inputs.is_file(path) else {}
+    return LockChange(path=path, text=image_lock_text(images), changes=moves(known, images))
 
 
 def pinning_of(bases: BaseResolver, target: Target) -> Pinning:

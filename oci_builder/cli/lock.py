@@ -36,7 +36,8 @@ class LockRequest(RecipeRequest):
 def command(request: LockRequest) -> None:
     """Write down which wheels an image is made of.
 
-    The lock of the image NAME is pylock.toml beside its recipe; builds take exactly what it says.
+    The lock of the image NAME is pylock.toml beside its recipe; builds take exactly what it says. Where another tool's
+    lock decides about wheels, or there are none, images of registries are written down in images.lock.json.
     """
     from packaging.utils import canonicalize_name
 

@@ -31,6 +31,7 @@ DEBS = "debs"
 BASE = "base"
 FETCHED = "fetched"
 COPIED = "copied"
+IMAGES_LOCK = "images.lock.json"
 _IMAGES = "build"
 _LOCK_NAME = re.compile(r"pylock\.(?:[^.]+\.)?toml")
 _PROJECT_FILES = ("pyproject.toml", "setup.py")
@@ -113,6 +114,16 @@ class ImageSource:
     def fetched(self) -> Path:
         """Where files of [[fetch]] for an offline build are, or would be."""
         return self.folder / FETCHED
+
+    @property
+    def image_lock(self) -> Path:
+        """Where the lock of its images is, or would be, if ``lock`` is not its own."""
+        return self.folder / IMAGES_LOCK
+
+    @property
+    def has_own_lock(self) -> bool:
+        """Whether ``lock`` is what ``ocibuild lock`` writes for it, wheels and images."""
+        return self.has_python and not self.foreign_locks and self.borrowed_lock is None
 
     @property
     def copied(self) -> Path:

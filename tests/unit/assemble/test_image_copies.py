@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
 import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from oci_builder.cli import main
+from oci_builder.verify.verify import verify_file
 from oci_builder.wheels.lock import read
 from tests.support.archives import make_tar, member
 from tests.support.fakeregistry import FakeRegistry, fake_registry
@@ -195,3 +199,90 @@ def test_what_a_download_put_there_is_not_copied_with_the_recipes_folder(tiny: T
     (tiny.image / "image.toml").write_text(f'{IMAGE}[[copy]]\nsrc = "."\ndest = "/own"\n')
     built(tiny)
     assert not [name for layer in layers(tiny) for name in layer if name.startswith("own/copied")]
+
+
+@dataclass
+class Files:
+    """An image of files alone, in a folder of its own, and what was said of it."""
+
+    folder: Path
+    said: str = ""
+
+    def run(self, command: str, *flags: str) -> int:
+        """Run a command on it."""
+        told = io.StringIO()
+        out = ("--out", str(self.folder / "x.tar")) if command == "build" else ()
+        with contextlib.redirect_stderr(told):
+            cache = ("--cache-dir", str(self.folder.parent / "cache"), "--progress", "none")
+            code = main([command, f"{self.folder}/", *out, *cache, *flags])
+        self.said = told.getvalue()
+        return code
+
+    def built(self, *flags: str) -> bytes:
+        """Build it; its bytes."""
+        assert self.run("build", *flags) == 0, self.said
+        assert verify_file(self.folder / "x.tar").findings == ()
+        return (self.folder / "x.tar").read_bytes()
+
+
+ALONE = """
+base = "scratch"
+[user]
+name = "root"
+[config]
+cmd = ["/tools/uv"]
+[[copy]]
+from = "{}"
+src = "/bin/uv"
+dest = "/tools/"
+[[checks.allow]]
+subject = "*"
+reason = "it is no program"
+"""
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[tuple[Files, FakeRegistry]]:
+    folder = tmp_path / "alone"
+    folder.mkdir()
+    with fake_registry() as registry:
+        (folder / "image.toml").write_text(ALONE.format(registry.reference("team/uv:1")))
+        yield Files(folder), registry
+    close_opened()
+
+
+def test_where_there_are_no_wheels_images_have_a_lock_of_their_own(alone: tuple[Files, FakeRegistry]) -> None:
+    image, registry = alone
+    lock = image.folder / "images.lock.json"
+    digest = serve(registry, [LOWER, UPPER])
+    assert image.run("lock") == 0, image.said
+    reference = str(registry.reference("team/uv:1"))
+    assert json.loads(lock.read_text()) == {"schema": 1, "images": {reference: digest}}
+    first = image.built("--locked")
+    assert image.run("lock", "--check") == 0, image.said
+    moved = serve(registry, [LOWER, make_tar(member("usr/bin/uv", data=b"moved", mode=0o755))])
+    assert image.run("build", "--locked") == 1 and "its tag has moved" in image.said
+    assert image.run("lock", "--check") == 3
+    assert image.built("--offline") == first == image.built("--frozen")
+    assert image.built() != first and "images.lock.json was behind" in image.said
+    assert json.loads(lock.read_text())["images"] == {reference: moved}
+
+
+def test_where_another_tools_lock_decides_the_base_has_one_too(alone: tuple[Files, FakeRegistry]) -> None:
+    image, registry = alone
+    digest, reference = serve(registry, [LOWER]), registry.reference("team/uv:1")
+    (image.folder / "uv.lock").write_text('version = 1\nrequires-python = ">=3.11"\n')
+    (image.folder / "image.toml").write_text(f'base = "{reference}"\n')
+    assert image.run("lock") == 0, image.said
+    assert json.loads((image.folder / "images.lock.json").read_text())["images"] == {str(reference): digest}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"schema": 1, "images": {"a": "b"}}', "\0", '{"schema":2,"images":{}}']
+)
+def test_a_lock_of_images_that_does_not_read_is_an_error(text: str, alone: tuple[Files, FakeRegistry]) -> None:
+    image, registry = alone
+    serve(registry, [LOWER])
+    (image.folder / "images.lock.json").write_text(text)
+    assert image.run("build") == 1 and "images.lock.json: it does not read" in image.said
+    assert "remove it" in image.said
