@@ -18,6 +18,9 @@ _LIMIT = 16 << 20
 _SHORT = 64 << 10
 """Bytes that are read of a lock, and of a .python-version."""
 
+_LONGEST = 200
+"""Letters of a specifier: of a longer one nobody could say what it means."""
+
 _VERSION_FILE = ".python-version"
 _PIPFILE = "Pipfile.lock"
 _NUMBERED = re.compile(r"(?:cpython-|python-?)?(3\.[0-9]{1,3})(?:\.[0-9]{1,4}(?:(?:a|b|rc)[0-9]{1,3})?)?(?:-dev)?\Z")
@@ -41,7 +44,8 @@ def python_asked(folders: Iterable[Path], locks: Iterable[Path]) -> tuple[Asked,
         found += _version_file(folder / _VERSION_FILE)
     for lock in dict.fromkeys(locks):
         found += _lock(lock)
-    return tuple(dict.fromkeys(each for each in found if specifiers([each.specifier]) is not None))
+    short = (Asked(each.specifier, " ".join(each.said.split())) for each in found if len(each.specifier) <= _LONGEST)
+    return tuple(dict.fromkeys(each for each in short if specifiers([each.specifier]) is not None))
 
 
 def _project(path: Path) -> Iterator[Asked]:
