@@ -17,7 +17,7 @@ from oci_builder.gate.sanity import COPIED
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.recipes import CopyRecipe
 from oci_builder.store import Store
-from oci_builder.tree.entry import Entry, Kind, directory, entry_path, known_sha256
+from oci_builder.tree.entry import Entry, EntryPath, Kind, directory, entry_path, known_sha256
 from oci_builder.tree.patterns import Patterns
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree
@@ -74,16 +74,25 @@ class ImageCopies:
         return layer
 
 
+def source_in(image: Base, copy: CopyRecipe) -> EntryPath:
+    """Where in ``image`` lies what is copied; empty for all of it.
+
+    Raises NotFound for what is not there, UnsafePath for links in a circle.
+    """
+    source = image.tree.resolve(copy.src.strip("/"))
+    if source and source not in image.tree:
+        hint = f"`ocibuild tree {image.reference or image.name}` shows what is in it"
+        raise NotFound("file or folder", copy.src, searched=(image.name,), hint=hint)
+    return source
+
+
 def taken_from(image: Base, copy: CopyRecipe, user: tuple[int, int]) -> list[Entry]:
     """The entries of one copy; a folder's content lands in ``dest``. Links are followed to what is copied, not in it.
 
     Raises NotFound for what is not in the image, UnsafePath for links in a circle.
     """
-    source = image.tree.resolve(copy.src.strip("/"))
+    source = source_in(image, copy)
     entry = image.tree.get(source)
-    if entry is None and source:
-        hint = f"`ocibuild tree {image.reference or image.name}` shows what is in it"
-        raise NotFound("file or folder", copy.src, searched=(image.name,), hint=hint)
     uid, gid = copy.ids(user)
     dest = copy.dest.strip("/")
     if entry is not None and entry.kind is not Kind.DIRECTORY:

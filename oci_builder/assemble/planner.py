@@ -10,9 +10,11 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from oci_builder import inputs
+from oci_builder.assemble.app_files import check_copies
 from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.fetched import bring
+from oci_builder.assemble.image_copies import source_in
 from oci_builder.assemble.image_lock import as_images, image_lock_text, moves, read_image_lock
 from oci_builder.assemble.inputs import Inputs, read_inputs
 from oci_builder.assemble.pins import LockChange, Pinning, wheel_sources
@@ -45,10 +47,14 @@ class Planner:
         """
         context = self.context
         bases = BaseResolver(source, context, self.policy)
+        check_copies(source)
         with context.reporter.stage("base"):
             base = bases.open(platform)
-        wheels = self._wheels(bases, base.target) if source.has_python else _Wheels()
         others = bases.others.open(platform)
+        for copy in source.recipe.copy:
+            if copy.image is not None:
+                source_in(others[copy.image], copy)
+        wheels = self._wheels(bases, base.target) if source.has_python else _Wheels()
         if source.recipe.fetch:
             with context.reporter.stage("files"):
                 bring(source, context, self.policy)
