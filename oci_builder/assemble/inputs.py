@@ -7,10 +7,13 @@ from pathlib import Path
 
 from oci_builder import inputs
 from oci_builder.assemble.context import BuildContext
-from oci_builder.recipes import ImageSource
+from oci_builder.errors import RecipeError
+from oci_builder.projects.python_asked import project_asks
+from oci_builder.recipes import FILE, ImageSource
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.project_requirements import PYPROJECT, ProjectRequirements, read_groups, read_pyproject
+from oci_builder.wheels.pythons import fits, offer_of, specifiers
 from oci_builder.wheels.target import Target
 
 
@@ -30,6 +33,7 @@ def read_inputs(source: ImageSource, target: Target, *, sources: WheelSources, c
     built.
     """
     python = source.recipe.python
+    _check_python(source, target)
     found: list[Path | ProjectRequirements] = [*source.requirements]
     # A lock of another tool knows its own extras and groups.
     if not source.foreign_locks:
@@ -48,3 +52,14 @@ def read_inputs(source: ImageSource, target: Target, *, sources: WheelSources, c
         found.append(read_groups(source.project / PYPROJECT, python.groups))
     watched = (project.pin.name, f"python {project.requires_python}", *(f"extra {extra}" for extra in python.extras))
     return Inputs(requirements=tuple(found), project=project.pin, watched=watched)
+
+
+def _check_python(source: ImageSource, target: Target) -> None:
+    """Refuse a base whose Python a pyproject.toml does not take: of one that is built, pip says so."""
+    version = target.promise.version
+    for asked in project_asks(path.parent for path in source.pyprojects):
+        wanted = specifiers([asked.specifier])
+        if wanted is not None and not fits(wanted, version):
+            why = f"{asked.said}, and the base has Python {version}"
+            hint = f"change one of them{offer_of([asked.specifier], version)}"
+            raise RecipeError(str(source.folder / FILE), "base", why, hint=hint)

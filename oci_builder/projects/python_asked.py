@@ -44,6 +44,15 @@ def python_asked(folders: Iterable[Path], locks: Iterable[Path]) -> tuple[Asked,
         found += _version_file(folder / _VERSION_FILE)
     for lock in dict.fromkeys(locks):
         found += _lock(lock)
+    return _heard(found)
+
+
+def project_asks(folders: Iterable[Path]) -> tuple[Asked, ...]:
+    """What the pyproject.toml files in ``folders`` alone ask for."""
+    return _heard([asked for folder in folders for asked in _project(folder / "pyproject.toml")])
+
+
+def _heard(found: Iterable[Asked]) -> tuple[Asked, ...]:
     short = (Asked(each.specifier, " ".join(each.said.split())) for each in found if len(each.specifier) <= _LONGEST)
     return tuple(dict.fromkeys(each for each in short if specifiers([each.specifier]) is not None))
 

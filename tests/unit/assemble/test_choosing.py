@@ -9,7 +9,7 @@ import pytest
 from oci_builder.assemble.choosing import with_base
 from oci_builder.errors import RecipeError
 from oci_builder.recipes import ImageSource, Overrides, load_image, with_overrides
-from tests.support.tiny import CHECKOUT
+from tests.support.tiny import CHECKOUT, IMAGE, build, make_tiny
 
 HUB = "docker.io/library/python"
 
@@ -111,3 +111,13 @@ def test_a_base_of_another_name_is_taken_by_its_name_alone(tmp_path: Path) -> No
     layers.mkdir(parents=True)
     (layers / "layer.toml").write_bytes((CHECKOUT / "layers/python-3.13/layer.toml").read_bytes())
     assert chosen(folder).recipe.base == "python-3.13"
+
+
+def test_a_base_that_is_named_and_does_not_fit_is_an_error_with_one_that_does(tmp_path: Path) -> None:
+    tiny = make_tiny(tmp_path / "project")
+    project(tiny.image, ">=3.11.5")
+    (tiny.image / "image.toml").write_text(IMAGE.replace("requirements.txt", "pyproject.toml"))
+    ending = build(tiny)
+    assert ending.code == 2
+    assert "requires-python >=3.11.5 in pyproject.toml, and the base has Python 3.11.2" in ending.said
+    assert f'base = "{HUB}:3.11-slim" in image.toml' in ending.said
