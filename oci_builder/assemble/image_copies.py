@@ -1,4 +1,4 @@
-"""``[[copy]] from``: files out of another image, as ``COPY --from`` takes them; each copy is a layer of its own.
+"""``[[copy]] from``: files out of another image, as ``COPY --from`` takes them, in layers of their own.
 
 Bytes, permissions and times are those of that image, so what it is known by decides the layer.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from msgspec.structs import replace
 
@@ -47,28 +48,35 @@ class ImageCopies:
     images: Mapping[str, Base]
 
     def over(self, below: Tree, copies: Sequence[CopyRecipe]) -> Taken:
-        """The layer of each copy out of an image, one over the other, upon ``below``.
+        """The layers of copies out of images, one over the other, upon ``below``.
+
+        Those out of one image that follow each other share one.
 
         Raises NotFound for what is not in the image, UnsafePath, PathConflict.
         """
         made: list[Layer] = []
         paths: dict[int, frozenset[str]] = {}
-        for number, copy in enumerate(copies):
-            if copy.image is None:
+        for name, group in groupby(enumerate(copies), key=lambda item: item[1].image):
+            if name is None:
                 continue
-            layer = self._layer(copy, self.images[copy.image], below)
+            numbers, tables = zip(*group, strict=True)
+            layer = self._layer(tables, self.images[name], below)
             tree = layer.tree(self.store)
             below = below.overlaid(tree)
             made.append(layer)
-            paths[number] = frozenset(entry.path for entry in tree if entry.kind is not Kind.DIRECTORY)
+            brought = frozenset(entry.path for entry in tree if entry.kind is not Kind.DIRECTORY)
+            paths |= dict.fromkeys(numbers, brought)
         return Taken(layers=tuple(made), below=below, paths=paths)
 
-    def _layer(self, copy: CopyRecipe, image: Base, below: Tree) -> Layer:
-        tree = place(taken_from(image, copy, self.owner), below)
+    def _layer(self, copies: Sequence[CopyRecipe], image: Base, below: Tree) -> Layer:
+        # The later of two has the path, as where each has a layer of its own.
+        found = (entry for copy in copies for entry in taken_from(image, copy, self.owner))
+        entries = {below.place(entry.path): entry for entry in found}
+        tree = place(entries.values(), below)
         key = LayerKey.of(kind="image-copy", rules=_FORMAT, image=image.name, entries=[_row(entry) for entry in tree])
         layer = find(key, self.store)
         if layer is None:
-            said = f"ocibuild copy from {image.name}: {copy.src}"
+            said = f"ocibuild copy from {image.name}: {', '.join(copy.src for copy in copies)}"
             layer = write_layer(tree, self.store, created_by=said, holds=(f"files of {image.name}",))
             keep(layer, key, self.store)
         return layer
@@ -81,7 +89,7 @@ def source_in(image: Base, copy: CopyRecipe) -> EntryPath:
     """
     source = image.tree.resolve(copy.src.strip("/"))
     if source and source not in image.tree:
-        hint = f"`ocibuild tree {image.reference or image.name}` shows what is in it"
+        hint = f"`ocibuild tree {image.reference or 'FILE'}` shows what is in it"
         raise NotFound("file or folder", copy.src, searched=(image.name,), hint=hint)
     return source
 

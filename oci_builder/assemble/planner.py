@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -149,7 +150,7 @@ class Planner:
         recipe = source.recipe
         # The base's layers, the project's, those of files and the top one count as well.
         others = len(base.layers) + len(found.project) + len(recipe.fetch) + 1
-        others += sum(copy.image is not None for copy in recipe.copy)
+        others += sum(name is not None for name, _ in groupby(copy.image for copy in recipe.copy))
         budget = max(recipe.layering.budget - others, 1)
         several = len(recipe.targets) > 1
         groups = plan(found.wheels, strategy=recipe.layering.strategy, budget=budget, apart=several)

@@ -118,6 +118,14 @@ def test_patterns_choose_below_the_folder(tiny: Tiny) -> None:
     assert set(layer_with(tiny, "e/secret")) == {"e", "e/secret", "e/hard", "e/sub", "e/sub/b.bin"}
 
 
+def test_copies_out_of_one_image_that_follow_each_other_share_a_layer_and_the_later_has_a_path(tiny: Tiny) -> None:
+    tables = [f'src = "/data/{name}"\ndest = "/o/{number}"' for name in ("secret", "hard") for number in range(80)]
+    want(tiny, *tables, 'src = "/bin/uv"\ndest = "/o/7"')
+    built(tiny)
+    found = layer_with(tiny, "o/7")
+    assert len(found) == 81 and found["o/7"][1] == b"the tool\n" and found["o/8"][1] == b"s"
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_of_two_copies_to_one_place_the_later_stays(tiny: Tiny, *, first: bool) -> None:
     (tiny.image / "own").write_text("own\n")
