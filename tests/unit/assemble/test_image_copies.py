@@ -66,6 +66,10 @@ def layer_with(tiny: Tiny, path: str) -> Found:
     return found[-1]
 
 
+def below(folder: str, layer: Found) -> set[str]:
+    return {name for name in layer if name == folder or name.startswith(f"{folder}/")}
+
+
 def refusal(tiny: Tiny, *flags: str) -> str:
     ending = build(tiny, *flags)
     assert ending.code in (1, 2)
@@ -96,7 +100,7 @@ def test_what_was_deleted_in_the_image_is_not_copied(tiny: Tiny) -> None:
     want(tiny, 'src = "/data"\ndest = "/d"', 'src = "/opq"\ndest = "/q"')
     built(tiny)
     assert "d/gone" not in layer_with(tiny, "d/secret")
-    assert set(layer_with(tiny, "q/y")) == {"q", "q/y"}
+    assert below("q", layer_with(tiny, "q/y")) == {"q", "q/y"}
 
 
 def test_a_link_is_followed_where_it_is_named_and_kept_where_it_lies(tiny: Tiny) -> None:
@@ -114,8 +118,8 @@ def test_patterns_choose_below_the_folder(tiny: Tiny) -> None:
         'src = "/data"\ndest = "/e"\nexclude = ["sub", "!sub/*.bin"]',
     )
     built(tiny)
-    assert set(layer_with(tiny, "i/sub/a.txt")) == {"i", "i/sub", "i/sub/a.txt"}
-    assert set(layer_with(tiny, "e/secret")) == {"e", "e/secret", "e/hard", "e/sub", "e/sub/b.bin"}
+    assert below("i", layer_with(tiny, "i/sub/a.txt")) == {"i", "i/sub", "i/sub/a.txt"}
+    assert below("e", layer_with(tiny, "e/secret")) == {"e", "e/secret", "e/hard", "e/sub", "e/sub/b.bin"}
 
 
 def test_copies_out_of_one_image_that_follow_each_other_share_a_layer_and_the_later_has_a_path(tiny: Tiny) -> None:
