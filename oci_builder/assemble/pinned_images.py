@@ -42,8 +42,9 @@ class ImagePinning:
                 return replace(reference, digest=known)
         if policy.frozen or policy.offline:
             raise self._unknown(reference, what)
-        if policy.base_pin.startswith(f"{reference}@"):
-            return replace(reference, digest=locked or Reference.parse(policy.base_pin).digest)
+        for pin in (policy.base_pin, *policy.copied_pins):
+            if pin.startswith(f"{reference}@"):
+                return replace(reference, digest=locked or Reference.parse(pin).digest)
         today = resolve(reference, self.context.registries)
         if today is None:
             raise NotFound("image", str(reference), searched=(reference.registry,), hint="check its name and tag")

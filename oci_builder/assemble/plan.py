@@ -72,7 +72,7 @@ class BuildPlan:
         files, below = fetched.over(below, recipe.fetch)
         taken = ImageCopies(store=store, owner=owner, images=self.others).over(below, recipe.copy)
         above = app_layer(self.source, base, taken, store)
-        known = annotations_of(recipe, base, lock=self.lock, pins=self.pins)
+        known = annotations_of(recipe, base, lock=self.lock, pins=self.pins, copied=tuple(self.others.values()))
         image = Image(
             platform=self.platform,
             run=run_config(recipe, base, labels=known),

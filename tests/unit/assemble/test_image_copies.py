@@ -298,3 +298,14 @@ def test_a_lock_of_images_that_does_not_read_is_an_error(text: str, alone: tuple
     (image.folder / "images.lock.json").write_text(text)
     assert image.run("build") == 1 and "images.lock.json: it does not read" in image.said
     assert "remove it" in image.said
+
+
+def test_an_image_says_what_it_was_copied_out_of_and_is_made_again_of_that(alone: tuple[Files, FakeRegistry]) -> None:
+    image, registry = alone
+    serve(registry, [LOWER, UPPER])
+    image.built()
+    serve(registry, [LOWER, make_tar(member("usr/bin/uv", data=b"moved", mode=0o755))])
+    with contextlib.redirect_stderr(io.StringIO()) as told:
+        cache = ("--cache-dir", str(image.folder.parent / "cache"), "--progress", "none")
+        code = main(["verify", str(image.folder / "x.tar"), f"{image.folder}/", "--rebuild", *cache])
+    assert code == 0, told.getvalue()
