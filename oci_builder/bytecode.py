@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _imp
 import contextlib
 import queue
 import signal
@@ -36,12 +37,38 @@ _ANSWER = struct.Struct("<I")
 _MAX_ANSWER = 256 << 20
 
 _PROGRAM = Path(__file__).with_name("bytecode_child.py")
+GUARD = Path(__file__).with_name("bytecode_guard.py")
+"""What starts an interpreter that nobody vouches for."""
 
 
 def pyc_path(path: str, tag: str) -> str:
     """Where Python looks for the bytecode of the module at ``path`` (PEP 3147); ``tag`` is ``cpython-311``."""
     folder, slash, name = path.rpartition("/")
     return f"{folder}{slash}__pycache__/{name.removesuffix('.py')}.{tag}.pyc"
+
+
+MAGIC = {"cpython-311": 3495, "cpython-312": 3531, "cpython-313": 3571, "cpython-314": 3627}
+"""Lib/importlib/_bootstrap_external.py of each version. Before 3.11 the hash was another one."""
+
+_UNCHECKED_HASH = (1).to_bytes(4, "little")
+
+
+def magic_of(tag: str) -> bytes:
+    """What bytecode of the kind ``tag``, one of MAGIC, begins with."""
+    return MAGIC[tag].to_bytes(2, "little") + b"\r\n"
+
+
+def source_hash(tag: str, source: bytes) -> bytes:
+    """The hash of ``source`` that stands in its bytecode (PEP 552)."""
+    return _imp.source_hash(int.from_bytes(magic_of(tag), "little"), source)
+
+
+def header(tag: str, source: bytes) -> bytes:
+    """What the bytecode of ``source`` begins with, for interpreters whose bytecode is called ``tag``.
+
+    Of those that are not among MAGIC nothing but the kind is known.
+    """
+    return magic_of(tag) + _UNCHECKED_HASH + source_hash(tag, source) if tag in MAGIC else b""
 
 
 def why_not_started(program: Path) -> str:
@@ -61,11 +88,12 @@ class Compiler:
     """Running interpreters that compile what they are given; a context manager that ends them.
 
     ``argv`` starts one (a program's path is added), ``env`` is its whole environment. One is started at once, more
-    when they are asked for. Raises ToolFailed when it cannot be started.
+    when they are asked for. What they give has to begin as bytecode of its source, for the interpreter that ``proves``
+    names, where it does. Raises ToolFailed when it cannot be started.
     """
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
-        self._argv, self._env = argv, env
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], *, proves: str = "") -> None:
+        self._argv, self._env, self._proves = argv, env, proves
         self._children = [_Child(argv, env)]
 
     def __enter__(self) -> Self:
@@ -84,30 +112,38 @@ class Compiler:
 
         Files are of the unchecked hash kind (PEP 552): no time in them, never rewritten. None stands for a source that
         does not compile. ``children`` work at once, and the bytes depend on none of them. One call at a time; one that
-        is not read to its end ends them all. Raises ToolFailed when one dies or hangs, ProcessKilled for one that was
-        killed.
+        is not read to its end ends them all. Raises ToolFailed when one dies, hangs or gives something else,
+        ProcessKilled for one that was killed.
         """
         while len(self._children) < children:
             self._children.append(_Child(self._argv, self._env))
         able = self._children[:children]
-        waiting: deque[tuple[_Child, str, int]] = deque()
+        waiting: deque[tuple[_Child, str, int, bytes]] = deque()
         ahead, done = 0, False
         try:
             for path, source in items:
                 child = min(able, key=lambda child: child.behind)
                 child.ask(path, source)
-                waiting.append((child, path, len(source)))
+                waiting.append((child, path, len(source), header(self._proves, source) if self._proves else b""))
                 ahead += len(source)
                 while waiting and (ahead > WINDOW * children or waiting[0][0].has_answered()):
-                    child, asked, size = waiting.popleft()
+                    child, asked, size, head = waiting.popleft()
                     ahead -= size
-                    yield child.answer(asked)
-            for child, asked, _ in waiting:
-                yield child.answer(asked)
+                    yield _proved(child.answer(asked), head, asked)
+            for child, asked, _, head in waiting:
+                yield _proved(child.answer(asked), head, asked)
             done = True
         finally:
             if not done:
                 self.close(at_once=True)
+
+
+def _proved(data: bytes | None, head: bytes, path: str) -> bytes | None:
+    """What was given for the source at ``path``. Raises ToolFailed where it does not begin with ``head``."""
+    if data is not None and not data.startswith(head):
+        hint = 'take compiler = "base" out of [python] in image.toml, or take another base'
+        raise ToolFailed(_TOOL, f"what it gave for {path} is no bytecode of that module", hint=hint)
+    return data
 
 
 class _Child:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _FORMAT = 2
 """Of marshal: neither references nor interning, so that the bytes do not depend on what else the process holds."""
 
-_SLICE = b":"
+_SLICE, _SET = b":", b">"
+_ORDERS_SETS = sys.version_info >= (3, 11)
 _MAGIC = importlib.MAGIC_NUMBER
 # The hash is SipHash with the interpreter's own rounds: only the target's importlib knows it (PEP 552).
 _KEY = int.from_bytes(_MAGIC, "little")
@@ -49,37 +50,47 @@ def _pyc(path: str, source: bytes) -> bytes:
 
 
 def _dumped(code: "CodeType", seal: bytes) -> bytes:
+    if not _ORDERS_SETS:
+        return _with_own(code, seal)
     try:
         return marshal.dumps(code, _FORMAT)
     except ValueError:
-        return _with_slices(code, seal)
+        return _with_own(code, seal)
 
 
-def _with_slices(code: "CodeType", seal: bytes) -> bytes:
-    """``code`` in the same format, and the slices among its constants as format 5 has them.
+def _with_own(code: "CodeType", seal: bytes) -> bytes:
+    """``code`` in the same format, and those of its constants that marshal does not write as they are wanted.
 
-    Python 3.14 made them constants; asked for format 5, marshal would write references, too.
+    Slices are as format 5 has them: Python 3.14 made them constants, and asked for format 5, marshal would write
+    references, too. Before 3.11 sets are in whatever order the process has them in: here in that of later versions.
     """
-    slices: list[slice] = []
-    data = marshal.dumps(_without_slices(code, slices, seal), _FORMAT)  # type: ignore[arg-type]  # what code consists of
-    for number, found in enumerate(slices):
+    found: list[slice | frozenset[object]] = []
+    data = marshal.dumps(_without(code, found, seal), _FORMAT)  # type: ignore[arg-type]  # what code consists of
+    for number, each in enumerate(found):
         stand_in = marshal.dumps(_stand_in(number, seal), _FORMAT)
         if data.count(stand_in) != 1:
             raise ValueError("a source that holds its own hash")
-        parts = (found.start, found.stop, found.step)
-        data = data.replace(stand_in, _SLICE + b"".join(marshal.dumps(part, _FORMAT) for part in parts))
+        data = data.replace(stand_in, _written(each))
     return data
 
 
-def _without_slices(constant: object, slices: "list[slice]", seal: bytes) -> object:
-    """``constant`` with a stand-in for every slice, which is added to ``slices``."""
+def _written(constant: "slice | frozenset[object]") -> bytes:
     if isinstance(constant, slice):
-        slices.append(constant)
-        return _stand_in(len(slices) - 1, seal)
+        parts = (constant.start, constant.stop, constant.step)
+        return _SLICE + b"".join(marshal.dumps(part, _FORMAT) for part in parts)
+    inner = sorted(marshal.dumps(each, _FORMAT) for each in constant)  # type: ignore[arg-type]  # constants are
+    return _SET + len(inner).to_bytes(4, "little") + b"".join(inner)
+
+
+def _without(constant: object, found: "list[slice | frozenset[object]]", seal: bytes) -> object:
+    """``constant`` with a stand-in for everything that is written apart, which is added to ``found``."""
+    if isinstance(constant, slice) or (isinstance(constant, frozenset) and not _ORDERS_SETS):
+        found.append(constant)
+        return _stand_in(len(found) - 1, seal)
     if isinstance(constant, tuple):
-        return tuple(_without_slices(one, slices, seal) for one in constant)
+        return tuple(_without(one, found, seal) for one in constant)
     if isinstance(constant, type(main.__code__)):
-        return constant.replace(co_consts=tuple(_without_slices(one, slices, seal) for one in constant.co_consts))
+        return constant.replace(co_consts=tuple(_without(one, found, seal) for one in constant.co_consts))
     return constant
 
 

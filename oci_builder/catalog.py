@@ -59,6 +59,26 @@ def find_base(name: str, *, recipe_folder: Path, project_dir: Path, extra: Seque
     return reference or find_layer(name, recipe_folder=recipe_folder, project_dir=project_dir, extra=extra)
 
 
+def find_image_named(name: str, *, recipe_folder: Path) -> Path | Reference:
+    """What a recipe calls an image that it copies out of: an archive or an OCI layout, or an image of a registry.
+
+    A path is relative to the recipe's folder. Raises NotFound, InvalidValue.
+    """
+    place = recipe_folder / name
+    if name.endswith(_ARCHIVES) or name.startswith(_PATHS) or ("/" in name and inputs.exists(place)):
+        if inputs.is_file(place) or any(inputs.is_file(place / file) for file in _LAYOUT):
+            return place
+        hint = "an image is a .tar, or a folder that holds index.json"
+        raise NotFound("image to copy from", name, searched=(str(place),), hint=hint)
+    reference = read_reference(name)
+    if reference is None:
+        hint = (
+            f"name an image of a registry with its tag, as in {name}:latest, or the path of a file, as in ./{name}.tar"
+        )
+        raise NotFound("image to copy from", name, searched=(), hint=hint)
+    return reference
+
+
 def read_reference(name: str) -> Reference | None:
     """The reference that ``name`` is, or None if it is a layer's name or a path. Raises InvalidValue."""
     if name.startswith(_PATHS) or name.endswith(_ARCHIVES):

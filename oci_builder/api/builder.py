@@ -129,6 +129,12 @@ class Builder:
         return BuildTask(source=source, platform=platform, policy=self.policy)
 
     def _source(self, what: str | Path | ImageRecipe) -> ImageSource:
+        from oci_builder.assemble.choosing import with_base
+
+        found = self._written(what)
+        return with_base(found, project_dir=self.context.project, extra=self.policy.layer_path)
+
+    def _written(self, what: str | Path | ImageRecipe) -> ImageSource:
         from oci_builder.catalog import find_image
         from oci_builder.recipes import load_image
 

@@ -10,6 +10,7 @@ from oci_builder.bases import Base
 from oci_builder.digest import Digest
 from oci_builder.layer import FORMAT
 from oci_builder.oci.documents import rfc3339
+from oci_builder.oci.layout import COPIED_FROM
 from oci_builder.recipes import ImageToml
 from oci_builder.version import __version__
 from oci_builder.wheels.pins import WheelPin
@@ -19,9 +20,11 @@ _DEFINED = "org.opencontainers.image."
 
 
 def annotations_of(
-    recipe: ImageToml, base: Base, *, lock: Digest | None, pins: Sequence[WheelPin]
+    recipe: ImageToml, base: Base, *, lock: Digest | None, pins: Sequence[WheelPin], copied: Sequence[Base] = ()
 ) -> Mapping[str, str]:
     """What the image was made from; ``lock`` is the digest of pylock.toml, ``pins`` are the wheels.
+
+    ``copied`` are images that files were taken out of.
 
     These are labels, which engines keep and show, and annotations of the manifest, where registries look. Nothing in
     them depends on the machine or the moment of the build.
@@ -40,6 +43,10 @@ def annotations_of(
     if recipe.version:
         known[f"{_DEFINED}version"] = recipe.version
     known.update(_unverified(recipe, base, pins))
+    names = sorted({image.name for image in copied if image.reference is not None})
+    # A base's label would hold on, though it is of other files.
+    if names or (base.inherited is not None and COPIED_FROM in base.inherited.run.labels):
+        known[COPIED_FROM] = " ".join(names)
     return known
 
 

@@ -8,8 +8,9 @@ from pathlib import Path, PurePosixPath
 from msgspec.structs import replace
 
 from oci_builder import inputs
+from oci_builder.assemble.image_copies import Taken
 from oci_builder.errors import PathConflict
-from oci_builder.recipes import BASE, DEBS, FETCHED, FILE, WHEELS, CopyRecipe, ImageSource
+from oci_builder.recipes import BASE, COPIED, DEBS, FETCHED, FILE, IMAGES_LOCK, WHEELS, CopyRecipe, ImageSource
 from oci_builder.tree.copying import Copy, copied, source_of
 from oci_builder.tree.entry import Entry, Kind, directory, entry_path
 from oci_builder.tree.tree import Tree, same_place
@@ -22,27 +23,30 @@ LEFT_OUT = (
 )
 """What no [[copy]] of a folder takes, unless its exclude takes it back with ``!``."""
 
-_OF_RECIPES = (FILE, f"{WHEELS}/", f"{DEBS}/", f"{BASE}/", f"{FETCHED}/", "base.lock.*.json")
+_OF_RECIPES = (FILE, f"{WHEELS}/", f"{DEBS}/", f"{BASE}/", f"{FETCHED}/", f"{COPIED}/", "base.lock.*.json", IMAGES_LOCK)
 """Files of a recipe's folder that an image is made from."""
 
 
 def check_copies(source: ImageSource) -> None:
     """See that what the recipe copies is there, before anything is made. Raises OutsideProject, FileProblem."""
     for copy in source.recipe.copy:
-        # What the recipe has fetched comes later.
-        if not source.recipe.fetch or PurePosixPath(copy.src).parts[:1] != (FETCHED,):
+        # What the recipe has fetched comes later, and what is in an image is seen when that is opened.
+        if copy.image is None and (not source.recipe.fetch or PurePosixPath(copy.src).parts[:1] != (FETCHED,)):
             source_of(_copy(source, copy, (0, 0)))
 
 
-def recipe_files(source: ImageSource, owner: tuple[int, int]) -> list[Entry]:
+def recipe_files(source: ImageSource, owner: tuple[int, int], taken: Taken) -> list[Entry]:
     """What the recipe's tables put into the image, in their order: copies, links, folders; ``owner`` is who runs.
 
-    A later one replaces an earlier one's file, as in a Dockerfile, and of a folder that is there already a [[folder]]
-    says owner and mode. Raises FileProblem, OutsideProject and UnsafePath for what cannot be copied, PathConflict where
-    one wants a folder and another something else.
+    A later one replaces an earlier one's file, as in a Dockerfile, also where it is ``taken`` out of another image; and
+    of a folder that is there already a [[folder]] says owner and mode. Raises FileProblem, OutsideProject and
+    UnsafePath for what cannot be copied, PathConflict where one wants a folder and another something else.
     """
     found: dict[str, Entry] = {}
-    for what, entry in _all(source, owner):
+    for what, entry in _all(source, owner, taken):
+        if isinstance(entry, frozenset):
+            found = {path: kept for path, kept in found.items() if taken.below.place(path) not in entry}
+            continue
         present = found.get(entry.path)
         if present is not None and (present.kind is Kind.DIRECTORY) != (entry.kind is Kind.DIRECTORY):
             raise PathConflict(f"/{entry.path}", "one table of image.toml", f"a {what}")
@@ -57,8 +61,12 @@ def owned_folders(source: ImageSource, owner: tuple[int, int], below: Tree) -> l
     return [replace(entry, path=path) for path, entry in wanted if path in below]
 
 
-def _all(source: ImageSource, owner: tuple[int, int]) -> Iterator[tuple[str, Entry]]:
-    for copy in source.recipe.copy:
+def _all(source: ImageSource, owner: tuple[int, int], taken: Taken) -> Iterator[tuple[str, Entry | frozenset[str]]]:
+    """What each table puts there; of one that takes files out of an image, the paths of these."""
+    for number, copy in enumerate(source.recipe.copy):
+        if copy.image is not None:
+            yield "[[copy]]", taken.paths[number]
+            continue
         for entry in copied(_copy(source, copy, owner)):
             yield "[[copy]]", entry
     for link in source.recipe.link:

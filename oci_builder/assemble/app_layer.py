@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from oci_builder.assemble.app_files import ORIGIN, owned_folders, recipe_files
+from oci_builder.assemble.image_copies import Taken
 from oci_builder.bases import Base
 from oci_builder.layer import Layer, write_layer
 from oci_builder.oci.documents import RunConfig
@@ -76,17 +77,19 @@ def _workdir(recipe: ImageToml, base: Base) -> str:
     return recipe.run().workdir
 
 
-def app_layer(source: ImageSource, base: Base, below: Tree, store: Store) -> Layer | None:
-    """The layer with the user and the recipe's files over ``below``, or None where there is nothing to add.
+def app_layer(source: ImageSource, base: Base, taken: Taken, store: Store) -> Layer | None:
+    """The layer with the user and the recipe's files over all below, or None where there is nothing to add.
+
+    What is ``taken`` out of other images lies below it already.
 
     Raises InvalidValue for a user the base has already, FileProblem, OutsideProject and UnsafePath for what cannot be
     copied, PathConflict where two copies want one path.
     """
-    recipe = source.recipe
+    recipe, below = source.recipe, taken.below
     kept = keeps_user(recipe, base)
     owner = owner_of(recipe, base, below)
     entries = [] if kept else list(_user(recipe, below))
-    files = recipe_files(source, owner)
+    files = recipe_files(source, owner, taken)
     entries += files
     # A folder that is there keeps what it is, but for one that the recipe says otherwise of.
     below = below.overlaid(owned_folders(source, owner, below))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TypeAlias
 
 from oci_builder import inputs
 from oci_builder.assemble.context import BuildContext, BuildPolicy
+from oci_builder.assemble.other_images import OtherImages
+from oci_builder.assemble.pinned_images import ImagePinning
 from oci_builder.bases import (
     Base,
     Compiling,
@@ -16,7 +18,6 @@ from oci_builder.bases import (
     Supply,
     base_target,
     compiling,
-    find_named,
     find_python,
     near_layer,
     open_base,
@@ -25,14 +26,11 @@ from oci_builder.bases import (
 from oci_builder.catalog import find_base, find_layer
 from oci_builder.debian.recipe import is_layer
 from oci_builder.debian.running import FindPython
-from oci_builder.digest import Digest
-from oci_builder.errors import NotFound, StaleLock
+from oci_builder.errors import NotFound, RegistryError
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.reference import Reference
-from oci_builder.registry.pulling import resolve
 from oci_builder.tree.limits import allowing
-from oci_builder.wheels import lock as locks
 from oci_builder.wheels.target import Target
 
 Place: TypeAlias = Path | Reference | None
@@ -54,6 +52,8 @@ class BaseResolver:
         Raises NotFound, InvalidValue, StaleLock, RegistryError.
         """
         source = self.source
+        if source.base_said:
+            self.context.reporter.note(source.base_said)
         try:
             place = find_base(
                 source.recipe.base,
@@ -66,12 +66,25 @@ class BaseResolver:
             if not inputs.is_file(copy) and not inputs.is_file(copy / "index.json"):
                 raise
             return copy
-        return self._pinned(place) if isinstance(place, Reference) else place
+        if not isinstance(place, Reference):
+            return place
+        pinning = ImagePinning(source, self.context, self.policy)
+        try:
+            return pinning.pinned(place, beside=source.base_copy)
+        except RegistryError as error:
+            if not source.base_said:
+                raise
+            raise _unreachable(error, source.recipe.base) from error
 
     @property
     def pin(self) -> str:
         """The image of a registry that it is, with its digest; empty for bases that have their own locks."""
         return str(self.place) if isinstance(self.place, Reference) else ""
+
+    @cached_property
+    def others(self) -> OtherImages:
+        """The images that the recipe copies out of."""
+        return OtherImages(self.source, self.context, self.policy)
 
     def open(self, platform: Platform) -> Base:
         """The base on ``platform``, with the recipe's ``base-packages``; its layers are in the store afterwards.
@@ -137,7 +150,7 @@ class BaseResolver:
             return None
         return compiling(
             base,
-            environ=self.context.environ,
+            wish=self.source.recipe.python.compiler,
             layers=self._layer,
             supply=self.supply,
             store=self.context.store,
@@ -147,14 +160,6 @@ class BaseResolver:
     def compiler_layer(self, target: Target) -> Path | None:
         """The base of ``layers/`` that may be asked to compile for ``target``; None where none is, or no bytecode."""
         return None if self.source.recipe.python.bytecode == "none" else self._layer(near_layer(target))
-
-    @property
-    def _is_carried(self) -> bool:
-        """Whether what was brought beside the recipe says which base is meant, so that its tag is not looked up."""
-        source, offline = self.source, self.policy.offline
-        return offline is not False and (
-            bool(offline) or inputs.is_dir(source.wheels) or inputs.is_dir(source.base_copy)
-        )
 
     def _opened(self, platform: Platform) -> Base:
         recipe = self.source.recipe
@@ -182,38 +187,12 @@ class BaseResolver:
         except NotFound:
             return None
 
-    def _pinned(self, reference: Reference) -> Reference:
-        """``reference`` with the digest it has today; the lock's where nobody may ask, or nobody wants to know."""
-        source, policy = self.source, self.policy
-        if reference.digest is not None:
-            return reference
-        locked = self._locked(reference)
-        if policy.frozen or self._is_carried:
-            known = locked or find_named(source.base_copy, reference)
-            if known is not None:
-                return replace(reference, digest=known)
-        if policy.frozen or policy.offline:
-            why = f"it has no digest of the base {reference}, and a registry is not to be asked"
-            name = source.called
-            hint = (
-                f"with a network: ocibuild download {name}, which brings the base too, or ocibuild lock --online {name}"
-            )
-            raise StaleLock(str(source.lock), why, hint=hint)
-        if policy.base_pin.startswith(f"{reference}@"):
-            return replace(reference, digest=locked or Reference.parse(policy.base_pin).digest)
-        today = resolve(reference, self.context.registries)
-        if today is None:
-            raise NotFound("image", str(reference), searched=(reference.registry,), hint="check its name and tag")
-        inputs.note_tag(str(reference), str(today.digest))
-        if policy.locked and locked not in (None, today.digest):
-            why = f"the base {reference} was {locked}, and its tag has moved to {today.digest}"
-            hint = f"take the new one with: ocibuild lock {source.called}; or name the old one by its digest"
-            raise StaleLock(str(source.lock), why, hint=hint)
-        return replace(reference, digest=today.digest)
 
-    def _locked(self, reference: Reference) -> Digest | None:
-        """The digest that the lock has for ``reference``."""
-        if not inputs.is_file(self.source.lock):
-            return None
-        base = locks.read(self.source.lock).base
-        return Reference.parse(base).digest if base.startswith(f"{reference}@") else None
+def _unreachable(error: RegistryError, base: str) -> RegistryError:
+    """The error for a base that nobody named, and that its registry does not give: what to do instead."""
+    hint = (
+        f'where there is no way to it, write base = "REGISTRY/{base.partition("/")[2]}" into image.toml, or say '
+        f"--base, for a registry that has it; or bring it as a file, as with skopeo copy docker://{base} "
+        "docker-archive:python.tar, and name that"
+    )
+    return RegistryError(error.method, error.url, error.why, status=error.status, codes=error.codes, hint=hint)

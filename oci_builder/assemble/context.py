@@ -37,7 +37,7 @@ class BuildPolicy:
     ``mirrors``, ``layer_path`` and ``find_links`` are looked in for packages, bases and wheels. ``epoch`` (seconds
     since 1970) dates the image instead of its base's lock. ``lazy_base`` leaves a base's layers in their registry once
     their content is known: for an image that is pushed and not written. ``base_pin`` (``NAME:TAG@DIGEST``) says which
-    image a tag meant, for one that is made again.
+    image a tag meant, for one that is made again, and ``copied_pins`` the same of images that files are taken out of.
     """
 
     offline: bool | None = None
@@ -50,3 +50,4 @@ class BuildPolicy:
     epoch: int | None = None
     lazy_base: bool = False
     base_pin: str = ""
+    copied_pins: tuple[str, ...] = ()

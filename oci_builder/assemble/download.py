@@ -13,10 +13,12 @@ from oci_builder import inputs
 from oci_builder.assemble.base import BaseResolver, Place
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.fetched import bring, digest_of, kept_name
+from oci_builder.assemble.other_images import folder_of
 from oci_builder.assemble.pins import Pinning
 from oci_builder.assemble.planner import pinning_of
 from oci_builder.bases import (
     Packages,
+    Pulling,
     Supply,
     base_files,
     blobs_of,
@@ -35,7 +37,7 @@ from oci_builder.folders import Folder
 from oci_builder.oci.layout import BLOBS
 from oci_builder.outputs import atomic
 from oci_builder.platforms import Platform
-from oci_builder.recipes import BASE, DEBS, FETCHED, WHEELS, ImageSource
+from oci_builder.recipes import BASE, COPIED, DEBS, FETCHED, WHEELS, ImageSource
 from oci_builder.reference import Reference
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
@@ -61,9 +63,10 @@ def download(
     context: BuildContext,
     policy: BuildPolicy,
 ) -> Downloaded:
-    """Fill ``wheels/``, ``debs/`` or ``base/``, and ``fetched/`` of ``dest`` with what is named for ``platforms``.
+    """Fill ``wheels/``, ``debs/`` or ``base/``, ``copied/`` and ``fetched/`` of ``dest`` with all that is named.
 
-    By default those are the recipe's. A base made of packages is in ``debs/``, an image that it stands on in ``base/``.
+    That is for ``platforms``, by default the recipe's. A base made of packages is in ``debs/``, an image that it stands
+    on in ``base/``.
 
     A missing lock is made first, one that fell behind is brought up to date. Files that are there and are what the
     locks name are not fetched again; every other file of a locked name is replaced. The packages of this machine's own
@@ -121,7 +124,9 @@ class _Work:
         with self.reporter.stage("base"):
             place = self.bases.place
             if place is not None and not _is_layer(place):
-                known |= self._image(place, platforms)
+                known |= self._image(place, platforms, self.dest / BASE, self.bases.pulling)
+        if self.bases.others.places:
+            known |= self._others(platforms)
         if self.source.has_python:
             known[self.dest / WHEELS] = self._all_wheels(platforms)
         if _is_layer(place):
@@ -146,12 +151,25 @@ class _Work:
             self._place_blob(folder / kept_name(fetch), digest_of(fetch))
         return set(map(kept_name, fetches))
 
-    def _image(self, place: Path | Reference, platforms: Sequence[Platform]) -> dict[Path, set[str]]:
-        """Bring the image that the recipe stands on; by folder, the names of what belongs there."""
-        folder = self.dest / BASE
+    def _others(self, platforms: Sequence[Platform]) -> dict[Path, set[str]]:
+        """Bring the images that the recipe copies out of; by folder, the names of what belongs there."""
+        known: dict[Path, set[str]] = {}
+        others, below = self.bases.others, self.dest / COPIED
+        with self.reporter.stage("images"):
+            for place in others.places.values():
+                folder = below if isinstance(place, Path) else folder_of(below, place)
+                pulling = self.bases.pulling if isinstance(place, Path) else others.pulling(place)
+                for each, names in self._image(place, platforms, folder, pulling).items():
+                    known[each] = known.get(each, set()) | names
+        return known
+
+    def _image(
+        self, place: Path | Reference, platforms: Sequence[Platform], folder: Path, pulling: Pulling
+    ) -> dict[Path, set[str]]:
+        """Bring an image into ``folder``; by folder, the names of what belongs there."""
         if isinstance(place, Path):
             return self._files(place, folder)
-        pulling = replace(self.bases.pulling, beside=folder, lazily=False)
+        pulling = replace(pulling, beside=folder, lazily=False)
         copy = fetch_copy(place, platforms, pulling=pulling, store=self.store, reporter=self.reporter)
         for name, digest in copy.blobs.items():
             _make((folder / name).parent)

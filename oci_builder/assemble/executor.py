@@ -11,12 +11,11 @@ from oci_builder import inputs
 from oci_builder.assemble.context import BuildContext
 from oci_builder.assemble.plan import BuildPlan
 from oci_builder.bases import lend_compiler
-from oci_builder.bytecode import Compiler
 from oci_builder.errors import OcibuildError
 from oci_builder.gate.facts import FactsCollector
 from oci_builder.layer import Layer, LayerKey, find
 from oci_builder.wheels.layering import Wheel
-from oci_builder.wheels.layers import CompilerProcess, LayerMaker, make_layer
+from oci_builder.wheels.layers import CompilerProcess, LayerMaker, make_layer, start_compiler
 from oci_builder.wheels.steps import CompilerRef, LayerStep
 
 
@@ -85,5 +84,5 @@ def run_step(step: LayerStep, context: BuildContext) -> Layer:
     ref = step.bytecode.compiler
     if ref is None:
         return make_layer(step, store, None, observer=FactsCollector(store))
-    with lend_compiler(ref, store, context.environ) as process, Compiler(process.argv, process.env) as compiler:
+    with lend_compiler(ref, store, context.environ) as process, start_compiler(process) as compiler:
         return make_layer(step, store, compiler, observer=FactsCollector(store), children=context.jobs)

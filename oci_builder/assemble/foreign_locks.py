@@ -135,6 +135,11 @@ def foreign_decides(source: ImageSource) -> bool:
     return found != source.beside or not inputs.is_file(own) or not locks.read(own).fingerprint
 
 
+def has_own_lock(source: ImageSource) -> bool:
+    """Whether the lock of the image is what ``ocibuild lock`` writes for it, wheels and images."""
+    return source.has_python and source.borrowed_lock is None and not foreign_decides(source)
+
+
 def check_lockable(source: ImageSource) -> None:
     """Raise RecipeError where what decides is a lock that ocibuild takes as it is."""
     if source.borrowed_lock is not None:

@@ -8,10 +8,13 @@ from pathlib import Path
 from oci_builder import inputs
 from oci_builder.assemble.context import BuildContext
 from oci_builder.assemble.foreign_locks import foreign_decides
-from oci_builder.recipes import ImageSource
+from oci_builder.errors import RecipeError
+from oci_builder.projects.python_asked import project_asks
+from oci_builder.recipes import FILE, ImageSource
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import BACKENDS, WheelSources
 from oci_builder.wheels.project_requirements import PYPROJECT, ProjectRequirements, read_groups, read_pyproject
+from oci_builder.wheels.pythons import fits, offer_of, specifiers
 from oci_builder.wheels.target import Target
 
 
@@ -31,6 +34,7 @@ def read_inputs(source: ImageSource, target: Target, *, sources: WheelSources, c
     built.
     """
     python = source.recipe.python
+    _check_python(source, target)
     found: list[Path | ProjectRequirements] = [*source.requirements]
     # A lock of another tool knows its own extras and groups.
     foreign = foreign_decides(source)
@@ -54,3 +58,14 @@ def with_backends(source: ImageSource, sources: WheelSources) -> WheelSources:
     """The same with what builds projects where there is no network, if that lies beside the recipe."""
     backends = source.wheels / BACKENDS
     return replace(sources, find_links=(backends, *sources.find_links)) if inputs.is_dir(backends) else sources
+
+
+def _check_python(source: ImageSource, target: Target) -> None:
+    """Refuse a base whose Python a pyproject.toml does not take: of one that is built, pip says so."""
+    version = target.promise.version
+    for asked in project_asks(path.parent for path in source.pyprojects):
+        wanted = specifiers([asked.specifier])
+        if wanted is not None and not fits(wanted, version):
+            why = f"{asked.said}, and the base has Python {version}"
+            hint = f"change one of them{offer_of([asked.specifier], version)}"
+            raise RecipeError(str(source.folder / FILE), "base", why, hint=hint)

@@ -112,7 +112,8 @@ class Pinning:
     """The choice of wheels for one recipe, built now for ``target``.
 
     ``elsewhere`` opens the same base on another platform, which only those ask for who need it. ``base`` is the image
-    of a registry that it stands on, with its digest; empty for bases that have their own locks.
+    of a registry that it stands on, with its digest; empty for bases that have their own locks. ``images`` are those
+    that it copies out of, with theirs.
     """
 
     source: ImageSource
@@ -122,6 +123,7 @@ class Pinning:
     context: BuildContext
     policy: BuildPolicy
     base: str = ""
+    images: tuple[str, ...] = ()
 
     @property
     def platforms(self) -> tuple[Platform, ...]:
@@ -247,7 +249,9 @@ class Pinning:
             known = _known(old, target) if old is not None and not upgrade else ()
             preferred = [pin for pin in known if pin.name not in upgrade_packages]
             pins[target] = self._resolved(target, preferred=preferred)
-        text = encode(pins, fingerprint=self._fingerprint([str(target) for target in pins]), base=self.base)
+        text = encode(
+            pins, fingerprint=self._fingerprint([str(target) for target in pins]), base=self.base, images=self.images
+        )
         new = locks.parse(text, path=source.lock)
         return LockChange(
             path=source.lock,
@@ -288,7 +292,8 @@ class Pinning:
         # A lock of another tool says nothing of what it was made from; it is taken as it is.
         if policy.frozen or source.borrowed_lock or not lock.fingerprint:
             return lock
-        if lock.base == self.base and lock.fingerprint == self._fingerprint(self._targets(lock)):
+        images = (lock.base, lock.images) == (self.base, self.images)
+        if images and lock.fingerprint == self._fingerprint(self._targets(lock)):
             return lock
         if policy.locked:
             why = "the requirements, the base or the platforms have changed since"

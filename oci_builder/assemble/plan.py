@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from oci_builder.assemble.annotations import annotations_of, manifest_annotations
 from oci_builder.assemble.app_layer import app_layer, owner_of, run_config
 from oci_builder.assemble.fetched import FetchedLayers
+from oci_builder.assemble.image_copies import ImageCopies
 from oci_builder.bases import Base, Compiling, keep_interpreter
 from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
@@ -31,15 +32,17 @@ from oci_builder.wording import counted
 class BuildPlan:
     """One image to be: its ``base``, the ``steps`` that make its layers above it, and how it runs.
 
-    ``pins`` are its wheels, ``lock`` is the digest of the lock that names them, ``created`` its date in seconds since
-    1970. ``compiling`` lends the interpreter that its steps name, ``fetch`` gets wheels that the store does not have:
-    these two are this machine's, and no part of what the plan says; nor are ``inputs``, all that was read to make it,
-    as it was then, where somebody wrote that down.
+    ``others`` are images that it copies out of, as its recipe calls them, ``pins`` its wheels. ``lock`` is the digest
+    of the lock that names these, ``created`` its date in seconds since 1970. ``compiling`` lends the interpreter that
+    its steps name, ``fetch`` gets wheels that the store does not have: these two are this machine's, and no part of
+    what the plan says; nor are ``inputs``, all that was read to make it, as it was then, where somebody wrote that
+    down.
     """
 
     source: ImageSource
     platform: Platform
     base: Base
+    others: Mapping[str, Base] = field(default_factory=dict)
     pins: tuple[WheelPin, ...] = ()
     lock: Digest | None = None
     steps: tuple[LayerStep, ...] = ()
@@ -68,8 +71,9 @@ class BuildPlan:
         owner = owner_of(recipe, base, below)
         fetched = FetchedLayers(store=store, owner=owner, most=recipe.max_unpacked_bytes)
         files, below = fetched.over(below, recipe.fetch)
-        above = app_layer(self.source, base, below, store)
-        known = annotations_of(recipe, base, lock=self.lock, pins=self.pins)
+        taken = ImageCopies(store=store, owner=owner, images=self.others).over(below, recipe.copy)
+        above = app_layer(self.source, base, taken, store)
+        known = annotations_of(recipe, base, lock=self.lock, pins=self.pins, copied=tuple(self.others.values()))
         image = Image(
             platform=self.platform,
             run=run_config(recipe, base, labels=known),
@@ -77,7 +81,7 @@ class BuildPlan:
             layers=base.layers,
             inherited=base.inherited,
             annotations=manifest_annotations(recipe, known, created=self.created),
-        ).append(*made, *files, *([above] if above else []))
+        ).append(*made, *files, *taken.layers, *([above] if above else []))
         self._check_unpacked(image)
         return image
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -15,7 +16,9 @@ from oci_builder.assemble.app_layer import check_run
 from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.fetched import bring
-from oci_builder.assemble.foreign_locks import check_lockable, foreign_decides
+from oci_builder.assemble.foreign_locks import check_lockable, foreign_decides, has_own_lock
+from oci_builder.assemble.image_copies import source_in
+from oci_builder.assemble.image_lock import as_images, image_lock_text, moves, read_image_lock
 from oci_builder.assemble.inputs import Inputs, read_inputs
 from oci_builder.assemble.pins import LockChange, Pinning, wheel_sources
 from oci_builder.assemble.plan import BuildPlan
@@ -51,6 +54,10 @@ class Planner:
         with context.reporter.stage("base"):
             base = bases.open(platform)
         check_run(source.recipe, base)
+        others = bases.others.open(platform)
+        for copy in source.recipe.copy:
+            if copy.image is not None:
+                source_in(others[copy.image], copy)
         wheels = self._wheels(bases, base.target) if source.has_python else _Wheels()
         if source.recipe.fetch:
             with context.reporter.stage("files"):
@@ -61,6 +68,7 @@ class Planner:
             source=source,
             platform=platform,
             base=base,
+            others=others,
             pins=tuple(wheel.pin for wheel in wheels.all),
             lock=wheels.lock,
             steps=self._steps(source, base, wheels, compiling) if wheels.all else (),
@@ -96,9 +104,16 @@ class Planner:
     ) -> LockChange:
         """Resolve a recipe's requirements for all its platforms; gives the lock to write. Raises OcibuildError.
 
-        A lock of another tool is not written; to ``check`` it is to hold it to what it was made from.
+        A lock of another tool is not written, but that of the images beside it; to ``check`` it is to hold it to what
+        it was made from.
         """
         taken = source.borrowed_lock is not None or foreign_decides(source)
+        if not has_own_lock(source):
+            # Whoever looks whether it holds is not to change it.
+            bases = BaseResolver(source, self.context, replace(self.policy, update_lock=False))
+            images = as_images([bases.pin, *bases.others.pins])
+            if images and not (taken and check and _image_lock(source, images).current):
+                return _image_lock(source, images)
         if taken and not check:
             check_lockable(source)
         bases = BaseResolver(source, self.context, self.policy)
@@ -155,6 +170,7 @@ class Planner:
         recipe = source.recipe
         # The base's layers, the project's, those of files and the top one count as well.
         others = len(base.layers) + len(found.project) + len(recipe.fetch) + 1
+        others += sum(name is not None for name, _ in groupby(copy.image for copy in recipe.copy))
         budget = max(recipe.layering.budget - others, 1)
         several = len(recipe.targets) > 1
         strategy = recipe.layering.strategy
@@ -195,6 +211,13 @@ class _Wheels:
         return (*self.wheels, *self.members, *self.project)
 
 
+def _image_lock(source: ImageSource, images: Mapping[str, Digest]) -> LockChange:
+    """The lock of a recipe's images, where that of its wheels is another's or there are none."""
+    path = source.image_lock
+    known = read_image_lock(path) if inputs.is_file(path) else {}
+    return LockChange(path=path, text=image_lock_text(images), changes=moves(known, images))
+
+
 def pinning_of(bases: BaseResolver, target: Target) -> Pinning:
     """What chooses wheels for a recipe on its base, which promises ``target``; its project, if any, has been built.
 
@@ -210,6 +233,7 @@ def pinning_of(bases: BaseResolver, target: Target) -> Pinning:
         context=context,
         policy=policy,
         base=bases.pin,
+        images=bases.others.pins,
     )
 
 

@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from oci_builder.bases.base import Base
-from oci_builder.bases.host import find_interpreter, find_python
+from oci_builder.bases.host import find_interpreter
 from oci_builder.bases.layers import open_layers, own_interpreter, why_not_own
 from oci_builder.debian.interpreter import spool
 from oci_builder.debian.opening import Supply
@@ -24,6 +25,9 @@ from oci_builder.wheels.layers import CompilerProcess
 from oci_builder.wheels.steps import CompilerRef
 from oci_builder.wheels.target import Target
 
+Wish: TypeAlias = Literal["auto", "base"]
+"""Who is to compile, by a recipe's ``[python] compiler``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Compiling:
@@ -36,7 +40,7 @@ class Compiling:
 def compiling(
     base: Base,
     *,
-    environ: Mapping[str, str],
+    wish: Wish = "auto",
     layers: Callable[[str], Path | None],
     supply: Supply,
     store: Store,
@@ -46,25 +50,37 @@ def compiling(
 
     A base of ``layers/`` is trusted to run here; where it does not start, this machine's Python of its minor version
     compiles for it. One made elsewhere is not trusted: a Python of exactly its version that this machine has compiles
-    for it, else the base of ``layers/`` with the same minor version, which ``layers`` finds.
+    for it, else its own where the recipe's ``wish`` is "base", else the base of ``layers/`` with the same minor
+    version, which ``layers`` finds.
     """
     if base.folder is not None:
         return _trusted(base, supply, store, reporter)
     version = base.target.promise.version
-    host = find_python(version, environ)
+    host = supply.host_python(version)
     if host is not None and host.version == version:
         return _by_host(host)
+    if wish == "base" and (own := _by_image(base, store, reporter)) is not None:
+        return own
     name = near_layer(base.target)
     near = _near(layers(name), supply, store, reporter)
     if near is None:
-        reporter.note(
-            f"{base.name}: no Python {version} on this machine and no {name} in layers/, so its wheels come "
-            "without bytecode and start slower; put that Python on PATH"
-        )
+        reporter.note(_no_bytecode(base, name, offered=wish != "base"))
         return None
     other = near.target.promise.version
     reporter.note(f"{base.name}: no Python {version} on this machine; {near.name}'s {other} compiles for it")
     return _trusted(near, supply, store, reporter)
+
+
+def _no_bytecode(base: Base, name: str, *, offered: bool) -> str:
+    """The line that says that nobody compiles for ``base``, and what would; ``name`` would be near in ``layers/``."""
+    version = base.target.promise.version
+    said = (
+        f"{base.name}: no bytecode: no Python {version} on this machine and no {name} in layers/, so programs start "
+        "slower; put that Python on PATH"
+    )
+    if not offered or base.platform != host_platform():
+        return said
+    return f'{said}, or `[python] compiler = "base"` lets the image\'s own Python compile'
 
 
 def near_layer(target: Target) -> str:
@@ -85,6 +101,20 @@ def _trusted(base: Base, supply: Supply, store: Store, reporter: Reporter) -> Co
 def _by_host(host: HostPython) -> Compiling:
     ref = CompilerRef(name=host.name, version=host.version)
     return Compiling(ref=ref, start=lambda: contextlib.nullcontext(host.interpreter))
+
+
+def _by_image(base: Base, store: Store, reporter: Reporter) -> Compiling | None:
+    # Loaded only where a recipe asks for it.
+    from oci_builder.bases.image_python import image_python, why_not_image_python
+
+    version, why = base.target.promise.version, why_not_image_python(base, store)
+    if why:
+        reporter.note(f"{base.name}: its own Python does not compile here: {why}")
+        return None
+    reporter.note(f"{base.name}: no Python {version} on this machine; the image's own compiles")
+    # Nobody vouches for what it gives: that never stands in for what a Python of this machine would.
+    ref = CompilerRef(name=f"CPython {version} of {base.digest}", version=version)
+    return Compiling(ref=ref, start=lambda: image_python(base, store))
 
 
 def _own(base: Base, supply: Supply, store: Store, reporter: Reporter) -> Compiling:

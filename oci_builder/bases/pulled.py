@@ -47,8 +47,8 @@ class _Named(msgspec.Struct, frozen=True):
 class Pulling:
     """How an image comes from a registry: so many blobs at once; ``offline`` not at all.
 
-    ``beside`` is the folder where a download may have put it. ``lazily`` leaves layers whose content is known where
-    they are: for whoever pushes and writes no file.
+    ``beside`` is the folder where a download may have put it, ``what`` is what errors call it. ``lazily`` leaves layers
+    whose content is known where they are: for whoever pushes and writes no file.
     """
 
     registries: Registries
@@ -56,6 +56,7 @@ class Pulling:
     lazily: bool = False
     offline: bool = False
     beside: Path | None = None
+    what: str = "base image"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ def fetch_copy(
     """
     root = find_manifest(pulling.beside, reference) if pulling.beside else None
     if root is None and pulling.offline:
-        raise _not_here("base image", str(reference), pulling)
+        raise _not_here(pulling.what, str(reference), pulling)
     root = root or fetch_manifest(reference, pulling.registries)
     digests = {store.put_bytes(root.raw)}
     for platform in platforms:
@@ -130,7 +131,7 @@ def _fetch_layers(
         take_layers(pulling.beside, layers, store)
     missing = [layer for layer in layers if not store.has(layer.digest, layer.size)]
     if missing and pulling.offline:
-        raise _not_here("layer of the base", f"{missing[0].digest} of {image.reference}", pulling)
+        raise _not_here(f"layer of the {pulling.what}", f"{missing[0].digest} of {image.reference}", pulling)
     fetch_blobs(image.reference, missing, pulling.registries, store=store, jobs=pulling.jobs, reporter=reporter)
 
 
@@ -161,7 +162,7 @@ def _pulled(reference: Reference, platform: Platform, pulling: Pulling, store: S
 
 def _fetched(reference: Reference, platform: Platform, pulling: Pulling) -> PulledImage:
     if pulling.offline:
-        raise _not_here("base image", str(reference), pulling)
+        raise _not_here(pulling.what, str(reference), pulling)
     return fetch_image(reference, platform, pulling.registries)
 
 

@@ -125,7 +125,7 @@ def _build(requests: Sequence[BuildRequest], settings: Settings, *, several: boo
     opened = [_Opened.of(request, settings) for request in requests]
     caches = cache_repositories((*first.cache_from, *first.cache_to))
     pushes = tuple(place for each in opened for place in each.job.wanted.pushes)
-    bases = [place for each in opened for place in base_references(each.job.source.recipe.base)]
+    bases = [place for each in opened for place in base_references(each.job.source.recipe)]
     registries = make_registries(settings, pushes or caches or bases, first)
     with shown(settings) as reporter:
         context = settings.context(registries, reporter)

@@ -85,7 +85,7 @@ def _built(request: RecipeRequest) -> dict[str, GateResult]:
 
     settings = make_settings(request)
     source = open_source(settings, request)
-    registries = make_registries(settings, base_references(source.recipe.base), request)
+    registries = make_registries(settings, base_references(source.recipe), request)
     policy = make_policy(settings, request, update_lock=False)
     platforms = [Platform.parse(text) for text in request.platforms] or list(source.recipe.targets[:1])
     with shown(settings) as reporter:

@@ -27,7 +27,10 @@ class DownloadRequest(RecipeRequest):
 @click.command("download")
 @options.image_name
 @click.option(
-    "--dest", type=options.FOLDER, metavar="DIR", help="Where wheels/, debs/ and base/ are. [the image's own folder]"
+    "--dest",
+    type=options.FOLDER,
+    metavar="DIR",
+    help="Where wheels/, debs/, base/ and copied/ are. [the image's own folder]",
 )
 @click.option(
     "--platform", "platforms", multiple=True, help="linux/amd64 or linux/arm64; repeatable. [all of the recipe's]"
@@ -47,7 +50,8 @@ def command(request: DownloadRequest) -> None:
     """Fetch all that an image is made from.
 
     The wheels and Debian packages that the locks of the image NAME name come to wheels/ and debs/ beside its recipe,
-    an image that it stands on to base/: there, `ocibuild NAME` builds the very same file on a machine without network.
+    an image that it stands on to base/, images that files are copied out of to copied/: there, `ocibuild NAME` builds
+    the very same file on a machine without network.
     """
     from oci_builder.assemble import download
     from oci_builder.cli.progress import shown
@@ -59,7 +63,7 @@ def command(request: DownloadRequest) -> None:
 
     settings = make_settings(request)
     source = open_source(settings, request)
-    registries = make_registries(settings, base_references(source.recipe.base), request)
+    registries = make_registries(settings, base_references(source.recipe), request)
     wanted = tuple(dict.fromkeys(Platform.parse(text) for text in request.platforms))
     folder = request.dest or source.folder
     with shown(settings) as reporter:

@@ -37,7 +37,8 @@ def command(request: LockRequest) -> None:
     """Write down which wheels an image is made of.
 
     The lock of the image NAME is pylock.toml beside its recipe; builds take exactly what it says. Where another tool's
-    lock decides, only --check has something to do: it exits 3 where that lacks what pyproject.toml asks for.
+    lock decides about wheels, --check exits 3 where that lacks what pyproject.toml asks for, and without it images of
+    registries are written down in images.lock.json.
     """
     from packaging.utils import canonicalize_name
 
@@ -51,7 +52,7 @@ def command(request: LockRequest) -> None:
 
     settings = make_settings(request)
     source = open_source(settings, request)
-    registries = make_registries(settings, base_references(source.recipe.base), request)
+    registries = make_registries(settings, base_references(source.recipe), request)
     packages = [canonicalize_name(name) for name in request.upgrade_packages]
     with shown(settings) as reporter:
         planner = Planner(settings.context(registries, reporter), make_policy(settings, request))

@@ -63,7 +63,7 @@ def _outlines(request: BuildRequest, settings: Settings) -> list[Outline]:
     from oci_builder.platforms import Platform
 
     source = open_source(settings, request)
-    registries = make_registries(settings, base_references(source.recipe.base), request)
+    registries = make_registries(settings, base_references(source.recipe), request)
     platforms = [Platform.parse(text) for text in dict.fromkeys(request.platforms)] or list(source.recipe.targets[:1])
     policy = make_policy(settings, request, update_lock=False)
     with shown(settings) as reporter:

@@ -22,7 +22,7 @@ _PLACES = {"push": "pushes", "cache-from": "cache_from", "cache-to": "cache_to"}
 def open_source(settings: Settings, request: RecipeRequest) -> ImageSource:
     """The recipe that the request's name leads to, changed by its flags. Raises NotFound, RecipeError, InvalidValue."""
     from oci_builder.catalog import find_image
-    from oci_builder.recipes import ImageSource, Overrides, load_image, with_overrides
+    from oci_builder.recipes import BASE_DEFAULT, ImageSource, Overrides, load_image, with_overrides
 
     source = load_image(find_image(request.name, settings.project), project=request.project_dir)
     overrides = Overrides(
@@ -35,7 +35,14 @@ def open_source(settings: Settings, request: RecipeRequest) -> ImageSource:
         labels=request.labels,
     )
     beside = () if request.requirements else source.beside
-    return ImageSource(source.folder, with_overrides(source.recipe, overrides), source.within, beside)
+    meant = ImageSource(source.folder, with_overrides(source.recipe, overrides), source.within, beside)
+    if meant.recipe.base is not BASE_DEFAULT:
+        return meant
+    # Loaded only where a base is to be chosen.
+    from oci_builder.assemble.choosing import with_base
+
+    layers = tuple(path.absolute() for path in request.layers)
+    return with_base(meant, project_dir=settings.project, extra=layers)
 
 
 def make_policy(settings: Settings, request: RecipeRequest, *, update_lock: bool = True) -> BuildPolicy:

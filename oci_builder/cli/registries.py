@@ -13,6 +13,7 @@ from oci_builder.cli.messages import misused
 if TYPE_CHECKING:
     from oci_builder.cli.request import CommandRequest
     from oci_builder.cli.settings import Settings
+    from oci_builder.recipes import ImageToml
     from oci_builder.reference import Reference
     from oci_builder.registry.auth import Login
     from oci_builder.registry.pushing import Pushed
@@ -47,12 +48,16 @@ def make_registries(settings: Settings, references: Iterable[Reference], request
     return registries
 
 
-def base_references(base: str) -> list[Reference]:
-    """The reference that a recipe's ``base`` is, if it is one: whose registry a login of this run's own is for."""
+def base_references(recipe: ImageToml) -> list[Reference]:
+    """The image that a recipe stands on, if it is one of a registry, else those that it copies out of.
+
+    A login of this run's own is for their registry. Raises InvalidValue.
+    """
     from oci_builder.catalog import read_reference
 
-    found = read_reference(base)
-    return [found] if found else []
+    found = read_reference(recipe.base)
+    others = [read_reference(copy.image) for copy in recipe.copy if copy.image is not None]
+    return [found] if found else [each for each in others if each is not None]
 
 
 def told(pushed: Pushed) -> str:

@@ -183,8 +183,9 @@ def _rebuild(file: Path, request: VerifyRequest) -> None:
     references = [Reference.parse(text) for text in known.references]
     settings = make_settings(request, epoch=known.created)
     source = open_source(settings, replace(request, name=request.name or _called(known)))
-    registries = make_registries(settings, base_references(source.recipe.base), request)
-    policy = replace(make_policy(settings, request, update_lock=False), base_pin=known.base)
+    registries = make_registries(settings, base_references(source.recipe), request)
+    policy = make_policy(settings, request, update_lock=False)
+    policy = replace(policy, base_pin=known.base, copied_pins=known.copied)
     with (
         shown(settings) as reporter,
         tempfile.TemporaryDirectory(dir=file.absolute().parent, prefix=".rebuilt-") as folder,

@@ -33,6 +33,8 @@ class Interpreter:
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
+    proves: str = ""
+    """What its bytecode is called ("cpython-312"), where it has to prove that it is such: of one nobody vouches for."""
 
 
 def spool(tree: Tree, folder: Path, *, minor: str, machine: str, sources: MappedFiles) -> Interpreter:
@@ -47,7 +49,12 @@ def spool(tree: Tree, folder: Path, *, minor: str, machine: str, sources: Mapped
         if path not in tree:
             raise PackageError(f"python{minor}", f"no /{path} in the base, so nothing can be run")
     with explained(folder):
-        for path in [*_libraries(tree, python, library, sources), *_modules_to_run(tree, minor), python, loader]:
+        for path in [
+            *_libraries(tree, python, library, sources),
+            *modules_to_run(tree, f"usr/lib/python{minor}"),
+            python,
+            loader,
+        ]:
             _write(tree, path, folder, sources)
     argv = (
         *(str(folder / loader), "--inhibit-cache", "--library-path", str(folder / library)),
@@ -79,12 +86,11 @@ def _libraries(tree: Tree, program: str, library: str, sources: MappedFiles) -> 
     return [path for path in found if path in tree]
 
 
-def _modules_to_run(tree: Tree, minor: str) -> list[EntryPath]:
-    """The part of the standard library that a Python which only compiles may ask for.
+def modules_to_run(tree: Tree, folder: str) -> list[EntryPath]:
+    """The part of the standard library in ``folder`` that a Python which only compiles may ask for.
 
     ``os`` is how it finds its library; sources may be written in any encoding.
     """
-    folder = f"usr/lib/python{minor}"
     cached = f"{folder}/__pycache__"
     wanted = (
         *(f"{folder}/{name}" for name in ("encodings/", "lib-dynload/_codecs_", "lib-dynload/_multibytecodec")),
@@ -96,10 +102,15 @@ def _modules_to_run(tree: Tree, minor: str) -> list[EntryPath]:
 def _write(tree: Tree, name: str, folder: Path, sources: MappedFiles) -> None:
     """Write the file that ``name`` leads to, under ``name``."""
     entry = tree.get(tree.resolve(name))
-    if entry is None or entry.content is None:
-        return
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if entry is not None and entry.content is not None:
+        write_content(entry, folder / name, sources)
+
+
+def write_content(entry: Entry, path: Path, sources: MappedFiles) -> None:
+    """Write the content of ``entry`` to the new file ``path``, in a folder that is made. Raises FileProblem."""
+    assert entry.content is not None, "files have content"
+    with explained(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with spooled(path) as sink:
         for chunk in sources.chunks(entry.content, what=entry.path):
             sink.write(chunk)

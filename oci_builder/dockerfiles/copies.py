@@ -8,6 +8,9 @@ import re
 from oci_builder.dockerfiles.draft import Copied, Place, Verdict
 from oci_builder.dockerfiles.parsing import Instruction
 
+_FOLDERS = ("bin", "sbin", "lib", "lib64", "tmp", "opt")
+"""Names of folders that every image has: what is copied to one goes into it."""
+
 
 def copy(each: Instruction, place: Place) -> None:
     """What an instruction copies, but for what it takes from other stages."""
@@ -26,6 +29,36 @@ def copy(each: Instruction, place: Place) -> None:
             continue
         for one in _matching(source, place):
             add(each, one, dest, place, several=len(sources) > 1 or one != source)
+
+
+def copy_from_image(each: Instruction, image: str, place: Place) -> None:
+    """What an instruction copies out of the image ``image``: of a stage that only helps it is to be made by hand."""
+    words = [place.expand(word) for word in each.words]
+    if not place.is_final or len(words) < 2:
+        place.draft.say(each.line, Verdict.BY_HAND, f"files of {image} in a stage: copy them out of it with [[copy]]")
+        return
+    named = image if "@" in image or ":" in image.rpartition("/")[2] else f"{image}:latest"
+    dest, sources = words[-1], words[:-1]
+    path = place.path(dest)
+    into = dest.endswith("/") or len(sources) > 1 or path == place.workdir or posixpath.basename(path) in _FOLDERS
+    for source in sources:
+        folder, _, name = f"/{source.lstrip('/')}".rpartition("/")
+        pattern = re.search(r"[*?\[]", source) is not None
+        if pattern and re.search(r"[*?\[]", folder):
+            place.draft.say(each.line, Verdict.CANNOT, f"{source} of {image}: only a name may be a pattern, no folder")
+            continue
+        whole = posixpath.normpath(f"{folder}/{name}")
+        copied = Copied(
+            src=(folder or "/") if pattern else whole,
+            dest=f"{path.rstrip('/')}/" if into else path,
+            line=each.line,
+            is_folder=False,
+            image=named,
+            include=name if pattern else "",
+            owner=place.expand(each.flags.get("chown", "")),
+            mode=_mode(each),
+        )
+        place.draft.copies.append(copied)
 
 
 def _write(each: Instruction, place: Place) -> None:
@@ -58,17 +91,21 @@ def add(each: Instruction, word: str, dest: str, place: Place, *, several: bool 
 
 
 def _add(each: Instruction, source: str, path: str, place: Place, *, is_folder: bool) -> Copied:
-    mode = each.flags.get("chmod", "")
     copied = Copied(
         src=source,
         dest=path,
         line=each.line,
         is_folder=is_folder,
         owner=place.expand(each.flags.get("chown", "")),
-        mode=f"0{mode.lstrip('0')}" if re.fullmatch(r"0*[0-7]{3,4}", mode) else "",
+        mode=_mode(each),
     )
     place.copies.append(copied)
     if place.is_final:
         # It is spoken of in the end: it may turn out to be read while wheels are chosen, and by nothing else.
         place.draft.copies.append(copied)
     return copied
+
+
+def _mode(each: Instruction) -> str:
+    mode = each.flags.get("chmod", "")
+    return f"0{mode.lstrip('0')}" if re.fullmatch(r"0*[0-7]{3,4}", mode) else ""

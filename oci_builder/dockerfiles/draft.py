@@ -44,6 +44,10 @@ class Copied:
     dest: str
     line: int
     is_folder: bool
+    image: str = ""
+    """The image that it comes out of; empty for files of the folder that the Dockerfile lies in."""
+
+    include: str = ""
     owner: str = ""
     mode: str = ""
     note: str = ""

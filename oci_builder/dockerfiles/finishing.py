@@ -46,7 +46,8 @@ def _say(copy: Copied, draft: Draft) -> None:
     if copy.is_dropped:
         draft.say(copy.line, Verdict.NOT_NEEDED, f"{copy.src}: {copy.note or 'read when wheels are chosen'}")
     else:
-        draft.say(copy.line, Verdict.DONE, f"[[copy]] {copy.src} to {copy.dest}")
+        out_of = f" of {copy.image}" if copy.image else ""
+        draft.say(copy.line, Verdict.DONE, f"[[copy]] {copy.src}{out_of} to {copy.dest}")
 
 
 def _wants_bash(config: dict[str, object], place: Place) -> bool:
@@ -158,7 +159,10 @@ def _short(word: str, place: Place) -> str:
 
 
 def _copy(copy: Copied, draft: Draft, user: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"src": copy.src, "dest": copy.dest}
+    image = {"from": copy.image} if copy.image else {}
+    found: dict[str, Any] = {**image, "src": copy.src, "dest": copy.dest}
+    if copy.include:
+        found["include"] = [copy.include]
     if copy.src == ".":
         found["exclude"] = ["Dockerfile*", ".dockerignore", "build", "*.tar", *draft.ignored]
     if copy.mode:

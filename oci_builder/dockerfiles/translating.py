@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oci_builder.dockerfiles.copies import add, copy
+from oci_builder.dockerfiles.copies import add, copy, copy_from_image
 from oci_builder.dockerfiles.draft import Draft, Place, Row, Verdict
 from oci_builder.dockerfiles.finishing import finish
 from oci_builder.dockerfiles.instructions import ACTS
@@ -129,9 +129,10 @@ class _Reader:
         if stage is None or stage not in begun[:-1]:
             if re.search(r"(^|/)(uv|poetry)(:|@|$)", name):
                 say(each.line, Verdict.NOT_NEEDED, f"{name}: an installer of Python packages; none is in the image")
+            elif stage is not None or name.isdigit():
+                say(each.line, Verdict.CANNOT, f"files of {name}, which is no stage before this one")
             else:
-                hint = "get the files out of it before the build, and write a [[copy]] of them"
-                say(each.line, Verdict.CANNOT, f"files of the image {name}: {hint}")
+                copy_from_image(each, name, place)
             return
         if name not in self._helpers:
             self._helpers[name] = self.read(stage, is_final=False)

@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 from oci_builder.gate.facts import Distribution
 from oci_builder.gate.finding import Finding
 from oci_builder.gate.modules import Modules
+from oci_builder.wheels.pythons import offer_of
 from oci_builder.wheels.target import Target
 
 
@@ -53,7 +54,8 @@ class PythonClosure:
         if not fits:
             asks = f"{distribution.origin} asks for Python {distribution.requires_python}"
             message = f"{asks}, and the image has {version}"
-            yield _finding("requires-python", distribution, version, message, "take a release made for this Python")
+            hint = f"take a release made for this Python{offer_of([distribution.requires_python], version)}"
+            yield _finding("requires-python", distribution, version, message, hint)
 
     def _requirements(self, distribution: Distribution) -> Iterator[Finding]:
         for text in distribution.requires:

@@ -12,6 +12,9 @@ CONTAINERD_NAME = "io.containerd.image.name"
 REF_NAME = "org.opencontainers.image.ref.name"
 """The OCI layout's annotation (annotations.md): here the tag alone, which skopeo and umoci select by."""
 
+COPIED_FROM = "dev.ocibuild.copied-from"
+"""The label that names the images of registries that files were taken out of, with their digests, blanks between."""
+
 
 def blob_path(digest: Digest) -> str:
     """The name of a blob in an OCI layout."""

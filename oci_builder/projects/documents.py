@@ -12,6 +12,7 @@ from oci_builder.errors import NotFound, RecipeError, StaleLock
 from oci_builder.files import open_regular
 from oci_builder.projects.packages import PIPFILE_LOCK, TOOLS
 from oci_builder.tomlfile import convert
+from oci_builder.wheels.pythons import offer_of
 
 LIMIT = 16 << 20
 """Bytes of a lock that are read; one of 1,000 packages has a third of that."""
@@ -64,5 +65,6 @@ def check_python(path: Path, requires: str, version: str) -> None:
         return
     if not fits:
         why = f"it was made for Python {requires}, and the base has {version}"
-        hint = f"take a base that has it, or let requires-python allow {version} and run {TOOLS[path.name]}"
+        again = f"let requires-python allow {version} and run {TOOLS[path.name]}"
+        hint = f"{again}{offer_of([requires], version) or ', or take a base that has it'}"
         raise StaleLock(str(path), why, hint=hint)

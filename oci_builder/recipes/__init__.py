@@ -2,6 +2,7 @@
 
 from oci_builder.recipes.files import CopyRecipe, FetchRecipe, FolderRecipe, LinkRecipe
 from oci_builder.recipes.image import (
+    BASE_DEFAULT,
     VERBS,
     AllowRecipe,
     ChecksRecipe,
@@ -14,9 +15,11 @@ from oci_builder.recipes.image import (
 )
 from oci_builder.recipes.source import (
     BASE,
+    COPIED,
     DEBS,
     FETCHED,
     FILE,
+    IMAGES_LOCK,
     WHEELS,
     ImageSource,
     Overrides,
@@ -28,9 +31,12 @@ from oci_builder.recipes.source import (
 
 __all__ = [
     "BASE",
+    "BASE_DEFAULT",
+    "COPIED",
     "DEBS",
     "FETCHED",
     "FILE",
+    "IMAGES_LOCK",
     "VERBS",
     "WHEELS",
     "AllowRecipe",

@@ -7,7 +7,7 @@ come first; every other value is the nearer one's. Paths in the other are relati
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +110,15 @@ def _moved(document: Mapping[str, Any], folder: str) -> dict[str, Any]:
             python["find-links"] = [path if "://" in path else moved(path) for path in python["find-links"]]
         found["python"] = python
     if isinstance(copies := found.get("copy"), list):
-        found["copy"] = [{**copy, "src": moved(copy["src"])} for copy in copies]
+        found["copy"] = [_copy_moved(copy, moved) for copy in copies]
     return found
+
+
+def _copy_moved(copy: Mapping[str, Any], moved: Callable[[str], str]) -> dict[str, Any]:
+    image = copy.get("from")
+    if image is None:
+        return {**copy, "src": moved(copy["src"])}
+    return {**copy, "from": _as_path(moved(image)) if image.startswith(_PATHS) else image}
 
 
 def _as_path(path: str) -> str:

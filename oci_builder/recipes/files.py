@@ -7,10 +7,10 @@ import urllib.parse
 from collections.abc import Sequence
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from oci_builder.errors import BadKey
-from oci_builder.recipes.values import Absolute, Address, Inside, Line, Mode, Owner, Sha256, Table, Target
+from oci_builder.recipes.values import Absolute, Address, Line, Mode, Owner, Sha256, Table, Target
 from oci_builder.tree.patterns import Patterns
 
 _LAST_ID = 4_294_967_294
@@ -43,9 +43,12 @@ class Placed(Table, frozen=True, kw_only=True):
 
 
 class CopyRecipe(Placed, frozen=True, kw_only=True):
-    """``[[copy]]``: files of the recipe's folder, and where they go."""
+    """``[[copy]]``: files of the recipe's folder, or of another ``image``, and where they go."""
 
-    src: Inside
+    src: Annotated[Line, Meta(description="a path relative to the recipe's folder, or with from a path of that image")]
+    image: Annotated[
+        Line | None, Meta(description="an image to copy out of: one of a registry, or a file or folder of one")
+    ] = field(default=None, name="from")
     dest: Absolute
     include: Annotated[
         tuple[Line, ...], Meta(description="a list of patterns; only files that match one are copied")
@@ -58,6 +61,13 @@ class CopyRecipe(Placed, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         self._check("dest", self.dest)
         _check_patterns(include=self.include, exclude=self.exclude)
+        if self.image is None and self.src.startswith("/"):
+            hint = "write it as it leads from there, or name the image that it is in with from"
+            raise BadKey("src", f"expected a path relative to the recipe's folder, got {self.src!r}", hint=hint)
+        if self.image is not None and self.outside:
+            raise BadKey("outside", "what is in an image is in no project")
+        if self.image is not None and ".." in self.src.split("/"):
+            raise BadKey("src", 'a path of the image has no ".."')
 
 
 class FolderRecipe(Placed, frozen=True, kw_only=True):

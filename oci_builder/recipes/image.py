@@ -50,6 +50,9 @@ DEFAULT_CMD = ("python3",)
 """What an image runs when neither its recipe nor its base says anything: an entrypoint alone is enough."""
 
 T = TypeVar("T")
+BASE_DEFAULT = "python-3.11"
+"""The base of a recipe that names none, where its project asks for no Python; told apart by identity."""
+
 REQUIREMENTS_DEFAULT = ("requirements.txt",)
 """A recipe that does not name the file may do without it; told apart by identity."""
 
@@ -99,6 +102,10 @@ class PythonRecipe(Table, frozen=True, kw_only=True):
     bytecode: Annotated[
         Literal["default", "all", "none"], Meta(description='"default" (all .pyc but those of tests), "all" or "none"')
     ] = "default"
+    compiler: Annotated[
+        Literal["auto", "base"],
+        Meta(description='"auto", or "base" to let the Python of an image as base compile where no other here can'),
+    ] = "auto"
     build: Annotated[
         tuple[Line, ...], Meta(description="a list of distributions that may be built from their source")
     ] = ()
@@ -253,7 +260,7 @@ class ImageToml(Table, frozen=True, kw_only=True):
     tags: Annotated[tuple[Line, ...], Meta(description='a list of image references such as "mypy:1.4.2"')] = ()
     base: Annotated[
         Line, Meta(description="a base layer, an image of a registry, an image file or folder, or scratch")
-    ] = "python-3.11"
+    ] = BASE_DEFAULT
     base_packages: Annotated[
         tuple[DebianPackage, ...], Meta(description='a list of Debian packages, such as "libgl1"')
     ] = ()

@@ -30,6 +30,8 @@ WHEELS = "wheels"
 DEBS = "debs"
 BASE = "base"
 FETCHED = "fetched"
+COPIED = "copied"
+IMAGES_LOCK = "images.lock.json"
 _IMAGES = "build"
 _LOCK_NAME = re.compile(r"pylock\.(?:[^.]+\.)?toml")
 _PROJECT_FILES = ("pyproject.toml", "setup.py")
@@ -40,12 +42,14 @@ class ImageSource:
     """A recipe, the folder its paths are relative to, and the project that its files lie ``within``.
 
     ``beside`` are the locks of other tools that lie with what the recipe asks for, and decide in its place.
+    ``base_said`` says why the base is what it is, where nobody named it.
     """
 
     folder: Path
     recipe: ImageToml
     within: Within
     beside: tuple[Path, ...] = ()
+    base_said: str = ""
 
     @property
     def called(self) -> str:
@@ -110,6 +114,16 @@ class ImageSource:
     def fetched(self) -> Path:
         """Where files of [[fetch]] for an offline build are, or would be."""
         return self.folder / FETCHED
+
+    @property
+    def image_lock(self) -> Path:
+        """Where the lock of its images is, or would be, if ``lock`` is not its own."""
+        return self.folder / IMAGES_LOCK
+
+    @property
+    def copied(self) -> Path:
+        """Where images that it copies out of are for an offline build, or would be."""
+        return self.folder / COPIED
 
     def base_lock(self, platform: Platform) -> Path:
         """Where the lock of the packages over the base is, or would be."""
@@ -243,7 +257,7 @@ def _check_places(source: ImageSource) -> None:
         if python.project is not None:
             _check_place(source, "python.project", python.project, "outside = true in [python]", follow=True)
     for number, copy in enumerate(source.recipe.copy):
-        if not copy.outside:
+        if copy.image is None and not copy.outside:
             _check_place(source, f"copy[{number}].src", copy.src, "outside = true beside it", follow=False)
 
 

@@ -6,16 +6,14 @@ which source a file was made (PEP 552); whether the code behind it is that sourc
 
 from __future__ import annotations
 
-import _imp
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from oci_builder.bytecode import MAGIC, magic_of, source_hash
 from oci_builder.inspect.contents import FileRecord
 
 _PYC = re.compile(r"(?P<folder>(?:.*/)?)__pycache__/(?P<module>[^/]+)\.(?P<tag>cpython-3\d+)\.pyc\Z")
-# Lib/importlib/_bootstrap_external.py of each version. Before 3.11 the hash was another one.
-_MAGIC = {"cpython-311": 3495, "cpython-312": 3531, "cpython-313": 3571, "cpython-314": 3627}
 _HEADER = 16
 _UNCHECKED_HASH = (1).to_bytes(4, "little")
 
@@ -36,7 +34,7 @@ class BytecodeWatcher:
         if path.endswith(".pyc"):
             self._headers[path] = data[:_HEADER]
         else:
-            self._hashes[path] = {tag: _imp.source_hash(_key(tag), data) for tag in _MAGIC}
+            self._hashes[path] = {tag: source_hash(tag, data) for tag in MAGIC}
 
     def judge(self, tree: Mapping[str, FileRecord], path: str) -> str | None:
         """What is wrong with the bytecode at ``path`` of an image with this ``tree``, if anything is."""
@@ -47,9 +45,9 @@ class BytecodeWatcher:
         if source not in tree:
             return f"/{path} is bytecode of no module"
         header, tag = self._headers.get(path, b""), match["tag"]
-        if tag not in _MAGIC or source not in self._hashes:
+        if tag not in MAGIC or source not in self._hashes:
             return None
-        if header[:8] != _magic(tag) + _UNCHECKED_HASH:
+        if header[:8] != magic_of(tag) + _UNCHECKED_HASH:
             return f"/{path} is not bytecode as ocibuild writes it for {tag}"
         return None if header[8:] == self._hashes[source][tag] else f"/{path} is not the bytecode of /{source}"
 
@@ -57,11 +55,3 @@ class BytecodeWatcher:
 def bytecode_files(tree: Mapping[str, FileRecord]) -> Iterator[str]:
     """The paths of what Python takes for bytecode of the modules beside."""
     return (path for path, record in tree.items() if record.kind == "file" and _PYC.match(path))
-
-
-def _magic(tag: str) -> bytes:
-    return _MAGIC[tag].to_bytes(2, "little") + b"\r\n"
-
-
-def _key(tag: str) -> int:
-    return int.from_bytes(_magic(tag), "little")

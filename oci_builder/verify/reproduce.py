@@ -16,6 +16,7 @@ from oci_builder.imported.archive import Archive, open_archive
 from oci_builder.imported.documents import Findings, as_object, as_strings, read_docker_images, read_object
 from oci_builder.imported.unpacked import HEAD, packing_of, unpacked
 from oci_builder.oci.documents import parse_rfc3339
+from oci_builder.oci.layout import COPIED_FROM
 from oci_builder.tree.limits import Budget, ByteReader, Damaged
 from oci_builder.tree.tarstream import TarMember, TarStream
 from oci_builder.verify.layout import find_contents
@@ -28,13 +29,15 @@ _FIELDS = ("type", "mode", "uid", "gid", "mtime", "size", "target", "pax")
 class Identity:
     """What a file says of its image that a rebuild has to repeat: names, platform, and date (seconds since 1970).
 
-    ``base`` is the image that it stands on, as it says itself; empty where it does not.
+    ``base`` is the image that it stands on, as it says itself, and empty where it does not; ``copied`` are those that
+    it has files of.
     """
 
     references: tuple[str, ...]
     platform: str
     created: int
     base: str
+    copied: tuple[str, ...] = ()
 
 
 def identity(path: Path) -> Identity:
@@ -54,7 +57,8 @@ def identity(path: Path) -> Identity:
     names = as_strings(listed[0].get("RepoTags")) if listed else []
     labels = as_object(as_object(config.get("config")).get("Labels"))
     base = str(labels.get("org.opencontainers.image.base.name", ""))
-    return Identity(tuple(names), "/".join(filter(None, parts)), created, base)
+    copied = tuple(str(labels.get(COPIED_FROM, "")).split())
+    return Identity(tuple(names), "/".join(filter(None, parts)), created, base, copied)
 
 
 def first_difference(given: Path, rebuilt: Path) -> str | None:

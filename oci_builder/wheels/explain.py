@@ -22,6 +22,7 @@ from oci_builder.errors import (
 )
 from oci_builder.files import hint_of
 from oci_builder.wheels.pip import WheelSources
+from oci_builder.wheels.pythons import offer_of
 from oci_builder.wheels.rejected import Candidate, candidates, fitting, reasons
 from oci_builder.wheels.requirements import RequirementLine
 from oci_builder.wheels.target import Target
@@ -47,6 +48,9 @@ _PREFIX = re.compile(r"^(?:\d{4}-\S+\s+)?(?:(?:ERROR|WARNING|CRITICAL): )?")
 _OBJECT = re.compile(r"<[\w.]+(?: object)? at 0x[0-9a-fA-F]+>:? ?")
 _CAUSED = re.compile(
     r"(?:Caused by|connection broken by) ['\"]?(?:\w+\()+(?:\d{1,5}, )?(?P<quote>['\"])(?P<said>[^\n]*?)(?P=quote)\)"
+)
+_NEEDED = re.compile(
+    r"\bneeds Python (?:(?P<oldest>\d+\.\d+) or newer|(?P<asked>\S+))|\bis for CPython (?P<minor>3\.\d+)(?!\d)"
 )
 _SHOWN = 12
 _NEAR = 50
@@ -95,7 +99,9 @@ class Failure:
             lines.append(f"{which} needs Python {asked}, and the base has {self.target.promise.version}")
         version = self.target.promise.version
         places = " and ".join(dict.fromkeys(self._place(name) for name in names.values()))
-        hint = self.sources.bring(version) if self.sources.offline else f"relax {places}, or use a newer base"
+        offer = offer_of((asked for _, asked in told), version)
+        hint = self.sources.bring(version) if self.sources.offline else f"relax {places}"
+        hint += offer or ("" if self.sources.offline else ", or use a newer base")
         return NoMatchingWheel(", ".join(sorted(set(names.values()))), str(self.target), rejected=lines, hint=hint)
 
     def _missing(self, what: str, found: Sequence[Candidate]) -> OcibuildError:
@@ -146,8 +152,9 @@ class Failure:
         if any("needs glibc" in line for line in why):
             return f"relax {self._place(name)}, or use a base with a newer glibc"
         version = self.target.promise.version
-        if any("needs Python" in line for line in why):
-            return f"relax {self._place(name)}, or use a base with a newer Python{self._or_bring(version)}"
+        if asked := next(filter(None, map(_asked_python, why)), ""):
+            offer = offer_of([asked], version) or ", or use a base with a newer Python"
+            return f"relax {self._place(name)}{offer}{self._or_bring(version)}"
         return f"relax {self._place(name)}, leave it out with a marker, or {folder}{self._or_bring(version)}"
 
     def _unknown(self, name: str) -> str:
@@ -170,6 +177,16 @@ class Failure:
 
     def _what(self) -> str:
         return ", ".join(sorted({str(line.file) for line in self.lines if not line.constraint}))
+
+
+def _asked_python(line: str) -> str:
+    """The specifier of the Pythons that a file is for, by what is said of it; empty where that is not the matter."""
+    found = _NEEDED.search(line)
+    if found is None:
+        return ""
+    if found["minor"]:
+        return f"=={found['minor']}.*"
+    return f">={found['oldest']}" if found["oldest"] else found["asked"]
 
 
 def disk_error(said: str) -> FileProblem | None:

@@ -42,6 +42,10 @@ class CompilerProcess(Protocol):
     def env(self) -> Mapping[str, str]:
         """Its whole environment."""
 
+    @property
+    def proves(self) -> str:
+        """What its bytecode is called, where it has to prove that it is such."""
+
 
 class LayerObserver(Protocol):
     """Looks at one layer, in the process that makes it: what it keeps in the store is all that comes of it."""
@@ -230,6 +234,11 @@ def _complete(step: LayerStep, each: StepWheel, means: _Means) -> Compiled:
     return made
 
 
+def start_compiler(process: CompilerProcess) -> Compiler:
+    """Start the interpreter that was lent. Raises ToolFailed."""
+    return Compiler(process.argv, process.env, proves=process.proves)
+
+
 def _tag(step: LayerStep) -> str:
     major, minor = step.target.minor
     return f"cpython-{major}{minor}"
@@ -257,7 +266,7 @@ def _worker(
 
         def compiler_for(ref: CompilerRef | None) -> Compiler | None:
             if ref is not None and ref not in started:
-                started[ref] = stack.enter_context(Compiler(lent[ref].argv, lent[ref].env))
+                started[ref] = stack.enter_context(start_compiler(lent[ref]))
             return started[ref] if ref is not None else None
 
         def act(task: _Task) -> tuple[OcibuildError | None, float]:

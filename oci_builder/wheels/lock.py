@@ -55,6 +55,7 @@ class _Tool(msgspec.Struct, frozen=True):
     fingerprint: str = ""
     targets: tuple[str, ...] = ()
     base: str = ""
+    images: tuple[str, ...] = ()
 
 
 class _BuiltFrom(msgspec.Struct, frozen=True):
@@ -83,6 +84,7 @@ class WheelLock:
     targets: tuple[str, ...]
     base: str
     document: Pylock
+    images: tuple[str, ...] = ()
 
     def select(self, target: Target, *, extras: Sequence[str] = (), groups: Sequence[str] = ()) -> tuple[WheelPin, ...]:
         """The pins of ``choose``. Raises as it does."""
@@ -213,13 +215,22 @@ def parse(data: bytes, *, path: Path) -> WheelLock:
     for package in document.packages:
         _check_places(package, path)
     tool = _checked(_Tool, document.tool, path, "tool.ocibuild")
-    return WheelLock(path=path, fingerprint=tool.fingerprint, targets=tool.targets, base=tool.base, document=document)
+    return WheelLock(
+        path=path,
+        fingerprint=tool.fingerprint,
+        targets=tool.targets,
+        base=tool.base,
+        document=document,
+        images=tool.images,
+    )
 
 
-def encode(pins_by_target: Mapping[Target, Sequence[WheelPin]], *, fingerprint: str, base: str = "") -> bytes:
+def encode(
+    pins_by_target: Mapping[Target, Sequence[WheelPin]], *, fingerprint: str, base: str = "", images: Sequence[str] = ()
+) -> bytes:
     """The lock that ``parse`` turns back into these pins: the same pins, in whichever order, give the same bytes.
 
-    ``base`` is whatever tells one state of the base from another.
+    ``base`` is whatever tells one state of the base from another, ``images`` are others that the image is made from.
     """
     targets = sorted(pins_by_target, key=str)
     head = {
@@ -228,8 +239,10 @@ def encode(pins_by_target: Mapping[Target, Sequence[WheelPin]], *, fingerprint: 
         "requires-python": _requires_python(targets),
         "created-by": "ocibuild",
     }
-    tool = {"fingerprint": fingerprint, "targets": [str(target) for target in targets]} | (
-        {"base": base} if base else {}
+    tool = (
+        {"fingerprint": fingerprint, "targets": [str(target) for target in targets]}
+        | ({"base": base} if base else {})
+        | ({"images": list(images)} if images else {})
     )
     tables = [_pairs(head), *_packages(pins_by_target, targets), f"[tool.ocibuild]\n{_pairs(tool)}"]
     return "\n".join(tables).encode()

@@ -126,10 +126,10 @@ def quick(**changes: Any) -> RetryPolicy:
 
 @contextlib.contextmanager
 def docker_registry(
-    folder: Path, *, auth: str = "", tls: bool = False, program: str = "docker-registry"
+    folder: Path, *, auth: str = "", tls: bool = False, host: str = "", program: str = "docker-registry"
 ) -> Iterator[DockerRegistry]:
     """A registry in ``folder``: Debian's, or with NEWEST as ``program`` the newest; it asks for a login where ``auth``
-    is "basic" or "token"."""
+    is "basic" or "token". Over TLS it can say that it is ``host``, too."""
     need("openssl", *([program] if program != NEWEST else []), root=False)
     path = oracles(program) / program if program == NEWEST else Path(program)
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def docker_registry(
         address = f"127.0.0.1:{_free_port()}"
         http: dict[str, object] = {"addr": address}
         config: dict[str, object] = {}
-        key, known = certificate(folder) if tls or auth == "token" else (Path(), Path())
+        key, known = certificate(folder, host) if tls or auth == "token" else (Path(), Path())
         if tls:
             http["tls"] = {"certificate": str(known), "key": str(key)}
         if auth == "basic":
@@ -266,11 +266,12 @@ def _running(folder: Path, address: str, *command: str) -> Iterator[None]:
             process.wait(_PATIENCE)
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A key, and a certificate that it signed for 127.0.0.1."""
+def certificate(folder: Path, host: str = "") -> tuple[Path, Path]:
+    """A key, and a certificate that it signed for 127.0.0.1, and for ``host`` if one is named."""
     key, known = folder / "key.pem", folder / "certificate.pem"
     argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=a registry"]
-    argv += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(known)]
+    names = f"subjectAltName=IP:127.0.0.1{f',DNS:{host}' if host else ''}"
+    argv += ["-addext", names, "-keyout", str(key), "-out", str(known)]
     subprocess.run(argv, capture_output=True, check=True)
     return key, known
 

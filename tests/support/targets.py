@@ -71,6 +71,7 @@ class HostPython:
 
     argv: Sequence[str] = (sys.executable, "-I", "-S")
     env: Mapping[str, str] = None  # type: ignore[assignment]  # set below: dataclasses refuse a mutable default
+    proves: str = ""
 
 
 @contextlib.contextmanager

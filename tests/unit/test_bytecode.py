@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder import bytecode, bytecode_child
-from oci_builder.bytecode import WINDOW, Compiler, pyc_path
+from oci_builder.bytecode import WINDOW, Compiler, header, pyc_path
 from oci_builder.errors import ProcessKilled, ToolFailed
 
 ARGV = (sys.executable, "-I", "-S")
@@ -20,6 +20,7 @@ SLICING = b"""
 def f(x):
     return x[1:3], x[:-1], [y[0:9:2] for y in (x,)]
 
+assert "x" not in {"abc", "def", "ghi", "jkl", "mno", "pqr"}
 assert f("abcdef") == ("bc", "abcde", ["ace"]) and f("abcdef"[:3])[0] == "bc"
 print("as it should")
 """
@@ -61,8 +62,11 @@ def test_every_python_here_runs_what_it_compiled_slices_and_all(tmp_path: Path) 
     for python in found:
         if subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
             continue  # a version manager's stand-in for one that is not chosen
-        with Compiler([python, "-I", "-S"], {}) as compiler:
-            first, second = compiler.compile([("/m.py", SLICING), ("/m.py", SLICING)])
+        made: list[bytes | None] = []
+        for _ in range(2):  # each has another seed for its hashes
+            with Compiler([python, "-I", "-S"], {}) as compiler:
+                made += compiler.compile([("/m.py", SLICING)])
+        first, second = made
         assert first is not None and first == second, python
         (tmp_path / "m.pyc").write_bytes(first)
         assert subprocess.check_output([python, "-I", "-S", tmp_path / "m.pyc"], text=True) == "as it should\n"
@@ -71,7 +75,7 @@ def test_every_python_here_runs_what_it_compiled_slices_and_all(tmp_path: Path) 
 def test_a_constant_slice_is_written_as_python_3_14_reads_it() -> None:
     code = compile("x[1:2]", "m", "exec")
     sliced = code.replace(co_consts=(*code.co_consts, (slice(7, None, "step"), "after")))
-    data = bytecode_child._with_slices(sliced, b"12345678")
+    data = bytecode_child._with_own(sliced, b"12345678")
     whole = [marshal.dumps(part, 2) for part in (7, None, "step")]
     assert b":" + b"".join(whole) + marshal.dumps("after", 2) in data
     # Nothing else moved: with the slice taken for a number, it is a code object again.
@@ -79,11 +83,23 @@ def test_a_constant_slice_is_written_as_python_3_14_reads_it() -> None:
     assert plain == code.replace(co_consts=(*code.co_consts, (7, "after")))
 
 
+def test_sets_are_in_one_order_also_where_marshal_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        "x in {'a', 'bc', 3, b'd', None, (1, 'e'), 2.5}\ndef f(y):\n    return y in {'p', 'q', 'r'}, y in {'s', 't'}\n"
+    )
+    code = compile(text, "m", "exec")
+    usual = marshal.dumps(code, 2)
+    assert usual.count(b">") >= 3
+    monkeypatch.setattr(bytecode_child, "_ORDERS_SETS", False)
+    # The Python that runs this puts them in order by itself.
+    assert bytecode_child._dumped(code, b"12345678") == usual
+
+
 def test_a_source_that_holds_the_stand_in_of_a_slice_has_no_bytecode() -> None:
     code = compile("x", "m", "exec")
     forged = code.replace(co_consts=(slice(1), bytecode_child._stand_in(0, b"12345678")))
     with pytest.raises(ValueError, match="its own hash"):
-        bytecode_child._with_slices(forged, b"12345678")
+        bytecode_child._with_own(forged, b"12345678")
 
 
 def test_a_child_that_dies_is_an_error_and_not_a_wait() -> None:
@@ -131,3 +147,38 @@ def test_a_child_that_does_not_leave_is_ended(monkeypatch: pytest.MonkeyPatch) -
 def test_bytecode_lies_where_python_looks() -> None:
     assert pyc_path("usr/lib/a/b.py", "cpython-311") == "usr/lib/a/__pycache__/b.cpython-311.pyc"
     assert pyc_path("b.py", "cpython-311") == "__pycache__/b.cpython-311.pyc"
+
+
+@pytest.mark.parametrize(
+    ("answer", "fits"),
+    [
+        ("header + b'anything'", True),
+        ("b''", True),
+        ("b'\\0' * 16", False),
+        ("header[:-1]", False),
+        ("header[:8] + b'\\1' * 8 + b'anything'", False),
+    ],
+)
+def test_who_has_to_prove_it_gives_bytecode_of_that_very_module(answer: str, fits: bool, tmp_path: Path) -> None:
+    source, tag = b"x = 1\n", "cpython-312"
+    program = tmp_path / "compiler.py"
+    program.write_text(
+        f"import sys\nheader = {header(tag, source)!r}\ndata = {answer}\nsys.stdin.buffer.read({8 + 5 + len(source)})\n"
+        "sys.stdout.buffer.write(len(data).to_bytes(4, 'little') + data)\n"
+    )
+    with Compiler([*ARGV, str(program)], {}, proves=tag) as compiler:
+        if fits:
+            assert list(compiler.compile([("/m.py", source)]))
+            return
+        with pytest.raises(ToolFailed, match="is no bytecode of that module") as caught:
+            list(compiler.compile([("/m.py", source)]))
+    assert 'compiler = "base"' in (caught.value.hint or "")
+
+
+def test_the_header_is_what_this_python_writes() -> None:
+    tag = sys.implementation.cache_tag
+    if tag not in bytecode.MAGIC:
+        pytest.skip(f"{tag} is not known yet")
+    assert header(tag, b"x = 1\n")[:4] == importlib.util.MAGIC_NUMBER
+    with Compiler(ARGV, {}, proves=tag) as compiler:
+        assert list(compiler.compile([("/m.py", b"x = 1\n")]))

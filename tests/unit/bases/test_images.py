@@ -7,13 +7,15 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from oci_builder.bases import Supply, compiling, open_base
 from oci_builder.bases.base import Base
-from oci_builder.bases.host import find_interpreter
+from oci_builder.bases.compiling import Wish
+from oci_builder.bases.host import find_interpreter, find_python
 from oci_builder.bases.images import without_replaced
 from oci_builder.errors import DigestMismatch, NoPython, NotFound, UnsupportedImage
 from oci_builder.platforms import AMD64, ARM64
@@ -149,10 +151,9 @@ def test_distributions_that_wheels_replace_are_deleted_by_a_layer_more(tmp_path:
     assert len(after.layers) == 2 and f"{site}/demo.py" not in after.tree
 
 
-def compiler(base: Base, notes: Notes, store: Store, path: str = "") -> str | None:
-    found = compiling(
-        base, environ={"PATH": path}, layers=lambda name: None, supply=Supply(now=0), store=store, reporter=notes
-    )
+def compiler(base: Base, notes: Notes, store: Store, path: str = "", wish: Wish = "auto") -> str | None:
+    supply = Supply(now=0, host_python=partial(find_python, environ={"PATH": path}))
+    found = compiling(base, wish=wish, layers=lambda name: None, supply=supply, store=store, reporter=notes)
     return found.ref.name if found else None
 
 
@@ -166,7 +167,39 @@ def test_without_one_there_is_no_bytecode_and_that_is_said(tmp_path: Path, store
     notes = Notes()
     assert compiler(based(docker_python("3.9.1"), tmp_path, store), notes, store) is None
     assert "no Python 3.9.1 on this machine and no python-3.9 in layers/" in notes.lines[0]
-    assert "without bytecode" in notes.lines[0]
+    assert 'or `[python] compiler = "base"` lets the image\'s own Python compile' in notes.lines[0]
+
+
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        ([], "/usr/local/bin/python3.9 is no program"),
+        ([("usr/local/bin/python3.9", b"#!/bin/sh\n")], "/usr/local/bin/python3.9 is no program"),
+        ([("usr/local/bin/python3.9", b"\x7fELF" + b"\xff" * 60)], "usr/local/bin/python3.9"),
+    ],
+)
+def test_a_python_that_cannot_be_started_is_said_and_does_not_compile(
+    members: list[tuple[str, bytes]], why: str, tmp_path: Path, store: Store
+) -> None:
+    notes = Notes()
+    replaced = {path for path, _ in members}
+    kept = [each for each in docker_python("3.9.1") if each[0].name not in replaced]
+    base = based([*kept, *(each for each in files(*members) if each[0].name in replaced)], tmp_path, store)
+    assert compiler(base, notes, store, wish="base") is None
+    assert "its own Python does not compile here" in notes.lines[0] and why in notes.lines[0]
+    assert "no bytecode" in notes.lines[1] and "compiler" not in notes.lines[1]
+
+
+def test_a_python_of_another_platform_does_not_compile_and_is_not_offered(tmp_path: Path, store: Store) -> None:
+    layer = make_tar(*docker_python("3.9.1", machine="aarch64"))
+    config = config_of([layer], run={"Env": ["A=1"]}, architecture="arm64", variant="v8")
+    path = save_like_old_docker(tmp_path / "arm.tar", [layer], config)
+    base = open_base(path, ARM64, store=store, reporter=Quiet())
+    notes = Notes()
+    assert compiler(base, notes, store, wish="base") is None
+    assert compiler(base, notes, store) is None
+    assert "it is for linux/arm64/v8, whose programs" in notes.lines[0]
+    assert all("lets the image's own Python compile" not in line for line in notes.lines)
 
 
 def test_a_python_on_the_path_counts_if_it_is_the_one_it_is_called(tmp_path: Path) -> None:

@@ -161,7 +161,8 @@ USER 1000
         ("RUN echo $(date) > /built", "date"),
         ("RUN playwright install chromium", "an image that has the browser"),
         ("ONBUILD COPY . /app", "their recipes"),
-        ("COPY --from=nginx:1 /etc/nginx /etc/nginx", "files of the image nginx:1"),
+        ("COPY --from=nginx:1 /etc/*/x /etc/", "only a name may be a pattern"),
+        ("COPY --from=7 /etc/nginx /etc/nginx", "files of 7, which is no stage before this one"),
         (
             'RUN echo "deb https://deb.example.org x main" > /etc/apt/sources.list.d/x.list && apt install -y x9',
             "x9",
@@ -305,3 +306,43 @@ def test_any_text_is_translated_or_refused(lines: list[str]) -> None:
     except (InvalidValue, NotFound):
         return
     tomllib.loads(recipe_text(found, up=".."))
+
+
+@pytest.mark.parametrize(
+    ("line", "tables"),
+    [
+        (
+            "COPY --from=nginx:1 /etc/nginx /etc/nginx",
+            [{"from": "nginx:1", "src": "/etc/nginx", "dest": "/etc/nginx"}],
+        ),
+        ("COPY --from=busybox bin/sh /bin", [{"from": "busybox:latest", "src": "/bin/sh", "dest": "/bin/"}]),
+        (
+            "COPY --from=reg.example:5000/a/tool@sha256:" + "0" * 64 + " --chmod=755 --chown=1000:1000 /t /u /o/",
+            [
+                {
+                    "from": "reg.example:5000/a/tool@sha256:" + "0" * 64,
+                    "src": source,
+                    "dest": "/o/",
+                    "mode": "0755",
+                    "owner": "1000:1000",
+                }
+                for source in ("/t", "/u")
+            ],
+        ),
+        (
+            "COPY --from=x.example/y:2 /usr/lib/*.so ./",
+            [{"from": "x.example/y:2", "src": "/usr/lib", "dest": "/", "include": ["*.so"]}],
+        ),
+    ],
+)
+def test_files_of_another_image_are_copied_out_of_it(line: str, tables: list[dict[str, object]]) -> None:
+    recipe, found = translated(f"FROM python:3.11\n\n{line}\n")
+    assert recipe["copy"] == tables and found.is_whole
+    assert {verdict for verdict, _ in said(found, 3)} == {"done"}
+
+
+def test_a_helping_stage_that_copies_out_of_an_image_is_left_to_be_done_by_hand() -> None:
+    lines = "FROM python:3.11 AS a\nCOPY --from=nginx:1 /x /y\nFROM python:3.11\nCOPY --from=a /y /y\n"
+    recipe, found = translated(lines)
+    assert "copy" not in recipe
+    assert ("by hand", "files of nginx:1 in a stage: copy them out of it with [[copy]]") in said(found, 2)
