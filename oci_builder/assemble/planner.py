@@ -43,6 +43,8 @@ class Planner:
         Raises OcibuildError: every room's own kinds.
         """
         context = self.context
+        for note in source.notes:
+            context.reporter.note(note)
         bases = BaseResolver(source, context, self.policy)
         with context.reporter.stage("base"):
             base = bases.open(platform)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from oci_builder.dockerfiles.draft import INSTALLERS_OWN, Place, Verdict, number_of
 from oci_builder.dockerfiles.parsing import Instruction
 from oci_builder.dockerfiles.running import run
+from oci_builder.shellwords import RUNNERS, without_runner
 
-_RUNNERS = ("uv", "poetry", "pipenv", "pdm")
 _MOST_PORTS = 100
 _LAST_PORT = 65535
 _MOST_RETRIES = 1000
@@ -94,23 +94,17 @@ def _command(each: Instruction, place: Place) -> None:
         return
     key = each.name.lower()
     words = list(each.words) if each.is_exec else [*place.shell, each.text]
-    for tool in _RUNNERS:
-        words = _without_runner(words, tool)
+    words = _without_runner(words)
     place.draft.config[key] = words
     place.draft.say(each.line, Verdict.DONE, f"{key}: {words}")
     if key == "entrypoint":
         place.draft.config.pop("cmd", None)
 
 
-def _without_runner(words: list[str], tool: str) -> list[str]:
-    if words[:2] == [tool, "run"]:
-        rest = words[2:]
-        while rest and rest[0].startswith("-"):
-            rest = rest[1:]
-        return rest
+def _without_runner(words: list[str]) -> list[str]:
     if len(words) == 3 and words[:2] == ["/bin/sh", "-c"]:
-        return [*words[:2], re.sub(rf"(^|&& *|exec +){tool} +run +", r"\1", words[2])]
-    return words
+        return [*words[:2], re.sub(rf"(^|&& *|exec +)(?:{'|'.join(RUNNERS)}) +run +", r"\1", words[2])]
+    return without_runner(words)
 
 
 def _healthcheck(each: Instruction, place: Place) -> None:

@@ -1,0 +1,43 @@
+"""The rules by which a project's command is found, in their order: the first that fits decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from oci_builder.detection.choices import Launch, Startable, named, only
+from oci_builder.detection.django import sites
+from oci_builder.detection.interactive import interactive
+from oci_builder.detection.procfile import processes
+from oci_builder.detection.programs import files, packages, scripts, workers
+from oci_builder.detection.project import KnownProject
+from oci_builder.detection.web import applications, every_application
+
+Rule = Callable[[KnownProject], list[Startable]]
+
+
+def _served(project: KnownProject) -> list[Startable]:
+    return [*applications(project), *interactive(project)]
+
+
+def _own_script(project: KnownProject) -> list[Startable]:
+    found = scripts(project)
+    return found if len(found) == 1 else []
+
+
+_RULES: Sequence[Rule] = (processes, _own_script, sites, _served, workers, packages, files, scripts)
+"""Several scripts of other names than the project's say less than all else."""
+
+
+def detect(project: KnownProject, *, wanted: str = "") -> Launch | None:
+    """What the project starts; ``wanted`` is the name of one of its candidates. None where there is nothing.
+
+    Raises UnclearCommand where two are equally right, where there is none of that name, or where it cannot be served.
+    """
+    if wanted:
+        every = [each for rule in (*_RULES, every_application) for each in rule(project)]
+        return named(wanted, list({each.name: each for each in reversed(every)}.values())[::-1], project.folder).start()
+    for rule in _RULES:
+        found = rule(project)
+        if found:
+            return only(found, project.folder).start()
+    return None

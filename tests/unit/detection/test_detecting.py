@@ -1,0 +1,260 @@
+"""What a project starts, found by reading it: small projects of many kinds, and what somebody would type in each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from oci_builder.errors import UnclearCommand
+from oci_builder.recipes import load_image
+from oci_builder.recipes.unwritten import Unwritten, unwritten
+
+FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
+FLASK = "from flask import Flask\napp = Flask(__name__)\n"
+FACTORY = "from flask import Flask\ndef create_app(config=None):\n    app = Flask(__name__)\n    return app\n"
+STREAMLIT = "import streamlit as st\nst.title('x')\n"
+MAIN = "def main():\n    print('x')\nif __name__ == '__main__':\n    main()\n"
+CELERY = "from celery import Celery\napp = Celery('x')\n"
+MANAGE = "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', '{0}.settings')\n"
+MANAGE += "from django.core.management import execute_from_command_line\n"
+WSGI = "import os\nfrom django.core.wsgi import get_wsgi_application\n"
+WSGI += "os.environ.setdefault('DJANGO_SETTINGS_MODULE', '{0}.settings')\napplication = get_wsgi_application()\n"
+UVICORN = ["--host", "0.0.0.0", "--port", "8000"]
+GUNICORN = ["gunicorn", "--bind", "0.0.0.0:8000"]
+WEB, SITE, PAGE = "fastapi\nuvicorn\n", "django\ngunicorn\n", "flask\ngunicorn\n"
+
+
+def project(folder: Path, files: dict[str, str | bytes], requirements: str = "") -> Path:
+    """A folder ``shop`` with these files."""
+    place = folder / "shop"
+    if requirements:
+        files = {"requirements.txt": requirements, **files}
+    for name, text in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return place
+
+
+def found(place: Path, app: str = "") -> Unwritten:
+    result = unwritten(place, app=app)
+    assert result is not None
+    if not app:
+        # What a build makes of it is the same, and a recipe that holds.
+        recipe = load_image(place).recipe
+        config = result.document.get("config", {})
+        assert list(recipe.config.cmd or ()) == config.get("cmd", []), recipe
+        assert list(recipe.config.entrypoint) == config.get("entrypoint", [])
+    return result
+
+
+def words(place: Path, app: str = "") -> list[str]:
+    config = found(place, app).document.get("config", {})
+    return list(config.get("entrypoint", config.get("cmd", [])))
+
+
+def pyproject(more: str = "", *, backend: str = "hatchling", dependencies: str = '"x"') -> str:
+    build = f'[build-system]\nrequires = ["{backend}"]\nbuild-backend = "{backend}.build"\n' if backend else ""
+    return f'[project]\nname = "shop"\nversion = "1.2"\ndependencies = [{dependencies}]\n{build}{more}'
+
+
+STARTED: dict[str, tuple[dict[str, str | bytes], str, list[str]]] = {
+    "main.py": ({"main.py": FASTAPI}, WEB, ["uvicorn", "main:app", *UVICORN]),
+    "fastapi[standard]": ({"app.py": FASTAPI}, "fastapi[standard]>=0.1\n", ["uvicorn", "app:app", *UVICORN]),
+    "a package": (
+        {"app/__init__.py": "", "app/main.py": f"from app.db import x\n{FASTAPI}", "app/db.py": ""},
+        WEB,
+        ["uvicorn", "app.main:app", *UVICORN],
+    ),
+    "relative imports": (
+        {"shop/main.py": f"from .db import x\n{FASTAPI}", "shop/db.py": ""},
+        WEB,
+        ["uvicorn", "shop.main:app", *UVICORN],
+    ),
+    "src": ({"src/shop/main.py": FASTAPI, "src/shop/__init__.py": ""}, WEB, ["uvicorn", "shop.main:app", *UVICORN]),
+    "in if": ({"main.py": f"import os\nfrom fastapi import FastAPI\nif os.name:\n    app = FastAPI()\nelse:\n    app = FastAPI(docs_url=None)\n"}, WEB, ["uvicorn", "main:app", *UVICORN]),
+    "in try": ({"main.py": "try:\n    import fastapi\n    app = fastapi.FastAPI()\nfinally:\n    pass\n"}, WEB, ["uvicorn", "main:app", *UVICORN]),
+    "annotated": ({"main.py": "from fastapi import FastAPI\napp: FastAPI = FastAPI()\n"}, WEB, ["uvicorn", "main:app", *UVICORN]),
+    "another name": ({"main.py": "from fastapi import FastAPI as F\nservice = F()\n"}, WEB, ["uvicorn", "main:service", *UVICORN]),
+    "a subclass": ({"main.py": "from fastapi import FastAPI\nclass A(FastAPI): pass\napp = A()\n"}, WEB, ["uvicorn", "main:app", *UVICORN]),
+    "wrapped": ({"main.py": "from fastapi import FastAPI\nfrom x import M\napp = M(FastAPI())\n"}, WEB, ["uvicorn", "main:app", *UVICORN]),
+    "mounted": ({"main.py": "from fastapi import FastAPI\nmain = FastAPI()\nsub = FastAPI()\nmain.mount('/s', sub)\n"}, WEB, ["uvicorn", "main:main", *UVICORN]),
+    "given on": (
+        {"shop/__init__.py": "from .main import app\n", "shop/main.py": FASTAPI},
+        WEB,
+        ["uvicorn", "shop.main:app", *UVICORN],
+    ),
+    "in parts": (
+        {"main.py": f"from api import app as api\n{FASTAPI}app.mount('/a', api)\n", "api.py": FASTAPI},
+        WEB,
+        ["uvicorn", "main:app", *UVICORN],
+    ),
+    "started by hand": (
+        {"main.py": f"import uvicorn\n{FASTAPI}if __name__ == '__main__':\n    uvicorn.run('main:app', port=9001)\n"},
+        WEB,
+        ["uvicorn", "main:app", "--host", "0.0.0.0", "--port", "9001"],
+    ),
+    "BOM and CRLF": ({"main.py": b"\xef\xbb\xbf" + FASTAPI.replace("\n", "\r\n").encode()}, WEB, ["uvicorn", "main:app", *UVICORN]),
+    "Latin-1": ({"main.py": f"# coding: latin-1\nx = 'é'\n{FASTAPI}".encode("latin-1")}, WEB, ["uvicorn", "main:app", *UVICORN]),
+    "Latin-1, unsaid": ({"main.py": f"x = 'é'\n{FASTAPI}".encode("latin-1")}, WEB, ["uvicorn", "main:app", *UVICORN]),
+    "a newer Python": ({"main.py": f"{FASTAPI}def f(d):\n    match d:\n        case 1 | : pass\n\ntype X[T] = = list\n"}, WEB, ["uvicorn", "main:app", *UVICORN]),
+    "a factory": ({"shop/__init__.py": FACTORY}, PAGE, [*GUNICORN, "shop:create_app()"]),
+    "a factory of ASGI": (
+        {"main.py": "from fastapi import FastAPI\ndef create_app() -> FastAPI:\n    api = FastAPI()\n    return api\n"},
+        WEB,
+        ["uvicorn", "--factory", "main:create_app", *UVICORN],
+    ),
+    "a factory and who calls it": (
+        {"shop/__init__.py": FACTORY, "wsgi.py": "from shop import create_app\napplication = create_app()\n"},
+        PAGE,
+        [*GUNICORN, "wsgi:application"],
+    ),
+    "a factory in the file": ({"app.py": f"{FACTORY}app = create_app()\n"}, PAGE, [*GUNICORN, "app:app"]),
+    "Flask": ({"app.py": FLASK}, PAGE, [*GUNICORN, "app:app"]),
+    "waitress": ({"app.py": FLASK}, "flask\nwaitress\n", ["waitress-serve", "--listen=0.0.0.0:8000", "app:app"]),
+    "hypercorn": ({"app.py": FASTAPI}, "fastapi\nhypercorn\n", ["hypercorn", "--bind", "0.0.0.0:8000", "app:app"]),
+    "its own server": (
+        {"app.py": f"{FLASK}if __name__ == '__main__':\n    app.run(host='0.0.0.0', port=5001)\n"},
+        "flask\n",
+        ["python", "app.py"],
+    ),
+    "gunicorn.conf.py": ({"app.py": FLASK, "gunicorn.conf.py": "bind = '0.0.0.0:8080'\n"}, PAGE, ["gunicorn", "app:app"]),
+    "gunicorn.conf.py for here": (
+        {"app.py": FLASK, "gunicorn.conf.py": "bind = '127.0.0.1:8080'\n"},
+        PAGE,
+        ["gunicorn", "--bind", "0.0.0.0:8080", "app:app"],
+    ),
+    "gunicorn.conf.py with all": ({"app.py": FLASK, "gunicorn.conf.py": "wsgi_app = 'app:app'\n"}, PAGE, ["gunicorn", "--bind", "0.0.0.0:8000"]),
+    "Dash": ({"app.py": "from dash import Dash\napp = Dash(__name__)\nserver = app.server\n"}, "dash\ngunicorn\n", [*GUNICORN, "app:server"]),
+    "Django": (
+        {"manage.py": MANAGE.format("site"), "site/settings.py": "WSGI_APPLICATION = 'site.wsgi.application'\n", "site/wsgi.py": WSGI.format("site")},
+        SITE,
+        [*GUNICORN, "site.wsgi"],
+    ),
+    "Django, deep": (
+        {"backend/manage.py": MANAGE.format("site"), "backend/site/settings.py": "", "backend/site/wsgi.py": WSGI.format("site")},
+        SITE,
+        [*GUNICORN, "site.wsgi"],
+    ),
+    "Django, settings in parts": (
+        {
+            "manage.py": MANAGE.format("config.settings.local").replace("local.settings", "local"),
+            "config/settings/__init__.py": "",
+            "config/settings/base.py": "WSGI_APPLICATION = 'config.wsgi.application'\n",
+            "config/settings/local.py": "from .base import *\n",
+            "config/wsgi.py": WSGI.format("config"),
+        },
+        SITE,
+        [*GUNICORN, "config.wsgi"],
+    ),
+    "Django, ASGI": (
+        {
+            "manage.py": MANAGE.format("site"),
+            "site/settings.py": "ASGI_APPLICATION = 'site.asgi.application'\n",
+            "site/asgi.py": WSGI.format("site").replace("wsgi", "asgi"),
+            "site/wsgi.py": WSGI.format("site"),
+        },
+        "django\nchannels[daphne]\n",
+        ["daphne", "-b", "0.0.0.0", "-p", "8000", "site.asgi:application"],
+    ),
+    "Streamlit": ({"streamlit_app.py": STREAMLIT}, "streamlit\n", ["streamlit", "run", "streamlit_app.py", "--server.address=0.0.0.0"]),
+    "Streamlit, pages": (
+        {"🏠_Home.py": STREAMLIT, "pages/1_A.py": STREAMLIT, "utils.py": STREAMLIT},
+        "streamlit\n",
+        ["streamlit", "run", "🏠_Home.py", "--server.address=0.0.0.0"],
+    ),
+    "Gradio": ({"app.py": "import gradio as gr\ndemo = gr.Blocks()\ndemo.launch()\n"}, "gradio\n", ["python", "app.py"]),
+    "Celery": ({"shop/tasks.py": CELERY}, "celery\n", ["celery", "-A", "shop.tasks", "worker", "--loglevel=INFO"]),
+    "Celery beside a site": ({"main.py": FASTAPI, "tasks.py": CELERY}, f"{WEB}celery\n", ["uvicorn", "main:app", *UVICORN]),
+    "Procfile": ({"Procfile": "web: gunicorn app:app --bind 0.0.0.0:8080\n"}, PAGE, ["gunicorn", "app:app", "--bind", "0.0.0.0:8080"]),
+    "Procfile, PORT": ({"Procfile": "web: gunicorn app:app -b :$PORT\r\n"}, PAGE, ["/bin/sh", "-c", "exec gunicorn app:app -b :$PORT"]),
+    "Procfile, several": ({"Procfile": "release: python m.py\nworker: python w.py\nweb: python s.py\n"}, PAGE, ["python", "s.py"]),
+    "Procfile, worker": ({"Procfile": "release: python m.py\nworker: python w.py\n"}, PAGE, ["python", "w.py"]),
+    "Procfile, runner": ({"Procfile": "web: poetry run python s.py && true\n"}, PAGE, ["/bin/sh", "-c", "python s.py && true"]),
+    "a script": ({"pyproject.toml": pyproject('[project.scripts]\nsell = "shop:x"\n'), "shop/__init__.py": ""}, "", ["sell"]),
+    "the script of its name": (
+        {"pyproject.toml": pyproject('[project.scripts]\nshop = "shop:x"\nsell = "shop:y"\n'), "shop/__init__.py": ""},
+        "",
+        ["shop"],
+    ),
+    "Poetry's script": (
+        {
+            "pyproject.toml": '[tool.poetry]\nname = "shop"\nversion = "1"\n[tool.poetry.scripts]\nsell = "shop:x"\n'
+            '[build-system]\nrequires = ["poetry-core"]\nbuild-backend = "poetry.core.masonry.api"\n',
+            "shop/__init__.py": "",
+        },
+        "",
+        ["sell"],
+    ),
+    "setup.cfg": (
+        {
+            "setup.py": "from setuptools import setup\nsetup()\n",
+            "setup.cfg": "[metadata]\nname = shop\n[options]\npy_modules = shop\n[options.entry_points]\nconsole_scripts =\n    sell = shop:x\n",
+            "shop.py": "",
+        },
+        "",
+        ["sell"],
+    ),
+    "__main__": ({"shop/__main__.py": "print()\n", "shop/__init__.py": ""}, "x\n", ["python", "-m", "shop"]),
+    "src, __main__": ({"pyproject.toml": pyproject(), "src/shop/__main__.py": "", "src/shop/__init__.py": ""}, "", ["python", "-m", "shop"]),
+    "main.py alone": ({"main.py": MAIN, "etl.py": MAIN}, "x\n", ["python", "main.py"]),
+    "app.py is a part": ({"main.py": f"import app\n{MAIN}", "app.py": "x = 1\n"}, "x\n", ["python", "main.py"]),
+    "a pipeline": ({"pipeline.py": f"import extract, load\n{MAIN}", "extract.py": MAIN, "load.py": MAIN}, "x\n", ["python", "pipeline.py"]),
+    "an only program": ({"scrape.py": f"import helpers\n{MAIN}", "helpers.py": "x = 1\n"}, "x\n", ["python", "scrape.py"]),
+    "src/main.py": ({"src/main.py": f"from utils import x\n{MAIN}", "src/utils.py": ""}, "x\n", ["python", "src/main.py"]),
+    "src as a package": ({"src/main.py": f"from src.utils import x\n{MAIN}", "src/utils.py": ""}, "x\n", ["python", "-m", "src.main"]),
+    "bin": ({"bin/sell": "#!/usr/bin/env python3\nprint()\n"}, "x\n", ["python", "bin/sell"]),
+    "nothing of tests": ({"tests/test_main.py": MAIN, "setup.py": MAIN, "conftest.py": MAIN}, "x\n", []),
+    "notebooks": ({"a.ipynb": "{}"}, "x\n", []),
+    "Makefile": ({"Makefile": "all:\n\tpython x.py\n"}, "x\n", []),
+    "Python 2": ({"tool.py": "print 'x'\n", "main.py": "print 'x'\n"}, "x\n", []),
+}
+
+
+@pytest.mark.parametrize("kind", STARTED)
+def test_what_somebody_would_type_is_started(tmp_path: Path, kind: str) -> None:
+    files, requirements, expected = STARTED[kind]
+    assert words(project(tmp_path, files, requirements)) == expected
+
+
+UNCLEAR: dict[str, tuple[dict[str, str | bytes], str, str, str]] = {
+    "two applications": ({"a/main.py": FASTAPI, "b/main.py": FASTAPI}, WEB, "a.main:app", "--app a.main:app"),
+    "two files": ({"main.py": FASTAPI, "app.py": FASTAPI}, WEB, "main:app", "--app app:app"),
+    "two kinds": ({"api.py": FASTAPI, "ui.py": STREAMLIT}, f"{WEB}streamlit\n", "ui.py (ui.py: Streamlit)", "--app"),
+    "two programs": ({"main.py": MAIN, "app.py": MAIN}, "x\n", "main.py", "--app"),
+    "two sites": (
+        {"a/manage.py": MANAGE.format("a"), "b/manage.py": MANAGE.format("b")},
+        SITE,
+        "b/manage.py (Django)",
+        "--app a/manage.py",
+    ),
+    "no server": ({"main.py": FASTAPI}, "fastapi\n", "no server", "add uvicorn to requirements.txt"),
+    "no server for WSGI": ({"app.py": f"{FLASK}app.run()\n"}, "flask\n", "no server", "add gunicorn to requirements.txt"),
+    "no server for Django": (
+        {"manage.py": MANAGE.format("site"), "site/wsgi.py": WSGI.format("site")},
+        "django\n",
+        "no server",
+        "add gunicorn to requirements.txt",
+    ),
+    "a factory that needs something": (
+        {"app.py": FACTORY.replace("config=None", "config")},
+        PAGE,
+        "needs config",
+        "wsgi.py",
+    ),
+    "two processes": ({"Procfile": "a: python a.py\nb: python b.py\n"}, "x\n", "b (Procfile: python b.py)", "--app a"),
+    "two scripts": (
+        {"pyproject.toml": pyproject('[project.scripts]\na = "shop:x"\nb = "shop:y"\n'), "shop/__init__.py": ""},
+        "",
+        "a (a command of the project), b",
+        "--app a",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNCLEAR)
+def test_what_is_equally_right_or_cannot_be_served_is_refused_with_what_to_type(tmp_path: Path, kind: str) -> None:
+    files, requirements, why, hint = UNCLEAR[kind]
+    with pytest.raises(UnclearCommand) as caught:
+        unwritten(project(tmp_path, files, requirements))
+    assert why in str(caught.value) and hint in str(caught.value.hint)
