@@ -16,7 +16,6 @@ WEB, RELEASE = "web", "release"
 
 _PROCESS = re.compile(r"([A-Za-z0-9_-]+)[ \t]*:[ \t]*(\S.*)")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(:?[-=][^}]*)?\}|(\w+))")
-_OPERATORS = re.compile(r"[|&;<>()`]|\$\(")
 _ASSIGNED = re.compile(r"[A-Za-z_]\w*=")
 
 
@@ -64,8 +63,18 @@ def _words(text: str) -> tuple[str, ...]:
     if not needs_shell(text):
         return tuple(without_runner(words))
     text = " ".join(without_runner(text.split(" ")))
-    plain = not _OPERATORS.search(text) and not _ASSIGNED.match(text) and words[0] not in ("exec", "cd", "source", ".")
+    plain = not _has_operators(text) and not _ASSIGNED.match(text) and words[0] not in ("exec", "cd", "source", ".")
     return ("/bin/sh", "-c", f"exec {text}" if plain else text)
+
+
+def _has_operators(text: str) -> bool:
+    """Whether a command is several, or begins others: then the shell has to stay."""
+    lexer = shlex.shlex(text, posix=False, punctuation_chars="();<>|&`")
+    lexer.whitespace_split = True
+    try:
+        return "$(" in text or any(not set(token) - set("();<>|&`") for token in lexer)
+    except ValueError:
+        return True
 
 
 def _missing(text: str) -> Iterator[str]:

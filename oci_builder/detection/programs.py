@@ -80,7 +80,7 @@ def _package(module: Module, project: KnownProject) -> Launch:
     paths, root = project.paths_of(place)
     return Launch(
         words=("python", "-m", place.module.removesuffix(f".{_MAIN}")),
-        why=f"{module.path} is there",
+        why=f"{posixpath.dirname(module.path)} has a __main__.py",
         root=root,
         paths=paths,
         in_files=not is_installed(module, project),

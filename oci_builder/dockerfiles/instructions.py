@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Callable
 
-from oci_builder.dockerfiles.draft import INSTALLERS_OWN, Place, Verdict, number_of
+from oci_builder.dockerfiles.draft import INSTALLERS_OWN, Copied, Place, Verdict, number_of
 from oci_builder.dockerfiles.parsing import Instruction
 from oci_builder.dockerfiles.running import run
 from oci_builder.shellwords import RUNNERS, without_runner
 
+_MOUNT = re.compile(r"(?:^|\s)--mount=(\S+)")
 _MOST_PORTS = 100
 _LAST_PORT = 65535
 _MOST_RETRIES = 1000
@@ -144,7 +146,22 @@ def _run(each: Instruction, place: Place) -> None:
     text = "\n".join(doc.content for doc in each.heredocs) if each.heredocs else each.text
     if each.is_exec:
         text = shlex.join(each.words)
+    _mounts(each, place)
     run(re.sub(r"^(--\S+\s+)+", "", text), each.line, place)
+
+
+def _mounts(each: Instruction, place: Place) -> None:
+    """Files that are there for one RUN: whoever looks for what was copied finds them, and no image has them."""
+    for mount in _MOUNT.findall(each.text):
+        said = dict(part.partition("=")[::2] for part in mount.split(","))
+        source = said.get("source", said.get("src", ""))
+        target = next((said[name] for name in ("target", "dst", "destination") if name in said), "")
+        if said.get("type") == "bind" and source and target and "from" not in said:
+            word = posixpath.normpath(place.expand(source).lstrip("/"))
+            is_folder = place.draft.is_folder(word)
+            place.copies.append(
+                Copied(src=word, dest=place.path(target), line=each.line, is_folder=is_folder, is_dropped=True)
+            )
 
 
 ACTS: dict[str, Callable[[Instruction, Place], None]] = {

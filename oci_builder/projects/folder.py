@@ -76,6 +76,11 @@ def find_project(folder: Path) -> FoundProject | None:
     return _other(folder)
 
 
+def read_project(folder: Path) -> Mapping[str, Any] | None:
+    """The pyproject.toml of a folder; None where there is none. Raises RecipeError."""
+    return _document(folder / PYPROJECT) if inputs.is_file(folder / PYPROJECT) else None
+
+
 def _from_pyproject(document: Mapping[str, Any], folder: Path, *, locked: bool) -> FoundProject | None:
     project, poetry = table_of(document, "project"), table_of(document, "tool", "poetry")
     if project is None and poetry is None:

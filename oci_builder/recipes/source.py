@@ -13,6 +13,7 @@ import msgspec
 
 from oci_builder import inputs
 from oci_builder.confined import Within
+from oci_builder.detection.choices import init
 from oci_builder.errors import BadKey, FileProblem, InvalidValue, NotFound, OutsideProject, RecipeError
 from oci_builder.files import explained, kind_of
 from oci_builder.platforms import Platform
@@ -141,7 +142,7 @@ def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
     for number, name in enumerate(python.requirements):
         if not inputs.is_file(folder / name):
             raise misplaced(file, BadKey(f"python.requirements[{number}]", f"there is no file {folder / name}"))
-    notes = () if found is None else found.notes
+    notes = () if found is None else _notes(found, folder)
     source = ImageSource(folder, msgspec.structs.replace(recipe, python=python), within, notes=notes)
     # Who names requirements.txt means it, whatever lies beside it.
     default = python.requirements is REQUIREMENTS_DEFAULT or not python.requirements
@@ -161,6 +162,14 @@ def _found(folder: Path) -> Unwritten:
         searched = (str(folder / FILE), str(folder / REQUIREMENTS))
         raise NotFound("recipe", folder.name, searched=searched, hint=f"write {folder / FILE}")
     return found
+
+
+def _notes(found: Unwritten, folder: Path) -> tuple[str, ...]:
+    """What is to be said of a recipe that nobody wrote, and how it is written down."""
+    if found.launch is None:
+        return found.notes
+    first, *others = found.notes
+    return (f"{first}; to write it down: {init(folder)}", *others)
 
 
 def _beside(source: ImageSource, *, default: bool) -> tuple[Path, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from oci_builder import inputs
-from oci_builder.detection.choices import WORKDIR, Launch
+from oci_builder.detection.choices import WORKDIR, Launch, init
 from oci_builder.detection.detecting import detect
 from oci_builder.detection.ignoring import left_out
 from oci_builder.detection.project import KnownProject
@@ -147,10 +147,10 @@ def _test(launch: Launch) -> list[str]:
 def _notes(launch: Launch | None, project: KnownProject) -> Iterator[str]:
     tree = project.tree
     if launch is not None:
-        yield f"command: {launch.command} ({launch.why}; to write it down: ocibuild init)"
+        yield f"command: {launch.command} ({launch.why})"
         yield from launch.remarks
     else:
-        yield "command: python3 (nothing here says what is started; ocibuild init --cmd '…' writes it down)"
+        yield f"command: python3 (nothing here says what is started; {init(project.folder)} --cmd '…' says it)"
         old = [
             path for path in _USUAL if path in tree and (module := project.module(path)) is not None and module.is_old
         ]
