@@ -162,6 +162,7 @@ def _text(document: Mapping[str, Any], found: Unwritten, *, up: str) -> str:
     from oci_builder.tomltext import document_text
 
     head = "Written by ocibuild init from what lies in the project; all of it may be changed.\n"
+    head += 'base = "python-3.13" is another Python, base-packages = ["libgl1"] adds packages of Debian.\n'
     head += "Every key: docs/reference/image-toml.md"
     return document_text(moved(document, up, ()), {"": head, **found.comments})
 

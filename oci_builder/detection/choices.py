@@ -70,12 +70,10 @@ def only(candidates: Sequence[Startable], folder: Path) -> Startable:
 
 def named(name: str, candidates: Sequence[Startable], folder: Path) -> Startable:
     """The one of that name. Raises UnclearCommand where there is none."""
-    found = [each for each in candidates if each.name == name]
-    if len(found) == 1:
-        return found[0]
-    found = found or [
-        each for each in candidates if each.name.partition(":")[0] == name or each.what.startswith(f"{name}:")
-    ]
+    # A file that has an application is that, before it is a program.
+    in_file = [each for each in candidates if each.what.startswith(f"{name}: ") or each.name.startswith(f"{name}:")]
+    exact = [each for each in candidates if each.name == name]
+    found = in_file if len(in_file) == 1 else exact or in_file
     if len(found) == 1:
         return found[0]
     if not candidates:

@@ -64,6 +64,6 @@ def framework_of(qualified: str) -> Framework | None:
 MARKS = (
     *("fastapi", "starlette", "quart", "litestar", "fasthtml", "blacksheep", "falcon", "connexion", "socketio"),
     *("asgi", "flask", "bottle", "wsgi", "dash", "sanic", "celery", "streamlit", "gradio", "chainlit", "nicegui"),
-    *("__main__", "_app", "aiohttp", "tornado", "cherrypy", "marimo", "panel", "argparse", "click", "typer"),
+    *("__main__", "_app", "aiohttp", "tornado", "cherrypy", "argparse", "click", "typer", r"\.run\("),
 )
-"""Words one of which stands in every file that says something of what a project starts."""
+"""Expressions one of which is met in every file that says something of what a project starts."""

@@ -14,7 +14,7 @@ DOCKERIGNORE, GITIGNORE = ".dockerignore", ".gitignore"
 _LARGEST, _MOST = 256 << 10, 1_000
 
 LEFT_OUT = (
-    *("Dockerfile*", ".dockerignore", "build", "dist", "*.tar", "*.tar.gz", "pylock.toml", "wheels", "debs", "fetched"),
+    *("Dockerfile*", ".dockerignore", "build", "*.tar", "*.tar.gz", "pylock.toml", "wheels", "debs", "fetched"),
     *("**/.gitignore", ".github", ".gitlab-ci.yml", ".idea", ".vscode", "**/.env.*", "**/*.pyc", "**/*.egg-info"),
     *("**/node_modules", ".streamlit/secrets.toml", "venv"),
 )

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from oci_builder.detection.frameworks import Framework, framework_of
 
@@ -21,7 +22,9 @@ _OLD = re.compile(
 _BEGINS = re.compile(r"^(?=[^\s#)\]}'\"])", re.MULTILINE)
 """Where a statement of a module may begin."""
 
-_MOST_PIECES = 3_000
+_MOST_PIECES, _MOST_BRACES = 3_000, 4_000
+"""Statements of a module, and braces: the fields of one f-string take quadratic time in CPython 3.11."""
+
 _DEEPEST = 5
 """Functions that call each other, which are followed."""
 
@@ -117,12 +120,14 @@ def _statements(data: bytes) -> tuple[list[ast.stmt], bool]:
     text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\0", "")
     starts = [found.start() for found in _BEGINS.finditer(text)][:_MOST_PIECES]
     found: list[ast.stmt] = []
-    for begin, end in zip(starts, [*starts[1:], len(text)], strict=True):
+    for begin, end in pairwise([*starts, len(text)]):
         found += _parsed(text[begin:end].encode()) or []
     return found, False
 
 
 def _parsed(data: bytes) -> list[ast.stmt] | None:
+    if data.count(b"{") > _MOST_BRACES:
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes that are none, which are not ours to speak of
@@ -187,6 +192,8 @@ class _Reader:
                 for item in items:
                     self._assigned(item.optional_vars, item.context_expr, started)
                 self._all(body, started=started)
+            case ast.Assign(targets=[ast.Subscript()]):
+                self._called(node)
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
                     self._assigned(target, value, started)
@@ -278,8 +285,13 @@ class _Reader:
     def _called(self, node: ast.AST) -> None:
         """Note all that is called in an expression, or in a function."""
         for each in ast.walk(node):
-            if isinstance(each, ast.Call):
-                self._one_call(each)
+            match each:
+                case ast.Call():
+                    self._one_call(each)
+                case ast.Assign(
+                    targets=[ast.Subscript(slice=ast.Constant(value=str(name)))], value=ast.Constant(value=str(text))
+                ):
+                    self.strings.setdefault(name, text)  # os.environ["NAME"] = "…"
 
     def _one_call(self, node: ast.Call) -> None:
         dotted = self._dotted(node.func) or (node.func.attr if isinstance(node.func, ast.Attribute) else "")
@@ -288,6 +300,8 @@ class _Reader:
         }
         self.calls.setdefault(dotted, {})
         self.calls[dotted] |= literal
+        if dotted.endswith("listen") and node.args and isinstance(node.args[0], ast.Constant):
+            self.calls[dotted]["port"] = node.args[0].value
         texts = [each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
         if dotted.endswith(".setdefault") and len(texts) == 2:
             self.strings.setdefault(*texts)

@@ -8,16 +8,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from oci_builder.detection.choices import Launch, Startable
+from oci_builder.detection.choices import Launch, Startable, init
 from oci_builder.detection.frameworks import ServerKind
 from oci_builder.detection.modules import Module
 from oci_builder.detection.places import SRC
 from oci_builder.detection.project import KnownProject
 from oci_builder.detection.starting import is_installed, start_file
+from oci_builder.errors import UnclearCommand
 
 _USUAL = ("main", "app")
 _OTHERS = ("run", "start", "server", "bot", "worker", "job", "pipeline", "etl", "cli", "hello", "index", "manage")
 _PYTHON = re.compile(rb"#!.*\bpython[0-9.]*\b")
+_SERVED = ("fastapi", "starlette", "litestar", "quart", "flask")
+_SERVES = ("run", "serve", "run_app", "run_simple", "serve_forever", "launch", "main", "start", "cli", "app", "execute")
 _BIN = "bin"
 _MAIN = "__main__"
 
@@ -150,6 +153,11 @@ def _file(module: Module, project: KnownProject) -> Startable:
 
 def _start_file(module: Module, project: KnownProject) -> Launch:
     launch = start_file(module, project)
+    framework = next((name for name in _SERVED if module.uses(name)), "")
+    if framework and module.calling(*_SERVES) is None:
+        why = f"{module.path} uses {framework}, and no application of it was found, nor anything that serves one"
+        hint = f"say the command: {init(project.folder)} --cmd '…'"
+        raise UnclearCommand(str(project.folder), why, hint=hint)
     said = module.calling("run_app", "uvicorn.run", "app.run", "web.run_app", "listen")
     default = {"aiohttp": 8080, "tornado": 8888}
     port = (said or {}).get("port") or next(

@@ -35,6 +35,8 @@ class KnownProject:
         self.name = re.sub(r"[-_.]+", "_", name).lower()
         self.packages, self.scripts, self.is_built = packages, scripts, is_built
         self._read: dict[str, Module | None] = {}
+        self._places: dict[str, ModulePlace | None] = {}
+        self._imports: dict[str, frozenset[str]] = {}
 
     def has(self, *packages: str) -> str:
         """The first of these packages that will be installed; "" for none."""
@@ -60,13 +62,21 @@ class KnownProject:
 
     def place(self, module: Module) -> ModulePlace | None:
         """From where a module is imported, and as what."""
-        return place_of(module, self.tree)
+        if module.path not in self._places:
+            self._places[module.path] = place_of(module, self.tree)
+        return self._places[module.path]
+
+    def imports(self, module: Module) -> frozenset[str]:
+        """The files of the project that a module imports."""
+        if module.path not in self._imports:
+            self._imports[module.path] = imports_of(module, self.tree)
+        return self._imports[module.path]
 
     def imported(self, modules: Iterable[Module]) -> frozenset[str]:
         """The files that some of these modules import."""
         found: set[str] = set()
         for module in modules:
-            found |= imports_of(module, self.tree)
+            found |= self.imports(module)
         return frozenset(found)
 
     def paths_of(self, place: ModulePlace) -> tuple[tuple[str, ...], str]:

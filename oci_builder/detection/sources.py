@@ -15,7 +15,7 @@ from oci_builder.tree.patterns import Patterns
 MOST_ENTRIES, DEEPEST = 20_000, 6
 """Files and folders that are looked at by name, and levels of folders."""
 
-MOST_BYTES, LARGEST = 32 << 20, 512 << 10
+MOST_BYTES, LARGEST = 8 << 20, 256 << 10
 """Bytes of sources that are read: of all together, and of one. What people start is a page or two long."""
 
 _PASSED_BY = frozenset(
@@ -50,23 +50,20 @@ class SourceTree:
         self.projects: tuple[str, ...] = ()
         self.is_whole = True
         self._walk()
+        self.paths = tuple(sorted(self._files, key=lambda path: (path.count("/"), path)))
+        """All files, the nearest first and then by name."""
+
+        self.modules = tuple(p for p in self.paths if p.endswith(".py") and not _NOBODYS.fullmatch(_stem(p)))
+        """The Python files that somebody might start, or import from those, in the same order."""
+
+        self._with_python = {above for p in self.paths if p.endswith(".py") for above in _above(p)}
 
     def __contains__(self, path: str) -> bool:
         return path in self._files
 
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """All files, the nearest first and then by name."""
-        return tuple(sorted(self._files, key=lambda path: (path.count("/"), path)))
-
-    @property
-    def modules(self) -> tuple[str, ...]:
-        """The Python files that somebody might start, or import from those, in the same order."""
-        return tuple(path for path in self.paths if path.endswith(".py") and not _NOBODYS.fullmatch(_stem(path)))
-
     def has_folder(self, path: str) -> bool:
         """Whether there are Python files in the folder ``path``."""
-        return any(each.startswith(f"{path}/") for each in self._files if each.endswith(".py"))
+        return path in self._with_python
 
     def beside(self, folder: str) -> tuple[str, ...]:
         """The files that lie directly in ``folder``, "" being the project's own."""
@@ -150,6 +147,13 @@ class SourceTree:
             return
         if found.kind == stat.S_IFREG:
             yield path, found
+
+
+def _above(path: str) -> Iterator[str]:
+    """All folders that a file lies in."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def _stem(path: str) -> str:

@@ -13,7 +13,7 @@ from oci_builder.detection.project import KnownProject
 def start_file(module: Module, project: KnownProject) -> Launch:
     """A file by its path, or as a module where what it imports is found only from above."""
     folder = posixpath.dirname(module.path)
-    place, why = project.place(module), f"{module.path} is what a user would start"
+    place, why = project.place(module), f"{module.path} is a program, and nothing else imports it"
     if place is None or place.root == folder or not _needs(module, project, folder):
         return Launch(words=("python", module.path), why=why)
     paths, root = project.paths_of(place)

@@ -19,6 +19,7 @@ _VARIABLES = ("app", "application", "api", "asgi", "wsgi", "server", "create_app
 
 _HEALTH = ("/health", "/healthz", "/healthcheck", "/health-check", "/livez", "/ping", "/api/health")
 _ASGI, _WSGI = ("uvicorn", "hypercorn", "granian", "daphne"), ("gunicorn", "waitress", "granian")
+_RUN = ("run", "run_server")
 GUNICORN_CONF = "gunicorn.conf.py"
 
 
@@ -62,25 +63,25 @@ def _found(project: KnownProject) -> list[Served]:
         if place is None:
             continue
         for each in _of_module(module, factories):
-            if each.framework.kind is not ServerKind.WORKER:
-                found.append(Served(application=each, module=module, place=place))
+            found.append(Served(application=each, module=module, place=place))
     return found
 
 
 def _of_module(module: Module, factories: Mapping[str, Framework]) -> list[Application]:
     """The application of a module: its variables, with those that a factory elsewhere makes, before its factories."""
-    variables = [each for each in module.applications if not each.is_factory]
+    served = [each for each in module.applications if each.framework.kind is not ServerKind.WORKER]
+    variables = [each for each in served if not each.is_factory]
     known = {each.name for each in variables}
     for name, dotted in module.made.items():
         framework = factories.get(dotted.rpartition(".")[2])
-        if framework is not None and name not in known:
+        if framework is not None and framework.kind is not ServerKind.WORKER and name not in known:
             variables.append(Application(name=name, framework=framework))
     free = [each for each in variables if each.name not in module.mounted] or variables
     # Dash's own object is none that a WSGI server takes; what it serves with is.
     servers = {each.name for each in free if each.framework.name == "Dash"}
     if "server" in servers:
         return [each for each in free if each.name == "server"]
-    return _by_name(free) or _by_name([each for each in module.applications if each.is_factory])
+    return _by_name(free) or _by_name([each for each in served if each.is_factory])
 
 
 def _by_name(found: Sequence[Application]) -> list[Application]:
@@ -228,25 +229,30 @@ def _port(module: Module) -> int:
     return port if isinstance(port, int) and 0 < port < 65536 else PORT
 
 
+def _runner(module: Module, project: KnownProject) -> Module | None:
+    """The module that has the application of a framework serve itself: its own, or one that imports it."""
+    others = (each for each in project.modules if module.path in project.imports(each))
+    return next((each for each in (module, *others) if each.calling(*_RUN) is not None), None)
+
+
 def _alone(each: Served, project: KnownProject) -> Launch:
     """The file itself, where it serves its application to others; else what is missing."""
     framework, module = each.application.framework, each.module
-    said = module.calling("run", "run_server") if module.has_main or not each.application.is_factory else None
-    if framework.kind is ServerKind.WSGI and said is not None:
+    started = _runner(module, project) if framework.kind is ServerKind.WSGI else None
+    if started is not None:
+        said = started.calling(*_RUN) or {}
+        default = {"Flask": 5000, "Bottle": 8080, "Dash": 8050}.get(framework.name, PORT)
+        port = said.get("port", default)
+        port = port if isinstance(port, int) and 0 < port < 65536 else default
         if framework.name == "Dash":
-            env = {"HOST": "0.0.0.0", "PORT": str(said.get("port", 8050))}
-            return replace(start_file(module, project), port=int(env["PORT"]), env=env, why=f"{module.path}: Dash")
-        host = said.get("host", "")
-        if host in ("0.0.0.0", "::"):
-            default = {"Flask": 5000, "Bottle": 8080}.get(framework.name, PORT)
-            port = said.get("port", default)
+            env = {"HOST": "0.0.0.0", "PORT": str(port)}
+            return replace(start_file(started, project), port=port, env=env, why=f"{started.path}: Dash")
+        if said.get("host") in ("0.0.0.0", "::"):
             remark = (
                 f"{framework.name}'s own server is for developers: {project.add('gunicorn')}, and gunicorn is started"
             )
-            why = f"{module.path}: {framework.name}, which it serves by itself"
-            return replace(
-                start_file(module, project), why=why, port=port if isinstance(port, int) else default, remarks=(remark,)
-            )
+            why = f"{started.path}: {framework.name}, which it serves by itself"
+            return replace(start_file(started, project), why=why, port=port, remarks=(remark,))
     server = _ASGI[0] if framework.kind is ServerKind.ASGI else _WSGI[0]
     why = f"{each.what} ({each.name}), and no server is among what it requires"
     hint = f"{project.add(server)}, or say the command: {init(project.folder)} --cmd 'python3 {module.path}'"

@@ -104,7 +104,8 @@ def _is_built(
 ) -> bool:
     """Whether the tools would install the project itself, too."""
     uv = table_of(document, "tool", "uv") or {}
-    if uv.get("package") is False or (poetry or {}).get("package-mode") is False:
+    pdm = table_of(document, "tool", "pdm") or {}
+    if uv.get("package") is False or (poetry or {}).get("package-mode") is False or pdm.get("distribution") is False:
         return False
     # Without the table pip takes setuptools, and uv does not build; whoever names commands means them.
     pip_builds = has_scripts and not uv and not inputs.is_file(folder / "uv.lock")

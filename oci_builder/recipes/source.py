@@ -166,10 +166,16 @@ def _found(folder: Path) -> Unwritten:
 
 def _notes(found: Unwritten, folder: Path) -> tuple[str, ...]:
     """What is to be said of a recipe that nobody wrote, and how it is written down."""
-    if found.launch is None:
-        return found.notes
-    first, *others = found.notes
-    return (f"{first}; to write it down: {init(folder)}", *others)
+    notes = list(found.notes)
+    if found.launch is not None:
+        notes[0] += f"; to write it down: {init(folder)}"
+    written = inputs.matching(folder / _IMAGES, f"*/{FILE}") if inputs.is_dir(folder / _IMAGES) else []
+    if notes and written:
+        name = written[0].parent.name
+        notes.append(f"{_IMAGES}/{name}/{FILE} is there, and was not read: ocibuild {name} builds that")
+    elif notes and inputs.is_file(folder / "Dockerfile"):
+        notes.append("a Dockerfile is there, and was not read: ocibuild init writes the recipe that it is")
+    return tuple(notes)
 
 
 def _beside(source: ImageSource, *, default: bool) -> tuple[Path, ...]:

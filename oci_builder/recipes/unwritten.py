@@ -18,7 +18,6 @@ from oci_builder.detection.ignoring import left_out
 from oci_builder.detection.project import KnownProject
 from oci_builder.detection.requirements import installed_names
 from oci_builder.detection.sources import SourceTree
-from oci_builder.errors import RecipeError
 from oci_builder.projects.folder import FoundProject, find_project, locks_beside
 from oci_builder.recipes.image import VERBS
 from oci_builder.recipes.values import Name, Version
@@ -64,7 +63,7 @@ def unwritten(folder: Path, *, app: str = "", words: tuple[str, ...] = ()) -> Un
     )
     launch = Launch(words=words, why="as it was said") if words else detect(project, wanted=app)
     in_files = launch.in_files if launch is not None else _has_files(tree)
-    document = _heading(found, folder) | _python(found, folder)
+    document = _heading(found, folder, is_named=in_files) | _python(found, folder)
     if launch is not None or in_files:
         document |= {"config": _config(launch, in_files=in_files)}
     if in_files:
@@ -80,10 +79,13 @@ def name_of(folder: Path) -> str:
     return re.sub(r"[^a-z0-9]+", "-", inputs.real(folder).name.lower()).strip("-")
 
 
-def _heading(found: FoundProject, folder: Path) -> dict[str, Any]:
+def _heading(found: FoundProject, folder: Path, *, is_named: bool = False) -> dict[str, Any]:
+    """The name and version of the project. Of a folder that ``is_named`` like no image it is the nearest name."""
     name = found.name if _fits(found.name, Name) else ""
     # An image whose folder's name will do needs no other.
-    name = name or ("" if _fits(inputs.real(folder).name, Name) else name_of(folder))
+    called = inputs.real(folder).name
+    if is_named and not name and not (_fits(called, Name) and called not in VERBS):
+        name = name_of(folder)
     heading = {"name": f"{name}-image" if name in VERBS else name}
     heading["version"] = found.version if _fits(found.version, Version) else ""
     return {key: value for key, value in heading.items() if value}
@@ -160,9 +162,3 @@ def _notes(launch: Launch | None, project: KnownProject) -> Iterator[str]:
             yield f"projects of their own lie in {shown}: ocibuild init ./{tree.projects[0]} for that one"
     if not tree.is_whole:
         yield "not all files were looked at: there are too many, or too large ones"
-
-
-def unknown_name(folder: Path) -> RecipeError:
-    """The error of a folder whose name no image can have."""
-    why = f"the folder is called {folder.absolute().name!r}, and no image can be"
-    return RecipeError(str(folder), "name", why, hint="say what the image is called: ocibuild init --name NAME")
