@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from oci_builder.detection.choices import Launch, Startable, named, only
 from oci_builder.detection.django import sites
 from oci_builder.detection.interactive import interactive
-from oci_builder.detection.procfile import processes
-from oci_builder.detection.programs import files, packages, scripts, workers
+from oci_builder.detection.procfile import every_process, processes
+from oci_builder.detection.programs import every_script, files, packages, scripts, workers
 from oci_builder.detection.project import KnownProject
 from oci_builder.detection.web import applications, every_application
 
@@ -27,6 +27,9 @@ def _own_script(project: KnownProject) -> list[Startable]:
 _RULES: Sequence[Rule] = (processes, _own_script, sites, _served, workers, packages, files, scripts)
 """Several scripts of other names than the project's say less than all else."""
 
+_EVERY: Sequence[Rule] = (every_process, every_script, every_application)
+"""What is found by its name alone."""
+
 
 def detect(project: KnownProject, *, wanted: str = "") -> Launch | None:
     """What the project starts; ``wanted`` is the name of one of its candidates. None where there is nothing.
@@ -34,8 +37,10 @@ def detect(project: KnownProject, *, wanted: str = "") -> Launch | None:
     Raises UnclearCommand where two are equally right, where there is none of that name, or where it cannot be served.
     """
     if wanted:
-        every = [each for rule in (*_RULES, every_application) for each in rule(project)]
-        return named(wanted, list({each.name: each for each in reversed(every)}.values())[::-1], project.folder).start()
+        every: dict[str, Startable] = {}
+        for each in (each for rule in (*_RULES, *_EVERY) for each in rule(project)):
+            every.setdefault(each.name, each)
+        return named(wanted, list(every.values()), project.folder).start()
     for rule in _RULES:
         found = rule(project)
         if found:

@@ -21,17 +21,21 @@ _ASSIGNED = re.compile(r"[A-Za-z_]\w*=")
 
 def processes(project: KnownProject) -> list[Startable]:
     """What the Procfile says to start: its web process, or where there is none, all others but what prepares them."""
+    found = every_process(project)
+    web = [each for each in found if each.name == WEB]
+    return web or [each for each in found if each.name != RELEASE]
+
+
+def every_process(project: KnownProject) -> list[Startable]:
+    """All that the Procfile names."""
     found = {}
     for match in map(_PROCESS.fullmatch, map(str.strip, (project.tree.text(PROCFILE) or "").splitlines())):
         if match is not None:
             found[match[1]] = match[2]
-    chosen = [WEB] if WEB in found else [name for name in found if name != RELEASE]
     before = found.get(RELEASE, "")
     return [
-        Startable(
-            name=name, what=f"{PROCFILE}: {found[name]}", start=functools.partial(_start, name, found[name], before)
-        )
-        for name in chosen
+        Startable(name=name, what=f"{PROCFILE}: {text}", start=functools.partial(_start, name, text, before))
+        for name, text in found.items()
     ]
 
 

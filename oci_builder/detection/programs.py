@@ -51,11 +51,14 @@ def workers(project: KnownProject) -> list[Startable]:
 
 def scripts(project: KnownProject) -> list[Startable]:
     """The commands that the project brings: the one of its name, else all."""
-    own = [name for name in project.scripts if re.sub(r"[-_.]+", "_", name).lower() == project.name]
-    found = own or project.scripts
-    return [
-        Startable(name=name, what="a command of the project", start=functools.partial(_script, name)) for name in found
-    ]
+    found = every_script(project)
+    return [each for each in found if re.sub(r"[-_.]+", "_", each.name).lower() == project.name] or found
+
+
+def every_script(project: KnownProject) -> list[Startable]:
+    """All of them."""
+    what = "a command of the project"
+    return [Startable(name=name, what=what, start=functools.partial(_script, name)) for name in project.scripts]
 
 
 def _script(name: str) -> Launch:

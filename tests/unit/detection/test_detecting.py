@@ -425,7 +425,10 @@ def test_what_is_named_is_started_though_others_are_as_right(tmp_path: Path) -> 
     place = project(tmp_path, {"main.py": FASTAPI, "app.py": FASTAPI, "job.py": MAIN, "bin/x.py": ""}, WEB)
     assert words(place, "app:app") == ["uvicorn", "app:app", *UVICORN]
     assert words(place, "main.py") == ["uvicorn", "main:app", *UVICORN]
-    with pytest.raises(UnclearCommand, match="there is no nothing to start; it could start main:app"):
+    (place / "Procfile").write_text("web: a\nworker: b\nrelease: c\n")
+    assert words(place) == ["a"] and words(place, "worker") == ["b"]
+    (place / "Procfile").unlink()
+    with pytest.raises(UnclearCommand, match="there is no nothing to start; it could start app:app"):
         unwritten(place, app="nothing")
 
 
