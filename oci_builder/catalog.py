@@ -8,13 +8,13 @@ from pathlib import Path
 
 from oci_builder import inputs
 from oci_builder.errors import NotFound
-from oci_builder.projects.folder import MARKS, OTHERS
+from oci_builder.projects.folder import ELSEWHERE, MARKS, OTHERS
 from oci_builder.reference import Reference
 from oci_builder.wording import called
 
 IMAGES = "build"
 _RECIPES = ("image.toml", "requirements.txt")
-_PROJECTS = (*_RECIPES, *MARKS, *OTHERS)
+_PROJECTS = (*_RECIPES, *MARKS, *OTHERS, *ELSEWHERE)
 """What makes a folder that is named by its path something to build, or to say something of."""
 
 _DOCUMENTS = ("index.json", "manifest.json")

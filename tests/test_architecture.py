@@ -113,7 +113,7 @@ UNNOTED = {
     "wheels/project_tree.py": {"copy_tree", "_place", "_note_below", "_note_repository", "_pointed"},
     "bases/host.py": {"find_python"},
     # These walk the syntax of a source, and no disk.
-    "detection/modules.py": {"_called", "_returned"},
+    "detection/modules.py": {"_called", "_made_in", "_returned"},
     # What is wrong with a file is told with an error.
     "recipes/source.py": {"_expect_file"},
     # Files that they made themselves, in scratch folders or where they are told to.

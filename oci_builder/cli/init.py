@@ -141,7 +141,7 @@ def _from_project(request: InitRequest, folder: Path, name: str | None) -> None:
     elif not request.quiet:
         for note in found.notes:
             say(note)
-        _say_written(written, below)
+        _say_written(written, below, folder)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -196,17 +196,21 @@ def _from_dockerfile(request: InitRequest, file: Path, name: str | None) -> None
             tell(f"{row.line:>4}  {row.verdict.value:<10}  {row.text}")
         for remark in found.remarks:
             say(remark)
-        _say_written(written, folder)
+        _say_written(written, folder, file.parent)
     left = _unreadable(found, written[0])
     left += [f"line {row.line}: {row.text}" for row in found.rows if row.verdict is Verdict.CANNOT]
     if left:
         raise CheckFailed(f"{file}: not all of it is in {written[0]}", left)
 
 
-def _say_written(written: list[Path], folder: Path) -> None:
+def _say_written(written: list[Path], folder: Path, project: Path) -> None:
     from oci_builder.cli.terminal import say
+    from oci_builder.detection.ignoring import is_ignored_by_git
     from oci_builder.wording import called
 
+    below = os.path.relpath(written[0].absolute(), project.absolute())
+    if is_ignored_by_git(project, below):
+        say(f".gitignore keeps {below} out of the repository: git add --force {shlex.quote(str(written[0]))}")
     say(f"{', '.join(map(str, written))}: written; next: ocibuild {called(folder)}")
 
 

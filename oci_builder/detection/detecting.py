@@ -8,7 +8,7 @@ from oci_builder.detection.choices import Launch, Startable, named, only
 from oci_builder.detection.django import sites
 from oci_builder.detection.interactive import interactive
 from oci_builder.detection.procfile import every_process, processes
-from oci_builder.detection.programs import every_script, files, packages, scripts, workers
+from oci_builder.detection.programs import MAIN_FILES, every_script, files, packages, scripts, workers
 from oci_builder.detection.project import KnownProject
 from oci_builder.detection.web import applications, every_application
 
@@ -24,7 +24,13 @@ def _own_script(project: KnownProject) -> list[Startable]:
     return found if len(found) == 1 else []
 
 
-_RULES: Sequence[Rule] = (processes, _own_script, sites, _served, workers, packages, files, scripts)
+def _working(project: KnownProject) -> list[Startable]:
+    """Workers; beside a main.py that is a program by itself, both are as right."""
+    found = workers(project)
+    return [*found, *(each for each in files(project) if each.name in MAIN_FILES)] if found else []
+
+
+_RULES: Sequence[Rule] = (processes, _own_script, sites, _served, _working, packages, files, scripts)
 """Several scripts of other names than the project's say less than all else."""
 
 _EVERY: Sequence[Rule] = (every_process, every_script, every_application)

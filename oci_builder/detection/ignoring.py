@@ -34,6 +34,14 @@ def left_out(folder: Path) -> tuple[tuple[str, ...], str]:
     return LEFT_OUT, ""
 
 
+def is_ignored_by_git(folder: Path, path: str) -> bool:
+    """Whether the .gitignore of ``folder`` keeps the file ``path`` in it out of the repository."""
+    if not inputs.is_file(folder / GITIGNORE):
+        return False
+    patterns = [each for line in _lines(folder / GITIGNORE) for each in _of_git(line) if _is_read(each)]
+    return Patterns(patterns).match(path)
+
+
 def _lines(path: Path) -> Sequence[str]:
     try:
         with open_regular(path) as stream:

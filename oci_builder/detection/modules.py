@@ -25,6 +25,9 @@ _BEGINS = re.compile(r"^(?=[^\s#)\]}'\"])", re.MULTILINE)
 _MOST_PIECES, _MOST_BRACES = 3_000, 4_000
 """Statements of a module, and braces: the fields of one f-string take quadratic time in CPython 3.11."""
 
+_HELD = frozenset({"app", "application", "api"})
+"""What an object calls its application, and a module."""
+
 _DEEPEST = 5
 """Functions that call each other, which are followed."""
 
@@ -148,6 +151,7 @@ class _Reader:
         self.routes: list[str] = []
         self.mounted: set[str] = set()
         self.has_main = False
+        self._held: Framework | None = None
         self._names: dict[str, str] = {}
         self._stars: list[str] = []
         self._found: dict[str, Application] = {}
@@ -177,6 +181,7 @@ class _Reader:
             case ast.ClassDef(name=name, bases=bases):
                 known = next((dotted for base in bases if framework_of(dotted := self._dotted(base))), "")
                 self._names[name] = known or name
+                self._held = self._held or self._made_in(node)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 self._function(node)
             case ast.If(test=test, body=body, orelse=other):
@@ -275,6 +280,13 @@ class _Reader:
             self._found[target.id] = Application(name=target.id, framework=framework)
         elif isinstance(value, ast.Attribute) and value.attr == "server":
             self._server_of(target.id, value)
+        elif isinstance(value, ast.Attribute) and value.attr in _HELD and target.id in _HELD and self._held:
+            self._found[target.id] = Application(name=target.id, framework=self._held)
+
+    def _made_in(self, node: ast.ClassDef) -> Framework | None:
+        """The framework of the application that objects of a class have."""
+        made = (self._made_by(each)[0] for each in ast.walk(node) if isinstance(each, ast.Call))
+        return next((each for each in made if each is not None), None)
 
     def _server_of(self, name: str, value: ast.Attribute) -> None:
         """Dash's server, which is the WSGI application of it."""
@@ -302,6 +314,11 @@ class _Reader:
         self.calls[dotted] |= literal
         if dotted.endswith("listen") and node.args and isinstance(node.args[0], ast.Constant):
             self.calls[dotted]["port"] = node.args[0].value
+        match node.args:
+            case [ast.Tuple(elts=[_, ast.Constant(value=int(port))]), *_]:
+                self.calls[dotted].setdefault("port", port)  # as socketserver's classes take it
+            case _:
+                pass
         texts = [each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
         if dotted.endswith(".setdefault") and len(texts) == 2:
             self.strings.setdefault(*texts)

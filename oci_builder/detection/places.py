@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from oci_builder.detection.modules import Module
@@ -19,10 +20,11 @@ class ModulePlace:
     module: str
 
 
-def place_of(module: Module, tree: SourceTree) -> ModulePlace | None:
+def place_of(module: Module, tree: SourceTree, installed: Collection[str] = ()) -> ModulePlace | None:
     """The place of a file; None where no name can be imported that leads to it.
 
     It is told by what the file imports itself: what it calls ``shop.models`` lies in a folder ``shop`` of the root.
+    What is ``installed`` tells nothing, whatever files are called the same.
     """
     *folders, name = module.path.removesuffix(".py").split("/")
     parts = folders if name == "__init__" else [*folders, name]
@@ -33,7 +35,8 @@ def place_of(module: Module, tree: SourceTree) -> ModulePlace | None:
     possible = range(first, max(lowest, 0) + 1)
     if not parts or not possible or first >= len(parts):
         return None
-    wanted = {each.module.partition(".")[0] for each in module.imports if not each.level}
+    wanted = {each.module.partition(".")[0] for each in module.imports if not each.level} - {*installed}
+    wanted.discard(name)  # a file does not import itself: another of that name is meant
     depth = max(
         possible, key=lambda depth: (_met("/".join(folders[:depth]), wanted, tree), _usual(folders, depth, tree))
     )
@@ -46,9 +49,8 @@ def file_of(imported: str, place: ModulePlace, tree: SourceTree) -> str:
     return next((each for each in (f"{path}.py", f"{path}/__init__.py") if each in tree), "")
 
 
-def imports_of(module: Module, tree: SourceTree) -> frozenset[str]:
+def imports_of(module: Module, place: ModulePlace | None, tree: SourceTree) -> frozenset[str]:
     """The files of the project that a module imports."""
-    place = place_of(module, tree)
     found: set[str] = set()
     here = module.path.split("/")[:-1]
     for each in module.imports:

@@ -17,6 +17,9 @@ from oci_builder.detection.starting import is_installed, start_file
 from oci_builder.errors import UnclearCommand
 
 _USUAL = ("main", "app")
+MAIN_FILES = tuple(f"{name}.py" for name in _USUAL)
+"""What people call the program of a project."""
+
 _OTHERS = ("run", "start", "server", "bot", "worker", "job", "pipeline", "etl", "cli", "hello", "index", "manage")
 _PYTHON = re.compile(rb"#!.*\bpython[0-9.]*\b")
 _SERVED = ("fastapi", "starlette", "litestar", "quart", "flask")
@@ -161,7 +164,7 @@ def _start_file(module: Module, project: KnownProject) -> Launch:
         why = f"{module.path} uses {framework}, and no application of it was found, nor anything that serves one"
         hint = f"say the command: {init(project.folder)} --cmd '…'"
         raise UnclearCommand(str(project.folder), why, hint=hint)
-    said = module.calling("run_app", "uvicorn.run", "app.run", "web.run_app", "listen")
+    said = module.calling("run_app", "run", "listen", "HTTPServer", "ThreadingHTTPServer", "TCPServer")
     default = {"aiohttp": 8080, "tornado": 8888}
     port = (said or {}).get("port") or next(
         (number for name, number in default.items() if said is not None and module.uses(name)), None

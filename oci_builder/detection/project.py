@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable
 from functools import cached_property
@@ -17,6 +18,9 @@ _ADD = {
     "pdm.lock": "pdm add {}",
     "Pipfile.lock": "pipenv install {}",
 }
+
+_READ = frozenset({"main.py", "app.py", "application.py", "asgi.py", "wsgi.py", "server.py", "api.py"})
+"""Files that are read whatever stands in them: what they import may be an application."""
 
 _MARKED = re.compile("|".join(MARKS).encode())
 
@@ -55,7 +59,7 @@ class KnownProject:
         found = []
         for path in self.tree.modules:
             data = self.tree.read(path)
-            if data is not None and _MARKED.search(data):
+            if data is not None and (_MARKED.search(data) or posixpath.basename(path) in _READ):
                 module = self._read.setdefault(path, read_module(path, data))
                 found += [module] if module is not None and not module.is_old else []
         return tuple(found)
@@ -63,13 +67,13 @@ class KnownProject:
     def place(self, module: Module) -> ModulePlace | None:
         """From where a module is imported, and as what."""
         if module.path not in self._places:
-            self._places[module.path] = place_of(module, self.tree)
+            self._places[module.path] = place_of(module, self.tree, self.packages)
         return self._places[module.path]
 
     def imports(self, module: Module) -> frozenset[str]:
         """The files of the project that a module imports."""
         if module.path not in self._imports:
-            self._imports[module.path] = imports_of(module, self.tree)
+            self._imports[module.path] = imports_of(module, self.place(module), self.tree)
         return self._imports[module.path]
 
     def imported(self, modules: Iterable[Module]) -> frozenset[str]:

@@ -19,6 +19,9 @@ PYPROJECT, REQUIREMENTS = "pyproject.toml", "requirements.txt"
 LIMIT = 4 << 20
 """Bytes of a pyproject.toml that are read."""
 
+ELSEWHERE = tuple(f"requirements/{name}.txt" for name in ("production", "prod", "requirements", "base", "main"))
+"""Where requirements lie in projects that have several files of them: what is for production goes first."""
+
 MARKS = (PYPROJECT, *TOOLS)
 """What makes a folder the project of somebody, besides requirements.txt and image.toml."""
 
@@ -73,7 +76,8 @@ def find_project(folder: Path) -> FoundProject | None:
         return FoundProject(requirements=(REQUIREMENTS,))
     if locked:
         return FoundProject()
-    return _other(folder)
+    elsewhere = next((name for name in ELSEWHERE if inputs.is_file(folder / name)), None)
+    return _other(folder) if elsewhere is None else FoundProject(requirements=(elsewhere,))
 
 
 def read_project(folder: Path) -> Mapping[str, Any] | None:

@@ -18,6 +18,7 @@ from oci_builder.detection.ignoring import left_out
 from oci_builder.detection.project import KnownProject
 from oci_builder.detection.requirements import installed_names
 from oci_builder.detection.sources import SourceTree
+from oci_builder.errors import UnclearCommand
 from oci_builder.projects.folder import FoundProject, find_project, locks_beside
 from oci_builder.recipes.image import VERBS
 from oci_builder.recipes.values import Name, Version
@@ -63,6 +64,8 @@ def unwritten(folder: Path, *, app: str = "", words: tuple[str, ...] = ()) -> Un
     )
     launch = Launch(words=words, why="as it was said") if words else detect(project, wanted=app)
     in_files = launch.in_files if launch is not None else _has_files(tree)
+    if launch is None and tree.projects and found.project is None and not (found.name or found.requirements):
+        raise _only_others(folder, tree)
     document = _heading(found, folder, is_named=in_files) | _python(found, folder)
     if launch is not None or in_files:
         document |= {"config": _config(launch, in_files=in_files)}
@@ -72,6 +75,13 @@ def unwritten(folder: Path, *, app: str = "", words: tuple[str, ...] = ()) -> Un
     if launch is not None:
         comments["config.entrypoint" if launch.is_entrypoint else "config.cmd"] = launch.why
     return Unwritten(document=document, launch=launch, notes=tuple(_notes(launch, project)), comments=comments)
+
+
+def _only_others(folder: Path, tree: SourceTree) -> UnclearCommand:
+    """The error of a folder that only holds projects of their own, as the root of a workspace does."""
+    shown = ", ".join(tree.projects[:_SHOWN])
+    why = f"it is no project itself; projects of their own lie in {shown}"
+    return UnclearCommand(str(folder), why, hint=f"name one: {init(folder / tree.projects[0])}")
 
 
 def name_of(folder: Path) -> str:

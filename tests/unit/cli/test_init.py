@@ -115,6 +115,9 @@ def test_a_project_is_written_down_as_it_is_built_without_it(site: Path, capsys:
     assert written.recipe.run() == unwritten.recipe.run() and written.recipe.name == unwritten.recipe.name == "my-site"
     assert [path.resolve() for path in written.requirements] == [site / "requirements.txt"]
     assert (written.folder / written.recipe.copy[0].src).resolve() == site
+    (site / ".gitignore").write_text("build/\n")
+    assert main(["init", "--force"]) == 0
+    assert "git add --force build/my-site/image.toml" in capsys.readouterr().err
     # What was written is not lost sight of by who builds the folder.
     assert any("build/my-site/image.toml is there" in note for note in load_image(Path()).notes)
     assert main(["init"]) == 1 and "--force replaces it" in capsys.readouterr().err

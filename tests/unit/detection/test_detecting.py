@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ GUNICORN = ["gunicorn", "--bind", "0.0.0.0:8000"]
 WEB, SITE, PAGE = "fastapi\nuvicorn\n", "django\ngunicorn\n", "flask\ngunicorn\n"
 
 
-def project(folder: Path, files: dict[str, str | bytes], requirements: str = "") -> Path:
+def project(folder: Path, files: Mapping[str, str | bytes], requirements: str = "") -> Path:
     """A folder ``shop`` with these files."""
     place = folder / "shop"
     if requirements:
@@ -364,6 +365,48 @@ STARTED |= {
         "aiohttp\n",
         ["python", "main.py"],
     ),
+    "Celery in a module of its name": (
+        {"shop/celery.py": CELERY, "shop/__init__.py": "from .celery import app\n"},
+        "celery\n",
+        ["celery", "-A", "shop.celery", "worker", "--loglevel=INFO"],
+    ),
+    "a factory of any name": (
+        {
+            "app/main.py": "from app.made import build\napp = build()\n",
+            "app/made.py": FACTORY.replace("create_app", "build"),
+        },
+        PAGE,
+        [*GUNICORN, "app.main:app"],
+    ),
+    "an object's": (
+        {
+            "main.py": "from fastapi import FastAPI\nclass S:\n    def __init__(self):\n        self.app = FastAPI()\n"
+            "app = S().app\n"
+        },
+        WEB,
+        ["uvicorn", "main:app", *UVICORN],
+    ),
+    "siblings": (
+        {"api/main.py": f"from db import x\n{FASTAPI}", "api/db.py": ""},
+        WEB,
+        ["uvicorn", "main:app", *UVICORN],
+    ),
+    "no identifier": ({"my-api/main.py": FASTAPI}, WEB, ["uvicorn", "main:app", *UVICORN]),
+    "requirements in a folder": (
+        {"requirements/production.txt": "-r base.txt\ngunicorn\n", "requirements/base.txt": "flask\n", "app.py": FLASK},
+        "",
+        [*GUNICORN, "app:app"],
+    ),
+    "a lock": (
+        {"pyproject.toml": pyproject(backend=""), "uv.lock": '[[package]]\nname = "uvicorn"\n', "main.py": FASTAPI},
+        "",
+        ["uvicorn", "main:app", *UVICORN],
+    ),
+    "Pipenv": (
+        {"Pipfile.lock": '{"default": {"gunicorn": {}}}', "app.py": FLASK},
+        "",
+        [*GUNICORN, "app:app"],
+    ),
     "a script that is not installed": (
         {"pyproject.toml": pyproject('[project.scripts]\nsell = "other:x"\n'), "main.py": MAIN},
         "",
@@ -403,6 +446,22 @@ UNCLEAR: dict[str, tuple[dict[str, str | bytes], str, str, str]] = {
         "wsgi.py",
     ),
     "no application": ({"main.py": "import fastapi\n"}, WEB, "no application of it was found", "--cmd"),
+    "a worker and a program": (
+        {"tasks.py": CELERY, "main.py": f"import tasks\n{MAIN}"},
+        "celery\n",
+        "tasks (tasks.py: Celery), main.py (a program)",
+        "--app tasks",
+    ),
+    "a workspace": (
+        {
+            "pyproject.toml": '[tool.uv.workspace]\nmembers = ["a"]\n',
+            "uv.lock": "version = 1\n",
+            "a/pyproject.toml": "",
+        },
+        "",
+        "projects of their own lie in a",
+        "shop/a",
+    ),
     "two processes": ({"Procfile": "a: python a.py\nb: python b.py\n"}, "x\n", "b (Procfile: python b.py)", "--app a"),
     "two scripts": (
         {"pyproject.toml": pyproject('[project.scripts]\na = "shop:x"\nb = "shop:y"\n'), "shop/__init__.py": ""},
@@ -419,6 +478,13 @@ def test_what_is_equally_right_or_cannot_be_served_is_refused_with_what_to_type(
     with pytest.raises(UnclearCommand) as caught:
         unwritten(project(tmp_path, files, requirements))
     assert why in str(caught.value) and hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("kind", ["no server", "no server for WSGI", "no server for Django"])
+def test_a_server_that_is_added_as_the_message_says_is_started(tmp_path: Path, kind: str) -> None:
+    files, requirements, _, hint = UNCLEAR[kind]
+    server = hint.split()[1]
+    assert words(project(tmp_path, files, f"{requirements}{server}\n"))[0] == server
 
 
 def test_what_is_named_is_started_though_others_are_as_right(tmp_path: Path) -> None:
