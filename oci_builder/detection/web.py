@@ -15,6 +15,7 @@ from oci_builder.detection.starting import start_file
 from oci_builder.errors import UnclearCommand
 
 _MODULES = ("main", "app", "application", "asgi", "wsgi", "server", "api", "__init__", "web", "run", "index")
+_SAME = ("wsgi", "asgi", *_MODULES)
 _VARIABLES = ("app", "application", "api", "asgi", "wsgi", "server", "create_app", "make_app", "get_app", "build_app")
 
 _HEALTH = ("/health", "/healthz", "/healthcheck", "/health-check", "/livez", "/ping", "/api/health")
@@ -100,7 +101,14 @@ def _nearest(found: list[Served], project: KnownProject) -> list[Served]:
     parts = project.imported(each.module for each in found)
     found = [each for each in found if each.module.path not in parts] or found
     best = min(_rank(each, project) for each in found)
-    return [each for each in found if _rank(each, project) == best]
+    found = [each for each in found if _rank(each, project) == best]
+    makers = {each.module.made.get(each.application.name, "").rpartition(".")[2] for each in found}
+    if len(makers) == 1 and makers != {""}:
+        # One factory made them all: they are the same, and the name says for whom each is.
+        return [
+            min(found, key=lambda each: _SAME.index(_stem(each.module)) if _stem(each.module) in _SAME else len(_SAME))
+        ]
+    return found
 
 
 def _rank(each: Served, project: KnownProject) -> tuple[int, int]:
@@ -112,6 +120,10 @@ def _rank(each: Served, project: KnownProject) -> tuple[int, int]:
     if len(folders) > 1 or (folders and folders[0] not in (project.name, "app")):
         return 1, 0
     return 0, len(folders)
+
+
+def _stem(module: Module) -> str:
+    return module.path.rpartition("/")[2].removesuffix(".py")
 
 
 def _candidate(each: Served, project: KnownProject) -> Startable:

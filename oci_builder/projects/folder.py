@@ -12,7 +12,7 @@ from oci_builder import inputs
 from oci_builder.bounded import load_toml
 from oci_builder.errors import RecipeError
 from oci_builder.files import open_regular
-from oci_builder.projects.layouts import declares_itself, has_package, scripts_of, table_of
+from oci_builder.projects.layouts import declared_name, has_package, scripts_of, table_of
 from oci_builder.projects.packages import TOOLS
 
 PYPROJECT, REQUIREMENTS = "pyproject.toml", "requirements.txt"
@@ -68,10 +68,11 @@ def find_project(folder: Path) -> FoundProject | None:
             return replace(found or FoundProject(), requirements=(REQUIREMENTS,), project=project)
         if found is not None:
             return found
-    if not locked and inputs.is_file(folder / "setup.py") and declares_itself(folder):
-        scripts = scripts_of({}, folder)
-        if scripts or not listed:
-            return FoundProject(requirements=(REQUIREMENTS,) if listed else (), project=".", scripts=scripts)
+    if not locked and any(inputs.is_file(folder / name) for name in ("setup.py", PYPROJECT)):
+        name, scripts = declared_name(folder), scripts_of({}, folder)
+        if name and (scripts or not listed):
+            requirements = (REQUIREMENTS,) if listed else ()
+            return FoundProject(name=_lower(name), requirements=requirements, project=".", scripts=scripts)
     if listed:
         return FoundProject(requirements=(REQUIREMENTS,))
     if locked:
@@ -90,12 +91,16 @@ def _from_pyproject(document: Mapping[str, Any], folder: Path, *, locked: bool) 
     if project is None and poetry is None:
         return FoundProject(document=document) if locked else None
     name, version = (_said(key, project, poetry) for key in ("name", "version"))
-    lower = name.lower() if _NAME.fullmatch(name.lower()) else ""
-    found = FoundProject(name=lower, version=version, document=document)
+    found = FoundProject(name=_lower(name), version=version, document=document)
     scripts = scripts_of(document, folder)
     if _is_built(document, poetry, folder, has_scripts=bool(scripts)) and has_package(document, folder, name):
         return replace(found, project=".", scripts=scripts)
     return replace(found, requirements=(PYPROJECT,))
+
+
+def _lower(name: str) -> str:
+    """The name of a project as an image can have it; "" where none can."""
+    return name.lower() if _NAME.fullmatch(name.lower()) else ""
 
 
 def _said(key: str, *tables: Mapping[str, Any] | None) -> str:
@@ -111,9 +116,11 @@ def _is_built(
     pdm = table_of(document, "tool", "pdm") or {}
     if uv.get("package") is False or (poetry or {}).get("package-mode") is False or pdm.get("distribution") is False:
         return False
+    if table_of(document, "build-system") is not None or uv.get("package") is True:
+        return True
     # Without the table pip takes setuptools, and uv does not build; whoever names commands means them.
-    pip_builds = has_scripts and not uv and not inputs.is_file(folder / "uv.lock")
-    return table_of(document, "build-system") is not None or pip_builds
+    is_uvs = bool(uv) or inputs.is_file(folder / "uv.lock")
+    return has_scripts and not is_uvs and table_of(document, "project") is not None
 
 
 def _other(folder: Path) -> FoundProject | None:

@@ -51,10 +51,10 @@ def scripts_of(document: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def declares_itself(folder: Path) -> bool:
-    """Whether a setup.cfg says of a project what a setup.py would otherwise only tell when it is run."""
+def declared_name(folder: Path) -> str:
+    """The name of the project whose setup.cfg says what a setup.py would only tell when it is run; "" for none."""
     config = _setup_cfg(folder)
-    return config.has_option("metadata", "name") and config.has_section("options")
+    return config.get("metadata", "name", fallback="").strip() if config.has_section("options") else ""
 
 
 def has_package(document: Mapping[str, Any], folder: Path, name: str) -> bool:

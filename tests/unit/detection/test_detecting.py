@@ -370,6 +370,25 @@ STARTED |= {
         "celery\n",
         ["celery", "-A", "shop.celery", "worker", "--loglevel=INFO"],
     ),
+    "one factory for several": (
+        {
+            "shop/__init__.py": FACTORY,
+            "wsgi.py": "from shop import create_app\napp = create_app()\n",
+            "run.py": "from shop import create_app\napp = create_app()\nif __name__ == '__main__':\n    app.run()\n",
+        },
+        PAGE,
+        [*GUNICORN, "wsgi:app"],
+    ),
+    "setup.cfg beside a build-system alone": (
+        {
+            "pyproject.toml": '[build-system]\nrequires = ["setuptools"]\n',
+            "setup.cfg": "[metadata]\nname = Shop\n[options]\n"
+            "[options.entry_points]\nconsole_scripts =\n    sell = shop:x\n",
+            "shop.py": "",
+        },
+        "",
+        ["sell"],
+    ),
     "a factory of any name": (
         {
             "app/main.py": "from app.made import build\napp = build()\n",
