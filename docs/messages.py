@@ -62,6 +62,7 @@ WAYS: Mapping[str, str] = {
     "StaleLock": "Make the lock anew with the command that the hint gives.",
     "ToolFailed": "Read what the program itself said; most often it, or what it needs, is missing or too old.",
     "TransportError": "Check network, proxy and address; an interrupted download goes on where it was.",
+    "UnclearCommand": "Say what is started with --app or --cmd, or add the server that is missing.",
     "UnsafeArchive": "Get the archive again from who made it; it is not unpacked as it is.",
     "UnsafePath": "Get the wheel, package or image from who made it; it is not installed as it is.",
     "UnsupportedImage": "`ocibuild verify FILE` says all that is wrong; save the image again with a current tool.",

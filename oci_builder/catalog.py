@@ -8,12 +8,13 @@ from pathlib import Path
 
 from oci_builder import inputs
 from oci_builder.errors import NotFound
-from oci_builder.projects.folder import MARKS, OTHERS
+from oci_builder.projects.folder import ELSEWHERE, MARKS, OTHERS
 from oci_builder.reference import Reference
+from oci_builder.wording import called
 
 IMAGES = "build"
 _RECIPES = ("image.toml", "requirements.txt")
-_PROJECTS = (*_RECIPES, *MARKS, *OTHERS)
+_PROJECTS = (*_RECIPES, *MARKS, *OTHERS, *ELSEWHERE)
 """What makes a folder that is named by its path something to build, or to say something of."""
 
 _DOCUMENTS = ("index.json", "manifest.json")
@@ -23,6 +24,8 @@ _SCRATCH = "scratch"
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 _PATHS = ("/", "./", "../")
 _PACKAGE = Path(__file__).parent
+_DEEPEST, _MOST, _SHOWN = 2, 200, 5
+"""Levels and folders in which projects are looked for, to name them, and how many are named."""
 
 
 def find_image(name: str, project_dir: Path) -> Path:
@@ -33,6 +36,28 @@ def find_image(name: str, project_dir: Path) -> Path:
     if _is_image(folder):
         return folder
     raise NotFound("image", name, searched=(str(folder.parent),), hint=_image_hint(name, folder, project_dir))
+
+
+def is_project(folder: Path) -> bool:
+    """Whether a folder is something to build, or to say something of."""
+    return any(inputs.is_file(folder / file) for file in _PROJECTS)
+
+
+def projects_below(folder: Path) -> tuple[Path, ...]:
+    """The projects in a folder that is none, and in folders of it, the nearest first."""
+    level = [folder]
+    for _ in range(_DEEPEST):
+        level = [each for above in level for each in _folders(above)][:_MOST]
+        if found := tuple(each for each in level if is_project(each)):
+            return found
+    return ()
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return [each for each in inputs.listing(folder) if not each.name.startswith(".") and inputs.is_dir(each)]
+    except OSError:
+        return []
 
 
 def known_images(project_dir: Path) -> tuple[str, ...]:
@@ -146,11 +171,14 @@ def _layer_roots(recipe_folder: Path, project_dir: Path, extra: Sequence[Path]) 
 def _image_at(folder: Path) -> Path:
     if folder.name == _RECIPES[0] and inputs.is_file(folder):
         folder = folder.parent
-    if any(inputs.is_file(folder / file) for file in _PROJECTS):
+    if is_project(folder):
         return folder
     if folder == Path() and (above := _above(folder)) is not None:
         return above
     why = f"write {folder / _RECIPES[0]} or {folder / _RECIPES[1]}" if inputs.is_dir(folder) else None
+    if why and (below := projects_below(folder)):
+        shown = ", ".join(map(str, below[:_SHOWN]))
+        why = f"projects lie in {shown}: ocibuild {called(below[0])} builds that one"
     raise NotFound("image", str(folder), searched=(str(folder.absolute()),), hint=why)
 
 

@@ -63,12 +63,13 @@ class Found:
         with explained(self.path):
             return os.readlink(self._name, dir_fd=self._anchor.handle)
 
-    def children(self, *, below: str = "", without: Sequence[str] = ()) -> Iterator[Found]:
+    def children(self, *, below: str = "", without: Sequence[str] = (), noted: bool = True) -> Iterator[Found]:
         """What is in a folder, by name; the caller takes nothing that is as ``inputs.note_names`` understands this.
 
-        Raises FileProblem.
+        A caller that has the names ``noted`` by somebody else says so. Raises FileProblem.
         """
-        inputs.note_names(self.path, below=below, without=without)
+        if noted:
+            inputs.note_names(self.path, below=below, without=without)
         with explained(self.path):
             handle = self._opened(_READ | machine.FOLDER)
             try:

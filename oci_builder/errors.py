@@ -79,6 +79,16 @@ class NotFound(OcibuildError):
         self.what, self.name, self.searched = what, name, tuple(searched)
 
 
+class UnclearCommand(OcibuildError):
+    """A project of which nobody can tell what it starts: several are equally right, or what serves it is missing."""
+
+    exit_code = 2
+
+    def __init__(self, folder: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{folder}: {why}", hint=hint)
+        self.folder, self.why = folder, why
+
+
 class InvalidValue(OcibuildError):
     """Text that does not parse as what it should be: a reference, a platform, a digest."""
 

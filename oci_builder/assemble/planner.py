@@ -49,6 +49,8 @@ class Planner:
         Raises OcibuildError: every room's own kinds.
         """
         context = self.context
+        for note in source.notes:
+            context.reporter.note(note)
         bases = BaseResolver(source, context, self.policy)
         check_copies(source)
         with context.reporter.stage("base"):

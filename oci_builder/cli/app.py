@@ -13,7 +13,7 @@ from oci_builder.version import __version__
 
 _OWN = ("--help", "-h", "--version")
 COMMANDS = {
-    "init": "Write the recipe of an image from a Dockerfile.",
+    "init": "Write the recipe of a project, or of its Dockerfile.",
     "build": "Build images and write them to files, a folder or a registry.",
     "plan": "Show what a build would do, and do none of it.",
     "lock": "Write down which wheels an image is made of.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ _PLACES = {"push": "pushes", "cache-from": "cache_from", "cache-to": "cache_to"}
 def open_source(settings: Settings, request: RecipeRequest) -> ImageSource:
     """The recipe that the request's name leads to, changed by its flags. Raises NotFound, RecipeError, InvalidValue."""
     from oci_builder.catalog import find_image
-    from oci_builder.recipes import BASE_DEFAULT, ImageSource, Overrides, load_image, with_overrides
+    from oci_builder.recipes import BASE_DEFAULT, Overrides, load_image, with_overrides
 
     source = load_image(find_image(request.name, settings.project), project=request.project_dir)
     overrides = Overrides(
@@ -35,7 +36,7 @@ def open_source(settings: Settings, request: RecipeRequest) -> ImageSource:
         labels=request.labels,
     )
     beside = () if request.requirements else source.beside
-    meant = ImageSource(source.folder, with_overrides(source.recipe, overrides), source.within, beside)
+    meant = replace(source, recipe=with_overrides(source.recipe, overrides), beside=beside)
     if meant.recipe.base is not BASE_DEFAULT:
         return meant
     # Loaded only where a base is to be chosen.

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from oci_builder.registry.referrers import Attached
 
 
+_MOST_PORTS = 3
+"""Ports that the next command publishes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """One image, and where it went: a file of ``size`` bytes, or a folder that ``size`` bytes were new to.
@@ -76,6 +80,7 @@ class Result:
         ``here`` is what this machine runs; another platform is named, so that the engine emulates it or says no.
         """
         path, platform = self.path, "" if self.image.platform == here else f"--platform {self.image.platform} "
+        platform += "".join(f"-p {port}:{port} " for port in self._ports)
         name = self.references[0].familiar if self.references else ""
         if self.pushed:
             return f"{engine} run --rm {platform}{self.pushed[0].reference}"
@@ -86,6 +91,12 @@ class Result:
         if not path.is_file():
             return f"podman run --rm {platform}{shlex.quote(f'oci:{path}')}"
         return f"{engine} load -i {shlex.quote(str(path))} && {engine} run --rm {platform}{name}"
+
+    @property
+    def _ports(self) -> tuple[str, ...]:
+        """The ports to reach it at, where these are few."""
+        found = tuple(port.partition("/")[0] for port in self.image.run.exposed_ports if port.endswith("/tcp"))
+        return found if len(found) <= _MOST_PORTS else ()
 
     def document(self) -> dict[str, Any]:
         """The same and more; sizes are bytes, ``digest`` is the manifest's."""

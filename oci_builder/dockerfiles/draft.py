@@ -52,6 +52,8 @@ class Copied:
     mode: str = ""
     note: str = ""
     is_dropped: bool = False
+    exclude: list[str] = field(default_factory=list)
+    """Patterns of what is removed again."""
 
     @property
     def place(self) -> str:
@@ -147,6 +149,9 @@ class Place:
     env: dict[str, str] = field(default_factory=dict)
     args: dict[str, str] = field(default_factory=dict)
     copies: list[Copied] = field(default_factory=list)
+    exported: dict[str, str] = field(default_factory=dict)
+    """Files of requirements that a tool makes of a lock, and that."""
+
     environments: list[str] = field(default_factory=list)
     """Folders of virtual environments: of the image's own Python here."""
 
@@ -168,3 +173,8 @@ class Place:
             if copy.is_folder and path.startswith(f"{place.rstrip('/')}/"):
                 return posixpath.normpath(posixpath.join(copy.src, path[len(place.rstrip("/")) + 1 :]))
         return None
+
+    def removed(self, path: str) -> list[str]:
+        """Patterns of what was removed again of the folder that was copied to ``path``."""
+        found = (copy for copy in self.copies if posixpath.normpath(copy.place) == path)
+        return [each for copy in found for each in copy.exclude]

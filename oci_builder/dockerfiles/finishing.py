@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from oci_builder.dockerfiles.draft import INSTALLERS_OWN, Account, Copied, Draft, Place, Verdict, number_of
+from oci_builder.dockerfiles.locking import LOCKS
 from oci_builder.dockerfiles.running import FETCHERS
+from oci_builder.projects.packages import is_foreign
 
 _ROOT = ("root", "0", "0:0", "root:root")
 _WRITTEN = "requirements.txt"
@@ -74,15 +80,34 @@ def _packages(draft: Draft, config: dict[str, object]) -> list[str]:
 
 def _python(draft: Draft) -> dict[str, Any]:
     requirements = list(draft.requirements)
-    if draft.pins:
+    lock = next((name for name in requirements if is_foreign(Path(name))), None)
+    if lock is not None:
+        _beside_lock(lock, [*draft.pins, *(name for name in requirements if name != lock)], draft)
+        requirements = [lock]
+    elif draft.pins:
         name = _WRITTEN_TOO if requirements else _WRITTEN
         requirements.append(draft.write(name, "".join(f"{pin}\n" for pin in draft.pins)))
     found: dict[str, Any] = {"requirements": requirements} if requirements else {}
     if draft.project:
         found["project"] = draft.project
-        if draft.extras:
-            found["extras"] = list(dict.fromkeys(draft.extras))
+    has_table = bool(draft.project) or lock is not None
+    for key, names in (("extras", draft.extras), ("groups", draft.groups)):
+        if names and has_table:
+            found[key] = list(dict.fromkeys(names))
     return found
+
+
+def _beside_lock(lock: str, names: Sequence[str], draft: Draft) -> None:
+    """What is asked for besides a lock, which has to stand alone, is left to whoever makes the lock."""
+    tool = next(tool for tool, name in LOCKS.items() if name == posixpath.basename(lock))
+    add = f"{tool} {'install' if tool == 'pipenv' else 'add'}"
+    for number, row in enumerate(draft.rows):
+        said = next(
+            (name for name in names if row.text in (f"requirement {name}", f"[python] requirements: {name}")), ""
+        )
+        if said:
+            text = f"{said}: {lock} has to name all there is; before the build: {add} {shlex.quote(said)}"
+            draft.rows[number] = replace(row, verdict=Verdict.BY_HAND, text=text)
 
 
 def _user(draft: Draft, user: str) -> dict[str, Any]:
@@ -164,7 +189,9 @@ def _copy(copy: Copied, draft: Draft, user: str) -> dict[str, Any]:
     if copy.include:
         found["include"] = [copy.include]
     if copy.src == ".":
-        found["exclude"] = ["Dockerfile*", ".dockerignore", "build", "*.tar", *draft.ignored]
+        found["exclude"] = ["Dockerfile*", ".dockerignore", "build", "*.tar", *draft.ignored, *copy.exclude]
+    elif copy.exclude:
+        found["exclude"] = list(copy.exclude)
     if copy.mode:
         found["mode"] = copy.mode
     owner = copy.owner

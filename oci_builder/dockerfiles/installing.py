@@ -1,9 +1,9 @@
-"""pip, uv, poetry and their like in a RUN: which wheels an image is to have."""
+"""pip in a RUN: which wheels an image is to have."""
 
 from __future__ import annotations
 
 import posixpath
-from itertools import pairwise
+from collections.abc import Sequence
 
 from oci_builder.dockerfiles.draft import Copied, Place, Verdict
 
@@ -75,12 +75,6 @@ _BESIDE = frozenset(
         *("setup.cfg", "README.md", "README.rst", "LICENSE", "MANIFEST.in", ".python-version"),
     }
 )
-_EXPORTS = {
-    "uv": "uv export --locked --no-dev{more} --no-emit-project --format pylock.toml -o pylock.toml",
-    "poetry": "poetry export --without-hashes{more} -o requirements.txt",
-    "pdm": "pdm export --prod{more} -f pylock -o pylock.toml",
-    "pipenv": "pipenv requirements --hash > requirements.txt",
-}
 
 
 def install_with_pip(words: list[str], line: int, place: Place) -> None:
@@ -99,14 +93,14 @@ def install_with_pip(words: list[str], line: int, place: Place) -> None:
         if flag in ("-r", "--requirement"):
             _require(value, line, place)
         elif flag in ("-e", "--editable"):
-            _install(value, line, place)
+            install_project(value, line, place)
         elif flag in ("-i", "--index-url", "--extra-index-url", "-f", "--find-links"):
             draft.say(line, Verdict.BY_HAND, f"{flag} {value}: write it into the requirements file")
         elif not word.startswith("-"):
             names.append(word)
     for name in names:
         if name.startswith((".", "/")):
-            _install(name, line, place)
+            install_project(name, line, place)
         elif name.lower() in _TOOLS or name.lower().partition("==")[0] in _TOOLS:
             draft.say(line, Verdict.NOT_NEEDED, f"{name}: no installer is in the image")
         elif name not in draft.pins:
@@ -114,42 +108,11 @@ def install_with_pip(words: list[str], line: int, place: Place) -> None:
             draft.say(line, Verdict.DONE, f"requirement {name}")
 
 
-def install_with_tool(tool: str, words: list[str], line: int, place: Place) -> None:
-    """uv, poetry, pdm and pipenv: what their lock says, which they export; their project, if it is installed."""
-    draft, rest = place.draft, words[1:]
-    if tool == "uv" and rest[:1] in (["pip"], ["venv"]):
-        if rest[0] == "pip":
-            install_with_pip(["pip", *rest[1:]], line, place)
-        else:
-            place.environments += [place.path(word) for word in rest[1:] if not word.startswith("-")] or [
-                place.path(".venv")
-            ]
-            draft.say(line, Verdict.NOT_NEEDED, "a virtual environment: wheels go to the image's own Python")
-        return
-    if not rest or rest[0] not in ("sync", "install", "export", "requirements"):
-        draft.say(line, Verdict.NOT_NEEDED, f"{tool} {' '.join(rest[:2])}: no installer is in the image")
-        return
-    if tool == "uv":
-        place.environments.append(place.path(".venv"))
-    said = dict(pairwise(rest))
-    extras = [rest[number + 1] for number, word in enumerate(rest[:-1]) if word in ("--extra", "--extras", "-E")]
-    lock = "pylock.toml" if tool in ("uv", "pdm") else "requirements.txt"
-    folder = _project_of(place.workdir, place) or "."
-    named = posixpath.normpath(posixpath.join(folder, lock))
-    if named not in draft.requirements:
-        draft.requirements.append(named)
-        more = "".join(f" --extra{'s' if tool == 'poetry' else ''} {extra}" for extra in extras)
-        command = _EXPORTS[tool].format(more=more)
-        draft.say(line, Verdict.BY_HAND, f"before the build: {command}")
-        _drop_beside(place)
-    draft.extras += [extra for extra in extras if extra not in draft.extras]
-    whole = not {"--no-install-project", "--no-root", "--no-self", "--only-deps"} & {*rest}
-    if rest[0] in ("sync", "install") and whole and tool != "pipenv" and "export" not in said:
-        _install(".", line, place)
-
-
 def _require(name: str, line: int, place: Place) -> None:
     path = place.path(name)
+    if path in place.exported:
+        place.draft.say(line, Verdict.NOT_NEEDED, f"{path}: it has what {place.exported[path]} says")
+        return
     source = place.source(path)
     if source is None:
         source = posixpath.basename(name)
@@ -160,11 +123,11 @@ def _require(name: str, line: int, place: Place) -> None:
     _drop(place, source)
 
 
-def _install(name: str, line: int, place: Place) -> None:
+def install_project(name: str, line: int, place: Place) -> None:
     """A project: the folder that it is installed from."""
     word, _, extras = name.partition("[")
     path = place.path(word)
-    folder = _project_of(path, place)
+    folder = project_of(path, place)
     if folder is None:
         folder = "." if word in (".", "./") else posixpath.basename(path)
         place.draft.say(line, Verdict.BY_HAND, f"{path} is not copied here: look whether {folder} is the project")
@@ -181,12 +144,15 @@ def _install(name: str, line: int, place: Place) -> None:
             copy.note = "the wheel of the project has what is in its packages; this is for what it reads beside them"
 
 
-def _project_of(path: str, place: Place) -> str | None:
-    """The folder, below that of the Dockerfile, whose project lies at ``path`` of the image."""
+def project_of(path: str, place: Place, more: Sequence[str] = ()) -> str | None:
+    """The folder, below that of the Dockerfile, whose project lies at ``path`` of the image.
+
+    It is known by what projects have, and by ``more`` files of a tool.
+    """
     direct = place.source(path)
     if direct is not None:
         return posixpath.normpath(direct)
-    for name in _PROJECT_FILES:
+    for name in (*_PROJECT_FILES, *more):
         found = place.source(posixpath.join(path, name))
         if found is not None:
             return posixpath.dirname(found) or "."
@@ -202,7 +168,8 @@ def _drop(place: Place, source: str) -> None:
             copy.is_dropped = True
 
 
-def _drop_beside(place: Place) -> None:
+def drop_beside(place: Place) -> None:
+    """Files that installers read are nothing that the image needs."""
     for copy in place.copies:
         if not copy.is_folder and _is_for_pip(copy):
             copy.is_dropped = True

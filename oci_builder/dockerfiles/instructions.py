@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Callable
 
-from oci_builder.dockerfiles.draft import INSTALLERS_OWN, Place, Verdict, number_of
+from oci_builder.dockerfiles.draft import INSTALLERS_OWN, Copied, Place, Verdict, number_of
 from oci_builder.dockerfiles.parsing import Instruction
 from oci_builder.dockerfiles.running import run
+from oci_builder.shellwords import RUNNERS, without_runner
 
-_RUNNERS = ("uv", "poetry", "pipenv", "pdm")
+_MOUNT = re.compile(r"(?:^|\s)--mount=(\S+)")
 _MOST_PORTS = 100
 _LAST_PORT = 65535
 _MOST_RETRIES = 1000
@@ -94,23 +96,17 @@ def _command(each: Instruction, place: Place) -> None:
         return
     key = each.name.lower()
     words = list(each.words) if each.is_exec else [*place.shell, each.text]
-    for tool in _RUNNERS:
-        words = _without_runner(words, tool)
+    words = _without_runner(words)
     place.draft.config[key] = words
     place.draft.say(each.line, Verdict.DONE, f"{key}: {words}")
     if key == "entrypoint":
         place.draft.config.pop("cmd", None)
 
 
-def _without_runner(words: list[str], tool: str) -> list[str]:
-    if words[:2] == [tool, "run"]:
-        rest = words[2:]
-        while rest and rest[0].startswith("-"):
-            rest = rest[1:]
-        return rest
+def _without_runner(words: list[str]) -> list[str]:
     if len(words) == 3 and words[:2] == ["/bin/sh", "-c"]:
-        return [*words[:2], re.sub(rf"(^|&& *|exec +){tool} +run +", r"\1", words[2])]
-    return words
+        return [*words[:2], re.sub(rf"(^|&& *|exec +)(?:{'|'.join(RUNNERS)}) +run +", r"\1", words[2])]
+    return without_runner(words)
 
 
 def _healthcheck(each: Instruction, place: Place) -> None:
@@ -150,7 +146,22 @@ def _run(each: Instruction, place: Place) -> None:
     text = "\n".join(doc.content for doc in each.heredocs) if each.heredocs else each.text
     if each.is_exec:
         text = shlex.join(each.words)
+    _mounts(each, place)
     run(re.sub(r"^(--\S+\s+)+", "", text), each.line, place)
+
+
+def _mounts(each: Instruction, place: Place) -> None:
+    """Files that are there for one RUN: whoever looks for what was copied finds them, and no image has them."""
+    for mount in _MOUNT.findall(each.text):
+        said = dict(part.partition("=")[::2] for part in mount.split(","))
+        source = said.get("source", said.get("src", ""))
+        target = next((said[name] for name in ("target", "dst", "destination") if name in said), "")
+        if said.get("type") == "bind" and source and target and "from" not in said:
+            word = posixpath.normpath(place.expand(source).lstrip("/"))
+            is_folder = place.draft.is_folder(word)
+            place.copies.append(
+                Copied(src=word, dest=place.path(target), line=each.line, is_folder=is_folder, is_dropped=True)
+            )
 
 
 ACTS: dict[str, Callable[[Instruction, Place], None]] = {

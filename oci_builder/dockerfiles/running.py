@@ -9,7 +9,9 @@ from itertools import pairwise
 
 from oci_builder.dockerfiles.accounts import make_group, make_user
 from oci_builder.dockerfiles.draft import Copied, Place, Verdict
-from oci_builder.dockerfiles.installing import install_with_pip, install_with_tool
+from oci_builder.dockerfiles.installing import install_with_pip
+from oci_builder.dockerfiles.locking import LOCKS, install_with_tool
+from oci_builder.dockerfiles.removing import find, remove
 from oci_builder.dockerfiles.shell import Command, commands
 
 _BUILDERS = frozenset(
@@ -51,13 +53,12 @@ FETCHERS = frozenset({"curl", "wget", "unzip", "xz-utils", "bzip2", "tar"})
 _THERE = frozenset({"ca-certificates", "tzdata", "python3", "python3-minimal", "libssl3", "zlib1g"})
 _SHELL_ONLY = frozenset(
     {
-        *("set", "true", ":", "export", "echo", "printf", "ldconfig", "rm", "sync", "which", "ls"),
+        *("set", "true", ":", "export", "echo", "printf", "ldconfig", "sync", "which", "ls"),
     }
 )
 _TZ = re.compile(r"/usr/share/zoneinfo/(.+)")
 _ARCHIVE = re.compile(r"^/etc/apt/|^/usr/share/keyrings|^ppa:|://deb\.")
 _INSTALLERS = r"install[^ ]*poetry|poetry[^ ]*install|astral\.sh/uv|get-pip|install\.python-poetry"
-_TOOLS = frozenset({"uv", "poetry", "pipenv", "pdm"})
 
 
 def run(text: str, line: int, place: Place) -> None:
@@ -102,8 +103,8 @@ def _run(command: Command, line: int, place: Place) -> None:
     act = _COMMANDS.get(name)
     if act is not None:
         act(words, line, place)
-    elif name in _TOOLS:
-        install_with_tool(name, words, line, place)
+    elif name in LOCKS:
+        install_with_tool(name, words, line, place, output=command.output)
     elif command.output:
         _write(command, words, line, place)
     elif name not in _SHELL_ONLY:
@@ -320,4 +321,7 @@ _COMMANDS: dict[str, Callable[[list[str], int, Place], None]] = {
     "groupadd": _group,
     "addgroup": _group,
     "playwright": _playwright,
+    "rm": remove,
+    "rmdir": remove,
+    "find": find,
 }

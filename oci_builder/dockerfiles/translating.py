@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -143,10 +144,18 @@ class _Reader:
 
     def _one_of_stage(self, each: Instruction, helper: Place, path: str, dest: str, place: Place) -> None:
         say, source, stage = self._draft.say, helper.source(path), each.flags["from"]
-        if any(path == folder or path.startswith(f"{folder}/") for folder in helper.environments) or _SITE.search(path):
+        if path in helper.exported:
+            place.exported[
+                place.path(posixpath.join(dest, posixpath.basename(path)) if dest.endswith(("/", ".")) else dest)
+            ] = helper.exported[path]
+            say(each.line, Verdict.NOT_NEEDED, f"{path}: it has what {helper.exported[path]} says")
+        elif any(path == folder or path.startswith(f"{folder}/") for folder in helper.environments) or _SITE.search(
+            path
+        ):
             say(each.line, Verdict.NOT_NEEDED, f"{path}: installed packages, which come as wheels")
         elif source is not None:
             copied = add(each, source, dest, place)
+            copied.exclude += helper.removed(path)
             if self._draft.context is None or not (self._draft.context / source).exists():
                 copied.note = f"made by the stage {stage}: build it before"
                 say(each.line, Verdict.BY_HAND, f"{source}: make it before the build, as the stage {stage} does")

@@ -13,13 +13,15 @@ import msgspec
 
 from oci_builder import inputs
 from oci_builder.confined import Within
+from oci_builder.detection.choices import init
 from oci_builder.errors import BadKey, FileProblem, InvalidValue, NotFound, OutsideProject, RecipeError
 from oci_builder.files import explained, kind_of
 from oci_builder.platforms import Platform
-from oci_builder.projects.folder import FoundProject, find_project, locks_beside
+from oci_builder.projects.folder import locks_beside
 from oci_builder.projects.packages import is_foreign
 from oci_builder.recipes.extending import load_recipe
-from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, VERBS, ImageToml, PythonRecipe, UserRecipe
+from oci_builder.recipes.image import REQUIREMENTS_DEFAULT, ImageToml, PythonRecipe, UserRecipe
+from oci_builder.recipes.unwritten import Unwritten, unwritten
 from oci_builder.tomlfile import convert, misplaced
 from oci_builder.wording import called
 
@@ -41,14 +43,16 @@ _PROJECT_FILES = ("pyproject.toml", "setup.py")
 class ImageSource:
     """A recipe, the folder its paths are relative to, and the project that its files lie ``within``.
 
-    ``beside`` are the locks of other tools that lie with what the recipe asks for, and decide in its place.
-    ``base_said`` says why the base is what it is, where nobody named it.
+    ``beside`` are the locks of other tools that lie with what the recipe asks for, and decide in its place. ``notes``
+    are what is to be said of a recipe that nobody wrote. ``base_said`` says why the base is what it is, where nobody
+    named it.
     """
 
     folder: Path
     recipe: ImageToml
     within: Within
     beside: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
     base_said: str = ""
 
     @property
@@ -142,8 +146,11 @@ def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
     found = None if written else _found(folder)
     with explained(folder):
         within = Within(folder, _root(folder, project))
-    recipe = load_recipe(file, within) if found is None else _unwritten(found)
+    recipe = load_recipe(file, within) if found is None else read_recipe(found.document, what=str(folder))
     python = recipe.python
+    if found is not None and any(is_foreign(Path(name)) for name in python.requirements):
+        # Nobody named that lock: where others lie beside it, all of them have to say the same.
+        python = msgspec.structs.replace(python, requirements=())
     if python.requirements is REQUIREMENTS_DEFAULT and not inputs.is_file(folder / REQUIREMENTS):
         python = msgspec.structs.replace(python, requirements=())
     for number, name in enumerate(python.requirements):
@@ -154,7 +161,8 @@ def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
                 hint="write it, a package a line, or name the file that is meant",
             )
             raise misplaced(file, absent)
-    source = ImageSource(folder, msgspec.structs.replace(recipe, python=python), within)
+    notes = () if found is None else _notes(found, folder)
+    source = ImageSource(folder, msgspec.structs.replace(recipe, python=python), within, notes=notes)
     # Who names requirements.txt means it, whatever lies beside it.
     default = python.requirements is REQUIREMENTS_DEFAULT or not python.requirements
     source = replace(source, beside=_beside(source, default=default))
@@ -166,20 +174,27 @@ def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
     return replace(source, recipe=_named(recipe, folder, python))
 
 
-def _found(folder: Path) -> FoundProject:
-    """What a folder without image.toml asks for. Raises NotFound, RecipeError."""
-    found = find_project(folder)
+def _found(folder: Path) -> Unwritten:
+    """The recipe of a folder without image.toml. Raises NotFound, RecipeError, UnclearCommand."""
+    found = unwritten(folder)
     if found is None:
         searched = (str(folder / FILE), str(folder / REQUIREMENTS))
         raise NotFound("recipe", folder.name, searched=searched, hint=f"write {folder / FILE}")
     return found
 
 
-def _unwritten(found: FoundProject) -> ImageToml:
-    """The recipe that nobody wrote: all is as by default, but for what the project says."""
-    name = "" if found.name in VERBS else found.name
-    requirements = REQUIREMENTS_DEFAULT if found.requirements == REQUIREMENTS_DEFAULT else found.requirements
-    return ImageToml(name=name, python=PythonRecipe(requirements=requirements, project=found.project))
+def _notes(found: Unwritten, folder: Path) -> tuple[str, ...]:
+    """What is to be said of a recipe that nobody wrote, and how it is written down."""
+    notes = list(found.notes)
+    if found.launch is not None:
+        notes[0] += f"; to write it down: {init(folder)}"
+    written = inputs.matching(folder / _IMAGES, f"*/{FILE}") if inputs.is_dir(folder / _IMAGES) else []
+    if notes and written:
+        name = written[0].parent.name
+        notes.append(f"{_IMAGES}/{name}/{FILE} is there, and was not read: ocibuild {name} builds that")
+    elif notes and inputs.is_file(folder / "Dockerfile"):
+        notes.append("a Dockerfile is there, and was not read: ocibuild init writes the recipe that it is")
+    return tuple(notes)
 
 
 def _beside(source: ImageSource, *, default: bool) -> tuple[Path, ...]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from msgspec import Meta
 
-_FOR_A_SHELL = "|&;<>()$`*?~#\n"
-"""What means something to a shell where it stands in no quotes; and the two that do in double ones, too."""
+from oci_builder.shellwords import needs_shell
 
-_ASSIGNMENT = re.compile(r"\s*[A-Za-z_][A-Za-z0-9_]*=")
 _BUILTIN = frozenset({"cd", "eval", "exec", "exit", "export", "set", "source", "test", "trap", "ulimit", "umask", "."})
 
 
@@ -25,30 +22,11 @@ def split(text: str, table: Mapping[str, Any]) -> list[str]:
         words = shlex.split(text)
     except ValueError:
         return []
-    if not _needs_shell(text) and words[:1] and words[0] not in _BUILTIN:
+    if not needs_shell(text) and words[:1] and words[0] not in _BUILTIN:
         return words
     if not words or table.get("entrypoint") not in (None, text):
         return words
     return ["CMD-SHELL", text] if table.get("test") == text else ["/bin/sh", "-c", text]
-
-
-def _needs_shell(text: str) -> bool:
-    quote, before = "", ""
-    for char in text:
-        if before == "\\" and quote != "'":
-            before = ""
-            continue
-        if quote:
-            if char == quote:
-                quote = ""
-            elif quote == '"' and char in "$`":
-                return True
-        elif char in "'\"":
-            quote = char
-        elif char in _FOR_A_SHELL:
-            return True
-        before = char
-    return bool(_ASSIGNMENT.match(text))
 
 
 Entrypoint = Annotated[

@@ -222,6 +222,14 @@ targets = ["x"]
     network = b"WARNING: Could not fetch URL https://x/: 500 Server Error: x - skipping\n"
     return {
         "image-toml": (recipe, whole),
+        "project": (
+            b"from fastapi import FastAPI\napp = FastAPI()\n---\n\n---\n*.log\n!a/b\n---\nfastapi\nuvicorn\n",
+            b"import os\ndef create_app(a=1):\n    app = flask.Flask()\n    return app\n"
+            b"if __name__ == '__main__':\n    create_app()\n"
+            b"---\nweb: gunicorn 'main:create_app()' -b :$PORT\nrelease: x\n---\n\\!a[!b]\n---\n"
+            b"-r requirements.txt\nflask[a,b]==1\n",
+            b"import streamlit as st\nst.run(port=1)\n---\nworker: A=1 uv run --x y | z\n---\n---\nstreamlit\n",
+        ),
         "line-of": (
             b'name = "x"\n[[copy]]\nsrc = "a"\n[[copy]]\nsrc = """\n[x]\n"""\n[python]\nbuild = ["a"]\n'
             b'[ "a.b" ]\nc = 1\n',

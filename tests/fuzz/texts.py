@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tomllib
 from pathlib import Path
 
 import msgspec
 
 from oci_builder import bounded
 from oci_builder.digest import Digest
-from oci_builder.errors import InvalidValue, OcibuildError
+from oci_builder.errors import InvalidValue, OcibuildError, UnclearCommand
 from oci_builder.imported.installed import find_installed, removal
 from oci_builder.inspect.contents import FileRecord, ImageContents
 from oci_builder.inspect.distributions import distributions
@@ -21,7 +22,8 @@ from oci_builder.oci.inherited import inherit
 from oci_builder.oci.jsonio import decode, encode
 from oci_builder.oci.manifest import GivenImage, Index, parse_manifest, platform_of
 from oci_builder.platforms import AMD64, Platform
-from oci_builder.recipes import Overrides, load_image, with_overrides
+from oci_builder.recipes import ImageToml, Overrides, load_image, with_overrides
+from oci_builder.recipes.unwritten import unwritten
 from oci_builder.reference import Reference
 from oci_builder.registry.access import Access
 from oci_builder.registry.auth import Logins
@@ -29,6 +31,7 @@ from oci_builder.registry.challenges import Challenge, read_challenge
 from oci_builder.registry.tokens import Tokens
 from oci_builder.store import Store
 from oci_builder.tomlfile import line_of, parse_toml
+from oci_builder.tomltext import document_text
 from oci_builder.tree.accounts import User, add_user, ids_of
 from oci_builder.tree.entry import directory
 from oci_builder.tree.tree import Tree
@@ -115,6 +118,21 @@ def _recipe(data: bytes) -> None:
         copy.ids((recipe.user.uid, recipe.user.gid))
         assert 0 <= (copy.permissions or 0) <= 0o7777
     with_overrides(recipe, Overrides(user="app:1:2", env={"A": "b"}, tags=["x:1"]))
+
+
+def _project(data: bytes) -> None:
+    """Files of a project, with a line of dashes between: a source, a Procfile, an ignore file, requirements."""
+    parts = (*data.split(b"\n---\n"), *[b""] * 5)
+    names = ("main.py", "Procfile", ".gitignore", "requirements.txt", "setup.cfg")
+    for name, part in zip(names, parts, strict=False):
+        folder = written(f"project/{name}", part).parent
+    for app in ("", "main:app", "web"):
+        with contextlib.suppress(UnclearCommand):
+            found = unwritten(folder, app=app)
+            assert found is not None
+            text = document_text(found.document, found.comments)
+            parse_toml(text, ImageToml, file="image.toml")
+            assert tomllib.loads(text) == found.document
 
 
 class _Table(msgspec.Struct):
@@ -251,6 +269,7 @@ TARGETS = (
     Target(name="logins", run=_logins),
     Target(name="references", run=_references),
     Target(name="image-toml", run=_recipe),
+    Target(name="project", run=_project),
     Target(name="line-of", run=_line_of),
     Target(name="pylock", run=_pylock),
     Target(name="requirements", run=_requirements),

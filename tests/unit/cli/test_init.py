@@ -95,6 +95,76 @@ def test_what_is_no_dockerfile_is_named(
     assert said in capsys.readouterr().err and not (tmp_path / "build").exists()
 
 
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "My Site"
+    folder.mkdir()
+    (folder / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
+    (folder / "requirements.txt").write_text("flask\ngunicorn\n")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_a_project_is_written_down_as_it_is_built_without_it(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unwritten = load_image(Path())
+    assert main(["init"]) == 0
+    said = capsys.readouterr().err
+    assert "command: gunicorn --bind 0.0.0.0:8000 app:app (app.py: Flask, with gunicorn)\n" in said
+    assert "build/my-site/image.toml: written; next: ocibuild my-site" in said
+    written = load_image(Path("build/my-site"))
+    assert written.recipe.run() == unwritten.recipe.run() and written.recipe.name == unwritten.recipe.name == "my-site"
+    assert [path.resolve() for path in written.requirements] == [site / "requirements.txt"]
+    assert (written.folder / written.recipe.copy[0].src).resolve() == site
+    (site / ".gitignore").write_text("build/\n")
+    assert main(["init", "--force"]) == 0
+    assert "git add --force build/my-site/image.toml" in capsys.readouterr().err
+    # What was written is not lost sight of by who builds the folder.
+    assert any("build/my-site/image.toml is there" in note for note in load_image(Path()).notes)
+    assert main(["init"]) == 1 and "--force replaces it" in capsys.readouterr().err
+
+
+def test_a_command_that_is_said_is_taken_and_the_name_too(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "shop", "--json", "--cmd", "gunicorn app:app -b :$PORT"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (
+        document["command"] == ["/bin/sh", "-c", "gunicorn app:app -b :$PORT"] and document["why"] == "as it was said"
+    )
+    assert document["files"] == ["build/shop/image.toml"] and document["recipe"]["name"] == "shop"
+    assert load_image(Path("build/shop")).recipe.config.cmd == ("/bin/sh", "-c", "gunicorn app:app -b :$PORT")
+    for words in (["a", "--name", "b"], ["--app", "app:app", "--from-dockerfile", "x"], ["--cmd", "'"], ["./gone"]):
+        assert main(["init", *words]) == 2
+
+
+def test_what_a_message_says_to_type_decides(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (site / "main.py").write_text((site / "app.py").read_text())
+    assert main(["init"]) == 2
+    hint = capsys.readouterr().err.rpartition("say which: ocibuild ")[2].split()
+    assert hint == ["init", "--app", "app:app"] and main(hint) == 0
+    assert load_image(Path("build/my-site")).recipe.config.cmd == ("gunicorn", "--bind", "0.0.0.0:8000", "app:app")
+
+
+def test_a_dockerfile_is_translated_where_it_lies_unless_the_command_is_said(site: Path) -> None:
+    (site / "Dockerfile").write_text('FROM python:3.13\nCMD ["python", "x.py"]\n')
+    assert main(["init"]) == 0
+    assert load_image(Path("build/my-site")).recipe.config.cmd == ("python", "x.py")
+    assert main(["init", "--force", "--app", "app:app"]) == 0
+    assert load_image(Path("build/my-site")).recipe.config.cmd == ("gunicorn", "--bind", "0.0.0.0:8000", "app:app")
+
+
+def test_the_project_of_a_folder_is_named_by_its_path(
+    site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(site.parent)
+    assert main(["init"]) == 2
+    assert "ocibuild init './My Site'" in capsys.readouterr().err
+    assert main(["init", "./My Site", "--project-dir", "all"]) == 0
+    assert "next: ocibuild all/build/my-site" in capsys.readouterr().err
+    copy = load_image(Path("all/build/my-site"), project=site.parent).recipe.copy[0]
+    assert copy.src == "../../../My Site"
+    assert main(["build", "."]) == 2
+    assert "projects lie in My Site: ocibuild './My Site'" in capsys.readouterr().err
+
+
 def test_what_is_written_builds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny = make_tiny(tmp_path / "project")
     (tiny.root / "Dockerfile").write_text(

@@ -198,15 +198,88 @@ def test_requirements_on_the_line_become_a_file() -> None:
     assert found.files == {"requirements.txt": "flask>=3\ngunicorn==23.0.0\n"}
 
 
-def test_a_lock_of_another_tool_is_exported_before() -> None:
+def test_a_lock_of_another_tool_decides_as_it_is() -> None:
     recipe, found = translated(
         "FROM python:3.11\nWORKDIR /a\nCOPY pyproject.toml uv.lock ./\nRUN uv sync --locked --extra web\nCOPY . .\n"
         'CMD ["uv", "run", "--no-sync", "serve"]\n'
     )
-    assert recipe["python"] == {"requirements": ["pylock.toml"], "project": ".", "extras": ["web"]}
+    assert recipe["python"] == {"requirements": ["uv.lock"], "project": ".", "extras": ["web"]}
     assert recipe["config"]["cmd"] == ["serve"]
-    (command,) = [text for verdict, text in said(found, 4) if verdict == "by hand"]
-    assert "uv export" in command and "--no-dev --extra web" in command
+    assert ("done", "[python] requirements: uv.lock, as it is") in said(found, 4)
+    assert any("developers' groups of the lock are left out" in remark for remark in found.remarks)
+
+
+LOCKED = {
+    "uv sync --frozen --no-dev --no-install-project": {"requirements": ["uv.lock"]},
+    "uv sync --no-default-groups --group prod --extra a --extra=b": {
+        "requirements": ["uv.lock"],
+        "project": ".",
+        "extras": ["a", "b"],
+        "groups": ["prod"],
+    },
+    "poetry install --no-interaction --no-root --only main,prod": {"requirements": ["poetry.lock"], "groups": ["prod"]},
+    'poetry install --without dev -E "a b"': {"requirements": ["poetry.lock"], "project": ".", "extras": ["a", "b"]},
+    "pdm install --prod --no-self -G web": {"requirements": ["pdm.lock"], "groups": ["web"]},
+    "pdm sync --prod": {"requirements": ["pdm.lock"], "project": "."},
+    "pipenv install --system --deploy --ignore-pipfile": {"requirements": ["Pipfile.lock"]},
+    'pipenv sync --categories="packages web"': {"requirements": ["Pipfile.lock"], "groups": ["web"]},
+    "poetry export -f requirements.txt -o r.txt && pip install -r r.txt": {"requirements": ["poetry.lock"]},
+    "pipenv requirements > r.txt && pip install -r r.txt": {"requirements": ["Pipfile.lock"]},
+    "uv export --no-dev > r.txt && uv pip install --system -r r.txt": {"requirements": ["uv.lock"]},
+}
+
+
+@pytest.mark.parametrize("line", LOCKED)
+def test_extras_and_groups_of_a_lock_are_those_that_were_asked_for(line: str) -> None:
+    recipe, found = translated(f"FROM python:3.11\nWORKDIR /a\nCOPY . .\nRUN {line}\n")
+    assert recipe["python"] == LOCKED[line] and found.is_whole
+    assert not [text for verdict, text in said(found, 4) if verdict == "by hand"]
+
+
+def test_a_lock_that_is_not_there_is_made_before_and_one_that_is_stands_alone(tmp_path: Path) -> None:
+    text = (
+        "FROM python:3.11\nWORKDIR /a\nCOPY . .\nRUN poetry install --only main --no-root && pip install gunicorn==23\n"
+    )
+    recipe, found = translated(text, context=tmp_path)
+    assert recipe["python"] == {"requirements": ["poetry.lock"]}
+    assert said(found, 4) == [
+        ("by hand", "there is no poetry.lock here; before the build: poetry lock"),
+        ("by hand", "gunicorn==23: poetry.lock has to name all there is; before the build: poetry add gunicorn==23"),
+    ]
+    (tmp_path / "poetry.lock").touch()
+    assert translated(text, context=tmp_path)[1].rows[2].verdict is Verdict.DONE
+
+
+def test_a_lock_is_found_where_it_is_mounted_from() -> None:
+    mounts = "--mount=type=bind,source=api/uv.lock,target=uv.lock "
+    mounts += "--mount=type=bind,src=api/pyproject.toml,dst=pyproject.toml"
+    recipe, _ = translated(
+        f"FROM python:3.11\nWORKDIR /a\nRUN {mounts} uv sync --no-dev --no-install-project\nCOPY api .\n"
+    )
+    assert recipe["python"] == {"requirements": ["api/uv.lock"]}
+
+
+def test_what_is_removed_again_is_not_copied() -> None:
+    recipe, found = translated(
+        """FROM python:3.11 AS build
+WORKDIR /b
+COPY . .
+RUN rm -rf docs
+FROM python:3.11
+WORKDIR /a
+COPY --from=build /b /a
+COPY one.txt two.txt /data/
+RUN rm -rf tests *.md /tmp/* /var/lib/apt/lists/* && rm /data/one.txt
+RUN find . -type d -name __tests__ -exec rm -rf {} +
+RUN rm -rf /etc/ssl
+"""
+    )
+    assert recipe["copy"][0]["exclude"][-4:] == ["docs", "tests", "*.md", "**/__tests__"]
+    assert [copy["src"] for copy in recipe["copy"]] == [".", "two.txt"]
+    assert ("done", "exclude tests of [[copy]] .") in said(found, 9)
+    assert said(found, 11) == [
+        ("cannot", "rm /etc/ssl: nothing is taken away from a base; name a base that does not have it")
+    ]
 
 
 def test_a_file_that_stands_in_the_dockerfile_is_written() -> None:
