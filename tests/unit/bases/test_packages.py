@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from oci_builder.bases import Base, Supply, open_base, update_base, update_libraries, with_packages
-from oci_builder.debian.extras import read_extra_lock
+from oci_builder.debian.extralock import read_extra_lock
 from oci_builder.debian.lock import lock_path, write_lock
 from oci_builder.debian.sonames import libraries_path, read_libraries
 from oci_builder.errors import PackageError, PackageUnavailable, PathConflict, StaleLock
