@@ -14,15 +14,15 @@ from oci_builder.debian.archive import BinaryPackage, PackageIndex
 from oci_builder.debian.control import Dependency
 from oci_builder.errors import PackageError
 
-_LONGEST = 400
-"""Letters of a chain of dependencies that an error shows."""
+_STEPS = 6
+"""Steps of a chain of dependencies that an error shows."""
 
 _HINT = "leave out one of them, or use a base image that has what it needs"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """``packages`` are what comes over the base, sorted by name; ``left_out`` maps what was cut to who depends on it."""
+    """``packages`` are what comes over the base, sorted by name; ``left_out`` has who depends on what was cut."""
 
     packages: tuple[BinaryPackage, ...]
     left_out: Mapping[str, tuple[str, ...]]
@@ -98,6 +98,17 @@ class _Frame:
     group: Sequence[Dependency] = ()
     candidates: Iterator[BinaryPackage] | None = None
     why: str = ""
+    by: str = ""
+    """Why the last of the candidates was none; or its name, if that is because of what it needs itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A group of alternatives that a package needs, and why none is to be had, or by which other it failed."""
+
+    wanted: str
+    why: str
+    by: str
 
 
 @dataclass
@@ -106,7 +117,7 @@ class _Resolver:
     base: Iterable[BinaryPackage]
     cut: frozenset[str]
     trail: list[BinaryPackage] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, _Failure] = field(default_factory=dict)
     left_out: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -164,21 +175,22 @@ class _Resolver:
             stack.pop()
             self._give_up(frame)
             if not stack:
-                raise PackageError(str_of(asked), self._why(asked.name), hint=_HINT)
-            stack[-1].why = self._chain(frame.package.name)
+                raise PackageError(str_of(asked), self._chain(asked.name), hint=_HINT)
+            stack[-1].by = frame.package.name
 
     def _is_finished(self, frame: _Frame) -> bool:
         """Go on to the next group of ``frame`` that is not met; false when there is none."""
         for group in frame.groups:
             if self.present.meets(group) or self._is_cut(group, frame.package):
                 continue
-            frame.group, frame.candidates, frame.why = group, self._candidates(group), ""
+            frame.group, frame.candidates, frame.why, frame.by = group, self._candidates(group), "", ""
             return False
         return True
 
     def _is_cut(self, group: Sequence[Dependency], owner: BinaryPackage) -> bool:
         """Whether what would be taken for ``group`` is cut, which is noted."""
-        name = group[0].name
+        # What was left out is as good as there: apt would have it by now.
+        name = next((one.name for one in group if one.name in self.left_out), group[0].name)
         if name not in self.cut:
             # Of a virtual package, or where the first alternative is not to be had, who would come.
             likely = (package.name for package in self._candidates(group) if package.name not in self.failed)
@@ -204,7 +216,7 @@ class _Resolver:
             frame.why = f"{candidate.name} {self.present.packages[candidate.name].version} is there already"
             return False
         if candidate.name in self.failed:
-            frame.why = self._chain(candidate.name)
+            frame.by = candidate.name
             return False
         if other := self.present.excludes(candidate):
             frame.why = f"{candidate.name}, which cannot be beside {other}"
@@ -218,21 +230,25 @@ class _Resolver:
     def _give_up(self, frame: _Frame) -> None:
         """Take back ``frame``'s package and all that came by it."""
         wanted = " | ".join(map(str, frame.group))
-        self.failed[frame.package.name] = f"which needs {wanted}: {frame.why or self._absent(frame.group)}"
+        self.failed[frame.package.name] = _Failure(wanted, frame.why or self._absent(frame.group), frame.by)
         while len(self.trail) > frame.mark:
             self.present.remove(self.trail.pop())
 
     def _absent(self, group: Sequence[Dependency]) -> str:
-        versions = [
-            f"{package.name} is {package.version} there" for w in group if (package := self.archive.newest(w.name))
-        ]
-        return ", ".join(versions[:3]) or f"in none of {self.archive.suite_names}"
+        known = (self.present.packages.get(one.name) or self.archive.newest(one.name) for one in group)
+        found = [f"{package.name} is {package.version} there" for package in known if package is not None]
+        return ", ".join(found[:3]) or f"in none of {self.archive.suite_names}"
 
     def _chain(self, name: str) -> str:
-        return f"{name}, {self.failed[name]}"[:_LONGEST]
-
-    def _why(self, name: str) -> str:
-        return self.failed[name].removeprefix("which ")
+        """Why ``name`` is not to be had, from dependency to dependency; of a long way its beginning and its end."""
+        steps: list[str] = []
+        failure = self.failed[name]
+        while failure.by:
+            steps.append(f"{failure.wanted}, which needs ")
+            failure = self.failed[failure.by]
+        if len(steps) > _STEPS:
+            steps[_STEPS // 2 : -_STEPS // 2] = ["… "]
+        return f"it needs {''.join(steps)}{failure.wanted}: {failure.why}"
 
 
 def str_of(package: BinaryPackage) -> str:

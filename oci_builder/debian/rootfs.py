@@ -85,7 +85,8 @@ def added(packages: Mapping[Pin, DebFile], below: Tree, thinning: Thinning, take
     merged, said = _Merger(takeovers), list[Entry]()
     for pin, package in sorted(packages.items(), key=lambda pair: pair[0].name):
         merged.add(package.entries, pin)
-        said += status(pin.name, package)
+        # Of a package that the base has, and of which more is added, the base has said so already.
+        said += (entry for entry in status(pin.name, package) if entry.path not in below)
     tree = with_parents(thinned(Tree(merged.entries()), thinning), said)
     return place(list(_fresh(tree, below, takeovers)), below)
 

@@ -28,10 +28,7 @@ def obstacles(packages: Mapping[Pin, DebFile], paths: Iterable[str]) -> dict[Pin
         if not package.scripts:
             continue
         if pin.name not in _IDLE:
-            found[pin] = (
-                f"its {package.scripts[-1]} script would have to run, and ocibuild runs none and does not know what "
-                "this one does"
-            )
+            found[pin] = f"its {package.scripts[-1]} script would have to run, and ocibuild runs none"
             continue
         busy = globs(_IDLE[pin.name])
         path = next(filter(busy.match, paths), None) if _IDLE[pin.name] else None

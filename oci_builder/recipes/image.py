@@ -215,7 +215,10 @@ class ConfigRecipe(Table, frozen=True, kw_only=True):
 
 
 class PackagesRecipe(Table, frozen=True, kw_only=True):
-    """``[base-packages]``: Debian packages over the base, and which of their files; ``keep`` is stronger than ``drop``."""
+    """``[base-packages]``: Debian packages over the base, and which of their files.
+
+    ``keep`` is stronger than ``drop``.
+    """
 
     packages: Annotated[tuple[DebianPackage, ...], Meta(description='a list of Debian packages, such as "libgl1"')]
     keep: Annotated[tuple[PathGlob, ...], Meta(description="a list of globs of files that stay all the same")] = ()
