@@ -220,7 +220,7 @@ class PackagesRecipe(Table, frozen=True, kw_only=True):
     ``keep`` is stronger than ``drop``.
     """
 
-    packages: Annotated[tuple[DebianPackage, ...], Meta(description='a list of Debian packages, such as "libgl1"')]
+    packages: Annotated[tuple[DebianPackage, ...], Meta(description='a list of Debian packages, such as "libgl1"')] = ()
     keep: Annotated[tuple[PathGlob, ...], Meta(description="a list of globs of files that stay all the same")] = ()
     drop: Annotated[tuple[PathGlob, ...], Meta(description="a list of globs of files that are left out too")] = ()
 
