@@ -24,7 +24,7 @@ from oci_builder.debian.libraries import Libraries
 from oci_builder.debian.lock import Pin, SuitePin
 from oci_builder.debian.opening import Opening
 from oci_builder.debian.recipe import LayerRecipe, load_layer
-from oci_builder.debian.scripts import obstacles
+from oci_builder.debian.scripts import RULES, Unpacked, configured
 from oci_builder.debian.signed import Release
 from oci_builder.debian.sources import ArchiveSource, fetch_packages, reason, way_to_packages
 from oci_builder.debian.takeovers import Takeovers
@@ -38,6 +38,7 @@ from oci_builder.tree.entry import file
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree
 
+_HINT = "leave it out, or use a base image that has it"
 FORMAT = 2
 """Raised when the same packages give another layer than before."""
 
@@ -104,9 +105,10 @@ class Extras:
     def _made(self, lock: ExtraLock, store: Store) -> Layer:
         with store.scratch() as spool, MappedFiles() as sources:
             packages = _Unpacked(store, spool, {}).of(lock.packages)
-            tree = self._added(packages)
+            tree, refused = self._configured(packages)
+            for pin, why in refused.items():
+                raise PackageError(str(pin), why, hint=_HINT)
             together = self.below.overlaid(tree)
-            self._check_scripts(packages, together)
             libraries = Libraries.of(together, self.opening.platform.machine, sources)
             libraries.check()
             # As the ldconfig trigger of the packages would do.
@@ -121,7 +123,7 @@ class Extras:
     def _key(self, lock: ExtraLock) -> LayerKey:
         return LayerKey.of(
             kind="debian packages",
-            format=[FORMAT, rootfs.FORMAT],
+            format=[FORMAT, rootfs.FORMAT, RULES],
             base=str(self.base),
             packages=sorted([pin.name, pin.sha256] for pin in lock.packages),
             requested=list(lock.requested),
@@ -130,14 +132,22 @@ class Extras:
 
     def _added(self, packages: Mapping[Pin, DebFile]) -> Tree:
         thinning = Thinning.of_added(self.wanted.drop, self.wanted.keep)
-        described = [BinaryPackage(stanza(each.control.decode("utf-8", "replace"))) for each in packages.values()]
+        described = self._described(packages).values()
         takeovers = Takeovers.of([*self._present, *described], self.opening.platform.architecture)
         return rootfs.added(packages, self.below, thinning, takeovers)
 
-    def _check_scripts(self, packages: Mapping[Pin, DebFile], together: Tree) -> None:
-        """Raises PackageError for a package whose script would have to run."""
-        for pin, why in obstacles(self._new(packages), together.paths).items():
-            raise PackageError(str(pin), why, hint="use a base image that has it")
+    def _configured(self, packages: Mapping[Pin, DebFile]) -> tuple[Tree, Mapping[Pin, str]]:
+        """What ``packages`` put over the base, configured; and which of them cannot be, with the reason."""
+        tree = self._added(packages)
+        together = self.below.overlaid(tree)
+        architecture = self.opening.platform.architecture
+        found = configured(Unpacked(self._new(packages), self._described(packages), self.below, together, architecture))
+        made = place([found.made[path] for path in sorted(found.made)], together)
+        return tree.overlaid(made), found.refused
+
+    def _described(self, packages: Mapping[Pin, DebFile]) -> dict[str, BinaryPackage]:
+        found = (BinaryPackage(stanza(each.control.decode("utf-8", "replace"))) for each in packages.values())
+        return {package.name: package for package in found}
 
     def _new(self, packages: Mapping[Pin, DebFile]) -> Mapping[Pin, DebFile]:
         """Those that the base does not have; of one that it has, what it left out is added, and it is configured."""
@@ -200,13 +210,12 @@ class Extras:
 
         Raises PackageError for what has to be there and has a script to run, and for a library that nobody brings.
         """
-        tree = self._added(packages)
+        tree, unready = self._configured(packages)
         together = self.below.overlaid(tree)
         needed = {*self.wanted.names, *search.linked}
-        unready = obstacles(self._new(packages), together.paths)
         for pin, why in unready.items():
             if pin.name in needed:
-                raise PackageError(str(pin), why, hint="use a base image that has it")
+                raise PackageError(str(pin), why, hint=_HINT)
         if unready:
             search.unready |= {pin.name: why for pin, why in unready.items()}
             return True

@@ -38,6 +38,15 @@ def library(package: str, soname: str, *needed: str, **more: Any) -> Deb:
     return Deb(name=package, files={f"{LIBRARIES}/{soname}": data}, **more)
 
 
+CHOOSE = b"""#!/bin/sh
+set -e
+if [ "$1" = configure ]; then
+    update-alternatives --install /usr/bin/choice choice /usr/bin/NAME 50
+fi
+"""
+BLAS = f"""#!/bin/sh
+update-alternatives --install /{LIBRARIES}/libblas.so.3 libblas.so.3 /{LIBRARIES}/blas/libblas.so.3 10
+""".encode()
 EVERYTHING = [
     *("etc/default/everything", "usr/games/everything", "usr/include/everything.h", "usr/share/base-passwd/everything"),
     *("usr/share/doc/everything/README", "usr/share/doc/everything/copyright", "usr/share/locale/de/everything.mo"),
@@ -62,7 +71,23 @@ DEBS = [
     Deb(name="settings", files={"usr/share/glib-2.0/schemas/a.xml": b"<x/>"}),
     library("libmagic1", "libmagic.so.1", source="file", depends="libmagic-mgc (= 1.0-1)"),
     Deb(name="libmagic-mgc", source="file", files={"usr/lib/file/magic.mgc": b"data"}),
-    Deb(name="font-config", files={"etc/font": b"x"}, scripts={"postinst": b"#!/bin/sh\nfc-cache\n"}),
+    Deb(name="font-config", files={"etc/font": b"x"}, scripts={"postinst": b"#!/bin/sh\nmake-fonts\n"}),
+    Deb(
+        name="chosen",
+        files={"usr/bin/chosen": b"x"},
+        scripts={"postinst": CHOOSE.replace(b"NAME", b"chosen") + b"mkdir -m 750 -p /var/lib/chosen\n"},
+    ),
+    Deb(
+        name="other-choice",
+        files={"usr/bin/other": b"x"},
+        scripts={"postinst": CHOOSE.replace(b"NAME 50", b"other 20")},
+    ),
+    library("libwanting1", "libwanting.so.1", "libblas.so.3", depends="libblas3"),
+    Deb(
+        name="libblas3",
+        files={f"{LIBRARIES}/blas/libblas.so.3": make_elf(ElfSpec(machine=HOST.machine, soname="libblas.so.3"))},
+        scripts={"postinst": BLAS},
+    ),
     Deb(name="clash", files={"usr/bin/python3.11": b"another\n"}),
 ]
 
@@ -135,8 +160,8 @@ def test_what_is_left_out_is_said_by_every_build_and_has_its_reason_in_the_lock(
         lines = [line for line in world.said if "left out" in line]
         assert lines == [
             "tiny: debconf is left out, though tool depends on it: only maintainer scripts use it",
-            "tiny: font-config is left out, though tool depends on it: its postinst script would have to run, and "
-            "ocibuild runs none",
+            "tiny: font-config is left out, though tool depends on it: its postinst script would have to run, line 2, "
+            "'make-fonts': what make-fonts does is not known",
         ]
     lock = read_extra_lock(world.lock)
     assert [pin.name for pin in lock.packages] == ["libmagic-mgc", "tool"]
@@ -270,8 +295,11 @@ def test_without_a_lock_locked_and_offline_say_so(world: World) -> None:
 @pytest.mark.parametrize(
     ("packages", "why"),
     [
-        (["libscripted1"], "its postinst script would have to run"),
-        (["settings", "libglib2.0-0"], "would do something about /usr/share/glib-2.0/schemas/a.xml"),
+        (
+            ["libscripted1"],
+            r"libscripted1 1\.0-1: its postinst script would have to run, line 2, 'useradd x': what useradd",
+        ),
+        (["settings", "libglib2.0-0"], "it would compile the settings in /usr/share/glib-2.0/schemas"),
         (["libneedy1"], "in none of"),
         (["liborphan1"], r"liborphan1 1.0-1: .* needs libunheard\.so\.7, and no package known here brings it"),
         (["nothing"], "in none of"),
@@ -290,6 +318,22 @@ def test_a_file_of_the_base_is_not_replaced(world: World) -> None:
 
 def test_a_script_that_does_nothing_here_is_no_reason(world: World) -> None:
     assert f"{LIBRARIES}/libglib-2.0.so.0" in world.add("libglib2.0-0").tree
+
+
+def test_what_a_script_would_make_is_made_and_nothing_is_run(world: World) -> None:
+    base = world.add("chosen", "other-choice")
+    link = base.tree.get("usr/bin/choice")
+    assert link is not None and link.target == "/etc/alternatives/choice"
+    assert base.tree.resolve("usr/bin/choice") == "usr/bin/chosen"
+    made = base.tree.get("var/lib/chosen")
+    assert made is not None and (made.mode, made.origin) == (0o750, "chosen 1.0-1")
+    world.store = Store(world.lock.parent / "again")
+    assert world.add("chosen", "other-choice").layers[-1].diff_id == base.layers[-1].diff_id
+
+
+def test_a_link_that_a_script_makes_is_where_libraries_are_found(world: World) -> None:
+    base = world.add("libwanting1")
+    assert base.tree.resolve(f"{LIBRARIES}/libblas.so.3") == f"{LIBRARIES}/blas/libblas.so.3"
 
 
 def test_a_damaged_lock_is_stale(world: World) -> None:
