@@ -48,11 +48,11 @@ def update_alternatives(call: Call) -> int:
     """Install an alternative, the best of which is linked to. Raises NotKnown for what is none of a first install."""
     words = [word for word in call.arguments if word not in ("--quiet", "--force", "--skip-auto")]
     if (words[:1] == ["--remove"] and len(words) == 3) or (words[:1] == ["--remove-all"] and len(words) == 2):
-        if call.tree.exists(f"{STATES}/{words[1]}"):
+        if call.tree.has(f"{STATES}/{words[1]}"):
             raise call.unknown("it would take away an alternative that is there")
         return 0
     if words[:1] in (["--auto"], ["--query"], ["--list"], ["--display"]) and len(words) == 2:
-        if call.tree.exists(f"{STATES}/{words[1]}"):
+        if call.tree.has(f"{STATES}/{words[1]}"):
             if words[0] == "--auto":
                 return 0
             raise call.unknown("what it tells of alternatives is not known here")
@@ -60,7 +60,7 @@ def update_alternatives(call: Call) -> int:
     if words[:1] != ["--install"]:
         raise call.unknown("what it is to do is not known here")
     link, name, choice, slaves = _asked(call, words[1:])
-    if not call.tree.exists(choice.path):
+    if not call.tree.has(choice.path):
         return 2
     group = _read(call.tree, name) or _Group(link)
     if group.link != link:
@@ -88,7 +88,7 @@ def _asked(call: Call, words: Sequence[str]) -> tuple[str, str, _Choice, dict[st
 
 def _read(tree: ScriptTree, name: str) -> _Group | None:
     path = f"{STATES}/{name}"
-    if not tree.exists(path):
+    if not tree.has(path):
         return None
     lines = iter(tree.read(path).split("\n")[1:])
     group = _Group(next(lines, ""))
@@ -119,7 +119,7 @@ def _write(tree: ScriptTree, name: str, group: _Group) -> None:
     for slave, link in sorted(group.slaves.items()):
         path = best.slaves.get(slave, "")
         # Where man pages are left out the folders for links to them are not there.
-        if path and tree.exists(path) and tree.is_folder(link.rpartition("/")[0]):
+        if path and tree.has(path) and tree.is_folder(link.rpartition("/")[0]):
             _link(tree, link, slave, path)
         else:
             _unlink(tree, link, slave)

@@ -13,6 +13,7 @@ from oci_builder.debian.lock import Pin, SuitePin
 from oci_builder.debian.signed import Release
 from oci_builder.debian.update import Stanza, entries_of, suite_pin
 from oci_builder.debian.versions import satisfies, version_key
+from oci_builder.errors import PackageError
 
 _NAME = b"Package: "
 _START = re.compile(rb"\nPackage: ([^\n]*)")
@@ -102,10 +103,10 @@ class PackageIndex:
         return found[0] if found else None
 
     def pin(self, name: str) -> Pin:
-        """The newest version of a package that one of the suites has, as a lock has it. Raises KeyError."""
+        """The newest version of a package that one of the suites has, as a lock has it. Raises PackageError."""
         found = self._found(name)
         if found is None:
-            raise KeyError(name)
+            raise PackageError(name, f"in none of {self.suite_names}")
         return found[1]
 
     def providers(self, name: str) -> Sequence[BinaryPackage]:

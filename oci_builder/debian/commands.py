@@ -174,7 +174,7 @@ def _ucf(call: Call) -> int:
     entry = call.tree.get(source)
     if entry is None or entry.kind is not Kind.FILE:
         return 1
-    if not call.tree.exists(path):
+    if not call.tree.has(path):
         call.tree.copy(entry, path)
     return 0
 
@@ -264,7 +264,7 @@ def _letters(call: Call, words: Sequence[str], known: str) -> tuple[set[str], li
 def _touch(call: Call) -> int:
     _, paths = _options(call, "")
     for path in paths:
-        if not call.tree.exists(path):
+        if not call.tree.has(path):
             call.tree.write(path, "")
     return 0
 
@@ -347,7 +347,7 @@ def _chmod(call: Call) -> int:
     options, words = _options(call, "fv")
     mode = _octal(call, words[0] if words else "")
     for path in words[1:]:
-        if not call.tree.exists(path):
+        if not call.tree.has(path):
             return 0 if "f" in options else 1
         call.tree.change(path, mode=mode)
     return 0
@@ -360,7 +360,7 @@ def _chown(call: Call) -> int:
         user, group = "", user
     owner = _number(call, "passwd", user), _number(call, "group", group)
     for path in words[1:]:
-        if not call.tree.exists(path):
+        if not call.tree.has(path):
             return 0 if "f" in options else 1
         call.tree.change(path, owner=owner)
     return 0
@@ -377,7 +377,7 @@ def _number(call: Call, database: str, name: str) -> int | None:
 
 
 def _account(call: Call, database: str, name: str) -> str | None:
-    lines = call.tree.read(f"/etc/{database}").splitlines() if call.tree.exists(f"/etc/{database}") else []
+    lines = call.tree.read(f"/etc/{database}").splitlines() if call.tree.has(f"/etc/{database}") else []
     return next((line for line in lines if line.split(":")[0] == name and line.count(":") >= 3), None)
 
 
@@ -425,7 +425,7 @@ def _readlink(call: Call) -> int:
     if len(paths) != 1:
         raise call.unknown("what it asks for is not known here")
     if options:
-        if "e" in options and not call.tree.exists(paths[0]):
+        if "e" in options and not call.tree.has(paths[0]):
             return 1
         call.say(f"{call.tree.real(paths[0])}\n")
         return 0
@@ -485,7 +485,7 @@ def _statoverride(call: Call) -> int:
     if "--add" not in call.arguments or "--update" not in call.arguments or len(words) != 4:
         raise call.unknown("what it is to do is not known here")
     user, group, mode, path = words
-    if not call.tree.exists(path):
+    if not call.tree.has(path):
         return 2
     owner = _number(call, "passwd", user), _number(call, "group", group)
     call.tree.change(path, mode=_octal(call, mode), owner=owner)

@@ -74,7 +74,7 @@ class ScriptTree:
         """``path`` with its links followed, absolute. Raises UnsafePath."""
         return f"/{self._tree.resolve(path)}"
 
-    def exists(self, path: str) -> bool:
+    def has(self, path: str) -> bool:
         """Whether anything is at ``path``, as ``test -e`` says; folders need not be listed."""
         return self.is_folder(path) or self.get(path) is not None
 
@@ -93,7 +93,7 @@ class ScriptTree:
                 self._folders.setdefault(above, []).append(name)
         return sorted(self._folders.get(self._tree.resolve(path), ()))
 
-    def glob(self, pattern: str) -> list[str]:
+    def matching(self, pattern: str) -> list[str]:
         """The paths that a pattern of a shell stands for, sorted; none where it fits nothing."""
         found = ["/" if pattern.startswith("/") else ""]
         for part in pattern.strip("/").split("/"):

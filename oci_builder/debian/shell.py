@@ -542,7 +542,7 @@ class Shell:
 
     def _write(self, path: str, text: str, *, appended: bool) -> None:
         try:
-            before = self.tree.read(path) if appended and self.tree.exists(path) else ""
+            before = self.tree.read(path) if appended and self.tree.has(path) else ""
             self.tree.write(path, before + text)
         except (Unwritable, UnsafePath) as error:
             raise self.unknown(f"> {path}", str(error)) from error

