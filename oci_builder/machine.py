@@ -104,6 +104,11 @@ def may(path: Path, how: int) -> bool:
     return os.access(path, how, effective_ids=os.access in os.supports_effective_ids)
 
 
+def is_read_only(folder: Path) -> bool:
+    """Whether nobody can write to what ``folder`` lies on."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
 def memory_file(name: str) -> BinaryIO:
     """A file that is in memory, or, where there is no such thing, in the folder of temporary things. Raises OSError."""
     create = getattr(os, "memfd_create", None)
