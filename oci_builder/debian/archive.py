@@ -114,10 +114,8 @@ class PackageIndex:
 
         Raises PackageError.
         """
-        # The text of the field is a sieve; who passes is read.
-        quick = name.encode()
-        names = {owner for owner, line in self._standing_in if quick in line}
-        found = [package for each in sorted(names) if (package := self.newest(each)) is not None]
+        owners = sorted(set(self._standing_in.get(name.encode(), ())))
+        found = [package for each in owners if (package := self.newest(each)) is not None]
         fitting = [package for package in found if any(virtual.name == name for virtual in package.provided)]
         return sorted(fitting, key=_likeliness)
 
@@ -145,15 +143,16 @@ class PackageIndex:
         return found
 
     @cached_property
-    def _standing_in(self) -> Sequence[tuple[str, bytes]]:
-        """Each package that provides anything, with the text of that field."""
-        found: list[tuple[str, bytes]] = []
+    def _standing_in(self) -> Mapping[bytes, Sequence[str]]:
+        """Who provides a name, in any version that any of the suites has."""
+        found: dict[bytes, list[str]] = {}
         for _, index in self._indexes:
             starts = list(_starts(index))
             for match in _PROVIDES.finditer(index):
                 at = bisect.bisect_left(starts, (match.start(), "")) - 1
-                if at >= 0:
-                    found.append((starts[at][1], match[1]))
+                for each in match[1].split(b",") if at >= 0 else ():
+                    # "name (= version)"; what of it holds is read when it is asked for.
+                    found.setdefault(each.partition(b"(")[0].strip(), []).append(starts[at][1])
         return found
 
 

@@ -2,13 +2,15 @@
 
 As in apt the packages asked for are there from the beginning, then each package's groups of alternatives are gone
 through in order, depth first: a group that is met is let be, of another the first alternative that can be had is taken,
-with all that it needs. What turned out not to be had is not tried again, so that this always ends.
+with all that it needs, but for what excludes a package that has to be there. What turned out not to be had is not tried
+again, so that this always ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from oci_builder.debian.archive import BinaryPackage, PackageIndex
 from oci_builder.debian.control import Dependency
@@ -122,12 +124,15 @@ class _Resolver:
 
     def __post_init__(self) -> None:
         self.present = _Present(self.archive.architecture)
+        self.certain = _Present(self.archive.architecture)
         for package in self.base:
             self.present.add(package)
 
     def resolved(self, requested: Sequence[str]) -> Resolution:
         """All of ``requested`` with what they need. Raises PackageError."""
         added = [self._asked_for(name) for name in dict.fromkeys(requested) if name not in self.present.packages]
+        for package in self._certain(added):
+            self.certain.add(package)
         for package in added:
             self._complete(package)
         names = {package.name for package in self.trail}
@@ -136,6 +141,20 @@ class _Resolver:
         }
         packages = tuple(sorted(self.trail, key=lambda package: package.name))
         return Resolution(packages=packages, left_out={n: by for n, by in left_out.items() if n not in names})
+
+    def _certain(self, added: Iterable[BinaryPackage]) -> Iterable[BinaryPackage]:
+        """Those ``added`` and what they need where there is no choice: what excludes one of them is never taken."""
+        found = {package.name: package for package in added}
+        todo = list(found.values())
+        while todo:
+            for group in todo.pop().needs:
+                if self.present.meets(group) or any(one.name in self.cut for one in group):
+                    continue
+                candidates = list(islice(self._candidates(group), 2))
+                if len(candidates) == 1 and candidates[0].name not in {*found, *self.cut}:
+                    found[candidates[0].name] = candidates[0]
+                    todo += candidates
+        return found.values()
 
     def _asked_for(self, name: str) -> BinaryPackage:
         package = self.archive.newest(name)
@@ -218,7 +237,7 @@ class _Resolver:
         if candidate.name in self.failed:
             frame.by = candidate.name
             return False
-        if other := self.present.excludes(candidate):
+        if other := self.present.excludes(candidate) or self.certain.excludes(candidate):
             frame.why = f"{candidate.name}, which cannot be beside {other}"
             return False
         return True

@@ -65,6 +65,8 @@ ASKED = {
     "wants-foreign": None,
     "wants-native": "interpreter wants-native",
     "left right": None,
+    "needs-right": "helper-of-either needs-right right",
+    "helper-of-either": "helper-of-either left",
     "breaks-old right": "breaks-old right",
     "breaks-new right": None,
     "circle-one": "circle-one circle-two third",
