@@ -85,6 +85,10 @@ oracles:  ## build the newest engines and registries that tests drive into ORACL
 parity: $(VENV)/.development  ## install 377 real wheels with pip and with ocibuild, and write docs/parity.md (PARITY="six pip" tries those)
 	$(BIN)/python -m tests.parity $(PARITY)
 
+.PHONY: debian-parity
+debian-parity: $(VENV)/.development  ## ask apt-get what Debian packages bring over a base, and compare (DEBIAN="git nginx|supervisor" tries those)
+	$(BIN)/python -m tests.parity.debian $(DEBIAN)
+
 .PHONY: lock-parity
 lock-parity: $(VENV)/.development  ## ask uv, poetry, pdm and pipenv what the locks of the tests mean, and write what they say
 	$(PYTHON) -m venv .locks

@@ -28,7 +28,7 @@ class ImageRecipe:
     requirements: Sequence[str] = ()
     name: str = "image"
     base: str = "python-3.11"
-    base_packages: Sequence[str] = ()
+    base_packages: Sequence[str] | Mapping[str, Sequence[str]] = ()
     platforms: Sequence[str] = ("linux/amd64",)
     tags: Sequence[str] = ()
     cmd: Sequence[str] | None = None
@@ -53,7 +53,7 @@ class ImageRecipe:
         told: dict[str, Any] = {
             "name": self.name,
             "base": self.base,
-            "base-packages": _listed(self.base_packages),
+            "base-packages": self._packages(),
             "platforms": _listed(self.platforms),
             "tags": _listed(self.tags),
             "python": {"requirements": [_REQUIREMENTS] if self.requirements else []},
@@ -67,6 +67,12 @@ class ImageRecipe:
         if self.user:
             told["user"] = {"name": self.user}
         return _merged(told, self.more)
+
+    def _packages(self) -> Any:
+        packages = self.base_packages
+        if isinstance(packages, Mapping):
+            return {key: _listed(values) for key, values in packages.items()}
+        return _listed(packages)
 
     def written(self, folder: Path) -> ImageSource:
         """The recipe as one of the empty ``folder``, which gets its requirements. Raises RecipeError, FileProblem."""

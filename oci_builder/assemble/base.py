@@ -16,6 +16,7 @@ from oci_builder.bases import (
     Compiling,
     Pulling,
     Supply,
+    WantedPackages,
     base_target,
     compiling,
     find_python,
@@ -91,12 +92,13 @@ class BaseResolver:
 
         Raises NotFound, InvalidValue, StaleLock, and what opening a base of its kind raises.
         """
-        context, packages = self.context, self.source.recipe.base_packages
+        context, recipe = self.context, self.source.recipe.debian
         base = self._opened(platform)
-        if packages:
+        if recipe.packages:
+            wanted = WantedPackages(names=recipe.packages, keep=recipe.keep, drop=recipe.drop)
             lock = self.source.base_lock(platform)
             base = with_packages(
-                base, packages, lock=lock, supply=self.supply, store=context.store, reporter=context.reporter
+                base, wanted, lock=lock, supply=self.supply, store=context.store, reporter=context.reporter
             )
         if base.inherited is not None and base.inherited.triggers:
             triggers = "; ".join(base.inherited.triggers)

@@ -24,6 +24,7 @@ from oci_builder.bases.layers import (
 from oci_builder.bases.layers import own_interpreter as interpreter
 from oci_builder.bases.packages import extra_files, fetch_extras, with_packages
 from oci_builder.bases.pulled import LayoutDownload, Pulling, fetch_copy, open_reference
+from oci_builder.debian.extras import WantedPackages
 from oci_builder.debian.opening import Supply
 from oci_builder.debian.recipe import is_layer
 from oci_builder.debian.running import host_platform
@@ -40,6 +41,7 @@ __all__ = [
     "Packages",
     "Pulling",
     "Supply",
+    "WantedPackages",
     "base_files",
     "base_target",
     "blobs_of",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from oci_builder import inputs
 from oci_builder.bases.base import Base
 from oci_builder.bases.layers import Packages
-from oci_builder.debian.extras import Extras, read_extra_lock, write_extra_lock
+from oci_builder.debian.extralock import read_extra_lock, write_extra_lock
+from oci_builder.debian.extras import Extras, WantedPackages
 from oci_builder.debian.opening import Opening, Supply
 from oci_builder.debian.recipe import load_layer
 from oci_builder.debian.sonames import libraries_path, read_libraries
@@ -22,9 +22,9 @@ from oci_builder.store import Store
 
 
 def with_packages(
-    base: Base, packages: Sequence[str], *, lock: Path, supply: Supply, store: Store, reporter: Reporter
+    base: Base, wanted: WantedPackages, *, lock: Path, supply: Supply, store: Store, reporter: Reporter
 ) -> Base:
-    """``base`` with more Debian packages over it, as a layer of their own.
+    """``base`` with more Debian packages over it, as a layer of their own; what was left out is said.
 
     ``lock`` is the file that says which; one that is not there, or is for other packages, is written, unless
     ``supply`` is locked. Raises StaleLock, PackageError for a package that is not there or has a script that would
@@ -32,10 +32,12 @@ def with_packages(
     """
     if base.folder is None:
         hint = "take them out, or build on a base of layers/"
-        raise PackageError(packages[0], f"{base.name} is not made of packages that ocibuild could add to", hint=hint)
+        raise PackageError(
+            wanted.names[0], f"{base.name} is not made of packages that ocibuild could add to", hint=hint
+        )
     opening = Opening(base.folder, base.platform, store, supply, reporter)
     libraries = read_libraries(libraries_path(base.folder, base.platform))
-    extras = Extras(opening, base.tree, base.layers[-1].diff_id, tuple(packages), libraries)
+    extras = Extras(opening, base.tree, base.layers[-1].diff_id, wanted, libraries)
     known = read_extra_lock(lock) if supply.locked or inputs.is_file(lock) else None
     if known is None or not extras.fits(known):
         if supply.locked:
@@ -50,6 +52,8 @@ def with_packages(
             reporter.note(f"{lock} could not be written, {error.why}; the image holds what it would say")
         else:
             reporter.note(f"{lock}: written")
+    for name, left_out in known.left_out.items():
+        reporter.note(f"{base.name}: {left_out.line(name)}")
     layer = extras.layer(known)
     return replace(base, layers=(*base.layers, layer), tree=base.tree.overlaid(layer.tree(store)))
 

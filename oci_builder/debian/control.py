@@ -10,7 +10,7 @@ from oci_builder.errors import PackageError
 
 _DEPENDENCY = re.compile(
     # Possessive: nothing that matched is tried again in pieces, whatever follows.
-    r"\s*+(?P<name>[a-z0-9][a-z0-9+.-]*+)(?::[a-z0-9-]++)?+"
+    r"\s*+(?P<name>[a-z0-9][a-z0-9+.-]*+)(?::(?P<architecture>[a-z0-9-]++))?+"
     r"\s*+(?:\(\s*+(?P<relation><<|<=|=|>=|>>)\s*+(?P<version>[^)\s]++)\s*+\))?+\s*+\Z"
 )
 _NAME = b"Package: "
@@ -18,14 +18,19 @@ _NAME = b"Package: "
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """One alternative of a dependency; ``relation`` is empty where any version will do."""
+    """One alternative of a dependency; ``relation`` is empty where any version will do.
+
+    ``architecture`` is what follows a colon: ``any``, ``native``, one of Debian's architectures; empty without one.
+    """
 
     name: str
     relation: str = ""
     version: str = ""
+    architecture: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.relation} {self.version})" if self.relation else self.name
+        name = f"{self.name}:{self.architecture}" if self.architecture else self.name
+        return f"{name} ({self.relation} {self.version})" if self.relation else name
 
 
 def stanza(text: str) -> dict[str, str]:
@@ -78,4 +83,4 @@ def _dependency(text: str, package: str) -> Dependency:
     found = _DEPENDENCY.match(text)
     if found is None:
         raise PackageError(package, f"a dependency that cannot be read: {text.strip()!r:.200}")
-    return Dependency(found["name"], found["relation"] or "", found["version"] or "")
+    return Dependency(found["name"], found["relation"] or "", found["version"] or "", found["architecture"] or "")

@@ -8,8 +8,8 @@ import io
 import lzma
 import tarfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -46,20 +46,21 @@ _AR = b"!<arch>\n"
 _HEADER = 60
 _END = b"`\n"
 _SCRIPTS = ("preinst", "config", "postinst")
-_WANTED = frozenset({"control", "md5sums", *_SCRIPTS})
+_WANTED = frozenset({"control", "md5sums", "templates", *_SCRIPTS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebFile:
     """What a .deb holds: its control file, its list of MD5 sums (empty if it has none) and its entries.
 
-    ``scripts`` names the maintainer scripts that an installation would run.
+    ``scripts`` are the maintainer scripts that an installation would run, ``templates`` the questions of debconf.
     """
 
     control: bytes
     md5sums: bytes
     entries: tuple[Entry, ...]
-    scripts: tuple[str, ...] = ()
+    scripts: Mapping[str, bytes] = field(default_factory=dict)
+    templates: bytes = b""
 
 
 def read_deb(file: Path, spool: Path, *, origin: str) -> DebFile:
@@ -71,19 +72,20 @@ def read_deb(file: Path, spool: Path, *, origin: str) -> DebFile:
     try:
         with open_regular(file) as stream:
             control, payload = _members(stream, origin)
-            scripts = _small_files(_stream(stream, control, _CONTROL, origin))
+            found = _small_files(_stream(stream, control, _CONTROL, origin))
             with spooled(spool) as sink:
                 reader = _Reader(_stream(stream, payload, _DATA, origin), sink, spool, origin)
                 entries = tuple(reader.entries())
     except (OSError, EOFError, lzma.LZMAError, zlib.error, Damaged) as error:
         raise PackageError(origin, f"not a readable .deb: {error}") from error
-    if "control" not in scripts:
+    if "control" not in found:
         raise PackageError(origin, "not a readable .deb: no control file in it")
     return DebFile(
-        control=scripts["control"],
-        md5sums=scripts.get("md5sums", b""),
+        control=found["control"],
+        md5sums=found.get("md5sums", b""),
         entries=entries,
-        scripts=tuple(name for name in _SCRIPTS if name in scripts),
+        scripts={name: found[name] for name in _SCRIPTS if name in found},
+        templates=found.get("templates", b""),
     )
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,8 @@ from oci_builder.debian.interpreter import bytecode
 from oci_builder.debian.libraries import Libraries
 from oci_builder.debian.lock import Pin, RootfsLock
 from oci_builder.debian.recipe import LayerRecipe
+from oci_builder.debian.takeovers import NO_TAKEOVERS, Takeovers
+from oci_builder.debian.thinning import Thinning, thinned, with_parents
 from oci_builder.errors import PackageError, PathConflict
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
@@ -28,14 +29,12 @@ from oci_builder.threads import in_threads
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import MTIME, Entry, EntryPath, Kind, directory, entry_path, file, symlink
 from oci_builder.tree.placing import place
-from oci_builder.tree.tree import Tree, parents, same_place
+from oci_builder.tree.tree import Tree, same_place
 
 FORMAT = 1
 """Raised when the same packages and recipe give another root filesystem than before."""
 
 _MERGED = re.compile(r"(bin|sbin|lib|lib32|lib64|libx32)(?=/|\Z)")
-
-KnownScripts = Mapping[str, Sequence[str]]
 
 Compilers = Callable[[Tree, MappedFiles], AbstractContextManager[Compiler | None]]
 """Given the tree so far, opens what compiles its standard library, or None where nothing can."""
@@ -65,41 +64,34 @@ def entries(
     with MappedFiles() as sources:
         tree = _configured(recipe, lock, means, sources)
         libraries = Libraries.of(tree, platform.machine, sources)
-        tree = _with(tree, [file("etc/ld.so.cache", libraries.cache(), origin=ORIGIN)])
+        tree = with_parents(tree, [file("etc/ld.so.cache", libraries.cache(), origin=ORIGIN)])
         with means.compilers(tree, sources) as compiler:
             if compiler is not None:
                 minor = recipe.python.minor
                 into = means.spool / "bytecode"
                 made = bytecode(tree, compiler, into, minor=minor, sources=sources, jobs=means.jobs)
-                tree = _with(tree, made)
+                tree = with_parents(tree, made)
     libraries.check()
     _check_links(tree)
     return list(tree)
 
 
-def added(
-    recipe: LayerRecipe, pins: Sequence[Pin], below: Tree, *, store: Store, spool: Path, known_scripts: KnownScripts
-) -> Tree:
-    """What more packages put over ``below``, a base of ``recipe``, from the verified files in ``store``.
+def added(packages: Mapping[Pin, DebFile], below: Tree, thinning: Thinning, takeovers: Takeovers) -> Tree:
+    """What more ``packages`` put over ``below``, a base, less what ``thinning`` drops.
 
-    ``known_scripts`` are the packages whose maintainer scripts do nothing as long as no path fits their globs; those
-    of any other package are refused. Raises PackageError, UnsafePath, PathConflict.
+    A file that two packages have is that of the one that replaces the other, by ``takeovers``. No script is looked at.
+    Raises PackageError, UnsafePath, PathConflict.
     """
-    merged, said, scripted = _Merger(), list[Entry](), list[Pin]()
-    for pin in sorted(pins, key=lambda pin: pin.name):
-        package = _read(pin, store, spool)
+    merged, said = _Merger(takeovers), list[Entry]()
+    for pin, package in sorted(packages.items(), key=lambda pair: pair[0].name):
         merged.add(package.entries, pin)
-        said += status(pin.name, package)
-        if package.scripts:
-            scripted.append(pin)
-            _check_scripts(pin, package.scripts[-1], known_scripts)
-    tree = _with(_thinned(Tree(merged.entries()), recipe), said)
-    for pin in scripted:
-        _check_idle(pin, known_scripts[pin.name], (*tree.paths, *below.paths))
-    return place(list(_fresh(tree, below)), below)
+        # Of a package that the base has, and of which more is added, the base has said so already.
+        said += (entry for entry in status(pin.name, package) if entry.path not in below)
+    tree = with_parents(thinned(Tree(merged.entries()), thinning), said)
+    return place(list(_fresh(tree, below, takeovers)), below)
 
 
-def _read(pin: Pin, store: Store, spool: Path) -> DebFile:
+def read_package(pin: Pin, store: Store, spool: Path) -> DebFile:
     """The package of ``pin``. Raises PackageError, also for one that says it is another: scanners believe it."""
     package = read_deb(store.path(pin.digest), spool / pin.name, origin=str(pin))
     fields = stanza(package.control.decode("utf-8", "replace"))
@@ -111,27 +103,26 @@ def _read(pin: Pin, store: Store, spool: Path) -> DebFile:
     return package
 
 
-def _fresh(tree: Tree, below: Tree) -> Iterator[Entry]:
+def _fresh(tree: Tree, below: Tree, takeovers: Takeovers) -> Iterator[Entry]:
+    together = below.overlaid(tree)
     for entry in tree:
         present = below.get(entry.path)
-        if present is None:
+        if present is None or takeovers.allow(entry, over=present):
             yield entry
-        elif not same_place(present, entry):
+        elif not (
+            same_place(present, entry)
+            or takeovers.allow(present, over=entry)
+            or _leads_alike(present, below, entry, together)
+        ):
             raise PathConflict(f"/{entry.path}", present.origin, entry.origin)
 
 
-def _check_scripts(pin: Pin, script: str, known: KnownScripts) -> None:
-    if pin.name not in known:
-        why = f"its {script} script would have to run, and ocibuild runs none and does not know what this one does"
-        raise PackageError(str(pin), why, hint="use a base image that has it")
-
-
-def _check_idle(pin: Pin, globs: Sequence[str], paths: Iterable[str]) -> None:
-    busy = _globs(globs)
-    for path in paths:
-        if busy.match(path):
-            why = f"its maintainer script would do something about /{path}, and ocibuild runs none"
-            raise PackageError(str(pin), why, hint="use a base image that has it")
+def _leads_alike(present: Entry, below: Tree, entry: Entry, together: Tree) -> bool:
+    """Whether two links lead to one file, though by other ways: ``python -> python3`` and ``python -> python3.11``."""
+    if not present.kind is entry.kind is Kind.SYMLINK:
+        return False
+    end = below.resolve(present.path)
+    return end in below and end == together.resolve(entry.path)
 
 
 def _configured(recipe: LayerRecipe, lock: RootfsLock, means: Means, sources: MappedFiles) -> Tree:
@@ -140,20 +131,22 @@ def _configured(recipe: LayerRecipe, lock: RootfsLock, means: Means, sources: Ma
     # base-files first: the modes of its folders are the ones that count.
     pins = sorted(lock.packages, key=lambda pin: (pin.name != "base-files", pin.name))
     # Threads are enough: inflating lets the others run.
-    reading = [partial(_read, pin, means.store, means.spool) for pin in pins]
+    reading = [partial(read_package, pin, means.store, means.spool) for pin in pins]
     with contextlib.closing(in_threads(reading, count=means.jobs)) as packages:
         for pin, package in zip(pins, packages, strict=True):
             merged.add(package.entries, pin)
             said += status(pin.name, package)
     tree = Tree(merged.entries())
     made = configuration(tree, recipe, sources)
-    return _with(_thinned(tree, recipe), [*made, *said])
+    thinning = Thinning.of(recipe.source.drop, recipe.source.keep)
+    return with_parents(thinned(tree, thinning), [*made, *said])
 
 
 class _Merger:
     """Entries of many packages by path, moved to where usrmerge has them."""
 
-    def __init__(self) -> None:
+    def __init__(self, takeovers: Takeovers = NO_TAKEOVERS) -> None:
+        self._takeovers = takeovers
         self._by_path: dict[EntryPath, Entry] = {}
         self._links = {"bin", "lib", "sbin"}
 
@@ -189,49 +182,17 @@ class _Merger:
 
     def _put(self, entry: Entry) -> None:
         present = self._by_path.setdefault(entry.path, entry)
-        if present is not entry:
-            # Raises PathConflict unless both can be had; of two folders the first one's mode stays.
-            Tree((present, entry))
+        if present is entry or self._takeovers.allow(present, over=entry):
+            return
+        if self._takeovers.allow(entry, over=present):
+            self._by_path[entry.path] = entry
+            return
+        # Raises PathConflict unless both can be had; of two folders the first one's mode stays.
+        Tree((present, entry))
 
 
 def _moved(path: str) -> EntryPath:
     return entry_path(f"usr/{path}") if _MERGED.match(path) else EntryPath(path)
-
-
-def _thinned(tree: Tree, recipe: LayerRecipe) -> Tree:
-    """Without what the recipe drops, and without the folders that are empty for it."""
-    drop, keep = _globs(recipe.source.drop), _globs(recipe.source.keep)
-    kept = [entry for entry in tree if keep.match(entry.path) or not drop.match(entry.path)]
-    full = {folder for entry in tree for folder in parents(entry.path)}
-    used = {
-        folder
-        for entry in kept
-        if entry.kind is not Kind.DIRECTORY or entry.path not in full
-        for folder in parents(entry.path)
-    }
-    return _with(
-        Tree(
-            entry for entry in kept if entry.kind is not Kind.DIRECTORY or entry.path in used or entry.path not in full
-        ),
-        [],
-    )
-
-
-def _globs(patterns: Iterable[str]) -> re.Pattern[str]:
-    # No pattern at all matches nothing, not everything.
-    return re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns) or r"(?!)")
-
-
-def _with(tree: Tree, added: Iterable[Entry]) -> Tree:
-    """``tree`` under ``added``; every folder above an entry is there, those that exist as they are."""
-    together = tree.overlaid(added)
-    missing = {
-        folder: directory(folder, origin=ORIGIN)
-        for entry in together
-        for folder in parents(entry.path)
-        if folder not in together
-    }
-    return together.overlaid(missing.values())
 
 
 def _check_links(tree: Tree) -> None:

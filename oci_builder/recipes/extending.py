@@ -23,6 +23,7 @@ _ITS_OWN = ("name", "version", "tags", "extends")
 """Keys that say which image it is: nobody takes them over."""
 
 _ADDED = ("copy", "folder", "link", "fetch")
+_LIST_OR_TABLE = {"base-packages": "packages"}
 _PATHS = ("./", "../")
 
 
@@ -82,6 +83,9 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = {key: value for key, value in below.items() if key not in _ITS_OWN}
     for key, value in above.items():
         known = merged.get(key)
+        if key in _LIST_OR_TABLE and isinstance(known, list | dict) and isinstance(value, list | dict):
+            # A list is short for a table with that one key.
+            known, value = (each if isinstance(each, dict) else {_LIST_OR_TABLE[key]: each} for each in (known, value))
         if isinstance(known, dict) and isinstance(value, dict):
             merged[key] = _over(known, value)
         elif key in _ADDED and isinstance(known, list):

@@ -24,6 +24,7 @@ from oci_builder.recipes.values import (
     LabelName,
     Line,
     Name,
+    PathGlob,
     Port,
     Signal,
     Size,
@@ -220,6 +221,17 @@ class ConfigRecipe(Table, frozen=True, kw_only=True):
         force_setattr(self, "exposed_ports", tuple(sorted(ports, key=lambda port: (int(port.split("/")[0]), port))))
 
 
+class PackagesRecipe(Table, frozen=True, kw_only=True):
+    """``[base-packages]``: Debian packages over the base, and which of their files.
+
+    ``keep`` is stronger than ``drop``.
+    """
+
+    packages: Annotated[tuple[DebianPackage, ...], Meta(description='a list of Debian packages, such as "libgl1"')] = ()
+    keep: Annotated[tuple[PathGlob, ...], Meta(description="a list of globs of files that stay all the same")] = ()
+    drop: Annotated[tuple[PathGlob, ...], Meta(description="a list of globs of files that are left out too")] = ()
+
+
 class LayeringRecipe(Table, frozen=True, kw_only=True):
     """``[layering]``: how wheels are spread over layers, and over how many at most."""
 
@@ -261,9 +273,10 @@ class ImageToml(Table, frozen=True, kw_only=True):
     base: Annotated[
         Line, Meta(description="a base layer, an image of a registry, an image file or folder, or scratch")
     ] = BASE_DEFAULT
-    base_packages: Annotated[
-        tuple[DebianPackage, ...], Meta(description='a list of Debian packages, such as "libgl1"')
-    ] = ()
+    base_packages: (
+        Annotated[tuple[DebianPackage, ...], Meta(description='a list of Debian packages, such as "libgl1"')]
+        | PackagesRecipe
+    ) = ()
     platforms: Annotated[tuple[Line, ...], Meta(description='a list of "linux/amd64", "linux/arm64" or both')] = (
         "linux/amd64",
     )
@@ -293,6 +306,12 @@ class ImageToml(Table, frozen=True, kw_only=True):
                 raise BadKey(f"tags[{number}]", "a tag has no digest: that is computed")
         for number, platform in enumerate(self.platforms):
             _held(f"platforms[{number}]", Platform.parse, platform)
+
+    @property
+    def debian(self) -> PackagesRecipe:
+        """The Debian packages over the base, however they are written."""
+        packages = self.base_packages
+        return packages if isinstance(packages, PackagesRecipe) else PackagesRecipe(packages=packages)
 
     @property
     def references(self) -> tuple[Reference, ...]:

@@ -71,6 +71,13 @@ Mode = Annotated[str, Meta(pattern=r"^0?[0-7]{3,4}$(?!\n)", description='an octa
 DebianPackage = Annotated[
     str, Meta(pattern=r"^[a-z0-9][a-z0-9+.-]+$(?!\n)", description='the name of a Debian package, such as "libgl1"')
 ]
+PathGlob = Annotated[
+    str,
+    Meta(
+        pattern=r"^/?[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]*$(?!\n)",
+        description='a glob of paths of the image, such as "/usr/share/doc/git/*"; * crosses folders',
+    ),
+]
 Size = Annotated[
     str,
     Meta(

@@ -8,7 +8,7 @@ from pathlib import Path
 from oci_builder.debian import lock
 from oci_builder.debian.aptsources import host_sources
 from oci_builder.debian.control import dependencies, stanza, stanzas
-from oci_builder.debian.extras import read_extra_lock
+from oci_builder.debian.extralock import read_extra_lock
 from oci_builder.debian.recipe import LayerRecipe, Suite
 from oci_builder.debian.signed import Release, index_path, unpack_index, verify_release
 from oci_builder.debian.sonames import read_libraries, sonames

@@ -33,6 +33,7 @@ class Deb:
     source: str = ""
     depends: str = ""
     provides: str = ""
+    replaces: str = ""
     files: Mapping[str, bytes | str] = field(default_factory=dict)
     modes: Mapping[str, int] = field(default_factory=dict)
     scripts: Mapping[str, bytes] = field(default_factory=dict)
@@ -52,6 +53,7 @@ class Deb:
             "Architecture": self.architecture,
             "Depends": self.depends,
             "Provides": self.provides,
+            "Replaces": self.replaces,
         }
         return "".join(f"{name}: {value}\n" for name, value in fields.items() if value)
 

@@ -59,6 +59,19 @@ def test_what_the_nearer_one_says_holds_and_the_rest_is_the_others(tmp_path: Pat
     assert [(copy.src, copy.dest) for copy in recipe.copy] == [("../common/files", "/common"), ("src", "/srv")]
 
 
+@pytest.mark.parametrize(
+    ("below", "above"),
+    [
+        ('base-packages = ["git"]', '[base-packages]\nkeep = ["x/*"]'),
+        ('[base-packages]\npackages = ["curl"]\nkeep = ["x/*"]', 'base-packages = ["git"]'),
+    ],
+)
+def test_packages_as_a_list_and_as_a_table_are_laid_over_each_other(tmp_path: Path, below: str, above: str) -> None:
+    write(tmp_path, common=below, app=f'extends = "../common/image.toml"\n{above}')
+    found = load_image(tmp_path / "build" / "app").recipe.debian
+    assert (found.packages, found.keep) == (("git",), ("x/*",))
+
+
 def test_one_extends_another_that_extends_a_third(tmp_path: Path) -> None:
     write(
         tmp_path,

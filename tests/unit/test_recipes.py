@@ -373,6 +373,35 @@ def test_the_schema_accepts_what_we_accept_and_refuses_a_slip() -> None:
     assert not validator.is_valid({"copy": [{"src": "a", "dest": "b"}]})
 
 
+def test_packages_are_a_list_or_a_table_with_globs(tmp_path: Path) -> None:
+    for written, keep in (
+        ('base-packages = ["git"]', ()),
+        ('[base-packages]\npackages = ["git"]\nkeep = ["/usr/share/man/*"]', ("/usr/share/man/*",)),
+    ):
+        (tmp_path / "image.toml").write_text(f"{written}\n")
+        found = load_image(tmp_path).recipe.debian
+        assert (found.packages, found.keep, found.drop) == (("git",), keep, ())
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        ('base-packages = "git"', "base-packages"),
+        ("base-packages = [1]", "base-packages[0]"),
+        ('base-packages = ["Git"]', "base-packages[0]"),
+        ('[base-packages]\npackages = ["git"]\nkep = ["x"]', "base-packages.kep"),
+        ('[base-packages]\npackages = ["git"]\ndrop = ["//"]', "base-packages.drop[0]"),
+        ('[base-packages]\npackages = ["git"]\ndrop = "x"', "base-packages.drop"),
+    ],
+)
+def test_packages_that_are_written_wrongly_are_named(tmp_path: Path, written: str, key: str) -> None:
+    (tmp_path / "image.toml").write_text(f"{written}\n")
+    with pytest.raises(RecipeError) as failed:
+        load_image(tmp_path)
+    assert failed.value.key == key
+    assert "expected" in str(failed.value) or "did you mean 'keep'" in (failed.value.hint or "")
+
+
 @pytest.mark.parametrize(
     ("written", "hint"),
     [

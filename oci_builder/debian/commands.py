@@ -1,0 +1,558 @@
+"""Commands that maintainer scripts call: what each makes of a tree, or that it does nothing there.
+
+Each is a function of its call: it changes the tree that the script is walked over, and gives its status. An argument
+that none of them knows ends the walk.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+
+from oci_builder.debian import shelltest
+from oci_builder.debian.alternatives import update_alternatives
+from oci_builder.debian.debconf import CONFMODULE, DEBCONF
+from oci_builder.debian.shell import Call, Command
+from oci_builder.debian.versions import version_key
+from oci_builder.tree.entry import Kind
+
+_BUILTINS = frozenset(
+    (
+        *("true", "false", ":", "echo", "printf", "exit", "return", "set", "shift", "command", "test", "[", "read"),
+        *("cd", "pwd", "umask", "export", "eval", "break", "continue", "trap", "type", "unset", "wait"),
+    )
+)
+_SEARCHED = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+
+def _status(status: int) -> Command:
+    def command(call: Call) -> int:
+        return status
+
+    return command
+
+
+def _options(call: Call, known: str, *words: str) -> tuple[set[str], list[str]]:
+    """Options of a letter or a word, and what else there is. Raises NotKnown for one that is not ``known``."""
+    found: set[str] = set()
+    rest = list(call.arguments)
+    while rest and rest[0].startswith("-") and rest[0] != "-":
+        option = rest.pop(0)
+        if option == "--":
+            break
+        if option in words:
+            found.add(option)
+        elif not option.startswith("--") and all(letter in known for letter in option[1:]):
+            found |= set(option[1:])
+        else:
+            raise call.unknown(f"its option {option} is not known here")
+    return found, rest
+
+
+# The shell's own.
+
+
+def _test(call: Call) -> int:
+    words = list(call.arguments)
+    if call.name == "[":
+        if words[-1:] != ["]"]:
+            raise call.unknown("its bracket is not closed")
+        words.pop()
+    try:
+        return int(not shelltest.holds(words, call.tree))
+    except shelltest.BadTest as error:
+        raise call.unknown(str(error)) from error
+
+
+def _echo(call: Call) -> int:
+    words = list(call.arguments)
+    newline = "" if words[:1] == ["-n"] else "\n"
+    if any("\\" in word for word in words) or words[:1] == ["-e"]:
+        raise call.unknown("shells differ about what it writes")
+    call.say(" ".join(words[1:] if not newline else words) + newline)
+    return 0
+
+
+def _printf(call: Call) -> int:
+    if not call.arguments:
+        raise call.unknown("it has no format")
+    form, *values = call.arguments
+    pieces = re.split(r"(%s|%%|\\n|\\t)", form)
+    if any("%" in piece or "\\" in piece for piece in pieces[::2]) or ("%s" not in form and values):
+        raise call.unknown("its format is not known here")
+    left = list(values)
+    known = {"%%": "%", "\\n": "\n", "\\t": "\t"}
+    while True:
+        # The format is used again as long as there is anything left.
+        for each in pieces:
+            word = (left.pop(0) if left else "") if each == "%s" else each
+            call.say(known.get(each, word))
+        if not left:
+            return 0
+
+
+def _leave(call: Call) -> int:
+    usual = call.shell.status if call.name in ("exit", "return") else 1
+    number = call.arguments[0] if call.arguments else str(usual)
+    if not re.fullmatch(r"[0-9]{1,3}", number):
+        raise call.unknown("its number is none")
+    call.shell.leave(call.name, int(number))
+    return 0
+
+
+def _set(call: Call) -> int:
+    words = list(call.arguments)
+    while words and re.fullmatch(r"[-+][a-z]+", words[0]):
+        option = words.pop(0)
+        for letter in option[1:]:
+            if letter not in "euxvf":
+                raise call.unknown(f"its option {letter} is not known here")
+            call.shell.set_option(letter, on=option[0] == "-")
+    if words[:1] == ["--"]:
+        call.shell.arguments = words[1:]
+    elif words:
+        raise call.unknown("what it sets is not known here")
+    return 0
+
+
+def _shift(call: Call) -> int:
+    count = int(call.arguments[0]) if call.arguments and call.arguments[0] in "123456789" else 1
+    if count > len(call.shell.arguments):
+        return 1
+    del call.shell.arguments[:count]
+    return 0
+
+
+def _source(call: Call) -> int:
+    path = call.arguments[0] if call.arguments else ""
+    if path == CONFMODULE:
+        return 0
+    if not path.startswith("/"):
+        raise call.unknown("where it lies is not known")
+    return call.shell.source(call.tree.read(path))
+
+
+def _read(call: Call) -> int:
+    options, names = _options(call, "r")
+    line = call.shell.read_line()
+    parts = (line or "").split(None, max(len(names) - 1, 0)) if names else []
+    if "\\" in (line or "") and "r" not in options:
+        raise call.unknown("a line with a backslash goes on in the next")
+    for number, name in enumerate(names):
+        call.shell.variables[name] = parts[number].rstrip() if number < len(parts) else ""
+    return int(line is None)
+
+
+def _command(call: Call) -> int:
+    if call.arguments[:1] in (["-v"], ["-V"]):
+        return _which(call)
+    if not call.arguments or call.arguments[0].startswith("-"):
+        raise call.unknown("its option is not known here")
+    return call.shell.call(call.arguments)
+
+
+def _umask(call: Call) -> int:
+    if list(call.arguments) not in (["022"], ["0022"]):
+        raise call.unknown("what is made after that would have other modes")
+    return 0
+
+
+def _uname(call: Call) -> int:
+    if list(call.arguments) not in ([], ["-s"]):
+        raise call.unknown("what it asks for is not known here")
+    call.say("Linux\n")
+    return 0
+
+
+def _ucf(call: Call) -> int:
+    """Copy a configuration file to where it is read; nobody has changed it."""
+    _, paths = _options(call, "", "--three-way", "--debconf-ok", "--sum-file")
+    if len(paths) != 2:
+        raise call.unknown("what it is to do is not known here")
+    source, path = paths
+    entry = call.tree.get(source)
+    if entry is None or entry.kind is not Kind.FILE:
+        return 1
+    if not call.tree.has(path):
+        call.tree.copy(entry, path)
+    return 0
+
+
+def _which(call: Call) -> int:
+    """Tell where programs are: in the tree, or among those that whoever installs packages has."""
+    status = 0
+    for name in call.arguments:
+        if name.startswith("-"):
+            continue
+        if call.name == "command" and (name in _BUILTINS or call.shell.is_function(name)):
+            call.say(f"{name}\n")
+            continue
+        places = [name] if name.startswith("/") else [f"{folder}/{name}" for folder in _SEARCHED]
+        found = next((place for place in places if not shelltest_fails(place, call)), "")
+        if found:
+            call.say(f"{found}\n")
+        status = status if found else 1
+    return status
+
+
+def shelltest_fails(path: str, call: Call) -> bool:
+    """Whether no program is at ``path``."""
+    return not shelltest.holds(["-x", path], call.tree) or call.tree.is_folder(path)
+
+
+def _id(call: Call) -> int:
+    if list(call.arguments) not in (["-u"], ["-g"]):
+        raise call.unknown("whom it asks about is not known here")
+    call.say("0\n")
+    return 0
+
+
+def _cd(call: Call) -> int:
+    if list(call.arguments) != ["/"]:
+        raise call.unknown("the folder that a script is in is the root here")
+    return 0
+
+
+# Files.
+
+
+def _mkdir(call: Call) -> int:
+    rest, mode = _with_mode(call)
+    plain, folders = _letters(call, rest, "p")
+    for folder in folders:
+        for path in _with_parents(folder) if "p" in plain else [folder]:
+            if call.tree.is_folder(path):
+                if "p" not in plain:
+                    return 1
+                continue
+            call.tree.folder(path)
+        if mode is not None:
+            call.tree.change(folder, mode=mode)
+    return 0
+
+
+def _with_parents(path: str) -> list[str]:
+    parts = [part for part in path.split("/") if part]
+    return ["/" + "/".join(parts[: number + 1]) for number in range(len(parts))]
+
+
+def _with_mode(call: Call) -> tuple[list[str], int | None]:
+    """The arguments without ``-m MODE``, and the mode."""
+    rest, mode = [], None
+    words = iter(call.arguments)
+    for word in words:
+        if word in ("-m", "--mode"):
+            mode = _octal(call, next(words, ""))
+        elif re.fullmatch(r"-m0?[0-7]{3,4}|--mode=0?[0-7]{3,4}", word):
+            mode = _octal(call, word.removeprefix("-m").removeprefix("-mode="))
+        else:
+            rest.append(word)
+    return rest, mode
+
+
+def _octal(call: Call, text: str) -> int:
+    if not re.fullmatch(r"0?[0-7]{3,4}", text):
+        raise call.unknown(f"the mode {text!r} is not known here")
+    return int(text, 8)
+
+
+def _letters(call: Call, words: Sequence[str], known: str) -> tuple[set[str], list[str]]:
+    return _options(Call(call.shell, call.name, words, call.stdin), known, "--parents", "--verbose")
+
+
+def _touch(call: Call) -> int:
+    _, paths = _options(call, "")
+    for path in paths:
+        if not call.tree.has(path):
+            call.tree.write(path, "")
+    return 0
+
+
+def _rm(call: Call) -> int:
+    options, paths = _options(call, "rfR", "--force", "--recursive")
+    for path in paths:
+        entry = call.tree.get(path, follow=False)
+        if entry is None and not call.tree.is_folder(path):
+            if not options & {"f", "--force"}:
+                return 1
+        elif entry is None or entry.kind is Kind.DIRECTORY:
+            raise call.unknown(f"{path} is a folder that is there")
+        else:
+            call.tree.remove(path)
+    return 0
+
+
+def _rmdir(call: Call) -> int:
+    options, paths = _options(call, "p", "--ignore-fail-on-non-empty")
+    for path in paths:
+        if call.tree.is_folder(path):
+            if call.tree.children(path) and "--ignore-fail-on-non-empty" in options:
+                continue
+            if call.tree.children(path):
+                return 1
+            raise call.unknown(f"{path} is an empty folder that is there")
+        if "--ignore-fail-on-non-empty" not in options:
+            return 1
+    return 0
+
+
+def _ln(call: Call) -> int:
+    options, paths = _options(call, "sfnTv")
+    if "s" not in options or len(paths) != 2:
+        raise call.unknown("a link of this kind is not known here")
+    target, path = paths
+    if "T" not in options and "n" not in options and call.tree.is_folder(path):
+        path = posixpath.join(path, posixpath.basename(target))
+    present = call.tree.get(path, follow=False)
+    if present is not None:
+        if present.kind is Kind.SYMLINK and present.target == target:
+            return 0 if "f" in options else 1
+        if "f" not in options:
+            return 1
+        call.tree.remove(path)
+    call.tree.link(path, target)
+    return 0
+
+
+def _cp(call: Call) -> int:
+    _, paths = _options(call, "pafdPv")
+    if len(paths) != 2:
+        raise call.unknown("what it copies is not known here")
+    source, path = paths
+    entry = call.tree.get(source)
+    if entry is None:
+        return 1
+    if entry.kind is not Kind.FILE:
+        raise call.unknown(f"{source} is no file")
+    if call.tree.is_folder(path):
+        path = posixpath.join(path, posixpath.basename(source))
+    call.tree.copy(entry, path)
+    return 0
+
+
+def _mv(call: Call) -> int:
+    _, paths = _options(call, "fTv")
+    if len(paths) != 2 or call.tree.is_folder(paths[1]):
+        raise call.unknown("what it moves is not known here")
+    entry = call.tree.get(paths[0], follow=False)
+    if entry is None:
+        return 1
+    call.tree.copy(entry, paths[1])
+    call.tree.remove(paths[0])
+    return 0
+
+
+def _chmod(call: Call) -> int:
+    options, words = _options(call, "fv")
+    mode = _octal(call, words[0] if words else "")
+    for path in words[1:]:
+        if not call.tree.has(path):
+            return 0 if "f" in options else 1
+        call.tree.change(path, mode=mode)
+    return 0
+
+
+def _chown(call: Call) -> int:
+    options, words = _options(call, "fhv", "--no-dereference")
+    user, _, group = (words[0] if words else "").replace(".", ":").partition(":")
+    if call.name == "chgrp":
+        user, group = "", user
+    owner = _number(call, "passwd", user), _number(call, "group", group)
+    for path in words[1:]:
+        if not call.tree.has(path):
+            return 0 if "f" in options else 1
+        call.tree.change(path, owner=owner)
+    return 0
+
+
+def _number(call: Call, database: str, name: str) -> int | None:
+    """The number of an account; None without a name."""
+    if not name or name.isdecimal():
+        return int(name[:9]) if name else None
+    line = _account(call, database, name)
+    if line is None:
+        raise call.unknown(f"there is no {name} in /etc/{database}")
+    return int(line.split(":")[2])
+
+
+def _account(call: Call, database: str, name: str) -> str | None:
+    lines = call.tree.read(f"/etc/{database}").splitlines() if call.tree.has(f"/etc/{database}") else []
+    return next((line for line in lines if line.split(":")[0] == name and line.count(":") >= 3), None)
+
+
+def _getent(call: Call) -> int:
+    if len(call.arguments) != 2 or call.arguments[0] not in ("passwd", "group"):
+        raise call.unknown("what it asks for is not known here")
+    line = _account(call, *call.arguments)
+    call.say(f"{line}\n" if line is not None else "")
+    return 0 if line is not None else 2
+
+
+def _install(call: Call) -> int:
+    rest, mode = _with_mode(call)
+    options, paths = _letters(call, rest, "d")
+    if "d" not in options:
+        raise call.unknown("what it copies is not known here")
+    for path in (each for folder in paths for each in _with_parents(folder)):
+        if not call.tree.is_folder(path):
+            call.tree.folder(path)
+    for path in paths:
+        call.tree.change(path, mode=0o755 if mode is None else mode)
+    return 0
+
+
+def _cat(call: Call) -> int:
+    call.say("".join(call.tree.read(path) for path in call.arguments) if call.arguments else call.stdin)
+    return 0
+
+
+def _named(call: Call) -> int:
+    if not call.arguments or call.arguments[0].startswith("-"):
+        raise call.unknown("its option is not known here")
+    path = call.arguments[0].rstrip("/") or "/"
+    if call.name == "dirname":
+        call.say(f"{posixpath.dirname(path) or '.'}\n")
+    else:
+        name = posixpath.basename(path) or "/"
+        ending = call.arguments[1] if len(call.arguments) > 1 else ""
+        call.say(f"{name.removesuffix(ending) if name != ending else name}\n")
+    return 0
+
+
+def _readlink(call: Call) -> int:
+    options, paths = _options(call, "efm")
+    if len(paths) != 1:
+        raise call.unknown("what it asks for is not known here")
+    if options:
+        if "e" in options and not call.tree.has(paths[0]):
+            return 1
+        call.say(f"{call.tree.real(paths[0])}\n")
+        return 0
+    entry = call.tree.get(paths[0], follow=False)
+    if entry is None or entry.kind is not Kind.SYMLINK:
+        return 1
+    call.say(f"{entry.target}\n")
+    return 0
+
+
+# dpkg's.
+
+_COMPARISONS = {"lt": (-1,), "le": (-1, 0), "eq": (0,), "ne": (-1, 1), "ge": (0, 1), "gt": (1,)}
+
+
+def _dpkg(call: Call) -> int:
+    words = list(call.arguments)
+    if words == ["--print-architecture"]:
+        call.say(f"{call.shell.variables['DPKG_MAINTSCRIPT_ARCH']}\n")
+        return 0
+    if len(words) == 4 and words[0] == "--compare-versions":
+        one, relation, other = words[1:]
+        known = _COMPARISONS.get(relation.removesuffix("-nl"))
+        if known is None:
+            raise call.unknown("its comparison is not known here")
+        return int(_compared(one, other, without=1 if relation.endswith("-nl") else -1) not in known)
+    raise call.unknown("what it asks for is not known here")
+
+
+def _compared(one: str, other: str, *, without: int) -> int:
+    """Like ``cmp``; no version at all is before any, or after any (dpkg(1), ``lt-nl``), as ``without`` says."""
+    if not one or not other:
+        return (bool(other) - bool(one)) * without
+    first, second = version_key(one), version_key(other)
+    return (first > second) - (first < second)
+
+
+def _maintscript_helper(call: Call) -> int:
+    if call.arguments[:1] and call.arguments[0] in _MAINTSCRIPT:
+        # What was there before is moved or taken away, and nothing was.
+        return 0
+    raise call.unknown("what it is to do is not known here")
+
+
+_MAINTSCRIPT = ("rm_conffile", "mv_conffile", "symlink_to_dir", "dir_to_symlink", "supports")
+
+
+def _trigger(call: Call) -> int:
+    raise call.unknown("what packages do about triggers is not known here")
+
+
+def _statoverride(call: Call) -> int:
+    if "--list" in call.arguments:
+        # Nobody has overridden anything.
+        return 1
+    words = [word for word in call.arguments if word not in ("--update", "--add", "--force", "--force-all", "--quiet")]
+    if "--add" not in call.arguments or "--update" not in call.arguments or len(words) != 4:
+        raise call.unknown("what it is to do is not known here")
+    user, group, mode, path = words
+    if not call.tree.has(path):
+        return 2
+    owner = _number(call, "passwd", user), _number(call, "group", group)
+    call.tree.change(path, mode=_octal(call, mode), owner=owner)
+    return 0
+
+
+def _schemas(call: Call) -> int:
+    folder = "/usr/share/glib-2.0/schemas"
+    if call.tree.is_folder(folder) and any(name.endswith(".xml") for name in call.tree.children(folder)):
+        raise call.unknown(f"it would compile the settings in {folder}")
+    return 0
+
+
+_IDLE = (
+    # Services: no init system runs in a container.
+    *("deb-systemd-helper", "deb-systemd-invoke", "systemctl", "update-rc.d", "invoke-rc.d", "service"),
+    # Caches that a program makes when it lacks them, or that only make it faster.
+    *("fc-cache", "py3compile", "py3clean", "pypy3compile", "pypy3clean", "ldconfig", "gio-querymodules"),
+    # Menus and icons of desktops, and what only they ask for.
+    *("update-menus", "update-mime", "update-desktop-database", "update-icon-caches", "gtk-update-icon-cache"),
+    "update-mime-database",
+    # What the kernel has, which is the host's; the words of a dictionary for readers who chose none.
+    *("apparmor_parser", "modprobe", "update-dictcommon-hunspell", "update-dictcommon-aspell"),
+)
+"""What does nothing, or nothing that a container has a use for."""
+
+COMMANDS: Mapping[str, Command] = {
+    **dict.fromkeys(_IDLE, _status(0)),
+    **dict.fromkeys(("true", ":"), _status(0)),
+    **dict.fromkeys(("test", "["), _test),
+    **dict.fromkeys(("exit", "return", "break", "continue"), _leave),
+    **dict.fromkeys(("chown", "chgrp"), _chown),
+    **dict.fromkeys(("basename", "dirname"), _named),
+    **DEBCONF,
+    ".": _source,
+    "aa-enabled": _status(1),
+    "cat": _cat,
+    "cd": _cd,
+    "chmod": _chmod,
+    "command": _command,
+    "cp": _cp,
+    "dpkg": _dpkg,
+    "dpkg-maintscript-helper": _maintscript_helper,
+    "dpkg-statoverride": _statoverride,
+    "dpkg-trigger": _trigger,
+    "echo": _echo,
+    "false": _status(1),
+    "getent": _getent,
+    "glib-compile-schemas": _schemas,
+    "id": _id,
+    "install": _install,
+    "ln": _ln,
+    "mkdir": _mkdir,
+    "mv": _mv,
+    "printf": _printf,
+    "read": _read,
+    "readlink": _readlink,
+    "rm": _rm,
+    "rmdir": _rmdir,
+    "set": _set,
+    "shift": _shift,
+    "touch": _touch,
+    "ucf": _ucf,
+    "ucfr": _status(0),
+    "umask": _umask,
+    "uname": _uname,
+    "update-alternatives": update_alternatives,
+    "which": _which,
+}
+"""All that are known, by name."""
