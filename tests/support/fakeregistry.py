@@ -274,3 +274,14 @@ def drip_body(request: Handler) -> None:
         for _ in range(2000):
             request.connection.send(b"y")
             time.sleep(0.02)
+
+
+def drip_chunk(request: Handler) -> None:
+    """Begin a body whose first chunk never gets as far as saying how long it is."""
+    with contextlib.suppress(OSError):
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        for _ in range(2000):
+            request.connection.send(b"0")
+            time.sleep(0.02)

@@ -162,6 +162,16 @@ def test_writing_again_loads_nothing_that_builds(tiny: Tiny) -> None:
     assert rooms.isdisjoint({"assemble", "bases", "check", "debian", "recipes", "registry", "wheels"})
 
 
+def test_a_build_that_asks_no_server_loads_nothing_that_could(tiny: Tiny) -> None:
+    program = "import sys; from oci_builder.cli import main; main(sys.argv[1:]); print(*sorted(sys.modules))"
+    environ = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    (tiny.cache / "v1" / "records" / "layer").rename(tiny.cache / "v1" / "records" / "lost")
+    argv = [sys.executable, "-c", program, *command(tiny, "--verify")]
+    loaded = subprocess.run(argv, env=environ, capture_output=True, text=True, check=True).stdout.split()
+    assert "oci_builder.wheels.layers" in loaded
+    assert {"requests", "urllib3", "urllib.request", "http.client", "oras", "tenacity"}.isdisjoint(loaded)
+
+
 @pytest.mark.parametrize("damage", [overwrite, Path.unlink])
 def test_a_layer_that_is_damaged_or_gone_is_made_anew_for_the_file(
     tiny: Tiny, damage: Callable[[Path], object], capsys: pytest.CaptureFixture[str]
