@@ -61,7 +61,7 @@ def open_regular(path: Path | str, *, noted: bool = True) -> BinaryIO:
     Raises OSError, which says what else is there.
     """
     if noted:
-        inputs.note(path)
+        inputs.note_file(path)
     # Asked before as well: a device may act when it is opened (a tape winds back).
     expect_regular(Path(path).stat(), path)
     # What is there by now may be another: without O_NONBLOCK a pipe would hold us here.

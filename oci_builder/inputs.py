@@ -126,7 +126,7 @@ class Recording:
         if why not in self.unwatched:
             self.unwatched.append(why)
 
-    def note(self, path: str, info: os.stat_result | None) -> None:
+    def note_file(self, path: str, info: os.stat_result | None) -> None:
         """A file is about to be read; ``info`` is what it was when it was found, by whoever found it before."""
         if path in self.files or not self._takes(path):
             return
@@ -182,10 +182,10 @@ def recording(into: Recording | None) -> Iterator[None]:
         _ACTIVE.remove(into)
 
 
-def note(path: str | Path, info: os.stat_result | None = None) -> None:
+def note_file(path: str | Path, info: os.stat_result | None = None) -> None:
     """A file is about to be read, or found not to be there."""
     for each in _ACTIVE:
-        each.note(_absolute(path), info)
+        each.note_file(_absolute(path), info)
 
 
 def is_file(path: Path) -> bool:
@@ -218,7 +218,7 @@ def mode_of(path: Path) -> int:
 
 def size_of(path: Path) -> int:
     """How long a file is. Raises OSError."""
-    note(path)
+    note_file(path)
     return path.stat().st_size
 
 

@@ -114,7 +114,7 @@ UNNOTED = {
     "wheels/project_tree.py": {"copy_tree", "_place", "_note_below", "_note_repository", "_pointed"},
     "bases/host.py": {"find_python"},
     # What is wrong with a file is told with an error.
-    "recipes/source.py": {"_expect_file"},
+    "recipes/source.py": {"_is_file"},
     # Files that they made themselves, in scratch folders or where they are told to.
     "wheels/process.py": {"run"},
     "wheels/resolve.py": {"_logged", "_installs"},

@@ -161,7 +161,7 @@ def run(
         expect_files(links)
         with explained(links):
             for path in inputs.listing(links):
-                inputs.note(path)
+                inputs.note_file(path)
     running, here = running or Running(), here or Here()
     shelves = sources.folders() if sources.offline else None
     ended = process.run(
