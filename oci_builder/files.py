@@ -7,7 +7,6 @@ import errno
 import io
 import os
 import stat
-import tempfile
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,6 +168,8 @@ def hint_of(error: OSError) -> str:
 
 def nameless() -> BinaryIO:
     """A new file without a name, in this machine's folder of temporary things. Raises FileProblem."""
+    import tempfile  # which loads a lot: not for a build with nothing to do
+
     try:
         return cast("BinaryIO", tempfile.TemporaryFile())
     except OSError as error:
@@ -179,6 +180,8 @@ def nameless() -> BinaryIO:
 
 def _cause(error: OSError) -> OSError:
     """Python tries several folders, and tells what it found wrong with none of them; the usual one is asked again."""
+    import tempfile
+
     if isinstance(error, FileNotFoundError):
         try:
             tempfile.TemporaryFile(dir="/tmp").close()

@@ -16,9 +16,10 @@ import re
 import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from oci_builder.values import Value
 
 MOST = 10_000
 """Files and folders that are looked at: to look at as many takes 40 ms, and a build that reads more is hardly slower
@@ -36,8 +37,7 @@ _WAITS = 4
 _Seen = list[int] | None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class InputSet:
+class InputSet(Value):
     """All that decided something, as it was when it was read.
 
     ``files`` are what the file system says of each path, None where nothing is there; ``kinds`` the same where nothing
@@ -81,7 +81,7 @@ class InputSet:
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON can hold it."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return dict(vars(self))
 
 
 class Recording:

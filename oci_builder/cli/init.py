@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from oci_builder.dockerfiles import Translation
 
 
-@dataclass(frozen=True, kw_only=True)
 class InitRequest(CommandRequest):
     """What ``ocibuild init`` is told: the image's name, the Dockerfile, the stage that is wanted."""
 
