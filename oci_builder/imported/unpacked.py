@@ -6,14 +6,14 @@ import bz2
 import enum
 import hashlib
 import lzma
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from oci_builder.compression import PIECE, Gunzip, NotGzip
 from oci_builder.digest import CHUNK, Digest
 from oci_builder.tree import sparse
 from oci_builder.tree.limits import ByteReader, Damaged
 from oci_builder.tree.tarstream import TarMember
+from oci_builder.xz import Unxz
 
 if TYPE_CHECKING:
     from zstandard import ZstdDecompressionObj
@@ -25,7 +25,7 @@ _ZSTD_MAGICS = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + number]) + b"\x2a\x4d\x18" 
 _BZIP2_MAGIC, _XZ_MAGIC = b"BZh", b"\xfd7zXZ\0"
 
 _SMALL_PIECE = 4 << 10
-"""Bytes of bzip2 and xz fed at a time, whose streams may have 14 bytes."""
+"""Bytes of bzip2 fed at a time, whose streams may have 14 bytes: what lies behind one is copied."""
 
 _ZSTD_PIECE = 512
 """Bytes fed at a time: zstandard gives all they stand for at once, and 4 bytes may stand for 128 KiB."""
@@ -69,13 +69,7 @@ def unpacked(source: ByteReader, packing: Packing, *, what: str) -> ByteReader:
         return Inflated(source, what=what)
     if packing is Packing.ZSTD:
         return Unzstd(source, what=what)
-    if packing is Packing.BZIP2:
-        return _Unstreamed(source, bz2.BZ2Decompressor, "bzip2", what=what)
-    return _Unstreamed(source, _unxz, "xz", what=what)
-
-
-def _unxz() -> lzma.LZMADecompressor:
-    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+    return _Unbzip2(source, what=what) if packing is Packing.BZIP2 else _Unxzed(source, what=what)
 
 
 class Hashed:
@@ -173,60 +167,49 @@ class Unzstd(_Unpacked):
         return True
 
 
-class _Decompressor(Protocol):
-    """What bz2 and lzma have in common."""
+class _Unbzip2(_Unpacked):
+    """The content of a bzip2 file of any number of streams; their checksums are checked."""
 
-    @property
-    def eof(self) -> bool:
-        """Whether the stream has ended."""
-
-    @property
-    def needs_input(self) -> bool:
-        """Whether nothing more comes out without more going in."""
-
-    @property
-    def unused_data(self) -> bytes:
-        """What lies behind the stream."""
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        """At most so many bytes of what comes out."""
-
-
-class _Unstreamed(_Unpacked):
-    """The content of a bzip2 or xz file of any number of streams; their checksums are checked."""
-
-    def __init__(self, source: ByteReader, opened: Callable[[], _Decompressor], name: str, *, what: str) -> None:
+    def __init__(self, source: ByteReader, *, what: str) -> None:
         super().__init__(source, what=what)
-        self._opened, self._name = opened, name
-        self._stream: _Decompressor | None = None
+        self._stream: bz2.BZ2Decompressor | None = None
+        self._fed = self._packed
 
     def _more(self) -> bool:
-        stream = self._stream
-        if stream is not None and not stream.needs_input:
-            return self._take(stream, b"")
-        self._packed = self._packed or memoryview(self._source.read(CHUNK))
-        if not self._packed:
-            if stream is not None:
-                raise Damaged(f"{self._what}: the {self._name} stream is cut off")
-            return False
-        data, self._packed = bytes(self._packed[:_SMALL_PIECE]), self._packed[_SMALL_PIECE:]
-        if stream is None and self._name == "xz":
-            # Between and behind streams there may be zeros (the format's "stream padding").
-            data = data.lstrip(b"\0")
-            if not data:
-                return True
-        return self._take(stream or self._opened(), data)
-
-    def _take(self, stream: _Decompressor, data: bytes) -> bool:
+        stream, data = self._stream, b""
+        if stream is None or stream.needs_input:
+            self._packed = self._packed or memoryview(self._source.read(CHUNK))
+            if not self._packed:
+                if stream is not None:
+                    raise Damaged(f"{self._what}: the bzip2 stream is cut off")
+                return False
+            self._fed, self._packed = self._packed, self._packed[_SMALL_PIECE:]
+            stream, data = stream or bz2.BZ2Decompressor(), bytes(self._fed[:_SMALL_PIECE])
         try:
             self._plain += stream.decompress(data, CHUNK)
-        except (OSError, EOFError, lzma.LZMAError) as error:
-            raise Damaged(f"{self._what}: not valid {self._name}: {error}") from error
-        self._stream = stream
+        except (OSError, EOFError) as error:
+            raise Damaged(f"{self._what}: not valid bzip2: {error}") from error
+        self._stream = None if stream.eof else stream
         if stream.eof:
-            left = stream.unused_data
-            self._packed, self._stream = memoryview(left + self._packed) if left else self._packed, None
+            # A view, and no copy: of a file of tiny streams each would copy all that is behind it.
+            self._packed = self._fed[len(self._fed) - len(self._packed) - len(stream.unused_data) :]
         return True
+
+
+class _Unxzed:
+    """The content of an xz file of any number of streams; their checksums are checked."""
+
+    def __init__(self, source: ByteReader, *, what: str) -> None:
+        self._plain, self._what = Unxz(source, memory=_XZ_MEMORY), what
+
+    def read(self, size: int, /) -> bytes:
+        """``size`` bytes, or fewer at the end. Raises Damaged."""
+        try:
+            return self._plain.read(size)
+        except EOFError as error:
+            raise Damaged(f"{self._what}: {error}") from error
+        except lzma.LZMAError as error:
+            raise Damaged(f"{self._what}: not valid xz: {error}") from error
 
 
 class Section:
