@@ -207,6 +207,8 @@ class Lease:
 
     def share(self) -> None:
         """Have the lock together with others, once nobody has it alone."""
+        # Waited for, unlike the other: whoever has a cache alone prunes or clears it, which takes seconds, and to go on
+        # meanwhile would be to have what is being written here taken for a dead man's.
         machine.lock(self._handle, shared=True, wait=True)
 
 

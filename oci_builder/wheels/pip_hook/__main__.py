@@ -20,6 +20,7 @@ from pip._internal.cli.main import main as run_pip
 def main(arguments: list[str]) -> int:
     """Run pip behind the hook: the rules, then pip's own arguments."""
     rules = HookRules(json.loads(arguments[0]))
+    # First: whoever started us may be gone already.
     threading.Thread(target=end_with_reader, args=(rules.tell,), daemon=True).start()
     teller = Teller(rules.tell)
     configure(rules.settings)
@@ -31,6 +32,8 @@ def main(arguments: list[str]) -> int:
         stay_offline(rules.shelves)
     else:
         ask_the_silent_once()
+    # Each wraps what the one before it has wrapped, so what comes last here is asked first: what may not be taken is
+    # refused before anything is fetched to be hashed.
     hash_on_arrival()
     name_what_does_not_read(teller)
     wheels_only(rules, teller)
@@ -38,6 +41,7 @@ def main(arguments: list[str]) -> int:
         keep_sdist(Path(rules.keep[1]), teller)
     if rules.builds:
         return run_pip(arguments[1:])
+    # Not where something is built, which starts programs: this cannot be taken back.
     ended = start_nothing(teller)
     code = run_pip(arguments[1:])
     ended(code)

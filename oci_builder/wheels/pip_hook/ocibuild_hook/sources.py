@@ -106,6 +106,7 @@ def keep_sdist(folder: Path, teller: Teller) -> None:
             shutil.copyfile(filename, folder / Path(link.filename).name)
             raise Refused("kept")
 
+        # Now, and not before: until an archive was judged, whatever unpacks is a refusal.
         replace(prepare, "unpack_file", kept)
         return unpacked(link, *rest, **more)
 
