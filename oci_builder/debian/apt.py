@@ -137,8 +137,8 @@ class Apt:
         with open_regular(found[0]) as stream:
             return stream.read(limit + 1)
 
-    # Two files for apt to read: with the lists that this machine has, which may be months old and cost nothing, and with
-    # lists of our own, which a download fills. So the second is made where the first does not do, and once.
+    # Two files for apt to read: with the lists that this machine has, which may be months old and cost nothing, and
+    # with lists of our own, which a download fills. So the second is made where the first does not do, and once.
     @cached_property
     def _host(self) -> Path:
         return self._configured("host", Path(self._settings["lists"]))
