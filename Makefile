@@ -5,7 +5,10 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
+# New enough, and not just a name: a version manager's python3.12 need not lead anywhere.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3; do \
+	if "$$name" -c '$(NEW_ENOUGH)' 2>/dev/null; then command -v "$$name"; break; fi; done)
 JOBS ?= 2
 EVERY ?= 1
 CHANCES ?= 1000
@@ -13,6 +16,10 @@ ORACLES ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ocibuild-oracles
 CRASH ?= abort error full dead nospace killed terminated interrupted
 VENV := .venv
 BIN := $(VENV)/bin
+
+# An environment whose Python is too old, or gone, is none: its stamps go, and it is made anew where it is needed.
+STALE := $(shell if [ -e $(VENV) ] && ! $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null; then \
+	rm -f $(VENV)/.runtime $(VENV)/.development $(VENV)/.system; echo stale; fi)
 
 # Debian's packages of the programs that tests/real drives, and of what the newest runc is built with. The tests skip what
 # is missing, unless OCIBUILD_REQUIRE_REAL=1.
@@ -95,7 +102,12 @@ clean:  ## away with all that make made
 # Each stamp is younger than what it came from, or is made again.
 
 $(VENV)/.runtime: pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and not on PATH" >&2; exit 1; }
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Python 3.11 or newer is needed, and on PATH is $$(command -v python3 >/dev/null && python3 --version 2>&1 || echo none)." >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; \
+	elif ! "$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null; then \
+		echo "Python 3.11 or newer is needed, and $(PYTHON) is $$("$(PYTHON)" --version 2>&1 || echo none)." >&2; exit 1; \
+	fi
 	$(venv)
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
@@ -111,12 +123,13 @@ $(VENV)/.system: $(VENV)/.runtime Makefile
 # Debian packages venv's other half apart, and says so only when a venv is half made. An environment that pip runs in is
 # kept: it may have been made another way.
 define venv
-@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+@if [ -n "$(STALE)" ]; then echo "$(VENV) has a Python that is too old, or gone: it is made anew" >&2; fi
+@if [ -n "$(STALE)" ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 	if ! $(PYTHON) -c 'import ensurepip' 2>/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update --quiet=2; \
 		DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends python3-venv; \
 	fi; \
-	$(PYTHON) -m venv $(VENV); \
+	"$(PYTHON)" -m venv --clear $(VENV); \
 fi
 endef
 

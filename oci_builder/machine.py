@@ -113,6 +113,11 @@ def has_room(folder: Path) -> bool:
     return room.f_bavail > 0 and (room.f_favail > 0 or not room.f_files)
 
 
+def is_read_only(folder: Path) -> bool:
+    """Whether nobody can write to what ``folder`` lies on."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
 def memory_file(name: str) -> BinaryIO:
     """A file that is in memory, or, where there is no such thing, in the folder of temporary things. Raises OSError."""
     create = getattr(os, "memfd_create", None)

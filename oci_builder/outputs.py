@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from oci_builder import machine
 from oci_builder.errors import FileProblem
-from oci_builder.files import discarded_on_error, expect_regular, explained, in_words, trouble, unique, written
+from oci_builder.files import discarded_on_error, expect_regular, explained, hint_of, in_words, trouble, unique, written
 from oci_builder.folders import Folder
 
 _READ = os.O_RDONLY | machine.AS_IT_IS | machine.AT_ONCE | machine.CLOSED_ON_EXEC
@@ -79,9 +79,12 @@ def atomic(
 def check_output(path: Path) -> None:
     """A file can be put at ``path``, or, if it is a link, where that leads: no pipe or device. Raises FileProblem."""
     try:
-        _replaced(_followed(path))
+        place = _followed(path)
+        _replaced(place)
+        if place.parent.is_dir() and not machine.may(place.parent, os.W_OK | os.X_OK):
+            raise trouble(errno.EROFS if machine.is_read_only(place.parent) else errno.EACCES, place.parent)
     except OSError as error:
-        hint = "what is written appears whole, in a file: name one" if error.errno == errno.EINVAL else None
+        hint = "what is written appears whole, in a file: name one" if error.errno == errno.EINVAL else hint_of(error)
         raise FileProblem(str(path), in_words(error), hint=hint) from error
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from msgspec.structs import replace
 
 from oci_builder import inputs
 from oci_builder.errors import PathConflict
 from oci_builder.recipes import BASE, DEBS, FETCHED, FILE, WHEELS, CopyRecipe, ImageSource
-from oci_builder.tree.copying import Copy, copied
+from oci_builder.tree.copying import Copy, copied, source_of
 from oci_builder.tree.entry import Entry, Kind, directory, entry_path
 from oci_builder.tree.tree import Tree, same_place
 
@@ -24,6 +24,14 @@ LEFT_OUT = (
 
 _OF_RECIPES = (FILE, f"{WHEELS}/", f"{DEBS}/", f"{BASE}/", f"{FETCHED}/", "base.lock.*.json")
 """Files of a recipe's folder that an image is made from."""
+
+
+def check_copies(source: ImageSource) -> None:
+    """See that what the recipe copies is there, before anything is made. Raises OutsideProject, FileProblem."""
+    for copy in source.recipe.copy:
+        # What the recipe has fetched comes later.
+        if not source.recipe.fetch or PurePosixPath(copy.src).parts[:1] != (FETCHED,):
+            source_of(_copy(source, copy, (0, 0)))
 
 
 def recipe_files(source: ImageSource, owner: tuple[int, int]) -> list[Entry]:

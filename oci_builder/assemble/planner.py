@@ -10,6 +10,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from oci_builder import inputs
+from oci_builder.assemble.app_files import check_copies
 from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.fetched import bring
@@ -44,6 +45,7 @@ class Planner:
         """
         context = self.context
         bases = BaseResolver(source, context, self.policy)
+        check_copies(source)
         with context.reporter.stage("base"):
             base = bases.open(platform)
         wheels = self._wheels(bases, base.target) if source.has_python else _Wheels()

@@ -166,6 +166,7 @@ def _made_one(each: _Opened, context: BuildContext, reporter: Timed) -> list[Res
     from oci_builder.assemble import build_and
 
     job = each.job
+    each.expect_takers(context)
     built, done = build_and(job.tasks, lambda built: job.deliver(built, context), context)
     return job.results(built, done, reporter.lap())
 
@@ -175,9 +176,17 @@ def _made_each(opened: Sequence[_Opened], context: BuildContext, reporter: Timed
     from oci_builder.assemble import Built, build_all
     from oci_builder.errors import OcibuildError
 
-    made = iter(build_all([task for each in opened for task in each.job.tasks], context))
+    for each in opened:
+        try:
+            each.expect_takers(context)
+        except OcibuildError as refused:
+            each.fail(refused, reporter)
+    able = [each for each in opened if not each.failure]
+    made = iter(build_all([task for each in able for task in each.job.tasks], context))
     results: dict[int, list[Result]] = {}
     for number, each in enumerate(opened):
+        if each.failure:
+            continue
         found = [next(made) for _ in each.job.tasks]
         built = [image for image in found if isinstance(image, Built)]
         try:
@@ -186,8 +195,7 @@ def _made_each(opened: Sequence[_Opened], context: BuildContext, reporter: Timed
                     raise error
             results[number] = each.job.results(built, each.job.deliver(built, context), reporter.lap())
         except OcibuildError as error:
-            each.failure.append(error)
-            reporter.note(f"{each.request.name}: {error}{f'; {error.hint}' if error.hint else ''}")
+            each.fail(error, reporter)
     return results
 
 
@@ -230,6 +238,19 @@ class _Opened:
             noted=noted,
         )
         return cls(request, job)
+
+    def expect_takers(self, context: BuildContext) -> None:
+        """See that the registries would take the image, before it is made. Raises RegistryError, InvalidValue."""
+        if self.job.wanted.pushes:
+            from oci_builder.registry.admission import check_push
+
+            for reference in self.job.wanted.pushes:
+                check_push(reference, context.registries)
+
+    def fail(self, error: OcibuildError, reporter: Timed) -> None:
+        """Say that this one cannot be made; the others go on."""
+        self.failure.append(error)
+        reporter.note(f"{self.request.name}: {error}{f'; {error.hint}' if error.hint else ''}")
 
     def keep(self, settings: Settings, results: Sequence[Result], *, notes: Sequence[str]) -> None:
         """Remember what was made, if a build could tell that it would make it again."""

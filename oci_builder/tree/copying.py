@@ -40,21 +40,27 @@ class Copy:
     gid: int = 0
 
 
+_ELSEWHERE = "make it, or name another src in [[copy]]"
+
+
+def source_of(copy: Copy) -> Found:
+    """What is to be copied. Raises OutsideProject, and FileProblem where there is nothing."""
+    place = copy.folder / copy.source
+    try:
+        return find(copy.source, folder=copy.folder, within=copy.within)
+    except FileNotFoundError as error:
+        raise FileProblem(str(place), "there is nothing to copy here", hint=_ELSEWHERE) from error
+    except OSError as error:
+        raise FileProblem(str(place), in_words(error), hint=_ELSEWHERE) from error
+
+
 def copied(copy: Copy) -> Iterator[Entry]:
     """The entries of one copy, by name; a folder's content lands in ``dest``, as with docker.
 
     Raises OutsideProject for a source that is not within it, FileProblem for one that is absent or is no file,
     folder or link, UnsafePath for a link that would leave the folder it is copied from.
     """
-    place = copy.folder / copy.source
-    try:
-        source = find(copy.source, folder=copy.folder, within=copy.within)
-    except FileNotFoundError as error:
-        raise FileProblem(
-            str(place), "there is nothing to copy here", hint="make it, or name another src in [[copy]]"
-        ) from error
-    except OSError as error:
-        raise FileProblem(str(place), in_words(error), hint="make it, or name another src in [[copy]]") from error
+    place, source = copy.folder / copy.source, source_of(copy)
     dest = copy.dest.strip("/")
     if source.kind != stat.S_IFDIR:
         name = f"{dest}/{place.name}".lstrip("/") if copy.dest.endswith("/") else dest

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
+import sysconfig
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,3 +116,39 @@ def test_a_cache_on_a_disk_that_starts_no_programs_is_no_failure(tmp_path: Path,
         kept = files_of(noexec)
         tiny.out.unlink()
     assert files_of(noexec) == kept
+
+
+POD = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs -o mode=755 none /mnt
+cp -r "$1" /mnt/checkout
+chmod -R a+rX,a-w /mnt/checkout
+mkdir /mnt/work && mount -t tmpfs -o mode=777 none /mnt/work
+for place in / /tmp /mnt /var/tmp /dev/shm /home /root; do
+    if mountpoint -q "$place"; then mount -o remount,ro,bind "$place"; fi
+done
+umask 077
+cd /mnt/checkout
+shift
+exec setpriv --reuid 12345 --regid 12345 --clear-groups env -i PATH=/usr/bin:/bin "$@"
+"""
+
+
+def test_a_pod_with_one_folder_to_write_to_and_nobodys_user_id_builds_the_usual_image(tmp_path: Path) -> None:
+    need("unshare", "setpriv", "mountpoint")
+    if "3.11." not in version_of(COMPILES_AS_THE_BASE) or sys.version_info[:2] != (3, 11):
+        pytest.skip("no CPython 3.11 that everybody may start")
+    tiny = make_tiny(tmp_path / "project")
+    usual = built(tiny)
+    tiny.forget()
+    search = f"{CHECKOUT}:{sysconfig.get_path('purelib')}"
+    inside = [f"PYTHONPATH={search}", "PYTHONDONTWRITEBYTECODE=1", "OCIBUILD_CACHE_DIR=/mnt/work/cache"]
+    program = "import sys; from oci_builder.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [str(COMPILES_AS_THE_BASE), "-c", program, "build", NAME, "--out", "/mnt/work/app.tar"]
+    shell = '"$@" >&2 && cat /mnt/work/app.tar'
+    words = ["unshare", "-m", "bash", "-c", POD, "pod", str(tiny.root), *inside, "bash", "-c", shell, "run", *command]
+    done = subprocess.run(words, capture_output=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == usual
+    assert b"temporary" in done.stderr
