@@ -13,7 +13,7 @@ from oci_builder.digest import CHUNK, Digest
 from oci_builder.tree import sparse
 from oci_builder.tree.limits import ByteReader, Damaged
 from oci_builder.tree.tarstream import TarMember
-from oci_builder.xz import Unxz
+from oci_builder.xz import Streams, Unxz
 
 if TYPE_CHECKING:
     from zstandard import ZstdDecompressionObj
@@ -23,9 +23,6 @@ _ZSTD_MAGICS = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + number]) + b"\x2a\x4d\x18" 
 """A frame of data, and those that readers skip (RFC 8878, 3.1): zstd:chunked layers may begin with one."""
 
 _BZIP2_MAGIC, _XZ_MAGIC = b"BZh", b"\xfd7zXZ\0"
-
-_SMALL_PIECE = 4 << 10
-"""Bytes of bzip2 fed at a time, whose streams may have 14 bytes: what lies behind one is copied."""
 
 _ZSTD_PIECE = 512
 """Bytes fed at a time: zstandard gives all they stand for at once, and 4 bytes may stand for 128 KiB."""
@@ -69,7 +66,9 @@ def unpacked(source: ByteReader, packing: Packing, *, what: str) -> ByteReader:
         return Inflated(source, what=what)
     if packing is Packing.ZSTD:
         return Unzstd(source, what=what)
-    return _Unbzip2(source, what=what) if packing is Packing.BZIP2 else _Unxzed(source, what=what)
+    if packing is Packing.BZIP2:
+        return _Unstreamed(Streams(source, bz2.BZ2Decompressor), "bzip2", what=what)
+    return _Unstreamed(Unxz(source, memory=_XZ_MEMORY), "xz", what=what)
 
 
 class Hashed:
@@ -167,49 +166,22 @@ class Unzstd(_Unpacked):
         return True
 
 
-class _Unbzip2(_Unpacked):
-    """The content of a bzip2 file of any number of streams; their checksums are checked."""
+class _Unstreamed:
+    """The content of a bzip2 or xz file of any number of streams; their checksums are checked."""
 
-    def __init__(self, source: ByteReader, *, what: str) -> None:
-        super().__init__(source, what=what)
-        self._stream: bz2.BZ2Decompressor | None = None
-        self._fed = self._packed
-
-    def _more(self) -> bool:
-        stream, data = self._stream, b""
-        if stream is None or stream.needs_input:
-            self._packed = self._packed or memoryview(self._source.read(CHUNK))
-            if not self._packed:
-                if stream is not None:
-                    raise Damaged(f"{self._what}: the bzip2 stream is cut off")
-                return False
-            self._fed, self._packed = self._packed, self._packed[_SMALL_PIECE:]
-            stream, data = stream or bz2.BZ2Decompressor(), bytes(self._fed[:_SMALL_PIECE])
-        try:
-            self._plain += stream.decompress(data, CHUNK)
-        except (OSError, EOFError) as error:
-            raise Damaged(f"{self._what}: not valid bzip2: {error}") from error
-        self._stream = None if stream.eof else stream
-        if stream.eof:
-            # A view, and no copy: of a file of tiny streams each would copy all that is behind it.
-            self._packed = self._fed[len(self._fed) - len(self._packed) - len(stream.unused_data) :]
-        return True
-
-
-class _Unxzed:
-    """The content of an xz file of any number of streams; their checksums are checked."""
-
-    def __init__(self, source: ByteReader, *, what: str) -> None:
-        self._plain, self._what = Unxz(source, memory=_XZ_MEMORY), what
+    def __init__(self, plain: Streams, name: str, *, what: str) -> None:
+        self._plain, self._name, self._what = plain, name, what
 
     def read(self, size: int, /) -> bytes:
         """``size`` bytes, or fewer at the end. Raises Damaged."""
         try:
             return self._plain.read(size)
         except EOFError as error:
-            raise Damaged(f"{self._what}: {error}") from error
-        except lzma.LZMAError as error:
-            raise Damaged(f"{self._what}: not valid xz: {error}") from error
+            raise Damaged(f"{self._what}: the {self._name} stream is cut off") from error
+        except (OSError, lzma.LZMAError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the file's own; that of bz2 for what is none of its streams has no number
+            raise Damaged(f"{self._what}: not valid {self._name}: {error}") from error
 
 
 class Section:
