@@ -31,8 +31,12 @@ for words of the screen: … stands for the names, paths and numbers of your cas
 that follows the message. The exit code is in brackets; [cli.md](cli.md) says what the codes mean.
 """
 
-_SHORT = {"wrong": ("RecipeError", 0, 1), "refused": ("UnsupportedRequirement", 1, 2)}
-"""Methods that make an error: its class, and which of their arguments are the cause and the hint."""
+_SHORT = {
+    "wrong": (("RecipeError",), 0, 1),
+    "refused": (("UnsupportedRequirement",), 1, 2),
+    "Breakage": (("RegistryError", "TransportError"), 0, 1),
+}
+"""What makes an error: of which classes, and which of its arguments are the cause and the hint."""
 
 WAYS: Mapping[str, str] = {
     "ArchiveIndexError": "Try again later or another mirror (`--mirror`); see that this machine's clock is right.",
@@ -136,10 +140,11 @@ def _made(call: ast.Call, known: Mapping[str, list[ast.expr]]) -> Iterator[tuple
     name = getattr(call.func, "attr", getattr(call.func, "id", ""))
     named = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
     if name in _SHORT:
-        kind, why, hint = _SHORT[name]
+        kinds, why, hint = _SHORT[name]
         texts = _texts(call.args[why], known) if why < len(call.args) else [GAP]
         hints = _texts(call.args[hint], known) if hint < len(call.args) else [""]
-        yield from ((kind, f"{GAP}: {text}", way) for text, way in _few(texts, hints) if _says(text))
+        for text, way in _few(texts, hints):
+            yield from ((kind, f"{GAP}: {text}", way) for kind in kinds if _says(text))
         return
     if name not in classes() or any(isinstance(each, ast.Starred) for each in call.args):
         return

@@ -53,13 +53,13 @@ class Found:
 
     def open(self) -> BinaryIO:
         """The content of a file. Raises FileProblem where it cannot be read, or is not what was found."""
-        inputs.note(self.path, self.info)
+        inputs.note_file(self.path, self.info)
         with explained(self.path):
             return os.fdopen(self._opened(_READ), "rb")
 
     def target(self) -> str:
         """Where a link points. Raises FileProblem."""
-        inputs.note(self.path, self.info)
+        inputs.note_file(self.path, self.info)
         with explained(self.path):
             return os.readlink(self._name, dir_fd=self._anchor.handle)
 
@@ -121,7 +121,7 @@ class Within:
 
         Raises OutsideProject, OSError.
         """
-        inputs.note(self._folder / name)
+        inputs.note_file(self._folder / name)
         walk = _Walk(self._top, self.root, self._folder / name)
         steps = walk.absolute(name) if name.startswith("/") else (*self._steps, *_steps(name))
         return walk.run(steps, follow=follow)
@@ -135,7 +135,7 @@ def find(name: str, *, folder: Path, within: Within | None, follow: bool = False
     if within is not None:
         return within.find(name, follow=follow)
     place = folder / name
-    inputs.note(place)
+    inputs.note_file(place)
     return _anywhere(Path(os.path.realpath(place)) if follow else place, place)
 
 

@@ -7,7 +7,6 @@ import errno
 import io
 import os
 import stat
-import tempfile
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +60,7 @@ def open_regular(path: Path | str, *, noted: bool = True) -> BinaryIO:
     Raises OSError, which says what else is there.
     """
     if noted:
-        inputs.note(path)
+        inputs.note_file(path)
     # Asked before as well: a device may act when it is opened (a tape winds back).
     expect_regular(Path(path).stat(), path)
     # What is there by now may be another: without O_NONBLOCK a pipe would hold us here.
@@ -169,6 +168,8 @@ def hint_of(error: OSError) -> str:
 
 def nameless() -> BinaryIO:
     """A new file without a name, in this machine's folder of temporary things. Raises FileProblem."""
+    import tempfile  # which loads a lot: not for a build with nothing to do
+
     try:
         return cast("BinaryIO", tempfile.TemporaryFile())
     except OSError as error:
@@ -179,6 +180,8 @@ def nameless() -> BinaryIO:
 
 def _cause(error: OSError) -> OSError:
     """Python tries several folders, and tells what it found wrong with none of them; the usual one is asked again."""
+    import tempfile
+
     if isinstance(error, FileNotFoundError):
         try:
             tempfile.TemporaryFile(dir="/tmp").close()
@@ -204,6 +207,8 @@ class Lease:
 
     def share(self) -> None:
         """Have the lock together with others, once nobody has it alone."""
+        # Waited for, unlike the other: whoever has a cache alone prunes or clears it, which takes seconds, and to go on
+        # meanwhile would be to have what is being written here taken for a dead man's.
         machine.lock(self._handle, shared=True, wait=True)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import weakref
 from collections.abc import Iterator
@@ -76,6 +75,8 @@ class Folder:
         """Remove whatever is called so, or as much of it as can be; links in it are not followed."""
         with contextlib.suppress(OSError):
             if stat.S_ISDIR(self.stat(name).st_mode):
+                import shutil  # which loads all that packs archives
+
                 shutil.rmtree(name, ignore_errors=True, dir_fd=self.handle)
             else:
                 self.remove(name)

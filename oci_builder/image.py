@@ -52,6 +52,8 @@ class Image:
         """The image, run in another way."""
         return replace(self, run=run)
 
+    # These four are asked for again and again, and long in the making where an image has many labels. They may be kept
+    # because nothing that they come from can change: ``replace`` makes another image, which has none of them yet.
     @cached_property
     def config(self) -> bytes:
         """The image configuration (config.md), as bytes."""

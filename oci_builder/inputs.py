@@ -16,9 +16,10 @@ import re
 import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from oci_builder.values import Value
 
 MOST = 10_000
 """Files and folders that are looked at: to look at as many takes 40 ms, and a build that reads more is hardly slower
@@ -36,8 +37,7 @@ _WAITS = 4
 _Seen = list[int] | None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class InputSet:
+class InputSet(Value):
     """All that decided something, as it was when it was read.
 
     ``files`` are what the file system says of each path, None where nothing is there; ``kinds`` the same where nothing
@@ -81,7 +81,7 @@ class InputSet:
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON can hold it."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return dict(vars(self))
 
 
 class Recording:
@@ -126,7 +126,7 @@ class Recording:
         if why not in self.unwatched:
             self.unwatched.append(why)
 
-    def note(self, path: str, info: os.stat_result | None) -> None:
+    def note_file(self, path: str, info: os.stat_result | None) -> None:
         """A file is about to be read; ``info`` is what it was when it was found, by whoever found it before."""
         if path in self.files or not self._takes(path):
             return
@@ -182,10 +182,10 @@ def recording(into: Recording | None) -> Iterator[None]:
         _ACTIVE.remove(into)
 
 
-def note(path: str | Path, info: os.stat_result | None = None) -> None:
+def note_file(path: str | Path, info: os.stat_result | None = None) -> None:
     """A file is about to be read, or found not to be there."""
     for each in _ACTIVE:
-        each.note(_absolute(path), info)
+        each.note_file(_absolute(path), info)
 
 
 def is_file(path: Path) -> bool:
@@ -218,13 +218,13 @@ def mode_of(path: Path) -> int:
 
 def owner_of(path: Path) -> int:
     """The user whose something is, through links. Raises OSError."""
-    note(path)
+    note_file(path)
     return path.stat().st_uid
 
 
 def size_of(path: Path) -> int:
     """How long a file is. Raises OSError."""
-    note(path)
+    note_file(path)
     return path.stat().st_size
 
 

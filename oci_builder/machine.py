@@ -11,7 +11,6 @@ import errno
 import importlib
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -104,6 +103,16 @@ def may(path: Path, how: int) -> bool:
     return os.access(path, how, effective_ids=os.access in os.supports_effective_ids)
 
 
+def has_room(folder: Path) -> bool:
+    """Whether its file system says that more fits in; False where that cannot be asked. Raises OSError."""
+    ask = getattr(os, "statvfs", None)
+    if ask is None:
+        return False
+    room = ask(folder)
+    # Some file systems count no files, and say that there is room for none.
+    return room.f_bavail > 0 and (room.f_favail > 0 or not room.f_files)
+
+
 def is_read_only(folder: Path) -> bool:
     """Whether nobody can write to what ``folder`` lies on."""
     return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
@@ -114,6 +123,8 @@ def memory_file(name: str) -> BinaryIO:
     create = getattr(os, "memfd_create", None)
     if create is not None:
         return cast("BinaryIO", os.fdopen(create(name), "w+b"))
+    import tempfile  # which loads a lot, and is asked for on few machines
+
     return cast("BinaryIO", tempfile.TemporaryFile())
 
 

@@ -6,10 +6,12 @@ our own, and neither may have us wait longer than there is time.
 
 from __future__ import annotations
 
+import email.utils
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from oci_builder.bounded import parse_decimal
 from oci_builder.errors import OcibuildError
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _SPREAD = (0.7, 1.0)
 """Parts of a wait. Not all at once again: several transfers fail together."""
+
+_FOR_EVER = 1 << 31
 
 
 class Transient(OcibuildError):
@@ -72,6 +76,23 @@ def attempts(
         sleep=sleep,
         retry_error_callback=give_up,
     )
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """How many seconds a server asks to wait (RFC 9110, 10.2.3); None where it does not say.
+
+    A date counts from the answer's own, not from this machine's clock.
+    """
+    wait, date = headers.get("Retry-After") or "", headers.get("Date") or ""
+    try:
+        return float(parse_decimal(wait.strip(), most=_FOR_EVER))
+    except ValueError:
+        pass  # a date, then
+    try:
+        until, now = map(email.utils.parsedate_to_datetime, (wait, date))
+        return max(0.0, (until - now).total_seconds())
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
 
 
 def _error(state: RetryCallState) -> Transient:

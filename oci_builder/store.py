@@ -157,7 +157,10 @@ class Store:
         return self._blobs.path / digest.hex
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
-        """Whether a blob is here for us to read, ``size`` bytes long if that is known; its content is not read."""
+        """Whether a blob is here for us to read, ``size`` bytes long if that is known; its content is not read.
+
+        It counts as asked for, and as used now if it is here: pruning takes what was used least recently.
+        """
         path = self.path(digest)
         try:
             info = path.lstat()
@@ -168,6 +171,7 @@ class Store:
         if whole:
             self._use(path)
         else:
+            # What is not there was never made or was pruned; what is there and is not this was damaged.
             self._damaged[f"cached blob {digest}"] = None
         return whole
 

@@ -35,6 +35,9 @@ def with_temporary(environ: Mapping[str, str], folder: Path) -> tuple[dict[str, 
 
     Whether it is that is said, too. Raises FileProblem.
     """
+    if _can_be_written(environ.get("TMPDIR") or "/tmp"):
+        return dict(environ), False
+    # Loads a lot, and makes a file to see whether it can: where what is usual will not do.
     import tempfile
 
     try:
@@ -45,6 +48,14 @@ def with_temporary(environ: Mapping[str, str], folder: Path) -> tuple[dict[str, 
         tempfile.tempdir = str(folder)
         return {**environ, "TMPDIR": str(folder)}, True
     return dict(environ), False
+
+
+def _can_be_written(folder: str) -> bool:
+    """Whether files can be made there, as far as can be told without making one."""
+    place = Path(folder)
+    with suppress(OSError, ValueError):
+        return place.is_absolute() and machine.has_room(place) and machine.may(place, os.W_OK | os.X_OK)
+    return False
 
 
 def default_cache() -> tuple[Path, bool]:

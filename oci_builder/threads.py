@@ -49,6 +49,29 @@ def in_threads(
                 thread.join(max(0.0, until - time.monotonic()))
 
 
+def in_time(seconds: float, act: Callable[[], Result]) -> Result:
+    """``act``, in a thread that is left alone when the time is up: a server that drips bytes keeps no socket's timeout.
+
+    Raises what ``act`` raises, and TimeoutError.
+    """
+    outcome: queue.SimpleQueue[_Done[Result]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcome.put(_Done(0, (act(),)))
+        except BaseException as error:
+            outcome.put(_Done(0, error=error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        done = outcome.get(timeout=min(max(seconds, 0.001), threading.TIMEOUT_MAX))
+    except queue.Empty as empty:
+        raise TimeoutError from empty
+    if done.error is not None:
+        raise done.error
+    return done.results[0]
+
+
 @dataclass(frozen=True)
 class _Done(Generic[Result]):
     """What became of a piece of the work: an error, or else its results (one)."""

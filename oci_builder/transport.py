@@ -1,31 +1,30 @@
-"""Plain downloads: a GET that ends, that stays small, and that says what was wrong without telling a password.
-
-urllib of the standard library does all this needs (proxies of the environment, the system's certificates), so that a
-build which takes its packages from a mirror costs no further dependency.
-"""
+"""Plain downloads: a GET that ends, that stays small, and that says what was wrong without telling a password."""
 
 from __future__ import annotations
 
 import base64
-import email.utils
-import http.client
-import queue
-import threading
+import contextlib
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
-from email.message import Message
-from typing import IO, BinaryIO, TypeVar
+from dataclasses import dataclass, field
+from typing import BinaryIO
 
-from oci_builder.bounded import parse_decimal
+from oci_builder.connections import (
+    BROKEN,
+    Answer,
+    Breakage,
+    Connections,
+    breakage_of,
+    content_length,
+    origin,
+    read_piece,
+    redirected,
+)
 from oci_builder.errors import TransportError
 from oci_builder.redaction import redacted
-from oci_builder.retry import LONGEST_WAIT, TRANSIENT_STATUS, Transient, attempts
-
-T = TypeVar("T")
+from oci_builder.retry import LONGEST_WAIT, TRANSIENT_STATUS, Transient, attempts, retry_after
+from oci_builder.threads import in_time
 
 TIMEOUT = 30.0
 """Seconds a server may be silent."""
@@ -37,18 +36,22 @@ SLOWEST = 64_000.0
 
 ATTEMPTS = 4
 _FIRST_WAIT = 1.0
-_CHUNK = 1 << 18
-_FOR_EVER = 1 << 31
+_REDIRECTS = 10
+_ERROR_BODY = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """How to download, with ``total`` seconds for a small answer; ``sleep`` is what waiting between attempts means."""
+    """How to download, with ``total`` seconds for a small answer; ``sleep`` is what waiting between attempts means.
+
+    Connections are kept for the next download, until nobody has the Transport any more.
+    """
 
     timeout: float = TIMEOUT
     total: float = TOTAL
     attempts: int = ATTEMPTS
     sleep: Callable[[float], None] = time.sleep
+    _connections: Connections = field(default_factory=Connections, init=False, repr=False, compare=False)
 
     def fetch(self, url: str, *, limit: int) -> bytes:
         """The body at ``url`` (http or https), ``limit`` bytes long at most.
@@ -82,146 +85,107 @@ class Transport:
 
     def _repeat(self, url: str, limit: int, begin: Callable[[], Callable[[bytes], object]]) -> None:
         """Try until the whole body went to what ``begin`` gives for each attempt."""
+        address = _Address.of(url)
         retrying = attempts(self.attempts, first_wait=_FIRST_WAIT, sleep=self.sleep)
-        retrying(self._attempt, url, limit, begin)
+        retrying(self._attempt, address, limit, begin)
 
-    def _attempt(self, url: str, limit: int, begin: Callable[[], Callable[[bytes], object]]) -> None:
+    def _attempt(self, address: _Address, limit: int, begin: Callable[[], Callable[[bytes], object]]) -> None:
         def act() -> None:
-            with _opener().open(_request(url), timeout=self.timeout) as answer:
-                _body(answer, limit, url, begin())
+            # All of it in one thread, whose time is counted: what drips may be an answer's head, or between two chunks
+            # of its body, where nobody but the library reads.
+            with contextlib.closing(self._answer(address)) as answer:
+                _deliver(answer, limit, address, begin())
 
         seconds, began = self.total + limit / SLOWEST, time.monotonic()
         try:
             in_time(seconds, act)
-        except urllib.error.HTTPError as error:
-            raise _refused(error, url) from error
-        except (OSError, http.client.HTTPException) as error:
+        except BROKEN as error:
             if time.monotonic() - began >= seconds:
                 # Whoever drips would do so again.
-                raise TransportError(redacted(url), f"not finished within {seconds:.0f} s") from error
-            reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise _TransientError(redacted(url), _words(reason)) from error
-        except ValueError as error:  # of urllib: no host, no port, or letters that no address has
-            raise TransportError(redacted(url), "not an http or https address") from error
+                raise TransportError(address.shown, f"not finished within {seconds:.0f} s") from error
+            raise _failure(address, breakage_of(error)) from error
+        except Breakage as found:
+            raise _failure(address, found) from found
+
+    def _answer(self, address: _Address) -> Answer:
+        """What is there, wherever that turns out to be. Raises TransportError, Breakage, and one of BROKEN."""
+        url = address.url
+        for _ in range(_REDIRECTS):
+            # Another host than the one it was written for never sees the password, nor the same without encryption.
+            headers = {"Authorization": address.login} if address.login and origin(url) == origin(address.url) else {}
+            answer = self._connections.ask("GET", url, timeout=self.timeout, headers=headers)
+            if not answer.is_redirect:
+                if 200 <= answer.status_code < 300:
+                    return answer
+                raise _refused(answer, address)
+            _let_go(answer)
+            url = redirected(url, answer)
+        raise TransportError(address.shown, f"more than {_REDIRECTS} redirects")
 
 
 class _TransientError(Transient, TransportError):
     """A failure that may be over in a while."""
 
 
-class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
-    ) -> urllib.request.Request | None:
-        if req.type == "https" and not newurl.lower().startswith("https:"):
-            fp.close()
-            raise TransportError(redacted(req.full_url), "redirects from https to an unencrypted place")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]  # the library reads the body, whatever stream it is
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """A ``url`` without the ``login`` that was written into it, and what may be ``shown`` of it."""
 
+    url: str
+    login: str = field(repr=False)
+    shown: str
 
-def in_time(seconds: float, act: Callable[[], T]) -> T:
-    """``act``, in a thread that is left alone when the time is up: a server that drips bytes keeps no socket's timeout.
-
-    Raises what ``act`` raises, and TimeoutError.
-    """
-    outcome: queue.SimpleQueue[tuple[T, None] | tuple[None, BaseException]] = queue.SimpleQueue()
-
-    def run() -> None:
+    @classmethod
+    def of(cls, url: str) -> _Address:
+        """Raises TransportError for what is no address of HTTP."""
         try:
-            outcome.put((act(), None))
-        except BaseException as error:
-            outcome.put((None, error))
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        value, error = outcome.get(timeout=min(max(seconds, 0.001), threading.TIMEOUT_MAX))
-    except queue.Empty as empty:
-        raise TimeoutError from empty
-    if error is not None:
-        raise error
-    return value  # type: ignore[return-value]  # without an error there is one
-
-
-def seconds_of(wait: str, date: str) -> float | None:
-    """What a Retry-After header says, as seconds after the answer's own ``date``; None where it says nothing."""
-    try:
-        return float(parse_decimal(wait.strip(), most=_FOR_EVER))
-    except ValueError:
-        pass  # a date, then
-    try:
-        until, now = map(email.utils.parsedate_to_datetime, (wait, date))
-        return max(0.0, (until - now).total_seconds())
-    except (TypeError, ValueError, OverflowError, IndexError):
-        return None
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    # Not build_opener(): that one also opens file: and ftp: addresses, also those a server redirects to.
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.ProxyBasicAuthHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-        _SafeRedirects(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-def _request(url: str) -> urllib.request.Request:
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise TransportError(redacted(url), "not an http or https address")
-    user, at, host = parts.netloc.rpartition("@")
-    bare = urllib.parse.urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
-    request = urllib.request.Request(bare, headers={"User-Agent": "ocibuild", "Accept-Encoding": "identity"})
-    if at:
+            parts = urllib.parse.urlsplit(url)
+            known = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port)
+        except ValueError:
+            known = False
+        if not known:
+            raise TransportError(redacted(url), "not an http or https address")
+        user, at, host = parts.netloc.rpartition("@")
         name, _, password = user.partition(":")
         secret = f"{urllib.parse.unquote(name)}:{urllib.parse.unquote(password)}".encode()
-        # Unredirected: another host than the one it was written for never sees it.
-        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(secret).decode()}")
-    return request
+        login = f"Basic {base64.b64encode(secret).decode()}" if at else ""
+        return cls(urllib.parse.urlunsplit((parts.scheme, host, parts.path, parts.query, "")), login, redacted(url))
 
 
-def _body(answer: http.client.HTTPResponse, limit: int, url: str, take: Callable[[bytes], object]) -> None:
-    size = 0
-    while piece := answer.read1(_CHUNK):
+def _deliver(answer: Answer, limit: int, address: _Address, take: Callable[[bytes], object]) -> None:
+    """Give the body of ``answer`` to ``take``. Raises TransportError, Breakage, and one of BROKEN."""
+    promised, size = content_length(answer), 0
+    while piece := read_piece(answer):
         size += len(piece)
         if size > limit:
-            raise TransportError(redacted(url), f"longer than the {limit} bytes it may have")
+            raise TransportError(address.shown, f"longer than the {limit} bytes it may have")
         take(piece)
-    promised = answer.headers.get("Content-Length")
-    try:
-        if promised is not None and size < parse_decimal(promised.strip()):
-            raise _TransientError(redacted(url), f"the connection broke after {size} of {promised} bytes")
-    except ValueError as error:
-        raise TransportError(redacted(url), "its answer has a Content-Length that is no number") from error
+    if promised is not None and size < promised:
+        raise _TransientError(address.shown, f"the connection broke after {size} of {promised} bytes")
 
 
-def _refused(error: urllib.error.HTTPError, url: str) -> TransportError:
-    """What to make of an HTTP error."""
-    with error:
-        hint = "its address needs a user and a password" if error.code in (401, 403) else None
-        kind = _TransientError if error.code in TRANSIENT_STATUS else TransportError
-        said = kind(redacted(url), f"{error.code} {error.reason}".strip(), status=error.code, hint=hint)
-        if isinstance(said, _TransientError):
-            # Who asks for more is given up on sooner than it likes.
-            said.wait = min(_retry_after(error.headers) or 0.0, LONGEST_WAIT) or None
-        return said
+def _let_go(answer: Answer) -> None:
+    """Have the connection free for the next question, unless too much comes with the answer."""
+    with contextlib.closing(answer), contextlib.suppress(Breakage, *BROKEN):
+        content_length(answer)
+        size = 0
+        while size <= _ERROR_BODY and (piece := read_piece(answer)):
+            size += len(piece)
 
 
-def _retry_after(headers: Message) -> float | None:
-    """Seconds (RFC 9110, 10.2.3); a date counts from the answer's own, not from this machine's clock."""
-    return seconds_of(headers.get("Retry-After") or "", headers.get("Date") or "")
+def _failure(address: _Address, found: Breakage) -> TransportError:
+    kind = _TransientError if found.may_pass else TransportError
+    return kind(address.shown, found.why, hint=found.hint)
 
 
-def _words(reason: object) -> str:
-    if isinstance(reason, TimeoutError):
-        return "no answer in time"
-    if isinstance(reason, OSError) and reason.strerror:
-        return reason.strerror.lower()
-    return str(reason) or type(reason).__name__
+def _refused(answer: Answer, address: _Address) -> TransportError:
+    """What to make of an answer that is an error."""
+    _let_go(answer)
+    status = answer.status_code
+    hint = "its address needs a user and a password" if status in (401, 403) else None
+    kind = _TransientError if status in TRANSIENT_STATUS else TransportError
+    said = kind(address.shown, f"{status} {answer.reason or ''}".strip(), status=status, hint=hint)
+    if isinstance(said, _TransientError):
+        # Who asks for more is given up on sooner than it likes.
+        said.wait = min(retry_after(answer.headers) or 0.0, LONGEST_WAIT) or None
+    return said

@@ -21,7 +21,7 @@ from oci_builder.errors import OcibuildError
 PACKAGE = Path(oci_builder.__file__).parent
 # Never leave the room that raises them: each is turned into one of ours, or a finding, there.
 PRIVATE = {"BadTest", "Damaged", "NotGzip", "NotKnown", "Unfit", "Unwritable", "_Leaving"}
-PROGRAMS = {"oci_builder.wheels.pip_hook", "oci_builder.__main__"}
+PROGRAMS = {"oci_builder.__main__"}
 
 KINDS = [
     kind

@@ -52,6 +52,7 @@ class BaseResolver:
 
         Raises NotFound, InvalidValue, StaleLock, RegistryError.
         """
+        # Kept, for a tag may move between two questions: all platforms, the lock and the bill are of one image.
         source = self.source
         if source.base_said:
             self.context.reporter.note(source.base_said)

@@ -50,8 +50,7 @@ def bring(source: ImageSource, context: BuildContext, policy: BuildPolicy) -> No
     TransportError, FileProblem.
     """
     missing = [fetch for fetch in source.recipe.fetch if not context.store.has(digest_of(fetch))]
-    for number, fetch in enumerate(missing):
-        context.reporter.advance(fetch.file_name or fetch.url, number, len(missing))
+    for fetch in missing:
         beside = source.fetched / kept_name(fetch)
         if inputs.is_file(beside):
             again = f"remove it; where there is a network, ocibuild download {source.called} brings it again"
@@ -60,14 +59,23 @@ def bring(source: ImageSource, context: BuildContext, policy: BuildPolicy) -> No
             searched = ["the cache", str(beside)]
             hint = f"where there is a network, ocibuild download {source.called} brings it"
             raise NotFound("file to fetch", fetch.url, searched=searched, hint=hint)
-        else:
-            # Loaded only where something is downloaded: most recipes fetch nothing.
-            from oci_builder.transport import Transport
+    absent = [fetch for fetch in missing if not context.store.has(digest_of(fetch))]
+    if absent:
+        _download(absent, source.recipe.max_unpacked_bytes or MAX_UNPACKED, context)
 
-            with context.store.scratch() as scratch:
-                with spooled(scratch / "file") as sink:
-                    Transport().save(fetch.url, sink, limit=source.recipe.max_unpacked_bytes or MAX_UNPACKED)
-                _keep(scratch / "file", fetch, context.store, what=fetch.url)
+
+def _download(absent: Sequence[FetchRecipe], most: int, context: BuildContext) -> None:
+    """One after the other, over one connection where they lie on one server."""
+    # Loaded only where something is downloaded: most recipes fetch nothing.
+    from oci_builder.transport import Transport
+
+    transport = Transport()
+    for number, fetch in enumerate(absent):
+        context.reporter.advance(fetch.file_name or fetch.url, number, len(absent))
+        with context.store.scratch() as scratch:
+            with spooled(scratch / "file") as sink:
+                transport.save(fetch.url, sink, limit=most)
+            _keep(scratch / "file", fetch, context.store, what=fetch.url)
 
 
 def _keep(path: Path, fetch: FetchRecipe, store: Store, *, what: str, hint: str = "") -> None:

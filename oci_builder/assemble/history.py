@@ -88,7 +88,7 @@ def recall_inputs(source: ImageSource, platform: Platform, store: Store) -> Inpu
     data = store.record(_INPUTS, _key(source, platform))
     try:
         return InputSet(**json.loads(data)) if data is not None else None
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 

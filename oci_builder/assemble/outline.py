@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oci_builder.assemble.base import BaseResolver
+from oci_builder.assemble.context import BuildContext
 from oci_builder.assemble.history import PastPlan, reasons, recall, recall_inputs
 from oci_builder.assemble.planner import Planner, pinning_of
 from oci_builder.bases import glance_base
+from oci_builder.inputs import InputSet
 from oci_builder.layer import find
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
@@ -65,13 +67,13 @@ class Outline:
 
 def outline(planner: Planner, source: ImageSource, platform: Platform) -> Outline:
     """What a build of ``source`` for ``platform`` would do. Raises what resolving raises."""
-    moved = _moved(planner, source, platform)  # before anything is read, which may make files
-    return replace(_outline(planner, source, platform), moved=moved)
+    store = planner.context.store
+    # What moved, before anything is read, which may make files.
+    moved = _moved(recall_inputs(source, platform, store), planner.context)
+    return replace(_outline(planner, source, platform, recall(source, platform, store)), moved=moved)
 
 
-def _moved(planner: Planner, source: ImageSource, platform: Platform) -> tuple[str, ...] | None:
-    context = planner.context
-    known = recall_inputs(source, platform, context.store)
+def _moved(known: InputSet | None, context: BuildContext) -> tuple[str, ...] | None:
     if known is None:
         return None
     found = [f"{_short(what, context.project)} {how}" for what, how in known.moved(context.environ)]
@@ -82,10 +84,9 @@ def _short(path: str, project: Path) -> str:
     return path.removeprefix(f"{project}/")
 
 
-def _outline(planner: Planner, source: ImageSource, platform: Platform) -> Outline:
+def _outline(planner: Planner, source: ImageSource, platform: Platform, past: PastPlan | None) -> Outline:
     context = planner.context
     bases = BaseResolver(source, context, planner.policy)
-    past = recall(source, platform, context.store)
     with context.reporter.stage("base"):
         glanced = glance_base(bases.place, platform, store=context.store, supply=bases.supply, pulling=bases.pulling)
     base = LayerOutline(

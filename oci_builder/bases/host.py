@@ -31,7 +31,7 @@ def find_python(version: str, environ: Mapping[str, str]) -> HostPython | None:
     places = [str(folder / f"python{minor}") for folder in folders if folder.is_absolute()]
     found: list[HostPython] = []
     for program in dict.fromkeys([sys.executable, *places]):
-        inputs.note(program)
+        inputs.note_file(program)
         python = _identity(program, environ) if program and os.access(program, os.X_OK) else None
         if python is not None and python.version == version:
             return python

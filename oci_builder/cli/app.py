@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from oci_builder.cli.habits import verb_hint
 from oci_builder.version import __version__
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _OWN = ("--help", "-h", "--version")
 COMMANDS = {
@@ -67,13 +69,17 @@ class Verbs(click.Group):
         """``args``, unless its first word is a verb with a slip in it: two names in a row are no image."""
         if not ctx.resilient_parsing and (instead := verb_hint(args[0], args[1:])):
             raise click.UsageError(f"no command {args[0]!r}; {instead}", ctx=ctx)
-        verb = get_close_matches(args[0], COMMANDS, n=1, cutoff=0.75)
-        if verb and len(args) > 1 and not args[1].startswith("-") and not ctx.resilient_parsing:
-            raise click.UsageError(f"no command {args[0]!r}; did you mean {verb[0]!r}?", ctx=ctx)
+        if len(args) > 1 and not args[1].startswith("-") and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
+            if verb := get_close_matches(args[0], COMMANDS, n=1, cutoff=0.75):
+                raise click.UsageError(f"no command {args[0]!r}; did you mean {verb[0]!r}?", ctx=ctx)
         return args
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Verbs, and the images of this folder."""
+        from click.shell_completion import CompletionItem
+
         from oci_builder.cli.options import image_names
 
         verbs = super().shell_complete(ctx, incomplete)

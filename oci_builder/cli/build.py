@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from oci_builder.cli.settings import Settings
 
 
-@dataclass(frozen=True, kw_only=True)
 class ManyRequest(BuildRequest):
     """The same of several images, or of ``every`` one that there is."""
 
@@ -110,7 +109,7 @@ def one_by_one(request: ManyRequest, settings: Settings) -> list[BuildRequest]:
                 raise misused(f"{option} {place}: {len(names)} images need {{name}} in it")
         if request.tags:
             raise misused(f"--tag {request.tags[0]}: {len(names)} images cannot have one name")
-    common = {each.name: getattr(request, each.name) for each in fields(BuildRequest)}
+    common = {name: getattr(request, name) for name in BuildRequest.fields()}
     return [BuildRequest(**{**common, "name": name}) for name in names]
 
 

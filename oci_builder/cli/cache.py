@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from oci_builder.pruning import Pruned
 
 
-@dataclass(frozen=True, kw_only=True)
 class PruneRequest(CommandRequest):
     """What ``ocibuild cache prune`` is told besides: how much stays, and for how long."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -19,7 +18,6 @@ _FILES = 40
 """Files that are listed; --json has all."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class DiffRequest(CommandRequest):
     """What ``ocibuild diff`` is told: two images, and whether a difference is a failure."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from oci_builder.assemble.download import Downloaded
 
 
-@dataclass(frozen=True, kw_only=True)
 class DownloadRequest(RecipeRequest):
     """What ``ocibuild download`` is told besides: where the folders are, and whether strangers in them go."""
 

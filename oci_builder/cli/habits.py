@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 _VERBS = {
     "run": "ocibuild runs nothing: `ocibuild {name} --load` hands the image to docker or podman, then "
     "`docker run --rm {name}`",
@@ -41,7 +39,11 @@ def verb_hint(word: str, rest: list[str]) -> str | None:
     """What to type instead of the first word ``word``, None where nobody is known to mean anything by it."""
     said = _VERBS.get(word)
     name = next((each for each in rest if not each.startswith("-")), "NAME")
-    return said.replace("{name}", shlex.quote(name) if name != "NAME" else name) if said else None
+    if not said:
+        return None
+    import shlex
+
+    return said.replace("{name}", shlex.quote(name) if name != "NAME" else name)
 
 
 def option_hint(option: str) -> str | None:

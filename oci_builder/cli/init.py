@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 _DOCKERFILE = "Dockerfile"
 
 
-@dataclass(frozen=True, kw_only=True)
 class InitRequest(CommandRequest):
     """What ``ocibuild init`` is told.
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import click
 
 from oci_builder.cli import options
 from oci_builder.cli.request import RecipeRequest, takes
 
 
-@dataclass(frozen=True, kw_only=True)
 class LockRequest(RecipeRequest):
     """What ``ocibuild lock`` is told besides: to look only, and what to choose anew."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import traceback as tracebacks
-
 import click
 
 from oci_builder.cli.habits import option_hint
@@ -48,7 +46,11 @@ def bug_text(error: Exception, *, traceback: bool) -> str:
 
 
 def _trace(error: Exception, *, wanted: bool) -> str:
-    return "".join(tracebacks.format_exception(error)) if wanted else ""
+    if not wanted:
+        return ""
+    import traceback
+
+    return "".join(traceback.format_exception(error))
 
 
 def _with_hint(message: str, hint: str | None) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import click
 
 from oci_builder.cli import options
 from oci_builder.cli.request import CommandRequest, takes
 
 
-@dataclass(frozen=True, kw_only=True)
 class PullRequest(CommandRequest):
     """What ``ocibuild pull`` is told: what to fetch, and where it goes."""
 

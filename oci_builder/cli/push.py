@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from oci_builder.sbom import Format
 
 
-@dataclass(frozen=True, kw_only=True)
 class PushRequest(CommandRequest):
     """What ``ocibuild push`` is told: a file or folder, the names it gets, and a bill to attach."""
 

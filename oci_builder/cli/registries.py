@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _LINE = 64 << 10
 """Letters of a line of stdin; tokens have some thousand."""
 
+_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 USER, PASSWORD = "OCIBUILD_REGISTRY_USER", "OCIBUILD_REGISTRY_PASSWORD"
 
 
@@ -42,7 +43,9 @@ def make_registries(settings: Settings, references: Iterable[Reference], request
         raise misused(f"{where} is for one registry, and this goes to {', '.join(hosts)}")
     given = {host: login for host in hosts if login is not None}
     logins = Logins(settings.environ, given=given)
-    registries = Registries(Access(logins=logins, insecure=request.insecure, ca_file=request.ca_file))
+    proxied = any(value and name.lower() in _PROXIES for name, value in settings.environ.items())
+    access = Access(logins=logins, insecure=request.insecure, ca_file=request.ca_file, proxied=proxied)
+    registries = Registries(access)
     if context := click.get_current_context(silent=True):
         context.call_on_close(registries.close)
     return registries

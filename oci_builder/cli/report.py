@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -12,7 +11,6 @@ from oci_builder.cli.messages import misused
 from oci_builder.cli.request import CommandRequest, takes
 
 
-@dataclass(frozen=True, kw_only=True)
 class ReportRequest(CommandRequest):
     """What ``ocibuild report`` is told: an image, an older one before it, and where the page goes."""
 

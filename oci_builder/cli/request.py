@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+
+from oci_builder.values import NOTHING, Value
 
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class CommandRequest:
+class CommandRequest(Value):
     """What every command may be told: where things are, how to show what goes on, how registries are spoken to."""
 
     project_dir: Path | None = None
@@ -29,7 +29,6 @@ class CommandRequest:
     max_unpacked: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LookRequest(CommandRequest):
     """What commands are told that look at an image which is made already."""
 
@@ -37,7 +36,6 @@ class LookRequest(CommandRequest):
     platform: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class RecipeRequest(CommandRequest):
     """What commands are told that start from a recipe: how it is changed, and where its parts come from."""
 
@@ -47,8 +45,8 @@ class RecipeRequest(CommandRequest):
     requirements: tuple[Path, ...] = ()
     tags: tuple[str, ...] = ()
     user: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = NOTHING
+    env: Mapping[str, str] = NOTHING
     epoch: int | None = None
     find_links: tuple[str, ...] = ()
     offline: bool = False
@@ -59,7 +57,6 @@ class RecipeRequest(CommandRequest):
     frozen: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class BuildRequest(RecipeRequest):
     """What ``ocibuild build`` is told of one image: where it goes, and what it shares."""
 

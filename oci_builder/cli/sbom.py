@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from oci_builder.inspect.packages import Inventory
 
 
-@dataclass(frozen=True, kw_only=True)
 class SbomRequest(LookRequest):
     """What ``ocibuild sbom`` is told besides: where the bill goes, in which format, and whose digests are taken."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +13,7 @@ from oci_builder.cli.terminal import is_terminal, say
 from oci_builder.errors import InvalidValue
 from oci_builder.machine import cpu_count
 from oci_builder.surroundings import default_cache, with_home, with_temporary
+from oci_builder.values import Value
 
 if TYPE_CHECKING:
     from oci_builder.assemble.context import BuildContext
@@ -29,8 +29,7 @@ _LAST = 8_589_934_591
 Shown = Literal["rich", "plain", "none"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Value):
     """The world of one run. ``now`` and ``epoch`` are seconds since 1970; no ``epoch`` means the base's date."""
 
     project: Path

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import click
 
 from oci_builder.cli import options
@@ -11,7 +9,6 @@ from oci_builder.cli.messages import misused
 from oci_builder.cli.request import CommandRequest, takes
 
 
-@dataclass(frozen=True, kw_only=True)
 class TagsRequest(CommandRequest):
     """What ``ocibuild tags`` is told: the repository."""
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import click
 
 from oci_builder.cli import images, options
 from oci_builder.cli.request import LookRequest, takes
 
 
-@dataclass(frozen=True, kw_only=True)
 class TreeRequest(LookRequest):
     """What ``ocibuild tree`` is told besides: how deep to go, and from how many percent on."""
 

@@ -78,7 +78,7 @@ def remembered(request: BuildRequest, settings: Settings) -> Memory:
 
     said = {name: value for name, value in vars(request).items() if name not in ASIDE}
     said["SOURCE_DATE_EPOCH"] = settings.epoch
-    return Memory(Store(settings.cache, now=settings.now), said, settings.environ)
+    return Memory(store=Store(settings.cache, now=settings.now), said=said, environ=settings.environ)
 
 
 def _are_served(names: Mapping[str, str], request: BuildRequest, settings: Settings) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,6 @@ _BUILDING = options.together(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
 class VerifyRequest(RecipeRequest):
     """What ``ocibuild verify`` is told: an image, what to compare it with, and for --rebuild what a build is told."""
 
@@ -182,7 +181,7 @@ def _rebuild(file: Path, request: VerifyRequest) -> None:
     known = identity(file)
     references = [Reference.parse(text) for text in known.references]
     settings = make_settings(request, epoch=known.created)
-    source = open_source(settings, replace(request, name=request.name or _called(known)))
+    source = open_source(settings, request.but(name=request.name or _called(known)))
     registries = make_registries(settings, base_references(source.recipe), request)
     policy = make_policy(settings, request, update_lock=False)
     policy = replace(policy, base_pin=known.base, copied_pins=known.copied)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -20,7 +19,6 @@ _CHAINS = 10
 """Ways to a package that are shown."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class WhyRequest(LookRequest):
     """What ``ocibuild why`` is told besides: which package is meant."""
 

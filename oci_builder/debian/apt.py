@@ -130,13 +130,15 @@ class Apt:
         ending = f"_{suite.archive}_dists_{suite.name}_{path}"
         loose = f"_dists_{suite.name}_{path}"
         lists = self._folder / "lists"
-        self._fresh  # noqa: B018 - runs apt-get update, once
+        self._fresh  # noqa: B018 - runs apt-get update, once: an index and the lists that it vouches for are of one moment
         found = inputs.matching(lists, f"*{ending}") or inputs.matching(lists, f"*{loose}")
         if not found:
             raise ToolFailed("apt-get update", f"it got no {path} of {suite}")
         with open_regular(found[0]) as stream:
             return stream.read(limit + 1)
 
+    # Two files for apt to read: with the lists that this machine has, which may be months old and cost nothing, and
+    # with lists of our own, which a download fills. So the second is made where the first does not do, and once.
     @cached_property
     def _host(self) -> Path:
         return self._configured("host", Path(self._settings["lists"]))

@@ -6,14 +6,14 @@ import bz2
 import enum
 import hashlib
 import lzma
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from oci_builder.compression import PIECE, Gunzip, NotGzip
 from oci_builder.digest import CHUNK, Digest
 from oci_builder.tree import sparse
 from oci_builder.tree.limits import ByteReader, Damaged
 from oci_builder.tree.tarstream import TarMember
+from oci_builder.xz import Streams, Unxz
 
 if TYPE_CHECKING:
     from zstandard import ZstdDecompressionObj
@@ -23,9 +23,6 @@ _ZSTD_MAGICS = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + number]) + b"\x2a\x4d\x18" 
 """A frame of data, and those that readers skip (RFC 8878, 3.1): zstd:chunked layers may begin with one."""
 
 _BZIP2_MAGIC, _XZ_MAGIC = b"BZh", b"\xfd7zXZ\0"
-
-_SMALL_PIECE = 4 << 10
-"""Bytes of bzip2 and xz fed at a time, whose streams may have 14 bytes."""
 
 _ZSTD_PIECE = 512
 """Bytes fed at a time: zstandard gives all they stand for at once, and 4 bytes may stand for 128 KiB."""
@@ -70,12 +67,8 @@ def unpacked(source: ByteReader, packing: Packing, *, what: str) -> ByteReader:
     if packing is Packing.ZSTD:
         return Unzstd(source, what=what)
     if packing is Packing.BZIP2:
-        return _Unstreamed(source, bz2.BZ2Decompressor, "bzip2", what=what)
-    return _Unstreamed(source, _unxz, "xz", what=what)
-
-
-def _unxz() -> lzma.LZMADecompressor:
-    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+        return _Unstreamed(Streams(source, bz2.BZ2Decompressor), "bzip2", what=what)
+    return _Unstreamed(Unxz(source, memory=_XZ_MEMORY), "xz", what=what)
 
 
 class Hashed:
@@ -173,60 +166,22 @@ class Unzstd(_Unpacked):
         return True
 
 
-class _Decompressor(Protocol):
-    """What bz2 and lzma have in common."""
-
-    @property
-    def eof(self) -> bool:
-        """Whether the stream has ended."""
-
-    @property
-    def needs_input(self) -> bool:
-        """Whether nothing more comes out without more going in."""
-
-    @property
-    def unused_data(self) -> bytes:
-        """What lies behind the stream."""
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        """At most so many bytes of what comes out."""
-
-
-class _Unstreamed(_Unpacked):
+class _Unstreamed:
     """The content of a bzip2 or xz file of any number of streams; their checksums are checked."""
 
-    def __init__(self, source: ByteReader, opened: Callable[[], _Decompressor], name: str, *, what: str) -> None:
-        super().__init__(source, what=what)
-        self._opened, self._name = opened, name
-        self._stream: _Decompressor | None = None
+    def __init__(self, plain: Streams, name: str, *, what: str) -> None:
+        self._plain, self._name, self._what = plain, name, what
 
-    def _more(self) -> bool:
-        stream = self._stream
-        if stream is not None and not stream.needs_input:
-            return self._take(stream, b"")
-        self._packed = self._packed or memoryview(self._source.read(CHUNK))
-        if not self._packed:
-            if stream is not None:
-                raise Damaged(f"{self._what}: the {self._name} stream is cut off")
-            return False
-        data, self._packed = bytes(self._packed[:_SMALL_PIECE]), self._packed[_SMALL_PIECE:]
-        if stream is None and self._name == "xz":
-            # Between and behind streams there may be zeros (the format's "stream padding").
-            data = data.lstrip(b"\0")
-            if not data:
-                return True
-        return self._take(stream or self._opened(), data)
-
-    def _take(self, stream: _Decompressor, data: bytes) -> bool:
+    def read(self, size: int, /) -> bytes:
+        """``size`` bytes, or fewer at the end. Raises Damaged."""
         try:
-            self._plain += stream.decompress(data, CHUNK)
-        except (OSError, EOFError, lzma.LZMAError) as error:
+            return self._plain.read(size)
+        except EOFError as error:
+            raise Damaged(f"{self._what}: the {self._name} stream is cut off") from error
+        except (OSError, lzma.LZMAError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the file's own; that of bz2 for what is none of its streams has no number
             raise Damaged(f"{self._what}: not valid {self._name}: {error}") from error
-        self._stream = stream
-        if stream.eof:
-            left = stream.unused_data
-            self._packed, self._stream = memoryview(left + self._packed) if left else self._packed, None
-        return True
 
 
 class Section:

@@ -140,10 +140,8 @@ def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
     Raises RecipeError, NotFound, FileProblem.
     """
     file = folder / FILE
-    for name in (FILE, REQUIREMENTS, LOCK):
-        _expect_file(folder / name)
-    written = inputs.is_file(file)
-    found = None if written else _found(folder)
+    is_there = {name: _is_file(folder / name) for name in (FILE, REQUIREMENTS, LOCK)}
+    found = None if is_there[FILE] else _found(folder)
     with explained(folder):
         within = Within(folder, _root(folder, project))
     recipe = load_recipe(file, within) if found is None else read_recipe(found.document, what=str(folder))
@@ -151,7 +149,7 @@ def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
     if found is not None and any(is_foreign(Path(name)) for name in python.requirements):
         # Nobody named that lock: where others lie beside it, all of them have to say the same.
         python = msgspec.structs.replace(python, requirements=())
-    if python.requirements is REQUIREMENTS_DEFAULT and not inputs.is_file(folder / REQUIREMENTS):
+    if python.requirements is REQUIREMENTS_DEFAULT and not is_there[REQUIREMENTS]:
         python = msgspec.structs.replace(python, requirements=())
     for number, name in enumerate(python.requirements):
         if not inputs.is_file(folder / name):
@@ -237,11 +235,14 @@ def _root(folder: Path, project: Path | None) -> Path:
     return real
 
 
-def _expect_file(path: Path) -> None:
-    """Refuse a pipe or folder, or a link that leads nowhere: by its name it would be read, if it were a file."""
-    if not inputs.is_file(path) and os.path.lexists(path):
+def _is_file(path: Path) -> bool:
+    """Whether there is one; refuses a pipe or folder, or a link that leads nowhere, where one would be read."""
+    if inputs.is_file(path):
+        return True
+    if os.path.lexists(path):
         with explained(path):
             raise FileProblem(str(path), f"{kind_of(path.stat())}, where a file is expected")
+    return False
 
 
 def is_lock(path: Path) -> bool:

@@ -53,11 +53,15 @@ class Deadline:
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """``insecure`` allows plain http and unknown certificates anywhere; ``ca_file`` is trusted besides the system's."""
+    """``insecure`` allows plain http and unknown certificates anywhere; ``ca_file`` is trusted besides the system's.
+
+    ``proxied`` says that the environment names a proxy.
+    """
 
     logins: Logins
     insecure: bool = False
     ca_file: Path | None = None
+    proxied: bool = False
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
 
 

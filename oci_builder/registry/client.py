@@ -8,15 +8,12 @@ for 131 s, none after 429), time limits (none) and redirects (credentials and al
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import requests
-import urllib3
 from oras.container import Container
-from requests.adapters import HTTPAdapter
 
 from oci_builder.bounded import load_json
+from oci_builder.connections import BROKEN, Answer, Connections, origin, read_piece, words
 from oci_builder.errors import RegistryError
 from oci_builder.oci.jsonio import MAX_DOCUMENT
 from oci_builder.redaction import redacted
@@ -24,21 +21,11 @@ from oci_builder.reference import Reference
 from oci_builder.registry.access import Access, Deadline
 from oci_builder.registry.auth import HUB
 from oci_builder.registry.challenges import read_challenge
-from oci_builder.registry.network import (
-    BROKEN,
-    TransientError,
-    Trusting,
-    content_length,
-    failure,
-    origin,
-    redirected,
-    retry_after,
-    run_with_deadline,
-    words,
-)
+from oci_builder.registry.network import TransientError, failure, promised_length, redirected
 from oci_builder.registry.request import Request
 from oci_builder.registry.tokens import Tokens
-from oci_builder.retry import TRANSIENT_STATUS, Transient, attempts
+from oci_builder.retry import TRANSIENT_STATUS, Transient, attempts, retry_after
+from oci_builder.threads import in_time
 
 if TYPE_CHECKING:
     from oci_builder.retry import Retrying
@@ -48,7 +35,6 @@ T = TypeVar("T")
 _HUB_HOST = "registry-1.docker.io"
 _REDIRECTS = 5
 _ERROR_BODY = 8192
-_PIECE = 1 << 18
 
 
 class Client:
@@ -59,7 +45,7 @@ class Client:
         self._scheme = scheme
         self.access = access
         self.origin = f"{scheme}://{self._host}"
-        self._session = _session(access, encrypted=scheme == "https")
+        self._connections = Connections(ca_file=access.ca_file, insecure=access.insecure)
         self._tokens = Tokens(registry, scheme, access)
 
     def address(self, reference: Reference, part: str) -> str:
@@ -106,7 +92,7 @@ class Client:
             explain=explain,
         )
 
-    def once(self, request: Request, deadline: Deadline) -> requests.Response:
+    def once(self, request: Request, deadline: Deadline) -> Answer:
         """Ask once: with a token where one is wanted, through redirects. The answer's body is still to be read.
 
         Raises RegistryError; TransientError, where another attempt may hear something else.
@@ -121,7 +107,7 @@ class Client:
             url = redirected(url, answer)
         raise RegistryError(request.method, redacted(request.url), f"more than {_REDIRECTS} redirects")
 
-    def read(self, answer: requests.Response, limit: int, deadline: Deadline) -> bytes:
+    def read(self, answer: Answer, limit: int, deadline: Deadline) -> bytes:
         """All of a small body. Raises RegistryError past ``limit`` bytes; TransientError, if it breaks."""
         pieces, size = [], 0
         while piece := self.read_piece(answer, deadline):
@@ -130,47 +116,40 @@ class Client:
             if size > limit:
                 answer.close()
                 raise self.refusal(answer, f"an answer longer than the {limit} bytes it may have")
-        promised = content_length(answer)
+        promised = promised_length(answer)
         if promised is not None and size < promised and answer.request.method != "HEAD":
             raise self.broken(answer, f"the connection broke after {size} of {promised} bytes")
         return b"".join(pieces)
 
-    def length(self, answer: requests.Response) -> int | None:
+    def length(self, answer: Answer) -> int | None:
         """How many bytes ``answer`` says it has, if it says so. Raises RegistryError for what is no such number."""
-        return content_length(answer)
+        return promised_length(answer)
 
-    def read_piece(self, answer: requests.Response, deadline: Deadline) -> bytes:
+    def read_piece(self, answer: Answer, deadline: Deadline) -> bytes:
         """What has arrived of a body, empty at its end. Raises TransientError, and RegistryError out of time."""
+        late = f"not finished within {deadline.seconds:.0f} s"
         if deadline.left <= 0:
             answer.close()
-            raise self.refusal(answer, f"not finished within {deadline.seconds:.0f} s")
+            raise self.refusal(answer, late)
         try:
-            # Whatever one receive gives: read() would wait for all of it, however slowly it drips.
-            piece: bytes = answer.raw.read1(_PIECE, decode_content=False)
+            return read_piece(answer, seconds=deadline.left)
         except BROKEN as error:
             answer.close()
-            raise self.broken(answer, words(error)) from error
-        return piece
+            raise (self.refusal(answer, late) if deadline.left <= 0 else self.broken(answer, words(error))) from error
 
-    def refusal(self, answer: requests.Response, why: str) -> RegistryError:
+    def refusal(self, answer: Answer, why: str) -> RegistryError:
         """The error that ``answer`` is, and another attempt would not mend."""
         return RegistryError(answer.request.method or "", redacted(answer.url), why, status=answer.status_code)
 
-    def broken(self, answer: requests.Response, why: str) -> TransientError:
+    def broken(self, answer: Answer, why: str) -> TransientError:
         """The error that ``answer`` is until it is asked for again."""
         return TransientError(answer.request.method or "", redacted(answer.url), why)
 
     def close(self) -> None:
         """Close the connections that are kept for the next request."""
-        # Closing the session only forgets them, and the collector closes them in whatever order it likes.
-        for adapter in self._session.adapters.values():
-            assert isinstance(adapter, HTTPAdapter)
-            pools = adapter.poolmanager.pools
-            for key in pools.keys():  # noqa: SIM118 - it is no mapping that could be walked
-                pools[key].close()
-        self._session.close()
+        self._connections.close()
 
-    def _answered(self, request: Request, url: str, deadline: Deadline) -> requests.Response:
+    def _answered(self, request: Request, url: str, deadline: Deadline) -> Answer:
         own = origin(url) == self.origin
         authorization = self._tokens.header(request.scopes, self._exchanged) if own else ""
         answer = self._sent(request, url, authorization, deadline)
@@ -191,33 +170,23 @@ class Client:
         self._drained(answer, deadline)
         return self._sent(request, url, renewed, deadline)
 
-    def _sent(self, request: Request, url: str, authorization: str, deadline: Deadline) -> requests.Response:
+    def _sent(self, request: Request, url: str, authorization: str, deadline: Deadline) -> Answer:
         headers = {"Authorization": authorization} if authorization else {}
         content = request.body() if callable(request.body) else request.body
         return self._exchange(request.method, url, deadline, data=content, headers={**request.headers, **headers})
 
     def _exchange(
         self, method: str, url: str, deadline: Deadline, *, headers: Mapping[str, str] | None = None, **more: Any
-    ) -> requests.Response:
+    ) -> Answer:
         """One request and the head of its answer, wherever it leads."""
+        silence = self.access.retry_policy.silence
 
-        def act() -> requests.Response:
-            found: requests.Response = self._session.request(
-                method,
-                url,
-                headers={"User-Agent": "ocibuild", "Accept-Encoding": "identity", **(headers or {})},
-                stream=True,
-                allow_redirects=False,
-                timeout=self.access.retry_policy.silence,
-                verify=not self.access.insecure,
-                **more,
-            )
-            return found
+        def act() -> Answer:
+            return self._connections.ask(method, url, timeout=silence, headers=headers, **more)
 
         try:
-            answer = run_with_deadline(deadline, act)
-            # Nobody knows where such an answer ends, and waiting for that takes minutes.
-            content_length(answer)
+            answer = in_time(deadline.left, act)
+            promised_length(answer)
             return answer
         except TimeoutError as error:
             why = f"no complete answer within {deadline.seconds:.0f} s"
@@ -236,7 +205,7 @@ class Client:
 
         return self.retry(act, deadline)
 
-    def _raise_for_status(self, answer: requests.Response, request: Request, deadline: Deadline) -> None:
+    def _raise_for_status(self, answer: Answer, request: Request, deadline: Deadline) -> None:
         """Raise what an answer nobody asked for means."""
         status = answer.status_code
         if status in request.accept:
@@ -250,7 +219,7 @@ class Client:
             error.wait = retry_after(answer.headers)
         raise error
 
-    def _errors(self, answer: requests.Response, deadline: Deadline) -> tuple[tuple[str, ...], str]:
+    def _errors(self, answer: Answer, deadline: Deadline) -> tuple[tuple[str, ...], str]:
         """The codes of a refusal, and what it says."""
         try:
             errors = load_json(self._drained(answer, deadline) or b"{}")["errors"]
@@ -261,33 +230,9 @@ class Client:
         said = [str(error.get("message") or error.get("code") or "")[:300] for error in found]
         return codes, "; ".join("".join(filter(str.isprintable, text)) for text in said if text)
 
-    def _drained(self, answer: requests.Response, deadline: Deadline) -> bytes:
+    def _drained(self, answer: Answer, deadline: Deadline) -> bytes:
         """What a refusal says, and the connection free for the next; nothing where it says too much."""
         try:
             return self.read(answer, _ERROR_BODY, deadline)
         except RegistryError:
             return b""
-
-
-def _session(access: Access, *, encrypted: bool) -> requests.Session:
-    """What asks and keeps connections: no cookies, no passwords of a .netrc, no redirects of its own."""
-    session = requests.Session()
-    # Some registries (Harbor) take a cookie for the sign of a browser, and want more of it.
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    if encrypted:
-        session.mount("https://", Trusting(access))
-    if access.insecure:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    # Without this requests would put a .netrc's password over our token.
-    session.auth = _as_it_is
-    # Without this requests would read all that comes with a redirect, however much that is, to know where it leads.
-    session.get_redirect_target = _nowhere  # type: ignore[method-assign, assignment]
-    return session
-
-
-def _nowhere(answer: requests.Response) -> None:
-    """Redirects are ours to follow."""
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request

@@ -12,8 +12,7 @@ from oci_builder.registry.registries import Registries
 from oci_builder.registry.request import Request
 
 if TYPE_CHECKING:
-    import requests
-
+    from oci_builder.connections import Answer
     from oci_builder.registry.client import Client
 
 _A_PAGE = 1000
@@ -46,12 +45,10 @@ def list_tags(reference: Reference, registries: Registries) -> tuple[str, ...]:
     return tuple(sorted(tags))
 
 
-def _page(
-    client: Client, url: str, reference: Reference, deadline: Deadline
-) -> tuple[requests.Response, tuple[str, ...]]:
+def _page(client: Client, url: str, reference: Reference, deadline: Deadline) -> tuple[Answer, tuple[str, ...]]:
     request = Request(method="GET", url=url, scopes=frozenset({f"repository:{reference.repository}:pull"}))
 
-    def act() -> tuple[requests.Response, bytes]:
+    def act() -> tuple[Answer, bytes]:
         answer = client.once(request, deadline)
         return answer, client.read(answer, _PAGE_BYTES, deadline)
 
@@ -67,7 +64,7 @@ def _page(
     return answer, tuple(found)
 
 
-def _next(client: Client, answer: requests.Response, url: str) -> str | None:
+def _next(client: Client, answer: Answer, url: str) -> str | None:
     """The address of the page behind ``url``, if there is one. Raises RegistryError where it is somebody else's."""
     try:
         link = answer.links.get("next", {}).get("url")

@@ -19,8 +19,7 @@ from oci_builder.registry.request import Request
 from oci_builder.registry.transfer import Progress
 
 if TYPE_CHECKING:
-    import requests
-
+    from oci_builder.connections import Answer
     from oci_builder.registry.client import Client
 
 Outcome = Literal["there", "mounted", "sent"]
@@ -85,7 +84,7 @@ class Upload:
             self._send_in_pieces(self._begun(deadline), _CHUNK, deadline)
         return "sent"
 
-    def _begun(self, deadline: Deadline, *, source: str = "") -> requests.Response:
+    def _begun(self, deadline: Deadline, *, source: str = "") -> Answer:
         """An upload begun, or (201) the blob mounted from ``source`` and nothing left to do."""
         url = self.client.address(self.reference, "uploads")
         if source:
@@ -103,13 +102,13 @@ class Upload:
             raise self.client.refusal(answer, "it began an upload without saying where")
         return answer
 
-    def _send_whole(self, begun: requests.Response, deadline: Deadline) -> None:
+    def _send_whole(self, begun: Answer, deadline: Deadline) -> None:
         with _Body(self) as body:
             url = _with_digest(_location(begun), self.descriptor.digest)
             answer = self._asked("PUT", url, deadline, accept=(201,), headers=_OCTETS, body=body.renewed)
             self._check(answer)
 
-    def _send_in_pieces(self, begun: requests.Response, size: int, deadline: Deadline) -> None:
+    def _send_in_pieces(self, begun: Answer, size: int, deadline: Deadline) -> None:
         with _Body(self) as body:
             location, at = _location(begun), 0
             while piece := body.read(size):
@@ -118,7 +117,7 @@ class Upload:
                 location, at = _location(answer), at + len(piece)
             self._check(self._asked("PUT", _with_digest(location, self.descriptor.digest), deadline, accept=(201,)))
 
-    def _check(self, answer: requests.Response) -> None:
+    def _check(self, answer: Answer) -> None:
         actual = answer.headers.get("Docker-Content-Digest", "")
         if actual.startswith("sha256:") and actual != str(self.descriptor.digest):
             what = f"blob pushed to {self.reference.registry}/{self.reference.repository}"
@@ -133,7 +132,7 @@ class Upload:
         accept: tuple[int, ...],
         headers: dict[str, str] | None = None,
         body: Callable[[], _Body] | bytes | None = None,
-    ) -> requests.Response:
+    ) -> Answer:
         self.progress.check()
         request = Request(method=method, url=url, scopes=self.scopes, headers=headers or {}, body=body, accept=accept)
         answer = self.client.once(request, deadline)
@@ -212,7 +211,7 @@ class _Chunks:
             close()
 
 
-def _smallest_piece(begun: requests.Response) -> int:
+def _smallest_piece(begun: Answer) -> int:
     """The bytes that a piece has at least; 0 where the registry does not say. A piece is held in memory."""
     try:
         return parse_decimal(begun.headers.get("OCI-Chunk-Min-Length", ""), most=_LARGEST_CHUNK)
@@ -220,7 +219,7 @@ def _smallest_piece(begun: requests.Response) -> int:
         return 0
 
 
-def _location(answer: requests.Response) -> str:
+def _location(answer: Answer) -> str:
     from oci_builder.registry.network import redirected
 
     return redirected(answer.url, answer)

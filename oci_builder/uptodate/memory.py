@@ -13,7 +13,6 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import oci_builder
 from oci_builder.errors import FileProblem
 from oci_builder.inputs import MOST, NOISE, InputSet, Recording, is_recent, look
+from oci_builder.values import Value
 from oci_builder.version import __version__
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ _LIBRARIES = ("click", "deflate", "installer", "msgspec", "packaging")
 """Those that decide bytes; a new version of one has another name in the folder where it lies."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class RememberedFile:
+class RememberedFile(Value):
     """One image in a file of its own: under which names, and the documents that it is written from again."""
 
     file: str
@@ -44,8 +43,7 @@ class RememberedFile:
     config: str
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Told:
+class Told(Value):
     """What was said of a build: a line and a document for each image, and notes."""
 
     summaries: Sequence[str]
@@ -53,8 +51,7 @@ class Told:
     notes: Sequence[str]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PreviousBuild:
+class PreviousBuild(Value):
     """What the same command made before, from what is still as it was.
 
     ``key`` is that of its record. ``changed`` are outputs that are not as they were left; without any there is nothing
@@ -75,8 +72,7 @@ class PreviousBuild:
         return tuple(files[path] for path in self.changed) if files.keys() >= set(self.changed) else ()
 
 
-@dataclass(frozen=True, eq=False)
-class Memory:
+class Memory(Value):
     """What ``store`` remembers of one command: ``said`` is all that was said, ``environ`` where."""
 
     store: Store
@@ -133,8 +129,8 @@ class Memory:
             "program": program,
             "outputs": {path: look(path) for path in written},
             "pushed": dict(pushed),
-            "told": asdict(told),
-            "images": [asdict(image) for image in images],
+            "told": dict(vars(told)),
+            "images": [dict(vars(image)) for image in images],
         }
         self._put(self.key(whole=inputs.names is None), document)
 
@@ -174,7 +170,7 @@ def _with_libraries(inputs: InputSet, recording: Recording) -> InputSet:
         file = getattr(sys.modules.get(name), "__file__", None)
         if file is not None:
             libraries.note_names(str(Path(file).parent.parent))
-    return replace(inputs, listings={**inputs.listings, **libraries.listings})
+    return inputs.but(listings={**inputs.listings, **libraries.listings})
 
 
 def _just_asked(_: Mapping[str, str]) -> bool:

@@ -16,7 +16,7 @@ from oci_builder.files import fill
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.threads import in_threads
-from oci_builder.wheels.build import rebuild
+from oci_builder.wheels.build import Workshop
 from oci_builder.wheels.explain import disk_error, distilled, mismatch_error, network_error
 from oci_builder.wheels.lock import direct_url
 from oci_builder.wheels.pins import WheelPin
@@ -48,13 +48,14 @@ def fetch_wheels(
 
     What the store does not have is copied from the find-links folders when name and digest match, then asked of pip
     by name, version and digest. Progress counts wheels. Raises DigestMismatch, ResolutionError (nobody has it),
-    UnsupportedRequirement for a pin that does not lead to a wheel, and what ``build.rebuild`` does.
+    UnsupportedRequirement for a pin that does not lead to a wheel, and what ``Workshop.rebuild`` does.
     """
     missing = [pin for pin in pins if not store.has(pin.sha256, pin.size)]
     progress = _Progress(reporter, total=len(missing))
     missing = [pin for pin in missing if not _copied(pin, sources, store, progress)]
+    workshop = Workshop(sources=sources, store=store, reporter=reporter)
     for pin in [pin for pin in missing if pin.built_from]:
-        rebuild(pin, target, sources=sources, store=store, reporter=reporter)
+        workshop.rebuild(pin, target)
         progress.have(pin.filename)
     _download([pin for pin in missing if not pin.built_from], target, sources, store, jobs, progress)
     return {pin.sha256.hex: store.path(pin.sha256) for pin in pins}

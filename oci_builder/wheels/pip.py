@@ -20,7 +20,7 @@ from oci_builder.wheels.process import Running
 from oci_builder.wheels.refusals import refusal
 from oci_builder.wheels.target import Target
 
-_HOOK = Path(__file__).with_name("pip_hook.py")
+_HOOK = Path(__file__).with_name("pip_hook")
 _CHANGED = 97
 
 SETTINGS = frozenset(
@@ -106,7 +106,7 @@ class PipRules:
     paths: Collection[Path] = ()
 
     def encoded(self, tell: int, *, shelves: Sequence[Path] | None, most: int) -> str:
-        """The words for ``pip_hook.py``; ``shelves`` are the folders of wheels where no network is asked, else None.
+        """The words for ``pip_hook``; ``shelves`` are the folders of wheels where no network is asked, else None.
 
         ``most`` are the bytes that may be downloaded.
         """
@@ -165,11 +165,11 @@ def run(
         expect_files(links)
         with explained(links):
             for path in inputs.listing(links):
-                inputs.note(path)
+                inputs.note_file(path)
     running, here = running or Running(), here or Here()
     shelves = sources.folders() if sources.offline else None
     ended = process.run(
-        # -P: neither the hook's folder, which has a pip.py, nor the caller's may shadow pip.
+        # -P: the folder that it runs in is somebody's, and may not shadow pip. The hook's own comes before all others.
         lambda tell: [
             sys.executable,
             "-P",

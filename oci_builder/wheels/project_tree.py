@@ -89,7 +89,7 @@ def _place(source: Path, dest: Path, root: Path) -> None:
         dest.symlink_to(source)
         return
     if not source.is_dir() or source.is_symlink():
-        inputs.note(source)
+        inputs.note_file(source)
     if source.is_symlink():
         if source.is_dir():
             _note_below(inputs.real(source), root)
@@ -109,7 +109,7 @@ def _note_below(folder: Path, root: Path) -> None:
         inputs.note_names(here)
         with contextlib.suppress(OSError), os.scandir(here) as found:
             for entry in sorted(found, key=lambda entry: entry.name):
-                inputs.note(entry.path)
+                inputs.note_file(entry.path)
                 place = inputs.real(Path(entry.path)) if entry.is_symlink() else Path(entry.path)
                 if entry.is_dir() and place not in known:
                     known.add(place)
@@ -124,7 +124,7 @@ def _note_repository(path: Path) -> None:
     todo = [path]
     if path.is_file():
         # That of a work tree or submodule, which says where it is; and that one, where what it shares is.
-        inputs.note(path)
+        inputs.note_file(path)
         todo = [path.parent / _pointed(path).removeprefix("gitdir:").strip()]
         if inputs.is_file(todo[0] / "commondir"):
             todo.append(todo[0] / _pointed(todo[0] / "commondir"))
@@ -138,7 +138,7 @@ def _note_repository(path: Path) -> None:
             inputs.note_names(here, without=[f"{name}/" for name in ignored])
             for entry in entries:
                 if not entry.is_dir(follow_symlinks=False):
-                    inputs.note(entry.path)
+                    inputs.note_file(entry.path)
                 elif entry.name not in ignored:
                     todo.append(Path(entry.path))
 

@@ -21,7 +21,7 @@ from oci_builder.files import explained, fill
 from oci_builder.redaction import redact_text
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
-from oci_builder.wheels.build import build_wheels
+from oci_builder.wheels.build import Workshop
 from oci_builder.wheels.explain import Failure, network_error
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import Here, PipRules, WheelSources, for_target, run
@@ -89,9 +89,9 @@ def resolve(
     if all(line.constraint for line in asked.lines) and project is None:
         return ()
     # In the file that pip is given to resolve they stand anyway; a sdist is asked for in another.
-    building = replace(sources, options=asked.where)
+    workshop = Workshop(sources=replace(sources, options=asked.where), store=store, reporter=reporter)
     with store.scratch() as scratch:
-        built = build_wheels(target, lines=asked.lines, sources=building, store=store, reporter=reporter)
+        built = workshop.build(target, asked.lines)
         request = _request(requirements, asked, target, sources, scratch, store)
         request = replace(
             request,

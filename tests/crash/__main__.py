@@ -60,7 +60,7 @@ def load_all() -> None:
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     for module in pkgutil.walk_packages(oci_builder.__path__, "oci_builder."):
-        if not module.name.endswith(("__main__", "bytecode_child", "pip_hook")):
+        if not module.name.endswith(("__main__", "bytecode_child")):
             importlib.import_module(module.name)
     # Whatever is here now stays: no child has to look through it, and so copy it.
     gc.freeze()

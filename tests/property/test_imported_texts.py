@@ -31,8 +31,8 @@ from oci_builder.reference import Reference
 from oci_builder.registry.access import _is_loopback
 from oci_builder.registry.auth import Logins
 from oci_builder.registry.challenges import read_challenge
+from oci_builder.retry import retry_after
 from oci_builder.tomlfile import line_of, parse_toml
-from oci_builder.transport import seconds_of
 from oci_builder.tree.accounts import ids_of
 from oci_builder.tree.entry import file
 from oci_builder.tree.tree import Tree
@@ -166,7 +166,7 @@ def test_a_challenge_reads_back(realm: str, service: str, scope: str) -> None:
 
 @given(st.sampled_from(DIGITS) | st.text(max_size=40), st.sampled_from(["", "Mon, 01 Jan 2024 00:00:00 GMT", "x"]))
 def test_any_wait_is_a_number_of_seconds_or_nothing(wait: str, date: str) -> None:
-    seconds = seconds_of(wait, date)
+    seconds = retry_after({"Retry-After": wait, "Date": date})
     assert seconds is None or 0 <= seconds < 1e12
 
 
@@ -174,8 +174,9 @@ def test_any_wait_is_a_number_of_seconds_or_nothing(wait: str, date: str) -> Non
     "wait", ["Mon, 01 Jan 2024 00:00:00 +99999999999", "Mon, 01 Jan 99999 00:00:00 GMT", "²", "9" * 5000, "-5", "1e9"]
 )
 def test_a_wait_that_nobody_can_count_is_none(wait: str) -> None:
-    assert seconds_of(wait, "Mon, 01 Jan 2024 00:00:00 GMT") is None
-    assert seconds_of("Mon, 01 Jan 2024 00:01:00 GMT", "Mon, 01 Jan 2024 00:00:00 GMT") == 60
+    date = "Mon, 01 Jan 2024 00:00:00 GMT"
+    assert retry_after({"Retry-After": wait, "Date": date}) is None
+    assert retry_after({"Retry-After": "Mon, 01 Jan 2024 00:01:00 GMT", "Date": date}) == 60
 
 
 @given(

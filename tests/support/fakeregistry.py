@@ -267,10 +267,19 @@ def drip(request: Handler) -> None:
 
 def drip_body(request: Handler) -> None:
     """Send a body that never ends, a byte at a time."""
+    _drip(request, b"y", "Content-Length", "100000")
+
+
+def drip_chunk(request: Handler) -> None:
+    """Begin a body whose first chunk never gets as far as saying how long it is."""
+    _drip(request, b"0", "Transfer-Encoding", "chunked")
+
+
+def _drip(request: Handler, byte: bytes, header: str, value: str) -> None:
     with contextlib.suppress(OSError):
         request.send_response(200)
-        request.send_header("Content-Length", "100000")
+        request.send_header(header, value)
         request.end_headers()
         for _ in range(2000):
-            request.connection.send(b"y")
+            request.connection.send(byte)
             time.sleep(0.02)

@@ -16,11 +16,14 @@ Answer = tuple[int, dict[str, str], bytes]
 class WebServer:
     """A running server: ``url`` is its address, ``asked`` the (path, headers) asked of it so far.
 
-    ``faults`` maps a path to answers given, one after the other, before the true one.
+    ``faults`` maps a path to answers given, one after the other, before the true one. ``connections`` counts those that
+    were opened, ``still_open`` those that nobody closed; with ``keeps`` a client may ask for more over one of them.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, keeps: bool = False) -> None:
         self.folder = folder
+        self.keeps = keeps
+        self.connections = self.still_open = 0
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.faults: dict[str, list[Answer]] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -59,10 +62,10 @@ class WebServer:
 
 @contextlib.contextmanager
 def serving(
-    folder: Path | None = None, *, certificate: Path | None = None, key: Path | None = None
+    folder: Path | None = None, *, certificate: Path | None = None, key: Path | None = None, keeps: bool = False
 ) -> Iterator[WebServer]:
     """A server for the length of a test; over https with a ``certificate`` and its ``key``."""
-    server = WebServer(folder)
+    server = WebServer(folder, keeps=keeps)
     if certificate is not None:
         server.encrypt(certificate, key)
     thread = threading.Thread(target=server.run)
@@ -76,6 +79,17 @@ def serving(
 
 def _handler(server: WebServer) -> Callable[..., BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1" if server.keeps else "HTTP/1.0"
+
+        def setup(self) -> None:
+            server.connections += 1
+            server.still_open += 1
+            super().setup()
+
+        def finish(self) -> None:
+            super().finish()
+            server.still_open -= 1
+
         def do_GET(self) -> None:
             status, headers, body = server.answer(unquote(urlsplit(self.path).path), dict(self.headers))
             self.send_response(status)

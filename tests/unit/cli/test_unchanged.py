@@ -9,8 +9,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -160,6 +160,16 @@ def test_writing_again_loads_nothing_that_builds(tiny: Tiny) -> None:
     assert "oci_builder.export.docker_archive" in loaded
     rooms = {name.split(".")[1] for name in loaded if name.startswith("oci_builder.")}
     assert rooms.isdisjoint({"assemble", "bases", "check", "debian", "recipes", "registry", "wheels"})
+
+
+def test_a_build_that_asks_no_server_loads_nothing_that_could(tiny: Tiny) -> None:
+    program = "import sys; from oci_builder.cli import main; main(sys.argv[1:]); print(*sorted(sys.modules))"
+    environ = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    (tiny.cache / "v1" / "records" / "layer").rename(tiny.cache / "v1" / "records" / "lost")
+    argv = [sys.executable, "-c", program, *command(tiny, "--verify")]
+    loaded = subprocess.run(argv, env=environ, capture_output=True, text=True, check=True).stdout.split()
+    assert "oci_builder.wheels.layers" in loaded
+    assert {"requests", "urllib3", "urllib.request", "http.client", "oras", "tenacity"}.isdisjoint(loaded)
 
 
 @pytest.mark.parametrize("damage", [overwrite, Path.unlink])
@@ -567,13 +577,13 @@ def test_whatever_is_copied_is_watched_and_what_is_excluded_is_not(
 
 
 def test_whatever_is_said_of_an_image_makes_a_command_of_its_own() -> None:
-    others: dict[type, Any] = {bool: True, type(None): "x", str: "x", tuple: ("x",), dict: {"x": "y"}}
+    others: dict[type, Any] = {bool: True, type(None): "x", str: "x", tuple: ("x",), MappingProxyType: {"x": "y"}}
     paths = {"cache_dir": Path("other"), "project_dir": Path("other"), "jobs": 7, "epoch": 7}
 
     def key(request: BuildRequest) -> str:
         return uptodate.remembered(request, make_settings(request)).key(whole=False)
 
     plain = BuildRequest(name="app")
-    for each in fields(BuildRequest):
-        changed: dict[str, Any] = {each.name: paths.get(each.name) or others[type(getattr(plain, each.name))]}
-        assert (key(replace(plain, **changed)) == key(plain)) == (each.name in uptodate.ASIDE), each.name
+    for name in BuildRequest.fields():
+        changed: dict[str, Any] = {name: paths.get(name) or others[type(getattr(plain, name))]}
+        assert (key(plain.but(**changed)) == key(plain)) == (name in uptodate.ASIDE), name

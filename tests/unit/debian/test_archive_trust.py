@@ -484,6 +484,6 @@ def test_a_redirect_from_https_to_http_is_not_followed(
         assert site.use().packages
         encrypted.faults[RELEASE] = [(302, {"Location": f"{site.server.url}{RELEASE}"}, b"")]
         asked = len(site.server.asked)
-        with pytest.raises(TransportError, match="from https to an unencrypted place"):
+        with pytest.raises(TransportError, match="redirects to an unencrypted place"):
             site.use()
         assert len(site.server.asked) == asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import io
 import lzma
 import tracemalloc
@@ -12,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from oci_builder.digest import CHUNK
-from oci_builder.imported.unpacked import HEAD, packing_of, unpacked
+from oci_builder.imported.unpacked import HEAD, Packing, packing_of, unpacked
 from oci_builder.tree.limits import Damaged
 
 PACK: dict[str, Callable[[bytes], bytes]] = {"bzip2": bz2.compress, "xz": lzma.compress}
@@ -62,3 +63,12 @@ def test_xz_that_asks_for_much_memory_is_refused() -> None:
     data[12 + size - 4 : 12 + size] = zlib.crc32(data[12 : 12 + size - 4]).to_bytes(4, "little")
     with pytest.raises(Damaged, match="not valid xz: Memory usage limit"):
         plain(bytes(data))
+
+
+def test_a_disk_that_fails_is_not_taken_for_a_damaged_stream() -> None:
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(errno.EIO, "input/output error")
+
+    with pytest.raises(OSError, match="input/output error"):
+        unpacked(Failing(), Packing.BZIP2, what="it").read(1)

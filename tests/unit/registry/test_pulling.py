@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from tests.support.fakeregistry import (
     Handler,
     break_after,
     drip_body,
+    drip_chunk,
     give,
     refuse,
 )
@@ -77,12 +79,15 @@ def test_a_failure_stops_the_other_downloads_and_is_the_one_that_is_raised(
         fetch_blobs(registry.reference("team/x:1"), blobs, registries, store=store, jobs=2, reporter=Quiet())
 
 
-def test_a_body_that_drips_is_given_up_in_time(registry: FakeRegistry) -> None:
+@pytest.mark.parametrize("slowly", [drip_body, drip_chunk])
+def test_a_body_that_drips_is_given_up_in_time(registry: FakeRegistry, slowly: Callable[[Handler], None]) -> None:
     registries = open_registries(registry.host, retry_policy=quick(total=0.4, slowest=1e9))
     blob = Descriptor(media_type=LAYER_GZIP, digest=Digest.of(b""), size=100_000)
-    registry.does("GET .*/blobs/", drip_body)
+    registry.does("GET .*/blobs/", slowly)
+    began = time.monotonic()
     with pytest.raises(RegistryError, match="not finished within 0 s"):
         read(registry, registries, blob)
+    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from tests.support.targets import TARGET
 
 OFFLINE = WheelSources(offline=True, environ=os.environ)
 RULES = PipRules(markers=TARGET.markers())
+HOOK = Path(pip.__file__).with_name("pip_hook")
 
 
 def test_this_pip_has_the_inside_that_the_hook_was_written_for() -> None:
-    # When this fails after an upgrade of pip, read pip_hook.py against the new pip before touching the pin.
+    # When this fails after an upgrade of pip, read pip_hook against the new pip before touching the pin.
     outcome = run(["--version"], sources=OFFLINE, rules=RULES)
     assert (outcome.code, outcome.said.split()[0]) == (0, "pip")
 
@@ -76,5 +77,27 @@ def test_sources_do_not_show_the_environment_they_carry() -> None:
 
 
 def test_the_hook_imports_nothing_of_ours() -> None:
-    text = Path(pip.__file__).with_name("pip_hook.py").read_text()
-    assert "oci_builder" not in text
+    files = sorted(HOOK.rglob("*.py"))
+    assert len(files) > 5
+    for file in files:
+        assert "oci_builder" not in file.read_text(), file
+
+
+def test_the_folder_of_the_hook_hides_no_module_of_anybody() -> None:
+    # It is looked in first, before Python's own.
+    assert {path.name for path in HOOK.iterdir()} - {"__pycache__"} == {"__main__.py", "ocibuild_hook"}
+
+
+def test_nothing_takes_the_place_of_a_file_of_the_hook(tmp_path: Path) -> None:
+    for name in ("ocibuild_hook", "pip_hook", "pip"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('shadowed')\n")
+    sources = WheelSources(offline=True, environ={**os.environ, "PYTHONPATH": str(tmp_path / "none")})
+    rules = PipRules(markers=None)
+    ended = pip.run(["--version"], sources=sources, rules=rules, here=Here(folder=tmp_path))
+    assert ended.code == 0 and ended.said.startswith("pip ")
+    # Of PYTHONPATH pip itself may come, which is its owner's affair, but not the hook.
+    (tmp_path / "pip" / "__init__.py").unlink()
+    (tmp_path / "pip").rmdir()
+    sources = WheelSources(offline=True, environ={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert pip.run(["--version"], sources=sources, rules=rules).code == 0

@@ -15,7 +15,7 @@ from oci_builder.wheels import pip as ours
 
 PIP = Path(pip.__file__).parent
 KNOWN = Path(__file__).with_name("pip_ways.txt")
-HOOK = Path(ours.__file__).with_name("pip_hook.py")
+HOOK = Path(ours.__file__).with_name("pip_hook")
 
 NAMES = re.compile(
     r"prepare|unpack|untar|unzip|extract|build|backend|hook|editable|setup_py|egg_info|subprocess|runner|obtain|checkout"
@@ -30,22 +30,23 @@ STARTS = re.compile(
 """Calls that start a program or run code."""
 
 PROBE = """
-import importlib, json, os, runpy, sys
+import importlib, os, sys
 reading, writing = os.pipe()
-hook = runpy.run_path(sys.argv[1])
+sys.path.insert(0, sys.argv[1])
+from ocibuild_hook import programs, rules as hook, sources, telling
 rules = {"markers": None, "keep": None, "names": [], "paths": [], "settings": [], "tell": writing, "shelves": None}
 rules["most"] = 1 << 30
-hook["wheels_only"](hook["HookRules"](rules), hook["Teller"](writing))
-for where in (*hook["NEVER"], *hook["SOURCES"]):
+sources.wheels_only(hook.HookRules(rules), telling.Teller(writing))
+for where in (*sources.NEVER, *sources.SOURCES):
     module, _, name = where.partition(":")
     value = importlib.import_module(module)
     for part in name.split("."):
         value = getattr(value, part)
     try:
         value(None)
-    except hook["Refused"]:
+    except telling.Refused:
         print(where)
-hook["start_nothing"](hook["Teller"](writing))
+programs.start_nothing(telling.Teller(writing))
 import subprocess
 for start in (
     lambda: subprocess.run(["true"]),
@@ -63,7 +64,7 @@ for start in (
 
 
 def test_pip_has_no_way_that_the_hook_was_not_written_against() -> None:
-    # What is new here: read it in pip, refuse it in pip_hook.py where it touches a source, then add it to the file.
+    # What is new here: read it in pip, refuse it in pip_hook where it touches a source, then add it to the file.
     known = set(KNOWN.read_text().splitlines())
     assert sorted(set(ways()) - known) == []
 
@@ -71,7 +72,7 @@ def test_pip_has_no_way_that_the_hook_was_not_written_against() -> None:
 def test_whatever_the_hook_replaces_raises_and_no_program_starts() -> None:
     words = [sys.executable, "-P", "-c", PROBE, str(HOOK)]
     ending = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
-    text = HOOK.read_text()
+    text = (HOOK / "ocibuild_hook" / "sources.py").read_text()
     replaced = re.findall(r'^    "(pip\._\w+\.[\w.]+:[\w.]+)",$', text, re.MULTILINE)
     assert len(replaced) > 25
     assert ending.stdout.splitlines() == [*replaced, *["refused"] * 6], ending.stderr
