@@ -63,16 +63,6 @@ def find_project(folder: Path) -> FoundProject | None:
     return _other(folder)
 
 
-def project_name(folder: Path) -> str:
-    """The name that a folder's pyproject.toml gives its project, "" where it gives none. Raises RecipeError."""
-    if not inputs.is_file(folder / PYPROJECT):
-        return ""
-    document = _document(folder / PYPROJECT)
-    tables = (_table(document, "project"), _table(document, "tool", "poetry"))
-    said = next((table["name"] for table in tables if table is not None and "name" in table), "")
-    return said if isinstance(said, str) else ""
-
-
 def _from_pyproject(document: Mapping[str, Any], *, locked: bool) -> FoundProject | None:
     project, poetry = _table(document, "project"), _table(document, "tool", "poetry")
     if project is None and poetry is None:

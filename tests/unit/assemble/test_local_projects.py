@@ -94,7 +94,7 @@ def workspace(tiny: Tiny, lock: str = "uv.lock") -> None:
         file.write('[project]\nname = "app"\nversion = "1.0"\n')
     lib(tiny)
     (tiny.root / lock).write_text(LOCKS[lock](tiny))
-    recipe(tiny, 'project = "../.."' if lock != "pylock.toml" else 'requirements = ["../../pylock.toml"]')
+    recipe(tiny, 'project = "../.."')
 
 
 @pytest.mark.parametrize("lock", LOCKS)
