@@ -73,7 +73,7 @@ class SourceTree:
         """What is in a file; None for one that is too large or cannot be read, and after too many."""
         found = self._files.get(path)
         if found is None or found.info.st_size > LARGEST or self._bytes > MOST_BYTES:
-            self.is_whole = self.is_whole and found is None
+            self.is_whole = self.is_whole and (found is None or not path.endswith(".py"))
             return None
         try:
             with found.open() as stream:

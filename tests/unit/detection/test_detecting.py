@@ -565,10 +565,13 @@ def test_nothing_outside_of_the_folder_is_read_and_nothing_waits(tmp_path: Path)
     os.mkfifo(place / "server.py")
     (place / "a\nb.py").write_text(FASTAPI)
     (place / "Procfile").symlink_to("/dev/zero")
+    (tmp_path / "secret").write_text("password\n")
+    (place / ".gitignore").symlink_to("../secret")
     assert words_of(place) == ["uvicorn", "real:app", *UVICORN]
     (place / "app.py").unlink()
     (place / "app.py").symlink_to("real.py")
     assert words_of(place)[:2] == ["uvicorn", "app:app"]
+    assert "password" not in str(unwritten(place))
 
 
 def words_of(place: Path) -> list[str]:
