@@ -61,6 +61,19 @@ class SourceTree:
     def __contains__(self, path: str) -> bool:
         return path in self._files
 
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """The virtual environments that lie directly in the folder, whatever they are called."""
+        inside = self._within.find(".", follow=True).children(noted=False)
+        return tuple(each.path.name for each in inside if each.kind == stat.S_IFDIR and self._has_environment(each))
+
+    def _has_environment(self, folder: Found) -> bool:
+        try:
+            self._within.find(f"{folder.path.name}/pyvenv.cfg", follow=False)
+        except (OcibuildError, OSError, ValueError):
+            return False
+        return folder.path.name.isprintable() and not set(folder.path.name) & set("*?[]\\!#")
+
     def has_folder(self, path: str) -> bool:
         """Whether there are Python files in the folder ``path``."""
         return path in self._with_python

@@ -556,6 +556,18 @@ def test_what_ignore_files_name_is_neither_copied_nor_started(tmp_path: Path) ->
     assert words(tmp_path / "shop")[1] == "main:app"
 
 
+def test_a_virtual_environment_is_left_out_whatever_it_is_called(tmp_path: Path) -> None:
+    files = {
+        "main.py": FASTAPI,
+        "my env/pyvenv.cfg": "",
+        "my env/lib/main.py": FASTAPI,
+        "env/pyvenv.cfg": "",
+        "envs/a": "",
+    }
+    exclude = found(project(tmp_path, files, WEB)).document["copy"][0]["exclude"]
+    assert exclude[-2:] == ["env", "my env"] and "envs" not in exclude
+
+
 def test_nothing_outside_of_the_folder_is_read_and_nothing_waits(tmp_path: Path) -> None:
     place = project(tmp_path, {"real.py": FASTAPI}, WEB)
     (tmp_path / "outside.py").write_text(FASTAPI)
