@@ -93,7 +93,7 @@ DEBS = [
         files={"usr/share/waiting": b"x", "var/": b""},
         scripts={
             "triggers": b"interest-noawait called\ninterest /usr/share/things # files\ninterest never\n",
-            "postinst": b'#!/bin/sh\n[ "$1" = triggered ] || exit 0\nfor x in $2; do touch /var/waited-${x##*/}; done\n',
+            "postinst": b"#!/bin/sh\n[ $1 = triggered ] || exit 0\nfor x in $2; do touch /var/waited-${x##*/}; done\n",
         },
     ),
     Deb(
