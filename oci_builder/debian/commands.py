@@ -473,8 +473,17 @@ def _maintscript_helper(call: Call) -> int:
 _MAINTSCRIPT = ("rm_conffile", "mv_conffile", "symlink_to_dir", "dir_to_symlink", "supports")
 
 
+TRIGGER = "trigger:"
+"""Before the name of a trigger in the variables of a shell, where no variable of a script can be."""
+
+
 def _trigger(call: Call) -> int:
-    raise call.unknown("what packages do about triggers is not known here")
+    """Have the packages that wait for a trigger configured for it, at the end."""
+    _, words = _options(call, "", "--no-await", "--await")
+    if len(words) != 1:
+        raise call.unknown("what it is to do is not known here")
+    call.shell.variables[f"{TRIGGER}{words[0]}"] = "1"
+    return 0
 
 
 def _statoverride(call: Call) -> int:
