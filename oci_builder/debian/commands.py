@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from oci_builder.debian import shelltest
 from oci_builder.debian.alternatives import update_alternatives
 from oci_builder.debian.debconf import CONFMODULE, DEBCONF
+from oci_builder.debian.grep import grep
+from oci_builder.debian.newusers import ACCOUNTS
 from oci_builder.debian.shell import Call, Command
 from oci_builder.debian.versions import version_key
 from oci_builder.tree.entry import Kind
@@ -528,7 +530,9 @@ COMMANDS: Mapping[str, Command] = {
     **dict.fromkeys(("exit", "return", "break", "continue"), _leave),
     **dict.fromkeys(("chown", "chgrp"), _chown),
     **dict.fromkeys(("basename", "dirname"), _named),
+    **dict.fromkeys(("grep", "egrep", "fgrep"), grep),
     **DEBCONF,
+    **ACCOUNTS,
     ".": _source,
     "aa-enabled": _status(1),
     "cat": _cat,
