@@ -40,7 +40,7 @@ RANKS = [
     {"projects"},
     {"bases", "dockerfiles", "inspect", "recipes", "catalog", "uptodate"},
     {"gate", "verify", "sbom"},
-    {"report"},
+    {"report", "updates"},
     {"assemble"},
     {"api"},
     {"cli"},

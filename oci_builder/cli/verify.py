@@ -41,6 +41,7 @@ class VerifyRequest(RecipeRequest):
     image: str
     platform: str | None = None
     lock: Path | None = None
+    since: str | None = None
     rebuild: bool = False
 
 
@@ -50,6 +51,9 @@ class VerifyRequest(RecipeRequest):
 @images.platform
 @images.limits
 @click.option("--lock", "lock", type=options.FILE, metavar="FILE", help="Compare with this pylock.toml too.")
+@click.option(
+    "--since", metavar="OLD", help="IMAGE is an update of the image OLD: prove from the bytes of both what it makes."
+)
 @click.option("--rebuild", is_flag=True, help="Build NAME again, from nothing but its inputs, and compare.")
 @options.registry
 @_BUILDING
@@ -61,10 +65,10 @@ def command(request: VerifyRequest) -> None:
 
     IMAGE is a file, a folder or an image of a registry, whoever made it. Every digest, size and reference in it is
     checked, and every byte that a registry serves of it; the exit code is 3 when one does not hold. With --lock every
-    file has to belong to a wheel of that lock, to the base or to ocibuild, none missing or changed. With --rebuild the
-    image is built once more, no layer taken from the cache, for the platform, names and date of the file IMAGE, and the
-    first difference is named. NAME is by default what IMAGE is called; the options of the build are those of `ocibuild
-    build` and have to be repeated.
+    file has to belong to a wheel of that lock, to the base or to ocibuild, none missing or changed. With --since an
+    update is checked with the layers that it leaves out. With --rebuild the image is built once more, no layer taken
+    from the cache, for the platform, names and date of the file IMAGE, and the first difference is named. NAME is by
+    default what IMAGE is called; the options of the build are those of `ocibuild build` and have to be repeated.
     """
     from oci_builder.cli.terminal import tell_json
     from oci_builder.errors import CheckFailed
@@ -77,7 +81,7 @@ def command(request: VerifyRequest) -> None:
     (place,) = looking.places
     if rebuild and not (isinstance(place, Path) and place.is_file()):
         raise misused("--rebuild compares files: write the image to one first, with `ocibuild pull`")
-    report = looking.verify(place)
+    report = _since(request, looking) if request.since is not None else looking.verify(place)
     compared = _compared(looking, lock) if lock is not None and not report.findings else None
     findings = [*report.findings, *(compared.findings if compared else ())]
     if request.as_json:
@@ -92,6 +96,22 @@ def command(request: VerifyRequest) -> None:
 
 def _is_there(text: str) -> bool:
     return Path(text).exists() and not Path(f"{text}.tar").is_file()
+
+
+def _since(request: VerifyRequest, looking: Looking) -> Report:
+    from oci_builder.assemble.updates import verify
+    from oci_builder.cli.progress import shown
+
+    (place,) = looking.places
+    if request.rebuild or request.lock is not None:
+        raise misused("--since goes alone: what --lock and --rebuild compare is a whole image")
+    if not isinstance(place, Path):
+        raise misused("--since goes with a file: what a registry serves is whole")
+    before = images.look_at([request.since or ""], request)
+    (old,) = before.places
+    with shown(looking.settings) as reporter, reporter.stage("verify"):
+        context = looking.settings.context(before.registries, reporter)
+        return verify(place, old, platform=looking.platform, context=context)
 
 
 def _compared(looking: Looking, lock: Path) -> LockReport:

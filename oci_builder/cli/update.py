@@ -1,0 +1,154 @@
+"""``ocibuild update``: what brings a machine that has one image up to another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oci_builder.cli import images, options
+from oci_builder.cli.request import CommandRequest, takes
+from oci_builder.wording import counted
+
+if TYPE_CHECKING:
+    from oci_builder.updates.update import Update
+
+ENGINES = ("graph", "containerd")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateCommand(CommandRequest):
+    """What ``ocibuild update`` is told: two images, where the update goes, and what kind of one it is."""
+
+    before: str
+    after: str
+    out: str
+    platform: str | None = None
+    tags: tuple[str, ...] = ()
+    exact: bool = False
+    engine: str | None = None
+    force: bool = False
+    verify: bool = False
+
+
+@click.command("update")
+@click.argument("before", metavar="OLD")
+@click.argument("after", metavar="NEW")
+@click.option(
+    "-o", "--out", metavar="FILE", required=True, help="Where to write: .tar, or .tar.gz or .tgz; - is stdout."
+)
+@click.option(
+    "--exact", is_flag=True, help="Carry the layers of NEW that the target lacks, and keep NEW's ID and digest."
+)
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    help="With --exact: what the target keeps layers in, a graph driver of docker's, or containerd's store. [what is "
+    "right for both]",
+)
+@click.option("--force", is_flag=True, help="Write it also where it saves less than 10 %, or where patches add up.")
+@click.option(
+    "-t", "--tag", "tags", multiple=True, metavar="REFERENCE", help="What the image is called; repeatable. [as NEW is]"
+)
+@click.option(
+    "--verify", is_flag=True, help="Prove it from its bytes and OLD's before it appears, as `ocibuild verify --since`."
+)
+@images.platform
+@images.reaching
+@options.as_json
+@options.talk
+@takes(UpdateCommand)
+def command(request: UpdateCommand) -> None:
+    """Write what brings a target that has image OLD up to image NEW.
+
+    An ordinary archive, for `docker load` and `podman load`: OLD's layers are named in it and left out, and one layer
+    holds what differs. The files are then NEW's, path by path, and so is the configuration; the image's ID is another,
+    and the label dev.ocibuild.equals names NEW's. OLD and NEW are files, folders or images of a registry, whoever made
+    them. OLD may also be what `docker image inspect` prints of it, where the cache knows its layers, or with --exact.
+    """
+    from oci_builder.assemble.updates import UpdateTask, write
+    from oci_builder.cli.delivery import SUFFIXES, check_streams, stream_path
+    from oci_builder.cli.messages import misused
+    from oci_builder.cli.progress import shown
+    from oci_builder.cli.terminal import say, tell_json
+    from oci_builder.export.output import check_target, stream_of
+    from oci_builder.reference import Reference
+    from oci_builder.updates.update import UpdatePolicy
+
+    if request.engine and not request.exact:
+        raise misused("--engine goes with --exact: a patch is the same for every engine")
+    path = stream_path(request.out)
+    if not (stream_of(path) or request.out.endswith(SUFFIXES)):
+        raise misused(f"--out {request.out}: a file name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    check_target(path)
+    check_streams([path], as_json=request.as_json, verify=request.verify)
+    looking = images.look_at([request.before, request.after], request, platform=request.platform)
+    old, new = looking.places
+    task = UpdateTask(
+        old=old,
+        new=new,
+        platform=looking.platform,
+        references=tuple(Reference.parse(text) for text in request.tags),
+        policy=UpdatePolicy(exact=request.exact, engine=engine_of(request.engine), force=request.force),
+        verify=request.verify,
+    )
+    settings = looking.settings
+    with shown(settings) as reporter:
+        update, size = write(task, path, settings.context(looking.registries, reporter))
+    if not settings.quiet:
+        for line in told(update, path, size):
+            say(line)
+    if request.as_json:
+        tell_json(document(update, path, size))
+
+
+def engine_of(text: str | None) -> Any:
+    """The kind of store that an option names."""
+    return text or "both"
+
+
+def told(update: Update, path: Path, size: int) -> list[str]:
+    """An update for a person: what travels, what is named and left out, and what there is afterwards."""
+    from oci_builder.cli.progress import human_bytes
+
+    found = update.difference
+    kind = "layers of" if found is None else "patch to"
+    named = ", ".join(reference.familiar for reference in update.references) or "no name"
+    sizes = f"{human_bytes(size)} instead of {human_bytes(update.whole)}"
+    lines = [f"{path}: {sizes}: {kind} image {update.equals.hex[:12]}, {named}"]
+    if found is not None:
+        changed, gone = counted(len(found.changed), "path"), counted(found.gone, "path")
+        lines.append(f"{changed} added or changed, {gone} gone; the image's ID is {update.image.id.hex[:12]}")
+    count = counted(len(update.omitted), "layer")
+    left = f"{count} ({human_bytes(update.left)}) {'is' if len(update.omitted) == 1 else 'are'} named and left out"
+    lines.append(f"{left}: the target has image {update.target.id.removeprefix('sha256:')[:12] or update.target.name}")
+    return lines
+
+
+def document(update: Update, path: Path, size: int) -> dict[str, Any]:
+    """The same and more, for programs; sizes are bytes."""
+    found = update.difference
+    return {
+        "file": str(path),
+        "size": size,
+        "kind": "exact" if found is None else "patch",
+        "id": str(update.image.id),
+        "digest": str(update.image.digest),
+        "equals": str(update.equals),
+        "since": update.target.id,
+        "tags": [reference.familiar for reference in update.references],
+        "whole": update.whole,
+        "left_out": update.left,
+        "layers": [
+            {
+                "digest": str(layer.descriptor.digest),
+                "size": layer.descriptor.size,
+                "left_out": layer.descriptor.digest in update.omitted,
+            }
+            for layer in update.image.layers
+        ],
+        "changed": None if found is None else len(found.changed),
+        "gone": None if found is None else found.gone,
+    }
