@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from oci_builder.assemble.context import BuildContext
 from oci_builder.digest import Digest
-from oci_builder.errors import CheckFailed, InvalidValue
+from oci_builder.errors import CheckFailed, InvalidValue, UnsupportedImage
 from oci_builder.files import open_regular
 from oci_builder.image import Image
 from oci_builder.imported.parts import ImageParts, LayerBlob, open_parts
@@ -67,6 +67,9 @@ def write(task: UpdateTask, path: Path, context: BuildContext) -> tuple[Update, 
             policy=task.policy,
             made=task.new.layers if isinstance(task.new, Image) else (),
         )
+        if task.verify and old is None:
+            why = "its layers are not at hand, and without them nothing is proved from bytes"
+            raise UnsupportedImage(target.name, why, hint="leave out --verify, or name the old image itself")
         update = make_update(request, world)
         proof = _proof(path, old, world) if task.verify and old is not None else None
         return update, write_update(update, path, world, proof=proof)

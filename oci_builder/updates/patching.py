@@ -25,7 +25,7 @@ from oci_builder.updates.faces import Face, MergedTree
 from oci_builder.updates.reading import Contents
 from oci_builder.updates.scanning import Attributes, LayerScan, scan_of
 from oci_builder.updates.target import Target
-from oci_builder.updates.words import EQUALS, PATCH, TREE
+from oci_builder.updates.words import EQUALS, PATCH, SINCE, TREE
 
 _ORIGIN = "the new image"
 _KINDS = {"file": Kind.FILE, "directory": Kind.DIRECTORY, "symlink": Kind.SYMLINK}
@@ -182,6 +182,7 @@ def _config(target: Target, new: ImageParts, trees: Trees, layer: Layer) -> byte
     config = decode(new.config, what=f"{new.name}: configuration")
     run = dict(as_object(config.get("config")))
     labels = {**as_object(run.get("Labels")), EQUALS: str(Digest.of(new.config)), TREE: str(trees.new.digest())}
+    labels |= {SINCE: target.id} if target.id else {}
     created = {"created": config["created"]} if isinstance(config.get("created"), str) else {}
     below = [dict(step) for step in target.history] or [{"comment": "from the old image"} for _ in target.diff_ids]
     document: JSON = {

@@ -1,0 +1,170 @@
+"""Updates in other people's engines: stock ``load`` makes of the old image and an update exactly the new one."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from oci_builder.cli import main
+from tests.support.engines import DockerLike
+from tests.support.images import fresh_nonce
+from tests.support.updates import exported, name_of, write_images
+
+pytestmark = pytest.mark.real
+
+_ENGINES = ["docker", "podman", "newest_docker", "newest_graph_docker"]
+SCRIPT = Path(__file__).parents[2] / "build" / "mypy" / "mypy_load.sh"
+
+
+@pytest.fixture
+def nonce() -> str:
+    return fresh_nonce()
+
+
+@pytest.fixture
+def images(tmp_path: Path, nonce: str) -> tuple[Path, Path]:
+    return write_images(tmp_path, nonce)
+
+
+def engine_of(request: pytest.FixtureRequest, name: str) -> DockerLike:
+    engine = request.getfixturevalue(name)
+    assert isinstance(engine, DockerLike)
+    return engine
+
+
+def run(tmp_path: Path, *argv: str | Path) -> tuple[int, str]:
+    """Run ocibuild; its exit code and what it says."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        code = main([*map(str, argv), "--cache-dir", str(tmp_path / "cache"), "--progress", "none"])
+    return code, said.getvalue()
+
+
+def updated(tmp_path: Path, old: Path, new: Path, *flags: str) -> Path:
+    path = tmp_path / "update.tar"
+    code, said = run(tmp_path, "update", old, new, "--out", path, "--force", *flags)
+    assert code == 0, said
+    return path
+
+
+@pytest.mark.parametrize("flags", [[], ["--exact"]], ids=["patch", "exact"])
+@pytest.mark.parametrize("name", _ENGINES)
+def test_an_updated_image_is_the_new_one_in_every_entry(
+    request: pytest.FixtureRequest,
+    name: str,
+    flags: list[str],
+    images: tuple[Path, Path],
+    nonce: str,
+    tmp_path: Path,
+) -> None:
+    engine = engine_of(request, name)
+    old, new = images
+    update = updated(tmp_path, old, new, *flags)
+    assert run(tmp_path, "verify", update, "--since", old)[0] == 0
+    assert engine.load(old)
+    before = engine.image_id(str(name_of(nonce)))
+    loaded = engine.load(update)
+    assert engine.image_id(loaded) != before
+    assert engine.inspect(loaded)["Config"]["Labels"]["release"] == "new"
+    assert engine.run(loaded).stdout == f"hello {nonce}\n"
+    engine.export(loaded, tmp_path / "updated.tar")
+    engine.remove(loaded)
+    engine.export(engine.load(new), tmp_path / "whole.tar")
+    assert exported(tmp_path / "updated.tar") == exported(tmp_path / "whole.tar")
+    engine.remove(str(name_of(nonce)))
+
+
+def load(engine: DockerLike, file: Path | str, nonce: str) -> subprocess.CompletedProcess[str]:
+    """Run the script of the target's side with an engine."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _loaded(engine.client(Path(folder) / "engine"), file, nonce)
+
+
+def _loaded(client: Path, file: Path | str, nonce: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/sh", str(SCRIPT), str(file)],
+        env={"PATH": "/usr/bin:/bin", "DOCKER": str(client), "IMAGE": f"tested-{nonce}:1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", _ENGINES)
+def test_the_script_updates_what_is_here_and_keeps_the_one_before(
+    request: pytest.FixtureRequest, name: str, images: tuple[Path, Path], nonce: str, tmp_path: Path
+) -> None:
+    engine = engine_of(request, name)
+    old, new = images
+    receipt = tmp_path / "receipt.json"
+    first = load(engine, old, nonce)
+    assert (first.returncode, "hello" in first.stdout) == (0, True), first.stderr
+    receipt.write_text(load(engine, "--receipt", nonce).stdout)
+    assert len(receipt.read_bytes()) < 700
+    before = engine.image_id(f"tested-{nonce}:1")
+    # The cache knows the layers of the old image, and that is all that is needed besides.
+    update = updated(tmp_path, old, new)
+    by_receipt = updated(tmp_path, receipt, new)
+    done = load(engine, by_receipt, nonce)
+    assert done.returncode == 0, done.stderr
+    assert engine.image_id(f"tested-{nonce}:previous") == before
+    assert engine.inspect(f"tested-{nonce}:1")["Config"]["Labels"]["release"] == "new"
+    assert update.is_file()
+    for tag in ("1", "previous"):
+        engine.remove(f"tested-{nonce}:{tag}")
+
+
+@pytest.mark.parametrize("name", _ENGINES)
+def test_an_update_of_an_image_that_is_not_here_changes_nothing(
+    request: pytest.FixtureRequest, name: str, images: tuple[Path, Path], nonce: str, tmp_path: Path
+) -> None:
+    engine = engine_of(request, name)
+    update = updated(tmp_path, *images)
+    missing = load(engine, update, nonce)
+    assert missing.returncode == 1
+    assert "which is not here; nothing was changed" in missing.stderr
+    assert missing.stderr.count("missing: layer sha256:") == 3
+    assert engine.call("image", "inspect", f"tested-{nonce}:1", check=False).returncode != 0
+    # Another image of the same name is no better, and stays what it is.
+    other = fresh_nonce()
+    wrong, _ = write_images(tmp_path / other, other) if (tmp_path / other).mkdir() is None else (Path(), Path())
+    engine.load(wrong)
+    engine.call("tag", f"tested-{other}:1", f"tested-{nonce}:1")
+    before = engine.image_id(f"tested-{nonce}:1")
+    assert load(engine, update, nonce).returncode == 1
+    assert engine.image_id(f"tested-{nonce}:1") == before
+    for tag in (nonce, other):
+        engine.remove(f"tested-{tag}:1")
+
+
+@pytest.mark.parametrize("name", ["docker", "newest_docker"])
+def test_an_update_that_is_cut_off_or_does_not_run_leaves_the_image_as_it_was(
+    request: pytest.FixtureRequest, name: str, images: tuple[Path, Path], nonce: str, tmp_path: Path
+) -> None:
+    engine = engine_of(request, name)
+    old, new = images
+    update = updated(tmp_path, old, new)
+    assert load(engine, old, nonce).returncode == 0
+    before = engine.image_id(f"tested-{nonce}:1")
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(update.read_bytes()[:-20_000])
+    assert "damaged or cut off" in load(engine, cut, nonce).stderr
+    damaged = bytearray(update.read_bytes())
+    at = damaged.find(b"\x1f\x8b", len(damaged) // 2)
+    damaged[at + 20 : at + 60] = bytes(40)
+    broken = tmp_path / "broken.tar"
+    broken.write_bytes(bytes(damaged))
+    failed = load(engine, broken, nonce)
+    assert failed.returncode == 1, failed.stdout
+    assert f"tested-{nonce}:1 is what it was before" in failed.stderr
+    assert engine.image_id(f"tested-{nonce}:1") == before
+    assert engine.run(f"tested-{nonce}:1").stdout == f"hello {nonce}\n"
+    assert load(engine, update, nonce).returncode == 0
+    for tag in ("1", "previous"):
+        engine.remove(f"tested-{nonce}:{tag}")
