@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _REMARKS = 10
 """Remarks that are said; --json has all."""
 
+_NOT_THERE = " is not there"
+_LEFT_OUT = "an update leaves out layers that its target has: it is checked with --since OLD"
+
 _BUILDING = options.together(
     options.run_config,
     options.recipe_inputs,
@@ -87,7 +90,11 @@ def command(request: VerifyRequest) -> None:
     if request.as_json:
         tell_json(_document(str(place), report, compared))
     if findings:
-        raise CheckFailed(f"{place} is not what {lock} says" if not report.findings else str(place), findings)
+        hint = (
+            _LEFT_OUT if request.since is None and any(line.endswith(_NOT_THERE) for line in report.findings) else None
+        )
+        what = f"{place} is not what {lock} says" if not report.findings else str(place)
+        raise CheckFailed(what, findings, hint=hint)
     if rebuild and isinstance(place, Path):
         _rebuild(place, request)
     if not request.quiet:

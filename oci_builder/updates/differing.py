@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from oci_builder.overlay import Hidden
 from oci_builder.tree.entry import EntryPath
-from oci_builder.tree.tree import order, parents
+from oci_builder.tree.tree import order
 from oci_builder.updates.faces import MergedTree
 
 _MANY = 2
@@ -44,15 +45,13 @@ def differing(old: MergedTree, new: MergedTree) -> TreeDifference:
     # Where a folder's place is taken by something else, all that it held goes with it.
     deleted = [path for path in gone if (folder := _folder(path)) == "" or new.is_folder(folder)]
     emptied = _emptied(deleted, _kept_in(new, changed))
-    inside = frozenset(emptied)
-    deleted = [path for path in deleted if not any(folder in inside for folder in parents(path))]
+    inside = Hidden((), emptied)
+    deleted = [path for path in deleted if not inside.hides(path)]
     listed = set(changed)
     # All names of a file are links to one another in one layer, or not at all.
     listed.update(peer for path in changed for peer in new.peers.get(path, ()))
-    for path in [*listed, *deleted]:
-        listed.update(parents(path))
-    for path in emptied:
-        listed.update((path, *parents(path)))
+    listed.update(emptied)
+    listed.update(_above((*listed, *deleted)))
     return TreeDifference(
         listed=tuple(sorted(listed, key=order)),
         changed=frozenset(changed),
@@ -60,6 +59,17 @@ def differing(old: MergedTree, new: MergedTree) -> TreeDifference:
         emptied=tuple(emptied),
         gone=len(gone),
     )
+
+
+def _above(paths: Iterable[EntryPath]) -> set[EntryPath]:
+    """All folders above ``paths``; each is looked at once."""
+    found: set[EntryPath] = set()
+    for path in paths:
+        folder = _folder(path)
+        while folder and folder not in found:
+            found.add(folder)
+            folder = _folder(folder)
+    return found
 
 
 def _folder(path: EntryPath) -> EntryPath:
@@ -85,11 +95,9 @@ def _emptied(deleted: Sequence[EntryPath], kept: set[EntryPath]) -> list[EntryPa
         folder = _folder(path)
         if folder and folder not in kept:
             counts[folder] = counts.get(folder, 0) + 1
-    found: set[EntryPath] = set()
-    for folder in sorted(counts, key=order):
-        if counts[folder] >= _MANY and not any(above in found for above in parents(folder)):
-            found.add(folder)
-    return sorted(found, key=order)
+    many = [folder for folder in sorted(counts, key=order) if counts[folder] >= _MANY]
+    below = Hidden((), many)
+    return [folder for folder in many if not below.hides(folder)]
 
 
 def in_patch_order(found: TreeDifference) -> Iterator[tuple[str, EntryPath]]:

@@ -52,7 +52,8 @@ def left_out(target: Target, new: Target, image: GivenImage, engine: Engine) -> 
     A graph driver knows a layer by all those below it: what lies above the lowest that differs travels. containerd
     knows each by its bytes.
     """
-    there = {blob.digest for blob in target.blobs if blob.digest is not None}
+    # A layer that was saved plain is called by what it unpacks to.
+    there = {blob.digest or diff_id for blob, diff_id in zip(target.blobs, target.diff_ids, strict=False)}
     common = common_layers(target.diff_ids, new.diff_ids)
     layers = [layer.descriptor.digest for layer in image.layers]
     if engine == "containerd" and there:

@@ -11,7 +11,7 @@ from oci_builder.digest import Digest
 from oci_builder.layer import IndexEntry
 from oci_builder.overlay import Overlay
 from oci_builder.tree.entry import MTIME, Entry, EntryPath, Kind
-from oci_builder.tree.tree import Tree, order, parents
+from oci_builder.tree.tree import Tree, order
 from oci_builder.updates.scanning import Attributes, LayerScan
 
 _IMPLIED = -1
@@ -49,8 +49,10 @@ class MergedTree:
         self._held: dict[EntryPath, int] = {}
         places = self._laid()
         for path in list(self._held):
-            for folder in parents(path):
-                self._held.setdefault(folder, _IMPLIED)
+            for folder in _upwards(path.rpartition("/")[0]):
+                if folder in self._held:
+                    break
+                self._held[EntryPath(folder)] = _IMPLIED
         self._held = {path: self._held[path] for path in sorted(self._held, key=order)}
         self.peers = self._linked(places)
 

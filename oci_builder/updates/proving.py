@@ -17,10 +17,11 @@ from oci_builder.store import Store
 from oci_builder.tree.limits import ByteReader
 from oci_builder.updates.faces import MergedTree
 from oci_builder.updates.reading import LayerReader
-from oci_builder.updates.target import common_layers, target_of
+from oci_builder.updates.target import target_of
 from oci_builder.updates.words import TREE
 from oci_builder.verify.results import Report
 from oci_builder.verify.verify import verify_files
+from oci_builder.wording import counted
 
 
 def verify_update(path: Path, since: ImageParts, *, scratch: Store) -> Report:
@@ -92,10 +93,15 @@ def _misfit(files: Files, name: str, since: ImageParts) -> list[str]:
         old, new = target_of(since), target_of(parts)
     except UnsupportedImage:
         return []
-    common = common_layers(old.diff_ids, new.diff_ids)
-    if common == len(old.diff_ids):
-        return [f"{since.name} has the layers that it leaves out, but not as they are named: packed otherwise"]
-    return [f"it is no update of {since.name}: the two have {common} of {len(old.diff_ids)} layers in common"]
+    lacking = {
+        diff_id
+        for blob, diff_id in zip(parts.layers, new.diff_ids, strict=True)
+        if blob.absent and blob_path(blob.digest or diff_id) not in _blobs(since)
+    }
+    if lacking <= set(old.diff_ids):
+        return [f"{since.name} has the layers that it leaves out, but packed otherwise than they are named"]
+    count = counted(len(lacking), "layer")
+    return [f"it is no update of {since.name}: it leaves out {count} that are not in that"]
 
 
 def _differs(parts: ImageParts, since: ImageParts, scratch: Store) -> list[str]:

@@ -46,7 +46,7 @@ class UpdatePolicy:
 class Update:
     """An update: ``image`` is what the target will have, ``omitted`` its blobs that do not travel.
 
-    Sizes are bytes: what ``travels``, what the ``whole`` new image has, what is ``left`` out. ``difference`` is None of
+    Sizes are bytes: what ``travels``, what a file of the ``whole`` new image has, what is ``left`` out. ``difference`` is None of
     one that is exact; ``chain`` is what all patches have together, where it is one upon others.
     """
 
@@ -123,14 +123,16 @@ def _patched(request: UpdateRequest, wanted: Target, context: UpdateContext) -> 
         contents = Contents(new, scans, context.store, context.scratch)
         patch = make_patch(target, new, trees, contents=contents, scratch=context.scratch)
     omitted = frozenset(scan.descriptor.digest for scan in trees.old.layers) - {patch.layer.digest}
+    travels = docker_archive.size_of(docker_archive.plan(patch.image, request.references, omitted))
     return Update(
         target=target,
         image=patch.image,
         equals=Digest.of(new.config),
         references=tuple(request.references),
         omitted=omitted,
-        travels=docker_archive.size_of(docker_archive.plan(patch.image, request.references, omitted)),
-        whole=_size(scans),
+        travels=travels,
+        # Documents and headers are as good as the same.
+        whole=travels - patch.layer.size + _size(scans),
         left=_size(trees.old.layers),
         difference=patch.difference,
         chain=target.patches + patch.layer.size if target.patches else 0,
@@ -156,7 +158,7 @@ def _exact(request: UpdateRequest, wanted: Target, context: UpdateContext) -> Up
         references=tuple(request.references),
         omitted=omitted,
         travels=docker_archive.size_of(docker_archive.plan(image, request.references, omitted)),
-        whole=sum(sizes.values()),
+        whole=docker_archive.size_of(docker_archive.plan(image, request.references)),
         left=sum(size for digest, size in sizes.items() if digest in omitted),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,9 +38,10 @@ def old_layers(nonce: str) -> list[Tree]:
     kept = file("opt/app/kept", f"{nonce} kept".encode(), origin=ORIGIN)
     program = file("opt/app/program", b"\x7fELF" + nonce.encode(), mode=0o755, origin=ORIGIN)
     library = [file(f"opt/lib/part{number}", f"{nonce} {number}".encode() * 999, origin=ORIGIN) for number in range(9)]
+    noise = file("opt/lib/noise", random.Random(nonce).randbytes(60_000), origin=ORIGIN)
     return [
         base_tree(nonce),
-        Tree([directory("opt", origin=ORIGIN), directory("opt/lib", mode=0o750, origin=ORIGIN), *library]),
+        Tree([directory("opt", origin=ORIGIN), directory("opt/lib", mode=0o750, origin=ORIGIN), *library, noise]),
         Tree(
             [
                 directory("opt", origin=ORIGIN),
