@@ -90,11 +90,9 @@ def command(request: VerifyRequest) -> None:
     if request.as_json:
         tell_json(_document(str(place), report, compared))
     if findings:
-        hint = (
-            _LEFT_OUT if request.since is None and any(line.endswith(_NOT_THERE) for line in report.findings) else None
-        )
+        lacks = request.since is None and any(line.endswith(_NOT_THERE) for line in report.findings)
         what = f"{place} is not what {lock} says" if not report.findings else str(place)
-        raise CheckFailed(what, findings, hint=hint)
+        raise CheckFailed(what, findings, hint=_LEFT_OUT if lacks else None)
     if rebuild and isinstance(place, Path):
         _rebuild(place, request)
     if not request.quiet:

@@ -46,8 +46,8 @@ class UpdatePolicy:
 class Update:
     """An update: ``image`` is what the target will have, ``omitted`` its blobs that do not travel.
 
-    Sizes are bytes: what ``travels``, what a file of the ``whole`` new image has, what is ``left`` out. ``difference`` is None of
-    one that is exact; ``chain`` is what all patches have together, where it is one upon others.
+    Sizes are bytes: what ``travels``, what a file of the ``whole`` new image has, what is ``left`` out. ``difference``
+    is None of one that is exact; ``chain`` is what all patches have together, where it is one upon others.
     """
 
     target: Target

@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -25,7 +26,13 @@ from tests.support.overlaid import layers_of, root_of
 
 _NAMES = ("a", "b", "c.d", "größe", "-")
 _CONTENTS = (b"", b"one", b"two" * 400, bytes(5000))
-_ATTRIBUTES = ({}, {}, {}, {"SCHILY.xattr.user.note": "yes"}, {"SCHILY.xattr.user.note": "a\0b"})
+_ATTRIBUTES: tuple[dict[str, str], ...] = (
+    {},
+    {},
+    {},
+    {"SCHILY.xattr.user.note": "yes"},
+    {"SCHILY.xattr.user.note": "a\0b"},
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +50,7 @@ def layer(source: random.Random) -> bytes:
         path = f"{parent}/{source.choice(_NAMES)}".strip("/")
         if path in found or path.count("/") > 3:
             continue
-        face = {
+        face: dict[str, Any] = {
             "mode": source.choice((0o644, 0o755, 0o4755)),
             "uid": source.choice((0, 1000)),
             "mtime": source.choice((7, 1_000_000_007)),
@@ -61,7 +68,7 @@ def layer(source: random.Random) -> bytes:
         elif files:
             first = source.choice(files)
             like = found[first][0]
-            same = {"mode": like.mode, "uid": like.uid, "mtime": like.mtime}
+            same: dict[str, Any] = {"mode": like.mode, "uid": like.uid, "mtime": like.mtime}
             found[path] = member(path, tarfile.LNKTYPE, target=first, **same)
     for parent in folders:
         if parent and source.random() < 0.15:

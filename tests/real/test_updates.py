@@ -133,7 +133,8 @@ def test_an_update_of_an_image_that_is_not_here_changes_nothing(
     assert engine.call("image", "inspect", f"tested-{nonce}:1", check=False).returncode != 0
     # Another image of the same name is no better, and stays what it is.
     other = fresh_nonce()
-    wrong, _ = write_images(tmp_path / other, other) if (tmp_path / other).mkdir() is None else (Path(), Path())
+    (tmp_path / other).mkdir()
+    wrong, _ = write_images(tmp_path / other, other)
     engine.load(wrong)
     engine.call("tag", f"tested-{other}:1", f"tested-{nonce}:1")
     before = engine.image_id(f"tested-{nonce}:1")

@@ -45,7 +45,8 @@ def root_of(layers: Iterable[bytes]) -> Root:
 
 
 def _read(layer: bytes, number: int) -> tuple[list[tuple[str, str]], dict[str, tuple[tuple[object, ...], object]]]:
-    listed, inner = [], {}
+    listed: list[tuple[str, str]] = []
+    inner: dict[str, tuple[tuple[object, ...], object]] = {}
     with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
         for member in archive:
             path = member.name.strip("/")

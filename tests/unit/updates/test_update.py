@@ -36,11 +36,12 @@ from tests.support.updates import write_images
 
 NOISE = random.Random(1).randbytes(40_000)
 BOMBS = {"records": bombs.records, "links' targets": bombs.link_targets}
+USUAL = UpdatePolicy()
 FORCED = UpdatePolicy(force=True)
 
 
 def make(
-    old: Path | Target, new: Path, out: Path, *, policy: UpdatePolicy = UpdatePolicy(), cache: Path | None = None
+    old: Path | Target, new: Path, out: Path, *, policy: UpdatePolicy = USUAL, cache: Path | None = None
 ) -> Update:
     """An update of files, written."""
     store = Store(cache or out.parent / "cache")
@@ -168,7 +169,7 @@ def test_patches_are_patched_until_they_add_up_to_half_of_the_image(tmp_path: Pa
         new = save(tmp_path / "new.tar", base(), base(member("lib/changes", data=more, mtime=7)))
         out = tmp_path / f"{number}.tar"
         if number == 3:
-            with pytest.raises(UpdateRefused, match="the patches on .* would have .* together") as refused:
+            with pytest.raises(UpdateRefused, match=r"the patches on .* would have .* together") as refused:
                 make(old, new, out, cache=cache)
             assert "--force" in str(refused.value.hint)
             return
