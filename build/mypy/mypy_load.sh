@@ -2,7 +2,7 @@
 # Loads mypy.tar, or an update of the image that is here, and proves that it runs. Needs nothing but docker (20.10 or
 # newer) on this machine; the image that was mypy:latest is mypy:previous afterwards.
 #   mypy_load.sh [FILE]         FILE defaults to mypy.tar in the current folder; DOCKER names another client (podman),
-#                               IMAGE another image
+#                               IMAGE another image, with its tag
 #   mypy_load.sh --receipt      prints what `ocibuild update` needs to know of the image that is here
 set -eu
 docker=${DOCKER:-docker}
@@ -37,6 +37,10 @@ names=$(packed | tar -tf -) || fail "$tar is damaged or cut off; copy it again"
 documents=$(packed | tar -xOf - manifest.json) || fail "$tar is no image file"
 config=$(packed | tar -xOf - "$(printf %s "$documents" | sed -n 's/.*"Config":"\([^"]*\)".*/\1/p')") ||
     fail "$tar does not hold its configuration"
+case $documents in
+    *"$image\""*) ;;
+    *) fail "$tar holds no image that is called $image; IMAGE names another" ;;
+esac
 diff_ids=$(printf %s "$config" | between '"diff_ids":\[')
 number=0 missing='' lowest='' gap=''
 for layer in $(printf %s "$documents" | between '"Layers":\['); do
@@ -88,6 +92,7 @@ back() {
     fail "$*"
 }
 
+trap 'back "interrupted"' HUP INT TERM
 said=$($docker load --quiet --input "$tar" 2>&1) || back "$docker did not load $tar: $said"
 case $said in *"Error unpacking"* | *"rror: "*) back "$docker did not unpack $tar: $said" ;; esac
 echo "$said"
