@@ -18,6 +18,7 @@ from oci_builder.oci.mediatypes import (
     LAYER_ZSTD,
     MANIFEST,
 )
+from oci_builder.updates.reading import digest_of
 from oci_builder.updates.target import Target, common_layers, target_of
 
 Engine = Literal["both", "graph", "containerd"]
@@ -34,10 +35,10 @@ def exact_image(new: ImageParts) -> GivenImage:
         layers = []
         for blob, diff_id in zip(new.layers, ids, strict=True):
             packing = packing_of(blob.open().read(HEAD))
-            if packing is not Packing.NONE:
-                why = "its layers are packed, and nothing names them"
-                raise UnsupportedImage(new.name, why, hint="leave out --exact, or save it again with a current docker")
-            layers.append(Descriptor(media_type=LAYER_TAR, digest=diff_id, size=blob.size).to_json())
+            # kaniko packs layers, and names them by nothing that could be believed.
+            digest = digest_of(blob) if packing is not Packing.NONE else diff_id
+            media_type = _MEDIA_TYPES.get(packing, LAYER_TAR)
+            layers.append(Descriptor(media_type=media_type, digest=digest, size=blob.size).to_json())
         config = Descriptor(media_type=CONFIG, digest=Digest.of(new.config), size=len(new.config)).to_json()
         manifest = encode({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers})
     parsed = parse_manifest(manifest, media_type="", what=new.name)
@@ -52,8 +53,7 @@ def left_out(target: Target, new: Target, image: GivenImage, engine: Engine) -> 
     A graph driver knows a layer by all those below it: what lies above the lowest that differs travels. containerd
     knows each by its bytes.
     """
-    # A layer that was saved plain is called by what it unpacks to.
-    there = {blob.digest or diff_id for blob, diff_id in zip(target.blobs, target.diff_ids, strict=False)}
+    there = {digest_of(blob) for blob in target.blobs}
     common = common_layers(target.diff_ids, new.diff_ids)
     layers = [layer.descriptor.digest for layer in image.layers]
     if engine == "containerd" and there:

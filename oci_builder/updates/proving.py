@@ -16,7 +16,7 @@ from oci_builder.oci.layout import blob_path
 from oci_builder.store import Store
 from oci_builder.tree.limits import ByteReader
 from oci_builder.updates.faces import MergedTree
-from oci_builder.updates.reading import LayerReader
+from oci_builder.updates.reading import LayerReader, digest_of
 from oci_builder.updates.target import target_of
 from oci_builder.updates.words import TREE
 from oci_builder.verify.results import Report
@@ -41,9 +41,7 @@ def verify_update(path: Path, since: ImageParts, *, scratch: Store) -> Report:
 
 def _blobs(since: ImageParts) -> Mapping[str, LayerBlob]:
     """The layers of the old image by the names that they would have in the update."""
-    diff_ids = target_of(since).diff_ids
-    named = zip(since.layers, diff_ids, strict=True)
-    return {blob_path(blob.digest or diff_id): blob for blob, diff_id in named if not blob.absent}
+    return {blob_path(digest_of(blob)): blob for blob in since.layers if not blob.absent}
 
 
 @dataclass(frozen=True)
@@ -93,10 +91,11 @@ def _misfit(files: Files, name: str, since: ImageParts) -> list[str]:
         old, new = target_of(since), target_of(parts)
     except UnsupportedImage:
         return []
+    there = _blobs(since)
     lacking = {
         diff_id
         for blob, diff_id in zip(parts.layers, new.diff_ids, strict=True)
-        if blob.absent and blob_path(blob.digest or diff_id) not in _blobs(since)
+        if blob.absent and blob_path(digest_of(blob)) not in there
     }
     if lacking <= set(old.diff_ids):
         return [f"{since.name} has the layers that it leaves out, but packed otherwise than they are named"]

@@ -49,7 +49,7 @@ class LayerReader:
             return self._recalled(target, number)
         diff_id, label = target.diff_ids[number], f"{target.name}: layer {number + 1}"
         # What is taken of it is held to this digest; of what is not taken, the name is all that matters.
-        digest = blob.digest or _digest(blob)
+        digest = digest_of(blob)
         known = self._read.get((digest, diff_id)) or self._remembered(digest, diff_id)
         if known is not None:
             _spend(budget, blob, known, label)
@@ -82,7 +82,10 @@ class LayerReader:
         return self._read.setdefault((scan.descriptor.digest, scan.diff_id), scan)
 
 
-def _digest(blob: LayerBlob) -> Digest:
+def digest_of(blob: LayerBlob) -> Digest:
+    """What a layer is called as it is stored: the digest that it was given with, or else that of its bytes."""
+    if blob.digest is not None:
+        return blob.digest
     packed = Hashed(blob.open())
     packed.drain()
     return packed.digest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import tarfile
 from collections.abc import Iterator
@@ -81,8 +82,14 @@ def layer(source: random.Random) -> bytes:
 
 
 def save(source: random.Random, path: Path, layers: list[bytes]) -> Path:
-    write = source.choice((save_like_new_docker, save_like_old_docker))
-    return write(path, layers, config_of(layers, run={"Labels": {"n": path.name}}))
+    config = config_of(layers, run={"Labels": {"n": path.name}})
+    write = source.choice((save_like_new_docker, save_like_old_docker, save_like_kaniko))
+    return write(path, layers, config)
+
+
+def save_like_kaniko(path: Path, layers: list[bytes], config: dict[str, Any]) -> Path:
+    """Layers are packed, and nothing says by which digest they would be known."""
+    return save_like_old_docker(path, [gzip.compress(each, mtime=0) for each in layers], config)
 
 
 @given(seed=st.integers(0, 1 << 40))
