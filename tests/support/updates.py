@@ -25,7 +25,7 @@ from tests.support.images import CREATED, ORIGIN, base_tree
 Seen = Mapping[str, tuple[object, ...]]
 
 _OWN = ("dev", "proc", "sys", "run", ".dockerenv", "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab")
-_CAPABILITY = b"\1\0\0\2\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0".decode()
+_CAPABILITY = (b"\1\0\0\2\xc0" + bytes(15)).decode("utf-8", "surrogateescape")
 
 
 def linked(path: str, target: str, like: Entry) -> Entry:
@@ -92,6 +92,8 @@ def _changed(entry: Entry) -> Entry:
     if entry.path == "opt/app/config":
         made = file(entry.path, b"new", mode=0o600, uid=1001, gid=1000, origin=ORIGIN)
         return msgspec.structs.replace(made, mtime=1_000_000_000)
+    if entry.path == "opt/app/program":
+        return msgspec.structs.replace(entry, mode=0o750)
     if entry.path == "opt/app/link":
         return symlink(entry.path, "/nowhere", origin=ORIGIN)
     return entry
