@@ -19,7 +19,7 @@ from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 from oci_builder.store import Store
 from oci_builder.updates.proving import verify_update
-from oci_builder.updates.target import Target, is_receipt, read_receipt, target_of
+from oci_builder.updates.target import TargetImage, is_receipt, read_receipt, target_of
 from oci_builder.updates.update import (
     Update,
     UpdateContext,
@@ -82,7 +82,7 @@ def verify(path: Path, since: Place, *, platform: Platform | None = None, contex
 
 
 @contextlib.contextmanager
-def _opened_target(task: UpdateTask, context: BuildContext) -> Iterator[tuple[Target, ImageParts | None]]:
+def _opened_target(task: UpdateTask, context: BuildContext) -> Iterator[tuple[TargetImage, ImageParts | None]]:
     """The old image, and its bytes where they are at hand."""
     old = task.old
     if isinstance(old, Path) and is_receipt(old):

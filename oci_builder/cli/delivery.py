@@ -287,7 +287,7 @@ class Job:
 
     def _update(self, built: Built, path: Path, since: Path | Reference, context: BuildContext) -> int:
         from oci_builder.assemble.updates import UpdateTask, write
-        from oci_builder.cli.update import told
+        from oci_builder.cli.updated import told
 
         task = UpdateTask(
             old=since,

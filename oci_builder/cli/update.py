@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from oci_builder.cli import images, options
 from oci_builder.cli.request import CommandRequest, takes
-from oci_builder.wording import counted
 
 if TYPE_CHECKING:
-    from oci_builder.updates.update import Update
+    from oci_builder.updates.exact import Engine
 
-ENGINES = ("graph", "containerd")
+ENGINES: tuple[Engine, ...] = ("graph", "containerd")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +26,7 @@ class UpdateCommand(CommandRequest):
     platform: str | None = None
     tags: tuple[str, ...] = ()
     exact: bool = False
-    engine: str | None = None
+    engine: Engine | None = None
     force: bool = False
     verify: bool = False
 
@@ -73,6 +71,7 @@ def command(request: UpdateCommand) -> None:
     from oci_builder.cli.messages import misused
     from oci_builder.cli.progress import shown
     from oci_builder.cli.terminal import say, tell_json
+    from oci_builder.cli.updated import document, told
     from oci_builder.export.output import check_target, stream_of
     from oci_builder.reference import Reference
     from oci_builder.updates.update import UpdatePolicy
@@ -91,7 +90,7 @@ def command(request: UpdateCommand) -> None:
         new=new,
         platform=looking.platform,
         references=tuple(Reference.parse(text) for text in request.tags),
-        policy=UpdatePolicy(exact=request.exact, engine=engine_of(request.engine), force=request.force),
+        policy=UpdatePolicy(exact=request.exact, engine=request.engine or "both", force=request.force),
         verify=request.verify,
     )
     settings = looking.settings
@@ -102,53 +101,3 @@ def command(request: UpdateCommand) -> None:
             say(line)
     if request.as_json:
         tell_json(document(update, path, size))
-
-
-def engine_of(text: str | None) -> Any:
-    """The kind of store that an option names."""
-    return text or "both"
-
-
-def told(update: Update, path: Path, size: int) -> list[str]:
-    """An update for a person: what travels, what is named and left out, and what there is afterwards."""
-    from oci_builder.cli.progress import human_bytes
-
-    found = update.difference
-    kind = "layers of" if found is None else "patch to"
-    named = ", ".join(reference.familiar for reference in update.references) or "no name"
-    sizes = f"{human_bytes(size)} instead of {human_bytes(update.whole)}"
-    lines = [f"{path}: {sizes}: {kind} image {update.equals.hex[:12]}, {named}"]
-    if found is not None:
-        changed, gone = counted(len(found.changed), "path"), counted(found.gone, "path")
-        lines.append(f"{changed} added or changed, {gone} gone; the image's ID is {update.image.id.hex[:12]}")
-    count = counted(len(update.omitted), "layer")
-    left = f"{count} ({human_bytes(update.left)}) {'is' if len(update.omitted) == 1 else 'are'} named and left out"
-    lines.append(f"{left}: the target has image {update.target.id.removeprefix('sha256:')[:12] or update.target.name}")
-    return lines
-
-
-def document(update: Update, path: Path, size: int) -> dict[str, Any]:
-    """The same and more, for programs; sizes are bytes."""
-    found = update.difference
-    return {
-        "file": str(path),
-        "size": size,
-        "kind": "exact" if found is None else "patch",
-        "id": str(update.image.id),
-        "digest": str(update.image.digest),
-        "equals": str(update.equals),
-        "since": update.target.id,
-        "tags": [reference.familiar for reference in update.references],
-        "whole": update.whole,
-        "left_out": update.left,
-        "layers": [
-            {
-                "digest": str(layer.descriptor.digest),
-                "size": layer.descriptor.size,
-                "left_out": layer.descriptor.digest in update.omitted,
-            }
-            for layer in update.image.layers
-        ],
-        "changed": None if found is None else len(found.changed),
-        "gone": None if found is None else found.gone,
-    }

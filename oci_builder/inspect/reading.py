@@ -122,10 +122,8 @@ def created_by(config: Mapping[str, object]) -> list[str]:
 def _expect_bytes(image: str, number: int, blob: LayerBlob) -> None:
     """A layer is there to be read. Raises UnsupportedImage."""
     if blob.absent:
-        why = f"it leaves out layer {number} ({blob.digest}), and the cache does not know what is in that"
-        hint = (
-            "look at the image first that it is an update of, with `ocibuild inspect OLD`: what was seen is remembered"
-        )
+        why = f"layer {number} ({blob.digest}) is not in it, and the cache does not know what that holds"
+        hint = "an update is read after `ocibuild inspect OLD`, the image that it is of: what was seen is remembered"
         raise UnsupportedImage(image, why, hint=hint)
 
 

@@ -19,7 +19,7 @@ from oci_builder.oci.mediatypes import (
     MANIFEST,
 )
 from oci_builder.updates.reading import digest_of
-from oci_builder.updates.target import Target, common_layers, target_of
+from oci_builder.updates.target import TargetImage, common_layers, target_of
 
 Engine = Literal["both", "graph", "containerd"]
 """What the target keeps its layers in: docker's graph drivers, containerd's store, or whichever it is."""
@@ -47,7 +47,7 @@ def exact_image(new: ImageParts) -> GivenImage:
     return GivenImage(platform=platform_of(new.config, what=new.name), parsed=parsed, config=new.config)
 
 
-def left_out(target: Target, new: Target, image: GivenImage, engine: Engine) -> frozenset[Digest]:
+def left_out(target: TargetImage, new: TargetImage, image: GivenImage, engine: Engine) -> frozenset[Digest]:
     """The layers of ``image`` that need not travel.
 
     A graph driver knows a layer by all those below it: what lies above the lowest that differs travels. containerd

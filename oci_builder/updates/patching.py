@@ -22,9 +22,9 @@ from oci_builder.store import Store
 from oci_builder.tree.entry import Content, Entry, EntryPath, Kind
 from oci_builder.updates.differing import TreeDifference, differing, in_patch_order
 from oci_builder.updates.faces import Face, MergedTree
-from oci_builder.updates.reading import Contents
+from oci_builder.updates.reading import PatchContents
 from oci_builder.updates.scanning import Attributes, LayerScan, scan_of
-from oci_builder.updates.target import Target
+from oci_builder.updates.target import TargetImage
 from oci_builder.updates.words import EQUALS, PATCH, SINCE, TREE
 
 _ORIGIN = "the new image"
@@ -52,7 +52,7 @@ class Trees:
     new: MergedTree
 
 
-def make_patch(target: Target, new: ImageParts, trees: Trees, *, contents: Contents, scratch: Store) -> Patch:
+def make_patch(target: TargetImage, new: ImageParts, trees: Trees, *, contents: PatchContents, scratch: Store) -> Patch:
     """Write the layer that makes one tree of the other, prove that it does, and name the image.
 
     Raises UnsupportedImage where that cannot be: at Docker's limit of layers, or for devices that differ; CheckFailed.
@@ -79,7 +79,7 @@ def _wanted(found: TreeDifference, new: MergedTree) -> Mapping[int, list[int]]:
     return wanted
 
 
-def _entries(found: TreeDifference, new: MergedTree, contents: Contents) -> Iterator[Entry]:
+def _entries(found: TreeDifference, new: MergedTree, contents: PatchContents) -> Iterator[Entry]:
     for kind, path in in_patch_order(found):
         if kind in _DELETIONS:
             yield Entry(path=path, kind=_DELETIONS[kind], mode=0o644, origin=_ORIGIN)
@@ -160,7 +160,7 @@ def _distributions(paths: Iterator[EntryPath]) -> Iterator[tuple[str, str]]:
             yield match[1], match[2]
 
 
-def _image(target: Target, new: ImageParts, trees: Trees, layer: Layer) -> GivenImage:
+def _image(target: TargetImage, new: ImageParts, trees: Trees, layer: Layer) -> GivenImage:
     """The image of the old layers and the patch, run as the new one is."""
     old = [scan.descriptor for scan in trees.old.layers]
     config = _config(target, new, trees, layer)
@@ -178,7 +178,7 @@ def _image(target: Target, new: ImageParts, trees: Trees, layer: Layer) -> Given
     return GivenImage(platform=platform_of(new.config, what=new.name), parsed=parsed, config=config)
 
 
-def _config(target: Target, new: ImageParts, trees: Trees, layer: Layer) -> bytes:
+def _config(target: TargetImage, new: ImageParts, trees: Trees, layer: Layer) -> bytes:
     config = decode(new.config, what=f"{new.name}: configuration")
     run = dict(as_object(config.get("config")))
     labels = {**as_object(run.get("Labels")), EQUALS: str(Digest.of(new.config)), TREE: str(trees.new.digest())}

@@ -17,7 +17,7 @@ from oci_builder.tree.entry import Content, Inline, Member, Spliced
 from oci_builder.tree.limits import Budget, Unfit
 from oci_builder.updates.memory import ScanMemory
 from oci_builder.updates.scanning import NOWHERE, LayerScan, scan_blob, scan_of
-from oci_builder.updates.target import Target
+from oci_builder.updates.target import TargetImage
 
 
 class LayerReader:
@@ -34,7 +34,7 @@ class LayerReader:
             if (scan := scan_of(layer)) is not None:
                 self._keep(scan)
 
-    def read(self, target: Target) -> tuple[LayerScan, ...]:
+    def read(self, target: TargetImage) -> tuple[LayerScan, ...]:
         """All layers of an image, oldest first.
 
         Raises UnsupportedImage for one that is neither here nor known, DigestMismatch.
@@ -44,7 +44,7 @@ class LayerReader:
             return tuple(self._recalled(target, number) for number in range(len(target.diff_ids)))
         return tuple(self._layer(target, number, blob, budget) for number, blob in enumerate(target.blobs))
 
-    def _layer(self, target: Target, number: int, blob: LayerBlob, budget: Budget) -> LayerScan:
+    def _layer(self, target: TargetImage, number: int, blob: LayerBlob, budget: Budget) -> LayerScan:
         if blob.absent:
             return self._recalled(target, number)
         diff_id, label = target.diff_ids[number], f"{target.name}: layer {number + 1}"
@@ -66,7 +66,7 @@ class LayerReader:
         fits = found is not None and (found.descriptor.digest, found.diff_id) == (digest, diff_id)
         return found if fits else None
 
-    def _recalled(self, target: Target, number: int) -> LayerScan:
+    def _recalled(self, target: TargetImage, number: int) -> LayerScan:
         diff_id = target.diff_ids[number]
         found = self._unpacked.get(diff_id)
         if found is None and self._memory is not None:
@@ -99,7 +99,7 @@ def _spend(budget: Budget, blob: LayerBlob, known: LayerScan, label: str) -> Non
         raise UnsupportedImage(label, str(error).removeprefix(f"{label}: ")) from error
 
 
-class Contents:
+class PatchContents:
     """The contents of files of an image, read where its layers are: in the store, or brought to ``scratch``."""
 
     def __init__(self, parts: ImageParts, scans: tuple[LayerScan, ...], store: Store, scratch: Store) -> None:

@@ -23,7 +23,7 @@ _START = (b"{", b"[")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class TargetImage:
     """The old image. ``id`` is what the engine calls it, as far as that is known.
 
     ``blobs`` are its layers as they are stored, none where only their diff IDs are known; ``history`` is that of its
@@ -45,7 +45,7 @@ class Target:
         return sum(blob.size for blob, step in named if str(step.get("created_by", "")).startswith(PATCH))
 
 
-def target_of(parts: ImageParts) -> Target:
+def target_of(parts: ImageParts) -> TargetImage:
     """An image as a target that has it. Raises UnsupportedImage."""
     config = decode(parts.config, what=f"{parts.name}: configuration")
     diff_ids = _digests(as_object(config.get("rootfs")).get("diff_ids"), parts.name)
@@ -55,7 +55,7 @@ def target_of(parts: ImageParts) -> Target:
     history = config.get("history")
     steps = tuple(as_object(step) for step in history) if isinstance(history, list) else ()
     pairs = sum(step.get("empty_layer") is not True for step in steps) == len(diff_ids)
-    return Target(
+    return TargetImage(
         name=parts.name,
         id=str(Digest.of(parts.config)),
         platform=str(platform_of(parts.config, what=parts.name)),
@@ -73,7 +73,7 @@ def is_receipt(path: Path) -> bool:
         return stream.read(64).lstrip()[:1] in _START
 
 
-def read_receipt(path: Path) -> Target:
+def read_receipt(path: Path) -> TargetImage:
     """What an engine says of an image: its ID and diff IDs. Raises UnsupportedImage, FileProblem."""
     with explained(path), open_regular(path) as stream:
         data = stream.read(MAX_DOCUMENT + 1)
@@ -94,7 +94,7 @@ def read_receipt(path: Path) -> Target:
         raise UnsupportedImage(name, "it names no layers (RootFS.Layers)", hint=_HINT)
     words = (said.get(key) for key in ("Os", "Architecture", "Variant"))
     found = str(said.get("Id") or "")
-    return Target(
+    return TargetImage(
         name=name,
         id=found if ":" in found or not found else f"sha256:{found}",
         platform="/".join(word for word in words if isinstance(word, str) and word),

@@ -20,9 +20,9 @@ from oci_builder.updates.exact import Engine, exact_image, left_out
 from oci_builder.updates.faces import MergedTree
 from oci_builder.updates.memory import ScanMemory
 from oci_builder.updates.patching import Trees, make_patch
-from oci_builder.updates.reading import Contents, LayerReader, bring_blob
+from oci_builder.updates.reading import LayerReader, PatchContents, bring_blob
 from oci_builder.updates.scanning import LayerScan
-from oci_builder.updates.target import Target, target_of
+from oci_builder.updates.target import TargetImage, target_of
 
 _WORTH = 0.9
 _CHAIN = 0.5
@@ -50,7 +50,7 @@ class Update:
     is None of one that is exact; ``chain`` is what all patches have together, where it is one upon others.
     """
 
-    target: Target
+    target: TargetImage
     image: GivenImage
     equals: Digest
     references: tuple[Reference, ...]
@@ -89,7 +89,7 @@ class UpdateRequest:
     Of the layers of ``new``, those ``made`` here just now need not be read.
     """
 
-    target: Target
+    target: TargetImage
     new: ImageParts
     references: Sequence[Reference]
     policy: UpdatePolicy = field(default_factory=UpdatePolicy)
@@ -113,14 +113,14 @@ def make_update(request: UpdateRequest, context: UpdateContext) -> Update:
     return update
 
 
-def _patched(request: UpdateRequest, wanted: Target, context: UpdateContext) -> Update:
+def _patched(request: UpdateRequest, wanted: TargetImage, context: UpdateContext) -> Update:
     target, new = request.target, request.new
     reader = LayerReader(context.scratch, ScanMemory(context.store, (*target.diff_ids, *wanted.diff_ids)))
     reader.know(request.made)
     with context.reporter.stage("compare"):
         scans = reader.read(wanted)
         trees = Trees(old=MergedTree(reader.read(target)), new=MergedTree(scans))
-        contents = Contents(new, scans, context.store, context.scratch)
+        contents = PatchContents(new, scans, context.store, context.scratch)
         patch = make_patch(target, new, trees, contents=contents, scratch=context.scratch)
     omitted = frozenset(scan.descriptor.digest for scan in trees.old.layers) - {patch.layer.digest}
     travels = docker_archive.size_of(docker_archive.plan(patch.image, request.references, omitted))
@@ -143,7 +143,7 @@ def _size(scans: Sequence[LayerScan]) -> int:
     return sum({scan.descriptor.digest: scan.descriptor.size for scan in scans}.values())
 
 
-def _exact(request: UpdateRequest, wanted: Target, context: UpdateContext) -> Update:
+def _exact(request: UpdateRequest, wanted: TargetImage, context: UpdateContext) -> Update:
     image = exact_image(request.new)
     omitted = left_out(request.target, wanted, image, request.policy.engine)
     sizes = {layer.descriptor.digest: layer.descriptor.size for layer in image.layers}

@@ -16,7 +16,7 @@ from oci_builder.imported.parts import open_parts
 from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.updates.proving import verify_update
-from oci_builder.updates.target import Target, read_receipt, target_of
+from oci_builder.updates.target import TargetImage, read_receipt, target_of
 from oci_builder.updates.update import (
     Update,
     UpdateContext,
@@ -41,13 +41,13 @@ FORCED = UpdatePolicy(force=True)
 
 
 def make(
-    old: Path | Target, new: Path, out: Path, *, policy: UpdatePolicy = USUAL, cache: Path | None = None
+    old: Path | TargetImage, new: Path, out: Path, *, policy: UpdatePolicy = USUAL, cache: Path | None = None
 ) -> Update:
     """An update of files, written."""
     store = Store(cache or out.parent / "cache")
     with store.scratch() as scratch, open_parts(new, partial=True) as after:
         context = UpdateContext(store=store, scratch=Store(scratch), reporter=Quiet())
-        if isinstance(old, Target):
+        if isinstance(old, TargetImage):
             update = make_update(UpdateRequest(target=old, new=after, references=(), policy=policy), context)
             write_update(update, out, context)
             return update
