@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from oci_builder import Builder, open_image
 from oci_builder.cli import main
 from tests.support.installed import distribution, image_file, layer
 from tests.support.overlaid import layers_of, root_of
@@ -119,6 +120,19 @@ def test_a_build_writes_what_is_new_since_an_older_image(tiny: Tiny, tmp_path: P
     read_image(new)
     assert root_of(layers_of(update, old)) == root_of(layers_of(new))
     assert update.stat().st_size < new.stat().st_size / 2
+
+
+def test_a_script_writes_updates_of_images_it_builds_or_opens(tiny: Tiny, tmp_path: Path) -> None:
+    old, new = tmp_path / "old.tar", tmp_path / "new.tar"
+    old.write_bytes(built(tiny))
+    new.write_bytes(built(tiny, "--user", "somebody:2000"))
+    update = open_image(new).write_update(str(old), tmp_path / "update.tar")
+    assert update.travels == (tmp_path / "update.tar").stat().st_size < update.whole
+    assert root_of(layers_of(tmp_path / "update.tar", old)) == root_of(layers_of(new))
+    builder = Builder(tiny.root, cache=tiny.cache)
+    back = builder.build("app").write_update(new, tmp_path / "back.tar", force=True)
+    assert root_of(layers_of(tmp_path / "back.tar", new)) == root_of(layers_of(old))
+    assert back.references[0].familiar == "app:latest"
 
 
 def test_an_update_takes_no_images_place(
