@@ -21,8 +21,8 @@ class UpdateCommand(CommandRequest):
     """What ``ocibuild update`` is told: two images, where the update goes, and what kind of one it is."""
 
     before: str
-    after: str
-    out: str
+    after: str | None = None
+    out: str | None = None
     platform: str | None = None
     tags: tuple[str, ...] = ()
     exact: bool = False
@@ -33,10 +33,8 @@ class UpdateCommand(CommandRequest):
 
 @click.command("update")
 @click.argument("before", metavar="OLD")
-@click.argument("after", metavar="NEW")
-@click.option(
-    "-o", "--out", metavar="FILE", required=True, help="Where to write: .tar, or .tar.gz or .tgz; - is stdout."
-)
+@click.argument("after", metavar="NEW", required=False)
+@click.option("-o", "--out", metavar="FILE", help="Where to write: .tar, or .tar.gz or .tgz; - is stdout.")
 @click.option(
     "--exact", is_flag=True, help="Carry the layers of NEW that the target lacks, and keep NEW's ID and digest."
 )
@@ -76,14 +74,13 @@ def command(request: UpdateCommand) -> None:
     from oci_builder.reference import Reference
     from oci_builder.updates.update import UpdatePolicy
 
-    if request.engine and not request.exact:
-        raise misused("--engine goes with --exact: a patch is the same for every engine")
-    path = stream_path(request.out)
-    if not (stream_of(path) or request.out.endswith(SUFFIXES)):
-        raise misused(f"--out {request.out}: a file name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    before, after, out = _named(request)
+    path = stream_path(out)
+    if not (stream_of(path) or out.endswith(SUFFIXES)):
+        raise misused(f"--out {out}: a file name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     check_target(path)
     check_streams([path], as_json=request.as_json, verify=request.verify)
-    looking = images.look_at([request.before, request.after], request, platform=request.platform)
+    looking = images.look_at([before, after], request, platform=request.platform)
     old, new = looking.places
     task = UpdateTask(
         old=old,
@@ -101,3 +98,19 @@ def command(request: UpdateCommand) -> None:
             say(line)
     if request.as_json:
         tell_json(document(update, path, size))
+
+
+def _named(request: UpdateCommand) -> tuple[str, str, str]:
+    """Both images and the file. Raises click.UsageError where one is missing, or two things do not go together."""
+    from oci_builder.cli.messages import misused
+
+    if request.after is None:
+        raise misused(
+            f"update {request.before} to which image? two are named, OLD and NEW; newer wheels are taken by `ocibuild "
+            f"lock {request.before} --upgrade`, newer Debian packages by `ocibuild base update`"
+        )
+    if request.out is None:
+        raise misused("where to? name the file of the update with --out")
+    if request.engine and not request.exact:
+        raise misused("--engine goes with --exact: a patch is the same for every engine")
+    return request.before, request.after, request.out

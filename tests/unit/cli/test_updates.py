@@ -90,6 +90,8 @@ def test_an_update_can_be_proved_before_it_appears(tell: Tell, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("words", "why"),
     [
+        (("update", "shop"), "`ocibuild lock shop --upgrade`"),
+        (("update", "old.tar", "new.tar"), "name the file of the update with --out"),
         (("update", "old.tar", "new.tar", "-o", "x.zip"), "a file name ends in"),
         (("update", "old.tar", "new.tar", "-o", "x.tar", "--engine", "graph"), "--engine goes with --exact"),
         (("update", "old.tar", "new.tar", "-o", "-", "--json"), "both go to stdout"),
