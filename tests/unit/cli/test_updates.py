@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from oci_builder import Builder, open_image
 from oci_builder.cli import main
+from tests.support.fakeregistry import FakeRegistry, fake_registry
 from tests.support.installed import distribution, image_file, layer
 from tests.support.overlaid import layers_of, root_of
 from tests.support.readers import read_image
@@ -148,3 +149,20 @@ def test_an_update_takes_no_images_place(
     assert "an update is a file: name one with --out" in capsys.readouterr().err
     assert not (tmp_path / "app.tar").exists()
     assert "there is nothing to update" in build(tiny, "--since", str(old)).said
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    with fake_registry() as found:
+        yield found
+
+
+def test_images_of_a_registry_are_brought_up_to_each_other(tell: Tell, tmp_path: Path, registry: FakeRegistry) -> None:
+    for name in ("old", "new"):
+        tell("push", f"{name}.tar", f"{registry.host}/team/{name}:1", "--insecure")
+    old, new = f"{registry.host}/team/old:1", f"{registry.host}/team/new:1"
+    tell("update", old, new, "--out", "update.tar", "--insecure", "--tag", "app:2", "--verify")
+    assert root_of(layers_of(tmp_path / "update.tar", tmp_path / "old.tar")) == root_of(layers_of(tmp_path / "new.tar"))
+    assert "update.tar: holds" in tell("verify", "update.tar", "--since", old, "--insecure")
+    tell("update", old, "new.tar", "--out", "again.tar", "--insecure", "--tag", "app:2")
+    assert (tmp_path / "again.tar").read_bytes() == (tmp_path / "update.tar").read_bytes()
