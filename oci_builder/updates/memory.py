@@ -17,7 +17,7 @@ from oci_builder.layer import RECORDS, Entries, Layer, parse_record
 from oci_builder.oci.documents import Descriptor
 from oci_builder.store import Store
 from oci_builder.tree.limits import Spent
-from oci_builder.updates.scanning import Attributes, LayerScan, scan_of
+from oci_builder.updates.scanning import Attributes, LayerScan, quick, scan_of
 
 _SCANS, _PACKED = "scan-1", "scan-of-1"
 """The number is raised when a reading finds other things than before, or refuses what it did not."""
@@ -137,7 +137,7 @@ def _read(record: _Record) -> LayerScan:
     return LayerScan(
         descriptor=Descriptor(media_type=record.media_type, digest=Digest.parse(record.digest), size=record.size),
         diff_id=Digest.parse(record.diff_id),
-        entries=entries,
+        entries=quick(entries),
         members=members,
         attributes=attributes,
         devices=frozenset(map(_text, record.devices)),

@@ -21,7 +21,8 @@ from oci_builder.imported.names import layer_path
 from oci_builder.imported.parts import LayerBlob
 from oci_builder.imported.unpacked import HEAD, Hashed, Inflated, Packing, packing_of, unpacked
 from oci_builder.imported.walking import Filling, LayerWalk
-from oci_builder.layer import IndexEntry, Layer
+from oci_builder.layer import Entries, IndexEntry, Layer
+from oci_builder.layer.entries import MANY
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.mediatypes import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD
 from oci_builder.store import Store
@@ -80,7 +81,7 @@ def scan_blob(blob: LayerBlob, *, diff_id: Digest, label: str, budget: Budget, s
         plain = members or unpacked(packed, packing, what=label)
         source = Hashed(budget.unpacking(plain, key=diff_id, packed=blob.size, what=label))
         walk = _Walk(TarStream(source, what=label, budget=budget), label, filled)
-        entries = walk.read()
+        entries = quick(walk.read())
         source.drain()
         packed.drain()
         for promised, actual in ((diff_id, source.digest()), (blob.digest, packed.digest())):
@@ -132,6 +133,11 @@ def _resolved(entries: Sequence[IndexEntry]) -> tuple[tuple[IndexEntry, ...], di
             entry = replace(file, path=entry.path, origin=entry.origin)
         found.append(entry)
     return tuple(found), links
+
+
+def quick(entries: Entries) -> Sequence[IndexEntry]:
+    """The same as values, unless they are so many that these would be too large: each is looked at several times."""
+    return entries if len(entries) > MANY else tuple(entries)
 
 
 class _Members(Inflated):
