@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
+from oci_builder.errors import UnsupportedImage
+from oci_builder.imported.names import MAX_NAME, MAX_PATH, byte_length
 from oci_builder.overlay import Hidden
-from oci_builder.tree.entry import EntryPath
+from oci_builder.tree.entry import WHITEOUT, EntryPath
 from oci_builder.tree.tree import order
 from oci_builder.updates.faces import MergedTree
 
@@ -44,7 +46,10 @@ def differing(old: MergedTree, new: MergedTree) -> TreeDifference:
     gone = [path for path in old if path not in new]
     # Where a folder's place is taken by something else, all that it held goes with it.
     deleted = [path for path in gone if (folder := _folder(path)) == "" or new.is_folder(folder)]
-    emptied = _emptied(deleted, _kept_in(new, changed))
+    unsayable = {_folder(path) for path in deleted if _is_too_long(path)}
+    if unsayable:
+        changed |= _below(unsayable, new)
+    emptied = _emptied(deleted, _kept_in(new, changed), always=unsayable)
     inside = Hidden((), emptied)
     deleted = [path for path in deleted if not inside.hides(path)]
     listed = set(changed)
@@ -88,14 +93,29 @@ def _kept_in(new: MergedTree, changed: set[EntryPath]) -> set[EntryPath]:
     return kept
 
 
-def _emptied(deleted: Sequence[EntryPath], kept: set[EntryPath]) -> list[EntryPath]:
-    """Folders from which several paths go and in which nothing stays: the uppermost of each."""
+def _is_too_long(path: EntryPath) -> bool:
+    """Whether no layer can delete the path: a whiteout's name is longer than what it deletes."""
+    name = path.rpartition("/")[2]
+    return byte_length(name) + len(WHITEOUT) > MAX_NAME or byte_length(path) + len(WHITEOUT) > MAX_PATH
+
+
+def _below(folders: Set[EntryPath], new: MergedTree) -> set[EntryPath]:
+    """All paths of folders that are begun anew. Raises UnsupportedImage for the root, which cannot be."""
+    if "" in folders:
+        why = "a name at the root goes that is too long to be deleted by a layer"
+        raise UnsupportedImage("the patch", why, hint="--exact carries whole layers, whatever is in them")
+    inside = Hidden((), folders)
+    return {path for path in new if inside.hides(path)}
+
+
+def _emptied(deleted: Sequence[EntryPath], kept: Set[EntryPath], *, always: Set[EntryPath]) -> list[EntryPath]:
+    """Folders from which several paths go and in which nothing stays: the uppermost of each, ``always`` among them."""
     counts: dict[EntryPath, int] = {}
     for path in deleted:
         folder = _folder(path)
         if folder and folder not in kept:
             counts[folder] = counts.get(folder, 0) + 1
-    many = [folder for folder in sorted(counts, key=order) if counts[folder] >= _MANY]
+    many = [folder for folder in sorted(counts, key=order) if counts[folder] >= _MANY or folder in always]
     below = Hidden((), many)
     return [folder for folder in many if not below.hides(folder)]
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from oci_builder.errors import UnsupportedImage
 from oci_builder.layer import write_layer
 from oci_builder.store import Store
 from oci_builder.tree.entry import Entry, Kind, directory, file, symlink
@@ -18,11 +19,6 @@ from oci_builder.updates.scanning import LayerScan, scan_of
 from tests.support.updates import linked
 
 ORIGIN = "a test"
-
-
-@pytest.fixture
-def merged(store: Store) -> object:
-    return store
 
 
 def scan(store: Store, *entries: Entry) -> LayerScan:
@@ -98,6 +94,18 @@ def test_what_stays_keeps_its_folder_from_being_begun_anew(store: Store) -> None
     assert (found.deleted, found.emptied) == (("a/1", "a/2", "top"), ())
     order = [("whiteout", "top"), ("path", "a"), ("whiteout", "a/1"), ("whiteout", "a/2")]
     assert list(in_patch_order(found)) == order
+
+
+def test_a_name_that_no_whiteout_can_have_goes_with_its_whole_folder(store: Store) -> None:
+    long = "ö" * 126
+    old = [folder("a"), folder("a/b"), text(f"a/b/{long}"), text("a/b/same"), text("a/same")]
+    found = difference(store, old, [folder("a"), folder("a/b"), text("a/b/same"), text("a/same")])
+    assert (found.deleted, found.emptied) == ((), ("a/b",))
+    assert found.changed == {"a/b/same"}
+    with pytest.raises(UnsupportedImage, match="too long to be deleted"):
+        difference(store, [text(long)], [folder("a")])
+    short = "o" * 251
+    assert difference(store, [folder("a"), text(f"a/{short}")], [folder("a")]).deleted == (f"a/{short}",)
 
 
 def test_what_takes_a_folders_place_takes_all_it_held_along(store: Store) -> None:
