@@ -135,6 +135,10 @@ def _documents() -> Mapping[str, tuple[bytes, ...]]:
     image |= {"rootfs": {"type": "layers", "diff_ids": [_DIGEST]}, "history": [{"created_by": "x"}]}
     logins = {"registry.example.com": {"auth": "dTpw"}, "https://index.docker.io/v1/": {"identitytoken": "t"}}
     return {
+        "receipt": (
+            b"[%b]" % _json({"Id": _DIGEST, "Os": "linux", "RootFS": {"Type": "layers", "Layers": [_DIGEST]}}),
+            _json({"Id": "ab" * 32, "Architecture": "amd64", "RootFS": {"Layers": [_DIGEST, _DIGEST]}}),
+        ),
         "manifest": (
             _json(manifest),
             _json({**manifest, "mediaType": DOCKER_MANIFEST}),
