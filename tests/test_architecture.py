@@ -32,7 +32,7 @@ RANKS = [
         "xz",
     },
     {"folders", "inputs", "platforms", "reporter", "retry", "tomlschema", "exhausted", "threads"},
-    {"files"},
+    {"files", "tomlmeant"},
     {"connections", "digest", "confined", "outputs", "serving", "surroundings"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile", "tomltext", "workers"},
     {"layer", "bytecode", "bytecode_child", "bytecode_guard", "pruning", "inventory"},
