@@ -49,7 +49,7 @@ def with_packages(
         except FileProblem as error:
             if not is_closed(error):
                 raise
-            reporter.note(f"{lock} could not be written, {error.why}; the image holds what it would say")
+            reporter.note(f"{lock} could not be written, {error.why}; this run goes by what it would say")
         else:
             reporter.note(f"{lock}: written")
     for name, left_out in known.left_out.items():

@@ -31,6 +31,7 @@ from oci_builder.debian.takeovers import Takeovers
 from oci_builder.debian.thinning import Thinning
 from oci_builder.digest import Digest
 from oci_builder.errors import OcibuildError, PackageError, PackageUnavailable
+from oci_builder.files import is_full
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
@@ -82,6 +83,8 @@ class Extras:
                 try:
                     archive = self._archive(source, after)
                 except OcibuildError as error:
+                    if is_full(error):
+                        raise
                     tried.append(f"{source.name}: {reason(error)}")
                     continue
                 return self._resolved(archive, sources)

@@ -27,6 +27,7 @@ from oci_builder.errors import (
     PackageUnavailable,
     StaleLock,
 )
+from oci_builder.files import is_full
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.platforms import Platform
 from oci_builder.reporter import Reporter
@@ -241,6 +242,8 @@ class Opening:
             # An index that does not hold says more than what is missing for it.
             raise
         except OcibuildError as error:
+            if is_full(error):
+                raise
             missing.hint = way_to_packages(recipe.python.minor)
             raise missing from error
         if renewed.packages == lock.packages:
