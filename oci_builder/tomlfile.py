@@ -97,14 +97,21 @@ def _document(text: str, file: str) -> dict[str, Any]:
     try:
         return bounded.load_toml(text)
     except tomllib.TOMLDecodeError as error:
+        from oci_builder import tomlslips
+
         why, _, place = str(error).partition(" (at ")
-        line = re.match(r"line (\d+)", place)
-        number = int(line[1]) if line else text.count("\n") + 1
-        hint = "put text in quotes, and each key in a line of its own"
-        raise RecipeError(file, "", f"not TOML: {_lower(why)}", line=number, hint=hint) from error
+        found = re.match(r"line (\d+), column (\d+)", place)
+        line, column = (int(found[1]), int(found[2])) if found else (_last_line(text), 0)
+        hint = tomlslips.hint(text, why, line, column)
+        raise RecipeError(file, "", f"not TOML: {tomlslips.clause(why)}", line=line, hint=hint) from error
     except ValueError as error:
         line_number = _line_of_fault(text)
         raise RecipeError(file, "", f"not TOML that anybody would write: {error}", line=line_number) from error
+
+
+def _last_line(text: str) -> int:
+    """The last line with something on it, where a reader came to the end too early."""
+    return text.rstrip("\n").count("\n") + 1
 
 
 def _line_of_fault(text: str) -> int:

@@ -31,7 +31,7 @@ RANKS = [
         "spawned",
         "xz",
     },
-    {"folders", "inputs", "platforms", "reporter", "retry", "tomlschema", "exhausted", "threads"},
+    {"folders", "inputs", "platforms", "reporter", "retry", "tomlschema", "tomlslips", "exhausted", "threads"},
     {"files", "tomlmeant"},
     {"connections", "digest", "confined", "outputs", "serving", "surroundings"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile", "tomltext", "workers"},

@@ -12,7 +12,8 @@ from oci_builder.cli import options
 from oci_builder.cli.messages import misused
 from oci_builder.cli.recipe import make_policy, open_source
 from oci_builder.cli.request import BuildRequest, takes
-from oci_builder.errors import ImagesFailed, OcibuildError
+from oci_builder.errors import ImagesFailed, NotFound, OcibuildError
+from oci_builder.wording import called
 
 if TYPE_CHECKING:
     from oci_builder.assemble import BuildContext
@@ -100,6 +101,8 @@ def one_by_one(request: ManyRequest, settings: Settings) -> list[BuildRequest]:
         if names:
             raise misused("--all builds every image of build/: leave out the names")
         names = known_images(settings.project)
+        if not names:
+            raise NotFound("image", "*", searched=[str(settings.project / "build")], hint=_instead_of_all(settings))
     if not names:
         raise misused("which image? name one, or several, or write --all for all of build/")
     if len(names) > 1:
@@ -111,6 +114,14 @@ def one_by_one(request: ManyRequest, settings: Settings) -> list[BuildRequest]:
             raise misused(f"--tag {request.tags[0]}: {len(names)} images cannot have one name")
     common = {name: getattr(request, name) for name in BuildRequest.fields()}
     return [BuildRequest(**{**common, "name": name}) for name in names]
+
+
+def _instead_of_all(settings: Settings) -> str:
+    from oci_builder.catalog import is_project
+
+    if is_project(settings.project):
+        return f"a project is here: ocibuild {called(settings.project)} builds it"
+    return "write build/NAME/requirements.txt, or name the folder that holds build/ with --project-dir"
 
 
 def _build(requests: Sequence[BuildRequest], settings: Settings, *, several: bool) -> None:

@@ -180,7 +180,7 @@ class Apt:
     @cached_property
     def _settings(self) -> dict[str, str]:
         if not is_here():
-            raise ToolFailed("apt-get", "not on this machine", hint=way_to_packages())
+            raise ToolFailed("apt-get", "there is none on this machine", hint=way_to_packages())
         keys = {"lists": "Dir::State::lists/d", "file": "Dir::Etc::sourcelist/f", "parts": "Dir::Etc::sourceparts/d"}
         said = self._start("apt-config", "shell", *(part for pair in keys.items() for part in pair))
         pairs = (line.partition("=") for line in said.stdout.splitlines())
