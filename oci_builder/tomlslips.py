@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 _QUOTES = "“”„‟‘’‚‛«»`´"
-_DOCKER = re.compile(r"\s*(FROM|RUN|COPY|CMD|ENTRYPOINT|WORKDIR|ENV|EXPOSE|ARG|ADD|USER|LABEL)\s", re.IGNORECASE)
+_DOCKER = re.compile(r"\s*(FROM|RUN|COPY|CMD|ENTRYPOINT|WORKDIR|ENV|EXPOSE|ARG|ADD|USER|LABEL)\s+[^\s=]", re.IGNORECASE)
 _HEADER = re.compile(r"\s*\[{1,2}([^\[\]]*)\]{1,2}")
 _BLANKS = "\u200b\u200c\u200d\ufeff\u00a0\u2007\u202f"
 _WORD_VALUE = re.compile(r"[^=]*=\s*([A-Za-z_][\w./:-]*)\s*(#.*)?$")
@@ -20,7 +20,7 @@ def clause(said: str) -> str:
     twice = re.match(r"Cannot (?:declare|overwrite|mutate|define) .*?(\(.*\)) twice", said)
     names = re.findall(r"'([^']*)'", twice[1]) if twice else []
     if names:
-        return f"the table [{'.'.join(names)}] stands here a second time"
+        return f"the table [{'.'.join(names)}] stands here a second time{said[twice.end() :] if twice else ''}"
     return said[:1].lower() + said[1:] if said[1:2].islower() else said
 
 
@@ -40,7 +40,7 @@ def hint(text: str, said: str, line: int, column: int) -> str:
 
 def _another_language(text: str, here: str) -> str | None:
     first = next((line for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#")), "")
-    if _DOCKER.match(first) and "=" not in first.partition(" ")[0]:
+    if _DOCKER.match(first):
         return "this is a Dockerfile: ocibuild init, in the folder of the Dockerfile, writes the image.toml that it is"
     if first.lstrip().startswith("{"):
         return 'this is JSON: TOML has no braces around the whole, and a line for each key, as in base = "python-3.11"'

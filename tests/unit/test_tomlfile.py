@@ -46,7 +46,7 @@ def test_a_file_that_fits_is_a_value(tmp_path: Path) -> None:
     ("text", "said", "hint"),
     [
         ("way = up", "x.toml:1: not TOML: invalid value", "quotes"),
-        ('\n\n[env]\nA = "x', "x.toml:4: not TOML: ", "quotes"),
+        ('\n\n[env]\nA = "x', "x.toml:4: not TOML: ", "quote"),
         ("way = 'left'", """x.toml:1: way: expected "down" or "up", got 'left'""", None),
         ("[env]\nB = 'x'\nA = 1", "x.toml:3: env.A: expected text, got 1", 'write A = "1"'),
         ("env.A = true", "x.toml:1: env.A: expected text, got true", 'write A = "true"'),
