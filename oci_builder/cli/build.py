@@ -223,7 +223,7 @@ class _Opened:
         """Read the recipe. Raises OcibuildError and click.UsageError for what could only fail after the build."""
         from oci_builder.cli.bills import wanted_bills
         from oci_builder.cli.delivery import Job, outputs
-        from oci_builder.export.loading import find_engine
+        from oci_builder.export.loading import expect_engine
         from oci_builder.inputs import recording
         from oci_builder.platforms import Platform
 
@@ -234,7 +234,7 @@ class _Opened:
         platforms = tuple(dict.fromkeys(Platform.parse(text) for text in request.platforms))
         wanted = outputs(source.recipe, platforms, request)
         if wanted.loaded:
-            find_engine(settings.environ)  # before the work, not after it
+            expect_engine(settings.environ)  # before the work, not after it
         bills = wanted_bills(request.sbom, wanted.platforms, source.recipe, pushes=wanted.pushes)
         # The lock is the recipe's: a build of something else reads it and leaves it as it is.
         as_written = not request.base and not request.requirements and set(platforms) <= set(source.recipe.targets)
