@@ -30,6 +30,7 @@ _FIRST_RIGHTS = 13
 _ADDED_RIGHTS = (2, 3, 5)
 _READ, _LOOK_THROUGH = 1 << 2, (1 << 0) | (1 << 2) | (1 << 3)
 _ALL_PORTS, _ALL_SCOPES = 3, 3
+_NAMED: int = getattr(os, "O_PATH", os.O_RDONLY)
 
 
 def main() -> None:
@@ -70,7 +71,7 @@ def _see_only(system: ctypes.CDLL, folder: str, *, program: str) -> None:
     asked = struct.pack(f"{len(wanted)}Q", *wanted)
     rules = system.syscall(_CREATE, asked, len(asked), 0)
     for place, allowed in ((folder, _LOOK_THROUGH), (program, _READ)):
-        opened = os.open(place, os.O_PATH | os.O_CLOEXEC)
+        opened = os.open(place, _NAMED | os.O_CLOEXEC)
         system.syscall(_ADD, rules, 1, struct.pack("=Qi", allowed, opened), 0)
         os.close(opened)
     # Should a rule not have been taken, the interpreter sees less, and says that it cannot start.

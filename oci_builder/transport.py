@@ -44,7 +44,7 @@ _ERROR_BODY = 8192
 class Transport:
     """How to download, with ``total`` seconds for a small answer; ``sleep`` is what waiting between attempts means.
 
-    Connections are kept for the next download, until nobody has the Transport any more.
+    Connections are kept for the next download, until it is closed or nobody has the Transport any more.
     """
 
     timeout: float = TIMEOUT
@@ -82,6 +82,10 @@ class Transport:
             return sink.write
 
         self._repeat(url, limit, begin)
+
+    def close(self) -> None:
+        """Close the connections that are kept; the next download opens new ones."""
+        self._connections.close()
 
     def _repeat(self, url: str, limit: int, begin: Callable[[], Callable[[bytes], object]]) -> None:
         """Try until the whole body went to what ``begin`` gives for each attempt."""

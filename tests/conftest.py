@@ -66,6 +66,15 @@ def newest_docker() -> Iterator[DockerLike]:
 
 
 @pytest.fixture(scope="session")
+def newest_graph_docker() -> Iterator[DockerLike]:
+    """The newest docker daemon with a graph driver, where OCIBUILD_ORACLES has it."""
+    folder = oracles("dockerd", "containerd", "containerd-shim-runc-v2", "runc")
+    need("/usr/bin/docker")
+    with engines.dockerd(newest=folder, graph=True) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
 def newest_containerd() -> Iterator[Containerd]:
     """The newest containerd, where OCIBUILD_ORACLES has it."""
     folder = oracles("containerd", "ctr", "containerd-shim-runc-v2", "runc")

@@ -17,12 +17,14 @@ from oci_builder.reference import Reference
 from oci_builder.wording import counted
 
 if TYPE_CHECKING:
+    from oci_builder.assemble.updates import UpdateTask
     from oci_builder.inspect.diff import Difference
     from oci_builder.inspect.installed import Package
     from oci_builder.inspect.packages import Inventory
     from oci_builder.inspect.why import Reason
     from oci_builder.registry.pushing import Pushed
     from oci_builder.sbom import Format
+    from oci_builder.updates.update import Update, UpdatePolicy
     from oci_builder.verify.results import Report
 
 
@@ -80,6 +82,25 @@ class AnyImage(ABC):
 
         return bill_of_materials(self.inventory, form, tool_version=__version__)
 
+    def write_update(self, old: str | Path, path: str | Path, *, exact: bool = False, force: bool = False) -> Update:
+        """Write to ``path`` what brings a machine that has the image ``old`` up to this one.
+
+        ``old`` is where that image is, or a file with what ``docker image inspect`` says of it. The update is a layer
+        of what differs, or if ``exact`` the layers that are missing; with ``force`` it is written whatever it saves.
+        Raises UpdateRefused, UnsupportedImage, DigestMismatch, RegistryError, FileProblem.
+        """
+        from oci_builder.assemble.updates import write
+        from oci_builder.catalog import find_image_file
+        from oci_builder.updates.update import UpdatePolicy
+
+        place = old if isinstance(old, Path) else find_image_file(old)
+        task, context = self._update_task(place, UpdatePolicy(exact=exact, force=force))
+        return write(task, Path(path), context)[0]
+
+    @abstractmethod
+    def _update_task(self, old: Path | Reference, policy: UpdatePolicy) -> tuple[UpdateTask, BuildContext]:
+        """What is to be written for ``write_update``, and with what."""
+
     @abstractmethod
     def opened(self, place: str | Path) -> OpenedImage:
         """Another image, at ``place``. Raises NotFound, InvalidValue."""
@@ -134,6 +155,13 @@ class BuiltImage(AnyImage):
         from oci_builder.assemble.sbom import make_bill
 
         return make_bill(self.built, form, references=self.source.recipe.references, store=self.context.store)
+
+    def _update_task(self, old: Path | Reference, policy: UpdatePolicy) -> tuple[UpdateTask, BuildContext]:
+        from oci_builder.assemble.updates import UpdateTask
+
+        image, names = self.built.image, self.source.recipe.references
+        task = UpdateTask(old=old, new=image, platform=image.platform, references=names, policy=policy)
+        return task, self.context
 
     def opened(self, place: str | Path) -> OpenedImage:
         """Another image, at ``place``. Raises NotFound, InvalidValue."""
@@ -214,6 +242,11 @@ class OpenedImage(AnyImage):
         folder = str(path).endswith("/")
         pull_file(self.place, Path(path), platforms=platforms, folder=folder, context=self.context)
         return self.opened(Path(path))
+
+    def _update_task(self, old: Path | Reference, policy: UpdatePolicy) -> tuple[UpdateTask, BuildContext]:
+        from oci_builder.assemble.updates import UpdateTask
+
+        return UpdateTask(old=old, new=self.place, platform=self.wanted, policy=policy), self.context
 
     def opened(self, place: str | Path) -> OpenedImage:
         """Another image, at ``place``. Raises NotFound, InvalidValue."""

@@ -5,6 +5,7 @@ Each has its layer, so that a model or a driver is not sent again when a line of
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -69,13 +70,13 @@ def _download(absent: Sequence[FetchRecipe], most: int, context: BuildContext) -
     # Loaded only where something is downloaded: most recipes fetch nothing.
     from oci_builder.transport import Transport
 
-    transport = Transport()
-    for number, fetch in enumerate(absent):
-        context.reporter.advance(fetch.file_name or fetch.url, number, len(absent))
-        with context.store.scratch() as scratch:
-            with spooled(scratch / "file") as sink:
-                transport.save(fetch.url, sink, limit=most)
-            _keep(scratch / "file", fetch, context.store, what=fetch.url)
+    with contextlib.closing(Transport()) as transport:
+        for number, fetch in enumerate(absent):
+            context.reporter.advance(fetch.file_name or fetch.url, number, len(absent))
+            with context.store.scratch() as scratch:
+                with spooled(scratch / "file") as sink:
+                    transport.save(fetch.url, sink, limit=most)
+                _keep(scratch / "file", fetch, context.store, what=fetch.url)
 
 
 def _keep(path: Path, fetch: FetchRecipe, store: Store, *, what: str, hint: str = "") -> None:

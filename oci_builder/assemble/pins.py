@@ -30,6 +30,7 @@ from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.requirements import fingerprint, read, scan, wheel_folders
 from oci_builder.wheels.resolve import resolve
 from oci_builder.wheels.target import Target
+from oci_builder.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +180,8 @@ class Pinning:
         if lock is not None:
             selected = self._selected(lock, target)
             digest = Digest.of(_content(self.source.lock))
+            if self.source.borrowed_lock is not None:
+                self.context.reporter.note(f"{lock.path.name} decides: {counted(selected.count, 'package')}")
             return Chosen(pins=selected.pins, lock=digest, projects=self._local.take(selected))
         if not inputs.is_file(self.source.lock):
             return Chosen(pins=self._resolved(target, preferred=()))

@@ -125,10 +125,10 @@ class Planner:
         with self.context.reporter.stage("base"):
             target = bases.open(source.recipe.targets[0]).target
         with self.context.reporter.stage("resolve"):
-            pinning = pinning_of(bases, target)
             if taken:
-                return pinning.recheck()
-            return pinning.relock(upgrade=upgrade, upgrade_packages=upgrade_packages)
+                # What such a lock is held to is written down: nothing is built for it.
+                return pinning_of(bases, target, known=Inputs(requirements=())).recheck()
+            return pinning_of(bases, target).relock(upgrade=upgrade, upgrade_packages=upgrade_packages)
 
     def _wheels(self, bases: BaseResolver, target: Target) -> _Wheels:
         reporter, store = self.context.reporter, self.context.store
@@ -230,8 +230,9 @@ def _image_lock(source: ImageSource, images: Mapping[str, Digest]) -> LockChange
     return LockChange(path=path, text=image_lock_text(images), changes=moves(known, images))
 
 
-def pinning_of(bases: BaseResolver, target: Target) -> Pinning:
-    """What chooses wheels for a recipe on its base, which promises ``target``; its project, if any, has been built.
+def pinning_of(bases: BaseResolver, target: Target, *, known: Inputs | None = None) -> Pinning:
+    """What chooses wheels for a recipe on its base, which promises ``target``; its project, if any, has been built,
+    unless what it asks for is ``known``.
 
     Raises RecipeError and NotFound for what its inputs are, WheelError for the project.
     """
@@ -239,7 +240,7 @@ def pinning_of(bases: BaseResolver, target: Target) -> Pinning:
     sources = wheel_sources(source, context, policy)
     return Pinning(
         source=source,
-        inputs=read_inputs(source, target, sources=sources, context=context),
+        inputs=known or read_inputs(source, target, sources=sources, context=context),
         target=target,
         elsewhere=bases.target,
         context=context,

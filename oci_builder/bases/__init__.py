@@ -24,10 +24,10 @@ from oci_builder.bases.layers import (
 from oci_builder.bases.layers import own_interpreter as interpreter
 from oci_builder.bases.packages import extra_files, fetch_extras, with_packages
 from oci_builder.bases.pulled import LayoutDownload, Pulling, fetch_copy, open_reference
-from oci_builder.debian.extras import WantedPackages
 from oci_builder.debian.opening import Supply
 from oci_builder.debian.recipe import is_layer
 from oci_builder.debian.running import host_platform
+from oci_builder.debian.wanted import WantedPackages
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 from oci_builder.reporter import Reporter

@@ -9,11 +9,11 @@ from oci_builder import inputs
 from oci_builder.bases.base import Base
 from oci_builder.bases.layers import Packages
 from oci_builder.debian.extralock import ExtraLock, read_extra_lock, write_extra_lock
-from oci_builder.debian.extras import Extras, WantedPackages
 from oci_builder.debian.opening import Opening, Supply
 from oci_builder.debian.recipe import load_layer
 from oci_builder.debian.sonames import libraries_path, read_libraries
 from oci_builder.debian.sources import fetch_packages
+from oci_builder.debian.wanted import WantedPackages
 from oci_builder.errors import FileProblem, PackageError, StaleLock
 from oci_builder.files import is_closed
 from oci_builder.platforms import Platform
@@ -35,6 +35,9 @@ def with_packages(
         raise PackageError(
             wanted.names[0], f"{base.name} is not made of packages that ocibuild could add to", hint=hint
         )
+    # Loaded only where packages are added.
+    from oci_builder.debian.extras import Extras
+
     opening = Opening(base.folder, base.platform, store, supply, reporter)
     libraries = read_libraries(libraries_path(base.folder, base.platform))
     extras = Extras(opening, base.tree, base.layers[-1].diff_id, wanted, libraries)

@@ -49,6 +49,11 @@ class ManyRequest(BuildRequest):
 @click.option(
     "--out-dir", type=options.FOLDER, metavar="DIR", help="Write NAME.tar there; with --format oci-dir, a folder NAME."
 )
+@click.option(
+    "--since",
+    metavar="OLD",
+    help="Write to --out what brings a target that has the image OLD up to this one, as `ocibuild update` does.",
+)
 @options.out_format
 @options.push
 @click.option(
@@ -129,6 +134,7 @@ def _build(requests: Sequence[BuildRequest], settings: Settings, *, several: boo
     from oci_builder.cli.registries import base_references, make_registries
     from oci_builder.cli.remote_cache import cache_repositories, fill, open_cache
     from oci_builder.pruning import parse_size, prune
+    from oci_builder.reference import Reference
 
     first = requests[0]
     limit = parse_size(first.cache_max_size) if first.cache_max_size else None
@@ -136,6 +142,7 @@ def _build(requests: Sequence[BuildRequest], settings: Settings, *, several: boo
     caches = cache_repositories((*first.cache_from, *first.cache_to))
     pushes = tuple(place for each in opened for place in each.job.wanted.pushes)
     bases = [place for each in opened for place in base_references(each.job.source.recipe)]
+    bases += [each.job.since for each in opened if isinstance(each.job.since, Reference)]
     registries = make_registries(settings, pushes or caches or bases, first)
     with shown(settings) as reporter:
         context = settings.context(registries, reporter)
@@ -221,8 +228,9 @@ class _Opened:
     @classmethod
     def of(cls, request: BuildRequest, settings: Settings) -> _Opened:
         """Read the recipe. Raises OcibuildError and click.UsageError for what could only fail after the build."""
+        from oci_builder.catalog import find_image_file
         from oci_builder.cli.bills import wanted_bills
-        from oci_builder.cli.delivery import Job, outputs
+        from oci_builder.cli.delivery import Job, check_since, outputs
         from oci_builder.export.loading import expect_engine
         from oci_builder.inputs import recording
         from oci_builder.platforms import Platform
@@ -235,6 +243,8 @@ class _Opened:
         wanted = outputs(source.recipe, platforms, request)
         if wanted.loaded:
             expect_engine(settings.environ)  # before the work, not after it
+        if request.since is not None:
+            check_since(wanted, request)
         bills = wanted_bills(request.sbom, wanted.platforms, source.recipe, pushes=wanted.pushes)
         # The lock is the recipe's: a build of something else reads it and leaves it as it is.
         as_written = not request.base and not request.requirements and set(platforms) <= set(source.recipe.targets)
@@ -247,6 +257,7 @@ class _Opened:
             policy=replace(policy, lazy_base=lazy),
             verify=request.verify,
             noted=noted,
+            since=find_image_file(request.since) if request.since is not None else None,
         )
         return cls(request, job)
 

@@ -145,6 +145,13 @@ def check_streams(paths: Iterable[Path], *, as_json: bool, verify: bool = False)
             raise misused("--json and the image both go to stdout: have the image written elsewhere with --out")
 
 
+def check_since(wanted: Outputs, request: BuildRequest) -> None:
+    """See that an update goes where one can, and where nobody takes it for the image. Raises click.UsageError."""
+    since, named = request.since, request.out is not None or request.out_dir is not None
+    if not named or not wanted.files or wanted.together or wanted.loaded:
+        raise misused(f"--since {since}: an update is a file: name one with --out, and nothing else")
+
+
 def is_folder(out: str | None, out_format: str | None) -> bool:
     """Whether ``--out`` is an OCI image layout's folder. Raises click.UsageError where ``--format`` says otherwise."""
     slash = out is not None and out.endswith("/")
@@ -168,7 +175,10 @@ def out_folder(out: str) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One recipe on its way: what is wanted of it, what its user chose, and what decides it."""
+    """One recipe on its way: what is wanted of it, what its user chose, and what decides it.
+
+    Files hold what is new ``since`` an older image, if there is one.
+    """
 
     source: ImageSource
     wanted: Outputs
@@ -176,6 +186,7 @@ class Job:
     policy: BuildPolicy
     noted: Recording
     verify: bool = False
+    since: Path | Reference | None = None
 
     @property
     def tasks(self) -> tuple[BuildTask, ...]:
@@ -270,7 +281,25 @@ class Job:
             context.reporter.note(
                 f"{path} was an image for {there}, and becomes one for {built.image.platform}: {keep}"
             )
+        if self.since is not None:
+            return self._update(built, path, self.since, context)
         return write_image(built.image, path, references=references, context=context, verify=self.verify)
+
+    def _update(self, built: Built, path: Path, since: Path | Reference, context: BuildContext) -> int:
+        from oci_builder.assemble.updates import UpdateTask, write
+        from oci_builder.cli.updated import told
+
+        task = UpdateTask(
+            old=since,
+            new=built.image,
+            platform=built.image.platform,
+            references=self.source.recipe.references,
+            verify=self.verify,
+        )
+        update, size = write(task, path, context)
+        for line in told(update, path, size):
+            context.reporter.note(line)
+        return size
 
 
 @dataclass(frozen=True, kw_only=True)

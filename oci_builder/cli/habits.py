@@ -9,7 +9,6 @@ _VERBS = {
     "show": "`ocibuild inspect {name}` shows an image, `ocibuild plan {name}` what a build would do",
     "publish": "`ocibuild push {name}.tar REFERENCE` sends an image to a registry",
     "export": "`ocibuild {name} --out {name}.tar` writes a file",
-    "update": "`ocibuild lock {name} --upgrade` takes newer wheels, `ocibuild base update` newer Debian packages",
     "completion": "`ocibuild --help` says at its end how completion is switched on",
     "version": "`ocibuild --version` says it",
     "layer": "`ocibuild inspect {name}` lists the layers of an image, `ocibuild base` looks after those of bases",

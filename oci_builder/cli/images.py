@@ -201,8 +201,8 @@ def read_lock(path: Path, environment: Mapping[str, str]) -> LockContents:
     """
     from oci_builder.errors import OcibuildError
     from oci_builder.projects.contents import lock_contents
-    from oci_builder.projects.folder import project_name
     from oci_builder.recipes import FILE, load_image
+    from oci_builder.wheels.project_requirements import PYPROJECT, project_name
 
     folders = [path.parent]
     if (path.parent / FILE).is_file():
@@ -210,5 +210,5 @@ def read_lock(path: Path, environment: Mapping[str, str]) -> LockContents:
         with contextlib.suppress(OcibuildError):
             source = load_image(path.parent)
             folders += [source.project] if source.project is not None else []
-    names = filter(None, map(project_name, folders))
+    names = filter(None, (project_name(each / PYPROJECT) for each in folders))
     return lock_contents(path, environment, projects=frozenset(names))

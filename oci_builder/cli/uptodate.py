@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 ASIDE = frozenset({"jobs", "progress", "quiet", "debug", "as_json", "cache_dir", "cache_max_size", "creds_stdin"})
 """What is said of how to work and to tell of it, and neither of what is made nor of where it goes."""
 
-_UNSEEN = {"load": "an engine's images", "cache_to": "a shared cache", "verify": "what was to be read again"}
+_UNSEEN = {
+    "load": "an engine's images",
+    "cache_to": "a shared cache",
+    "verify": "what was to be read again",
+    "since": "an older image",
+}
 """What is asked for by these flags is seen by nobody without doing it."""
 
 

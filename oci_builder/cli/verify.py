@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _REMARKS = 10
 """Remarks that are said; --json has all."""
 
+_NOT_THERE = " is not there"
+_LEFT_OUT = "an update leaves out layers that its target has: it is checked with --since OLD"
+
 _BUILDING = options.together(
     options.run_config,
     options.recipe_inputs,
@@ -40,6 +43,7 @@ class VerifyRequest(RecipeRequest):
     image: str
     platform: str | None = None
     lock: Path | None = None
+    since: str | None = None
     rebuild: bool = False
 
 
@@ -49,6 +53,9 @@ class VerifyRequest(RecipeRequest):
 @images.platform
 @images.limits
 @click.option("--lock", "lock", type=options.FILE, metavar="FILE", help="Compare with this lock too.")
+@click.option(
+    "--since", metavar="OLD", help="IMAGE is an update of the image OLD: prove from the bytes of both what it makes."
+)
 @click.option("--rebuild", is_flag=True, help="Build NAME again, from nothing but its inputs, and compare.")
 @options.registry
 @_BUILDING
@@ -60,10 +67,10 @@ def command(request: VerifyRequest) -> None:
 
     IMAGE is a file, a folder or an image of a registry, whoever made it. Every digest, size and reference in it is
     checked, and every byte that a registry serves of it; the exit code is 3 when one does not hold. With --lock every
-    file has to belong to a wheel of that lock, to the base or to ocibuild, none missing or changed. With --rebuild the
-    image is built once more, no layer taken from the cache, for the platform, names and date of the file IMAGE, and the
-    first difference is named. NAME is by default what IMAGE is called; the options of the build are those of `ocibuild
-    build` and have to be repeated.
+    file has to belong to a wheel of that lock, to the base or to ocibuild, none missing or changed. With --since an
+    update is checked with the layers that it leaves out. With --rebuild the image is built once more, no layer taken
+    from the cache, for the platform, names and date of the file IMAGE, and the first difference is named. NAME is by
+    default what IMAGE is called; the options of the build are those of `ocibuild build` and have to be repeated.
     """
     from oci_builder.cli.terminal import tell_json
     from oci_builder.errors import CheckFailed
@@ -76,13 +83,15 @@ def command(request: VerifyRequest) -> None:
     (place,) = looking.places
     if rebuild and not (isinstance(place, Path) and place.is_file()):
         raise misused("--rebuild compares files: write the image to one first, with `ocibuild pull`")
-    report = looking.verify(place)
+    report = _since(request, looking) if request.since is not None else looking.verify(place)
     compared = _compared(looking, lock) if lock is not None and not report.findings else None
     findings = [*report.findings, *(compared.findings if compared else ())]
     if request.as_json:
         tell_json(_document(str(place), report, compared))
     if findings:
-        raise CheckFailed(f"{place} is not what {lock} says" if not report.findings else str(place), findings)
+        lacks = request.since is None and any(line.endswith(_NOT_THERE) for line in report.findings)
+        what = f"{place} is not what {lock} says" if not report.findings else str(place)
+        raise CheckFailed(what, findings, hint=_LEFT_OUT if lacks else None)
     if rebuild and isinstance(place, Path):
         _rebuild(place, request)
     if not request.quiet:
@@ -91,6 +100,22 @@ def command(request: VerifyRequest) -> None:
 
 def _is_there(text: str) -> bool:
     return Path(text).exists() and not Path(f"{text}.tar").is_file()
+
+
+def _since(request: VerifyRequest, looking: Looking) -> Report:
+    from oci_builder.assemble.updates import verify
+    from oci_builder.cli.progress import shown
+
+    (place,) = looking.places
+    if request.rebuild or request.lock is not None:
+        raise misused("--since goes alone: what --lock and --rebuild compare is a whole image")
+    if not isinstance(place, Path):
+        raise misused("--since goes with a file: what a registry serves is whole")
+    before = images.look_at([request.since or ""], request)
+    (old,) = before.places
+    with shown(looking.settings) as reporter, reporter.stage("verify"):
+        context = looking.settings.context(before.registries, reporter)
+        return verify(place, old, platform=looking.platform, context=context)
 
 
 def _compared(looking: Looking, lock: Path) -> LockReport:

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from oci_builder.debian import shelltest
 from oci_builder.debian.alternatives import update_alternatives
 from oci_builder.debian.debconf import CONFMODULE, DEBCONF
+from oci_builder.debian.grep import grep
+from oci_builder.debian.newusers import ACCOUNTS
 from oci_builder.debian.shell import Call, Command
 from oci_builder.debian.versions import version_key
 from oci_builder.tree.entry import Kind
@@ -473,8 +475,17 @@ def _maintscript_helper(call: Call) -> int:
 _MAINTSCRIPT = ("rm_conffile", "mv_conffile", "symlink_to_dir", "dir_to_symlink", "supports")
 
 
+TRIGGER = "trigger:"
+"""Before the name of a trigger in the variables of a shell, where no variable of a script can be."""
+
+
 def _trigger(call: Call) -> int:
-    raise call.unknown("what packages do about triggers is not known here")
+    """Have the packages that wait for a trigger configured for it, at the end."""
+    _, words = _options(call, "", "--no-await", "--await")
+    if len(words) != 1:
+        raise call.unknown("what it is to do is not known here")
+    call.shell.variables[f"{TRIGGER}{words[0]}"] = "1"
+    return 0
 
 
 def _statoverride(call: Call) -> int:
@@ -519,7 +530,9 @@ COMMANDS: Mapping[str, Command] = {
     **dict.fromkeys(("exit", "return", "break", "continue"), _leave),
     **dict.fromkeys(("chown", "chgrp"), _chown),
     **dict.fromkeys(("basename", "dirname"), _named),
+    **dict.fromkeys(("grep", "egrep", "fgrep"), grep),
     **DEBCONF,
+    **ACCOUNTS,
     ".": _source,
     "aa-enabled": _status(1),
     "cat": _cat,

@@ -46,14 +46,15 @@ _AR = b"!<arch>\n"
 _HEADER = 60
 _END = b"`\n"
 _SCRIPTS = ("preinst", "config", "postinst")
-_WANTED = frozenset({"control", "md5sums", "templates", *_SCRIPTS})
+_WANTED = frozenset({"control", "md5sums", "templates", "triggers", *_SCRIPTS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebFile:
     """What a .deb holds: its control file, its list of MD5 sums (empty if it has none) and its entries.
 
-    ``scripts`` are the maintainer scripts that an installation would run, ``templates`` the questions of debconf.
+    ``scripts`` are the maintainer scripts that an installation would run, ``templates`` the questions of debconf,
+    ``triggers`` what the scripts are run for once more (deb-triggers(5)).
     """
 
     control: bytes
@@ -61,6 +62,7 @@ class DebFile:
     entries: tuple[Entry, ...]
     scripts: Mapping[str, bytes] = field(default_factory=dict)
     templates: bytes = b""
+    triggers: bytes = b""
 
 
 def read_deb(file: Path, spool: Path, *, origin: str) -> DebFile:
@@ -86,6 +88,7 @@ def read_deb(file: Path, spool: Path, *, origin: str) -> DebFile:
         entries=entries,
         scripts={name: found[name] for name in _SCRIPTS if name in found},
         templates=found.get("templates", b""),
+        triggers=found.get("triggers", b""),
     )
 
 

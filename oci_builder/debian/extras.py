@@ -29,6 +29,7 @@ from oci_builder.debian.signed import Release
 from oci_builder.debian.sources import ArchiveSource, fetch_packages, reason, way_to_packages
 from oci_builder.debian.takeovers import Takeovers
 from oci_builder.debian.thinning import Thinning
+from oci_builder.debian.wanted import WantedPackages
 from oci_builder.digest import Digest
 from oci_builder.errors import OcibuildError, PackageError, PackageUnavailable
 from oci_builder.files import is_full
@@ -42,15 +43,6 @@ from oci_builder.tree.tree import Tree
 _HINT = "leave it out, or use a base image that has it"
 FORMAT = 2
 """Raised when the same packages give another layer than before."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WantedPackages:
-    """Packages that a recipe names, and globs of what stays and of what goes too; ``keep`` is the stronger."""
-
-    names: tuple[str, ...]
-    keep: tuple[str, ...] = ()
-    drop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

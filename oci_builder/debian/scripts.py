@@ -21,6 +21,9 @@ from oci_builder.tree.tree import Tree
 RULES = 1
 """Raised when the same scripts make something else than before."""
 
+_COMPILING = frozenset(("python3-tk", "python3-gdbm", "python3-distutils", "python3-lib2to3"))
+"""Packages of one source, whose scripts list their own files and compile these to bytecode; they do nothing else."""
+
 _SHELL = re.compile(rb"#! ?(?:/usr)?/bin/(?:sh|dash|bash)(?: -e| -u| -eu)?[ \t]*\n")
 
 
@@ -49,7 +52,7 @@ def configured(unpacked: Unpacked) -> Configured:
     if not any(package.scripts for package in unpacked.packages.values()):
         return found
     # Loaded where there is a script alone: parsing takes a library.
-    from oci_builder.debian.commands import COMMANDS
+    from oci_builder.debian.commands import COMMANDS, TRIGGER
     from oci_builder.debian.debconf import PREFIX, answers
     from oci_builder.debian.shell import NotKnown, Shell
 
@@ -57,7 +60,7 @@ def configured(unpacked: Unpacked) -> Configured:
 
     def walk(pin: Pin, name: str, arguments: Sequence[str], tree: ScriptTree) -> None:
         text = unpacked.packages[pin].scripts.get(name)
-        if text is None or pin in found.refused:
+        if text is None or pin in found.refused or pin.name in _COMPILING:
             return
         if not _SHELL.match(text):
             found.refused[pin] = f"its {name} script would have to run, and is none of a shell"
@@ -73,7 +76,7 @@ def configured(unpacked: Unpacked) -> Configured:
             return
         if status:
             found.refused[pin] = f"its {name} script would have to run, and ends with status {status}"
-        known.update({key: value for key, value in shell.variables.items() if key.startswith(PREFIX)})
+        known.update({key: value for key, value in shell.variables.items() if key.startswith((PREFIX, TRIGGER))})
 
     order = list(_in_order(unpacked))
     with MappedFiles() as sources:
@@ -84,8 +87,32 @@ def configured(unpacked: Unpacked) -> Configured:
         after = ScriptTree(unpacked.together.overlaid(before.made.values()), sources)
         for pin in order:
             walk(pin, "postinst", ["configure", ""], after)
+        named = {key.removeprefix(TRIGGER) for key in known if key.startswith(TRIGGER)}
+        for pin, triggers in _triggered(unpacked, order, named):
+            walk(pin, "postinst", ["triggered", triggers], after)
     found.made = {**before.made, **after.made}
     return found
+
+
+def _triggered(unpacked: Unpacked, order: Sequence[Pin], named: Collection[str]) -> Iterator[tuple[Pin, str]]:
+    """The packages that wait for a trigger that was ``named``, or for files that came, and what they wait for."""
+    directives = {pin: _directives(unpacked.packages[pin].triggers) for pin in order}
+    active = {*named, *(name for each in directives.values() for kind, name in each if kind.startswith("activate"))}
+    paths = [entry.path for package in unpacked.packages.values() for entry in package.entries]
+    for pin in order:
+        waiting = dict.fromkeys(name for kind, name in directives[pin] if kind.startswith("interest"))
+        fitting = [name for name in waiting if name in active or _came(name.lstrip("/"), paths)]
+        if fitting:
+            yield pin, " ".join(fitting)
+
+
+def _directives(triggers: bytes) -> list[tuple[str, str]]:
+    lines = (line.partition("#")[0].split() for line in triggers.decode("utf-8", "replace").splitlines())
+    return [(words[0], words[1]) for words in lines if len(words) == 2]
+
+
+def _came(path: str, paths: Sequence[str]) -> bool:
+    return any(each == path or each.startswith(f"{path}/") for each in paths)
 
 
 def _variables(pin: Pin, script: str, architecture: str) -> dict[str, str]:

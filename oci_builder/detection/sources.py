@@ -61,6 +61,19 @@ class SourceTree:
     def __contains__(self, path: str) -> bool:
         return path in self._files
 
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """The virtual environments that lie directly in the folder, whatever they are called."""
+        inside = self._within.find(".", follow=True).children(noted=False)
+        return tuple(each.path.name for each in inside if each.kind == stat.S_IFDIR and self._has_environment(each))
+
+    def _has_environment(self, folder: Found) -> bool:
+        try:
+            self._within.find(f"{folder.path.name}/pyvenv.cfg", follow=False)
+        except (OcibuildError, OSError, ValueError):
+            return False
+        return folder.path.name.isprintable() and not set(folder.path.name) & set("*?[]\\!#")
+
     def has_folder(self, path: str) -> bool:
         """Whether there are Python files in the folder ``path``."""
         return path in self._with_python
@@ -73,7 +86,7 @@ class SourceTree:
         """What is in a file; None for one that is too large or cannot be read, and after too many."""
         found = self._files.get(path)
         if found is None or found.info.st_size > LARGEST or self._bytes > MOST_BYTES:
-            self.is_whole = self.is_whole and found is None
+            self.is_whole = self.is_whole and (found is None or not path.endswith(".py"))
             return None
         try:
             with found.open() as stream:

@@ -12,6 +12,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -67,8 +68,19 @@ def write_file(
     containerd and skopeo do not. Progress is told in bytes of the plain archive. Raises InvalidValue for another
     suffix or a reference without a tag, CorruptBlob where the store does not hold a layer, FileProblem.
     """
+    return write_parts(plan(image, references), path, store=store, reporter=reporter, proof=proof)
+
+
+def write_parts(
+    parts: Sequence[Part],
+    path: Path,
+    *,
+    store: Blobs,
+    reporter: Reporter,
+    proof: Callable[[Path], None] | None = None,
+) -> int:
+    """Write what was planned to ``path``, as ``write_file`` does. Raises as that."""
     packed = _is_packed(path)
-    parts = plan(image, references)
     with output(path, note=reporter.note, proof=proof) as file:
         sink = BlockPacker(file, LEVEL) if packed else file
         _send(parts, sink, store=store, reporter=reporter, name=path.name)
@@ -104,10 +116,13 @@ def _send(parts: Sequence[Part], sink: BinaryIO | BlockPacker, *, store: Blobs, 
             reporter.advance(name, done, total)
 
 
-def plan(image: ImageDocuments, references: Sequence[Reference]) -> tuple[Part, ...]:
+def plan(
+    image: ImageDocuments, references: Sequence[Reference], omitted: AbstractSet[Digest] = frozenset()
+) -> tuple[Part, ...]:
     """Every entry of the archive, in order; documents first, so that a reader of a stream knows what follows.
 
-    Raises InvalidValue for a reference without a tag, UnsupportedImage for a blob too large for USTAR.
+    Layers that are ``omitted`` are named like the others, and left out: an engine that has them loads it. Raises
+    InvalidValue for a reference without a tag, UnsupportedImage for a blob too large for USTAR.
     """
     names = tuple(dict.fromkeys(_name(reference) for reference in references))
     documents = {
@@ -125,7 +140,7 @@ def plan(image: ImageDocuments, references: Sequence[Reference]) -> tuple[Part, 
         Part("blobs/"),
         Part(BLOBS),
         *(Part(blob_path(digest), len(data), data=data) for digest, data in own.items()),
-        *(Part(blob_path(digest), size, blob=digest) for digest, size in blobs.items()),
+        *(Part(blob_path(digest), size, blob=digest) for digest, size in blobs.items() if digest not in omitted),
     )
 
 

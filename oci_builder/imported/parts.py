@@ -43,11 +43,16 @@ MAX_LAYERS = 125
 
 @dataclass(frozen=True, slots=True)
 class LayerBlob:
-    """A layer as it is stored: ``size`` in bytes, ``digest`` None where nobody promised one."""
+    """A layer as it is stored: ``size`` in bytes, ``digest`` None where nobody promised one.
+
+    One that is ``absent`` is named by its manifest and left out: of an update whose target has it. Opening raises
+    UnsupportedImage.
+    """
 
     digest: Digest | None
     size: int
     open: Callable[[], ByteReader]
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,22 +85,30 @@ class Files(Protocol):
 
 
 @contextlib.contextmanager
-def open_parts(path: Path, *, platform: Platform | None = None) -> Iterator[ImageParts]:
+def open_parts(path: Path, *, platform: Platform | None = None, partial: bool = False) -> Iterator[ImageParts]:
     """The image in the file or folder at ``path``; of several, the one for ``platform``.
 
-    Raises UnsupportedImage when there is none, or more than one; FileProblem.
+    Where that is ``partial``, layers may be absent. Raises UnsupportedImage when there is none, or more than one;
+    FileProblem.
     """
     findings = Findings()
     with open_folder(path, findings) if inputs.is_dir(path) else open_archive(path, findings) as files:
-        yield find_parts(files, str(path), platform, findings)
+        yield find_parts(files, str(path), platform, findings, partial=partial)
 
 
-def find_parts(files: Files, name: str, platform: Platform | None, findings: Findings) -> ImageParts:
-    """The one image of ``files``. Raises UnsupportedImage."""
+def find_parts(
+    files: Files, name: str, platform: Platform | None, findings: Findings, *, partial: bool = False
+) -> ImageParts:
+    """The one image of ``files``, of which layers may be absent where that is ``partial``. Raises UnsupportedImage."""
     names = set(files.names)
     manifests = _manifests(files, findings) if "index.json" in names else {}
     if manifests:
-        return _from_manifest(files, name, _chosen(manifests, files, name, platform, findings), findings)
+        found = _from_manifest(files, name, _chosen(manifests, files, name, platform, findings), findings)
+        if not partial:
+            for layer in found.layers:
+                if layer.absent:
+                    layer.open()
+        return found
     if "manifest.json" in names:
         return _from_docker(files, name, findings)
     why = "neither a docker archive (manifest.json) nor an OCI image layout (index.json)"
@@ -194,7 +207,7 @@ def _from_manifest(files: Files, name: str, found: _Found, findings: Findings) -
         name=name,
         config=content,
         manifest=data,
-        layers=_layers(files, name, [(blob_path(layer.digest), layer.digest) for layer in layers]),
+        layers=_layers(files, name, [(blob_path(layer.digest), layer) for layer in layers]),
         references=tuple(found.names) or _repo_tags(files, findings),
         annotations={key: str(value) for key, value in annotations.items()},
     )
@@ -221,17 +234,14 @@ def _from_docker(files: Files, name: str, findings: Findings) -> ImageParts:
     return replace(parts, references=tuple(as_strings(entry.get("RepoTags"))))
 
 
-def _layers(files: Files, name: str, named: Sequence[tuple[str, Digest | None]]) -> tuple[LayerBlob, ...]:
+def _layers(files: Files, name: str, named: Sequence[tuple[str, NamedBlob | None]]) -> tuple[LayerBlob, ...]:
     if len(named) > MAX_LAYERS:
         raise UnsupportedImage(name, f"{len(named)} layers, and Docker mounts {MAX_LAYERS} at most")
-    return tuple(_layer(files, name, path, digest) for path, digest in named)
+    return tuple(_layer(files, name, path, blob) for path, blob in named)
 
 
-def _layer(files: Files, name: str, path: str, digest: Digest | None) -> LayerBlob:
+def _layer(files: Files, name: str, path: str, blob: NamedBlob | None) -> LayerBlob:
     size = files.size(path)
-    if size is None:
-        hint = "a file that leaves out layers the engine has already cannot be read alone"
-        raise UnsupportedImage(name, f"{path} is not in it", hint=hint)
 
     def opened() -> ByteReader:
         found = files.open(path)
@@ -240,7 +250,15 @@ def _layer(files: Files, name: str, path: str, digest: Digest | None) -> LayerBl
             raise UnsupportedImage(name, f"{path} is not in it any more", hint="let whoever writes to it end first")
         return found
 
-    return LayerBlob(digest, size, opened)
+    def missing() -> ByteReader:
+        hint = "a file that leaves out layers the engine has already cannot be read alone"
+        raise UnsupportedImage(name, f"{path} is not in it", hint=hint)
+
+    if size is None and blob is None:
+        missing()
+    if size is None and blob is not None:
+        return LayerBlob(blob.digest, blob.size, missing, absent=True)
+    return LayerBlob(blob.digest if blob else None, size or 0, opened)
 
 
 def _first(findings: Findings) -> str:

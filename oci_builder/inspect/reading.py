@@ -59,10 +59,10 @@ def read_image(
     """What is in the image file or folder at ``path``; ``watch`` sees the files of all layers as they pass.
 
     Where it is ``like`` the tree of another image, names and digests are in memory once for both. Layers that
-    ``memory`` knows are hashed and not unpacked, unless they are to be watched. Raises UnsupportedImage, DigestMismatch
-    where a layer is not the one that was promised, FileProblem.
+    ``memory`` knows are hashed and not unpacked, unless they are to be watched; those that an update leaves out have to
+    be known. Raises UnsupportedImage, DigestMismatch where a layer is not the one that was promised, FileProblem.
     """
-    with open_parts(path, platform=platform) as parts:
+    with open_parts(path, platform=platform, partial=True) as parts:
         return read_parts(parts, watch=watch, like=like, memory=memory)
 
 
@@ -85,6 +85,7 @@ def read_parts(
         pass_ = _Pass(number, _Reading(parts.name, watch, budget, like, memory))
         with _explained(parts.name):
             if not pass_.recall(blob, nth(diff_ids, number)):
+                _expect_bytes(parts.name, number, blob)
                 pass_.read(blob, nth(diff_ids, number))
         pass_.merge_into(merge)
         layers.append(
@@ -116,6 +117,14 @@ def created_by(config: Mapping[str, object]) -> list[str]:
     history = config.get("history")
     steps = [as_object(step) for step in history] if isinstance(history, list) else []
     return [str(step.get("created_by", "")) for step in steps if step.get("empty_layer") is not True]
+
+
+def _expect_bytes(image: str, number: int, blob: LayerBlob) -> None:
+    """A layer is there to be read. Raises UnsupportedImage."""
+    if blob.absent:
+        why = f"layer {number} ({blob.digest}) is not in it, and the cache does not know what that holds"
+        hint = "an update is read after `ocibuild inspect OLD`, the image that it is of: what was seen is remembered"
+        raise UnsupportedImage(image, why, hint=hint)
 
 
 def _digest_of(blob: LayerBlob) -> Digest:
@@ -177,7 +186,7 @@ class _Pass:
         digest = blob.digest or _digest_of(blob)
         seen = self._memory.find(digest)
         # What is wrong with a layer is said by who reads it.
-        if seen is None or (blob.digest is not None and _digest_of(blob) != digest):
+        if seen is None or (blob.digest is not None and not blob.absent and _digest_of(blob) != digest):
             return False
         if blob.digest is None and _is_digest(diff_id) and seen.diff_id != diff_id:
             return False

@@ -29,7 +29,7 @@ FORMAT = 2
 """Raised when the same inputs give other layer bytes than before."""
 
 LEVEL = 6
-DELETIONS = frozenset({Kind.WHITEOUT.value, "opaque"})
+DELETIONS = frozenset({Kind.WHITEOUT.value, Kind.OPAQUE.value})
 """Kinds of index entries that put nothing into a tree."""
 
 _KINDS = {kind.value: kind for kind in Kind}

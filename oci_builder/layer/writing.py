@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import deflate
 
@@ -22,6 +22,7 @@ from oci_builder.tree.entry import (
     Entry,
     Kind,
     Packed,
+    Spliced,
     promised_sha256,
 )
 from oci_builder.tree.tarwrite import END, header, padding
@@ -38,7 +39,7 @@ def _unwatched(entry: Entry, data: bytes | bytearray | memoryview) -> None:
 
 
 def write_layer(
-    tree: Tree,
+    tree: Tree | Sequence[Entry],
     store: Store,
     *,
     created_by: str,
@@ -145,6 +146,9 @@ class _Pass:
             self._count(self._sources.whole(content, what=what))
             self._put(content.member)
             return content.sha256
+        if isinstance(content, Spliced):
+            chunks = self._sources.copied(content, what=what, passed=self._put)
+            return self._streamed(entry, content, chunks, keep=lambda chunk: None)
         if entry.size <= LARGE:
             data = self._sources.whole(content, what=what)
             self._see(entry, data)

@@ -82,14 +82,6 @@ def find_project(folder: Path) -> FoundProject | None:
     return _other(folder) if elsewhere is None else FoundProject(requirements=(elsewhere,))
 
 
-def project_name(folder: Path) -> str:
-    """The name that a folder's pyproject.toml gives its project, "" where it gives none. Raises RecipeError."""
-    document = read_project(folder)
-    return (
-        "" if document is None else _said("name", table_of(document, "project"), table_of(document, "tool", "poetry"))
-    )
-
-
 def read_project(folder: Path) -> Mapping[str, Any] | None:
     """The pyproject.toml of a folder; None where there is none. Raises RecipeError."""
     return _document(folder / PYPROJECT) if inputs.is_file(folder / PYPROJECT) else None

@@ -164,6 +164,9 @@ def load_image(folder: Path, *, project: Path | None = None) -> ImageSource:
     # Who names requirements.txt means it, whatever lies beside it.
     default = python.requirements is REQUIREMENTS_DEFAULT or not python.requirements
     source = replace(source, beside=_beside(source, default=default))
+    if (pylock := _pylock_beside(source)) is not None:
+        python = msgspec.structs.replace(python, requirements=(pylock,))
+        source = replace(source, recipe=msgspec.structs.replace(recipe, python=python))
     try:
         _check_python(source)
         _check_places(source)
@@ -208,6 +211,21 @@ def _beside(source: ImageSource, *, default: bool) -> tuple[Path, ...]:
         folder = source.pyprojects[0].parent
         return locks_beside(folder) or _workspace_lock(folder)
     return locks_beside(source.folder) if default else ()
+
+
+def _pylock_beside(source: ImageSource) -> str | None:
+    """The pylock.toml of another tool that lies with the project of a recipe which names nothing else, from there."""
+    project = source.recipe.python.project
+    if project is None or source._named or source.beside or inputs.is_file(source.folder / LOCK):
+        return None
+    path = f"{project}/{LOCK}"
+    if not inputs.is_file(source.folder / path):
+        return None
+    # Loaded only where there is one.
+    from oci_builder.wheels import lock
+
+    # One that ocibuild wrote is that of an image in the project's own folder, on a base of its own.
+    return None if lock.read(source.folder / path).fingerprint else path
 
 
 def _workspace_lock(folder: Path) -> tuple[Path, ...]:

@@ -70,7 +70,8 @@ def unwritten(folder: Path, *, app: str = "", words: tuple[str, ...] = ()) -> Un
     if launch is not None or in_files:
         document |= {"config": _config(launch, in_files=in_files)}
     if in_files:
-        document["copy"] = [{"src": ".", "dest": WORKDIR, "exclude": list(patterns), "owner": "user"}]
+        exclude = list(dict.fromkeys((*patterns, *tree.environments)))
+        document["copy"] = [{"src": ".", "dest": WORKDIR, "exclude": exclude, "owner": "user"}]
     comments = {"copy[0]": f"all files but those of tools{f', and what {ignoring} says' if ignoring else ''}"}
     if launch is not None:
         comments["config.entrypoint" if launch.is_entrypoint else "config.cmd"] = launch.why

@@ -18,7 +18,7 @@ from oci_builder.confined import Found
 from oci_builder.digest import CHUNK
 from oci_builder.errors import DigestMismatch
 from oci_builder.files import open_regular
-from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member, Packed, Whole
+from oci_builder.tree.entry import Checked, Content, DeflateSlice, FileSlice, Inline, Member, Packed, Spliced, Whole
 
 _HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 """A gzip header (RFC 1952) that says nothing of the machine: no name, no time, unknown system."""
@@ -106,6 +106,8 @@ class MappedFiles:
                 yield from _read(found, size)
             case Member(blob, offset, size):
                 yield from self._members(blob, offset, size, what)
+            case Spliced():
+                yield from self.copied(content, what=what, passed=lambda piece: None)
             case _:
                 yield self.whole(content, what=what)
 
@@ -165,8 +167,22 @@ class MappedFiles:
         yield from self.pieces(self.slice(content.file, content.offset, content.length))
         yield _TRAILER.pack(content.crc, content.size & 0xFFFFFFFF)
 
-    def _members(self, blob: Path, offset: int, size: int, what: str) -> Iterator[bytes]:
-        # Only what ocibuild wrote is read this way: files of a layer in the store.
+    def copied(self, content: Spliced, *, what: str, passed: Callable[[bytes | memoryview], None]) -> Iterator[bytes]:
+        """A content that has members of its own, in pieces; ``passed`` is given the members, as far as they are read.
+
+        Believe neither before the end. Raises DigestMismatch.
+        """
+        seen, at = hashlib.sha256(), content.member
+        for piece in self._members(at.blob, at.offset, at.size, what, passed):
+            seen.update(piece)
+            yield piece
+        if seen.hexdigest() != content.sha256:
+            raise _damaged_blob(at.blob, what)
+
+    def _members(
+        self, blob: Path, offset: int, size: int, what: str, passed: Callable[[memoryview], None] | None = None
+    ) -> Iterator[bytes]:
+        # Files of a layer in the store, whose index says where their members begin.
         found, packed, gunzip = 0, memoryview(b""), Gunzip()
         piece = min(CHUNK, size + _PAGE)
         with open_regular(blob) as stream:
@@ -177,6 +193,8 @@ class MappedFiles:
                     data, used = gunzip.feed(packed, 4 * CHUNK)
                 except NotGzip as error:
                     raise _damaged_blob(blob, what) from error
+                if passed is not None:
+                    passed(packed[:used])
                 packed = packed[used:]
                 found += len(data)
                 yield data

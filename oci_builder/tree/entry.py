@@ -27,13 +27,17 @@ OPAQUE = ".wh..wh..opq"
 
 
 class Kind(Enum):
-    """What is at a path. A WHITEOUT deletes what lower layers have there; only layers hold one, no finished tree."""
+    """What is at a path. A WHITEOUT deletes what lower layers have there, an OPAQUE what they have below it.
+
+    Only layers hold these two, no finished tree.
+    """
 
     FILE = "file"
     DIRECTORY = "directory"
     SYMLINK = "symlink"
     HARDLINK = "hardlink"
     WHITEOUT = "whiteout"
+    OPAQUE = "opaque"
 
 
 class Inline(msgspec.Struct, frozen=True, gc=False):
@@ -102,12 +106,19 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     size: int
 
 
-Content = Inline | FileSlice | Whole | DeflateSlice | Checked | Packed | Member
+class Spliced(msgspec.Struct, frozen=True, gc=False):
+    """The same of anybody's layer, to be copied as it is packed; ``sha256`` is what the content has to have, in hex."""
+
+    member: Member
+    sha256: str
+
+
+Content = Inline | FileSlice | Whole | DeflateSlice | Checked | Packed | Member | Spliced
 
 
 def promised_sha256(content: Content | None) -> str:
     """The SHA-256 that reading ``content`` will have proved, in hex, or nothing where none was promised."""
-    if isinstance(content, Packed):
+    if isinstance(content, Packed | Spliced):
         return content.sha256
     expected = content.expected if isinstance(content, DeflateSlice | Checked) else None
     return expected[1].hex() if expected is not None and expected[0] == "sha256" else ""
@@ -118,7 +129,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     ``origin`` says whose it is ("numpy 2.4.6", "libssl3 3.0.22"); ``sha256`` is the content's digest in hex where it is
     known, and not promised with the content (``known_sha256``); ``target`` is where a symlink points, or the path a
-    hard link repeats.
+    hard link repeats. ``attributes`` are extended ones, by name, of which wheels and packages have none.
     """
 
     path: EntryPath
@@ -132,6 +143,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     target: str = ""
     content: Content | None = None
     sha256: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 def known_sha256(entry: Entry) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 
-from oci_builder.tree.entry import WHITEOUT, Entry, Kind
+from oci_builder.tree.entry import OPAQUE, WHITEOUT, Entry, Kind
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
@@ -16,7 +16,9 @@ _TYPES = {
     Kind.SYMLINK: tarfile.SYMTYPE,
     Kind.HARDLINK: tarfile.LNKTYPE,
     Kind.WHITEOUT: tarfile.REGTYPE,
+    Kind.OPAQUE: tarfile.REGTYPE,
 }
+_ATTRIBUTE = "SCHILY.xattr."
 
 _NAME = 100
 _MAX_ID = 8**7 - 1
@@ -41,7 +43,7 @@ def header(entry: Entry) -> bytes:
 
 def _ustar(entry: Entry) -> bytes | None:
     """What ``tarfile`` writes for an entry that needs no PAX record, at a tenth of its cost; None for the others."""
-    if entry.kind is Kind.WHITEOUT:
+    if entry.kind is Kind.WHITEOUT or entry.kind is Kind.OPAQUE or entry.attributes:
         return None
     path = f"{entry.path}/" if entry.kind is Kind.DIRECTORY and not entry.path.endswith("/") else entry.path
     size = entry.size if entry.kind is Kind.FILE else 0
@@ -71,11 +73,14 @@ def _pax(entry: Entry) -> bytes:
     info.type = _TYPES[entry.kind]
     info.mode, info.uid, info.gid, info.mtime = entry.mode, entry.uid, entry.gid, entry.mtime
     info.size, info.linkname = entry.size if entry.kind is Kind.FILE else 0, entry.target
+    info.pax_headers = {f"{_ATTRIBUTE}{name}": value for name, value in entry.attributes}
     # A name of a base may be no UTF-8: its bytes stay what they are, and a record says so.
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
 def _name(entry: Entry) -> str:
+    if entry.kind is Kind.OPAQUE:
+        return f"{entry.path}/{OPAQUE}"
     if entry.kind is not Kind.WHITEOUT:
         return entry.path
     folder, slash, name = entry.path.rpartition("/")

@@ -39,16 +39,16 @@ def verify_file(path: Path) -> Report:
     findings = Findings()
     if path.is_dir():
         with open_folder(path, findings) as folder:
-            return _verified(folder, findings)
+            return verify_files(folder, findings)
     with open_archive(path, findings) as archive:
-        return _verified(archive, findings, remarks=archive.remarks)
+        return verify_files(archive, findings, remarks=archive.remarks)
 
 
 def verify_layout(root: Path, index: bytes) -> Report:
     """Check the layout in ``root`` as it will be once its index.json is ``index``. Raises FileProblem."""
     findings = Findings()
     with open_folder(root, findings) as folder:
-        return _verified(_Indexed(folder, index), findings)
+        return verify_files(_Indexed(folder, index), findings)
 
 
 def verify_reference(
@@ -91,7 +91,8 @@ class _Indexed:
         return self._index if name == _INDEX else self._files.document(name, findings)
 
 
-def _verified(files: Files, findings: Findings, *, remarks: Sequence[str] = ()) -> Report:
+def verify_files(files: Files, findings: Findings, *, remarks: Sequence[str] = ()) -> Report:
+    """Check every byte of the images in ``files``; what was found and remarked before is said as well."""
     held = find_images(files, findings)
     checker = Checker(FileHolder(files), findings)
     for line in remarks:

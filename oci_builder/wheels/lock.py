@@ -129,9 +129,11 @@ class WheelLock:
                 continue
             pin = self._pin(package, file, origin)
             pins.append(pin)
-            # What ocibuild locks is found by its name, wherever wheels/ is.
+            # What ocibuild locks is found by its name, wherever wheels/ is; and so is what lies there of other locks.
             place = None if self.fingerprint else origin.file or file_of(file, self.path)
-            if place is not None and (origin.file is not None or inputs.is_file(place)):
+            if place is None or place.parent == self.path.parent / "wheels":
+                continue
+            if origin.file is not None or inputs.is_file(place):
                 local[pin.sha256] = place
         return LockedWheels(pins=tuple(pins), local=local, projects=tuple(projects))
 

@@ -85,6 +85,16 @@ def is_built(file: Path) -> bool:
     return any(isinstance(document.get(name), dict) for name in ("build-system", "project"))
 
 
+def project_name(file: Path) -> str:
+    """The name that a pyproject.toml gives its project, "" where it gives none or is not there. Raises RecipeError."""
+    document = _parsed(_read(file), file) if inputs.is_file(file) else {}
+    tool = document.get("tool")
+    for table in (document.get("project"), tool.get("poetry") if isinstance(tool, dict) else None):
+        if isinstance(table, dict) and isinstance(table.get("name"), str):
+            return str(table["name"])
+    return ""
+
+
 def _read(file: Path) -> str:
     try:
         with open_regular(file) as stream:

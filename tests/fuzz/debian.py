@@ -7,9 +7,13 @@ from pathlib import Path
 
 from oci_builder.debian import lock
 from oci_builder.debian.aptsources import host_sources
+from oci_builder.debian.commands import COMMANDS
 from oci_builder.debian.control import dependencies, stanza, stanzas
+from oci_builder.debian.debconf import answers
 from oci_builder.debian.extralock import read_extra_lock
 from oci_builder.debian.recipe import LayerRecipe, Suite
+from oci_builder.debian.scripttree import ScriptTree
+from oci_builder.debian.shell import NotKnown, Shell
 from oci_builder.debian.signed import Release, index_path, unpack_index, verify_release
 from oci_builder.debian.sonames import read_libraries, sonames
 from oci_builder.debian.update import pin_of
@@ -17,6 +21,9 @@ from oci_builder.debian.versions import satisfies, upstream, version_key
 from oci_builder.digest import Digest
 from oci_builder.errors import OcibuildError
 from oci_builder.tomlfile import parse_toml
+from oci_builder.tree.content import MappedFiles
+from oci_builder.tree.entry import directory, file
+from oci_builder.tree.tree import Tree
 from tests.fuzz.harness import CORPUS, Target, workshop, written
 from tests.support.debian import clearsigned, public_key
 
@@ -103,6 +110,14 @@ def _layer_toml(data: bytes) -> None:
     parse_toml(data.decode("utf-8", "replace"), LayerRecipe, file="layer.toml")
 
 
+def _script(data: bytes) -> None:
+    tree = ScriptTree(Tree([directory("etc", origin="x"), file("etc/x", b"a b\n", origin="x")]), MappedFiles())
+    with contextlib.suppress(NotKnown):
+        shell = Shell(tree, COMMANDS, {"PATH": "/bin", **answers(data)}, ["configure", ""])
+        assert 0 <= shell.run(data.decode("utf-8", "surrogateescape")) <= 999
+    Tree(tree.made.values())
+
+
 TARGETS = (
     Target(name="release", run=_release),
     Target(name="inrelease", run=_inrelease),
@@ -115,4 +130,5 @@ TARGETS = (
     Target(name="contents", run=_contents),
     Target(name="versions", run=_versions),
     Target(name="layer-toml", run=_layer_toml),
+    Target(name="maintainer-script", run=_script),
 )

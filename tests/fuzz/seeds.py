@@ -135,6 +135,10 @@ def _documents() -> Mapping[str, tuple[bytes, ...]]:
     image |= {"rootfs": {"type": "layers", "diff_ids": [_DIGEST]}, "history": [{"created_by": "x"}]}
     logins = {"registry.example.com": {"auth": "dTpw"}, "https://index.docker.io/v1/": {"identitytoken": "t"}}
     return {
+        "receipt": (
+            b"[%b]" % _json({"Id": _DIGEST, "Os": "linux", "RootFS": {"Type": "layers", "Layers": [_DIGEST]}}),
+            _json({"Id": "ab" * 32, "Architecture": "amd64", "RootFS": {"Layers": [_DIGEST, _DIGEST]}}),
+        ),
         "manifest": (
             _json(manifest),
             _json({**manifest, "mediaType": DOCKER_MANIFEST}),
@@ -299,6 +303,14 @@ def _debian() -> Mapping[str, tuple[bytes, ...]]:
         ),
         "contents": (b"usr/lib/x86_64-linux-gnu/libx.so.1    libs/libx1,libs/liby\nlib/libz.so devel/libz-dev\n",),
         "versions": (b"1:2.0~rc1-1+deb12u1\n2.0-1", b"1.0a\n1.0"),
+        "maintainer-script": (
+            b'#!/bin/sh -e\n. /usr/share/debconf/confmodule\nf() { x=${1:-a}; echo "$x" | read y || return 1; }\n'
+            b'case "$1" in configure|b*) f "$@" >> /etc/x 2>&1;; esac\nif [ -f /etc/x -a ! -L "$2" ]; then\n'
+            b"update-alternatives --install /etc/a a /etc/x 5 --slave /etc/b b /etc/x\nfi\n",
+            b"cat <<E > /etc/y\n ${z%%*.} `id -u`\nE\n"
+            b"for i in /etc/* $(cat /etc/x); do mkdir -p -m 0750 /var/$i && break; done\n"
+            b'while read a b; do ln -s "$b" "/etc/$a"; done < /etc/x\nchown root:0 /etc/y\nset -- a; shift\n',
+        ),
         "layer-toml": tuple(sorted(path.read_bytes() for path in layer.glob("*/layer.toml"))[:1]),
         "dpkg-status": (
             b"Package: a\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n" + stanza,

@@ -12,6 +12,7 @@ import msgspec
 from oci_builder import bounded
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, OcibuildError, UnclearCommand
+from oci_builder.image import MAX_LAYERS
 from oci_builder.imported.installed import find_installed, removal
 from oci_builder.inspect.contents import FileRecord, ImageContents
 from oci_builder.inspect.distributions import distributions
@@ -35,6 +36,7 @@ from oci_builder.tomltext import document_text
 from oci_builder.tree.accounts import User, add_user, ids_of
 from oci_builder.tree.entry import directory
 from oci_builder.tree.tree import Tree
+from oci_builder.updates.target import is_receipt, read_receipt
 from oci_builder.wheels import lock
 from oci_builder.wheels.explain import Failure, distilled
 from oci_builder.wheels.pip import WheelSources
@@ -261,6 +263,13 @@ def _bounded(data: bytes) -> None:
         bounded.load_toml(text)
 
 
+def _receipt(data: bytes) -> None:
+    path = written("receipt.json", data)
+    if is_receipt(path):
+        found = read_receipt(path)
+        assert 0 < len(found.diff_ids) <= MAX_LAYERS
+
+
 TARGETS = (
     Target(name="manifest", run=_manifest),
     Target(name="config", run=_config),
@@ -280,4 +289,5 @@ TARGETS = (
     Target(name="distribution", run=_distribution),
     Target(name="removal", run=_removed),
     Target(name="bounded", run=_bounded),
+    Target(name="receipt", run=_receipt),
 )

@@ -22,13 +22,20 @@ from oci_builder.debian.control import Dependency
 from oci_builder.debian.cuts import CUTS
 from oci_builder.debian.depends import resolve
 from oci_builder.debian.installed import installed
+from oci_builder.debian.opening import Opening
 from oci_builder.debian.recipe import key_files, load_layer
+from oci_builder.debian.rootfs import added, read_package
+from oci_builder.debian.scripts import Unpacked, configured
+from oci_builder.debian.sources import fetch_packages
+from oci_builder.debian.takeovers import Takeovers
+from oci_builder.debian.thinning import Thinning
 from oci_builder.debian.trust import Trust
 from oci_builder.errors import PackageError
 from oci_builder.platforms import AMD64
 from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
+from oci_builder.tree.tree import Tree
 from tests.support.aptoracle import AptOracle
 
 HERE = Path(__file__).parent
@@ -42,6 +49,8 @@ class World:
     index: PackageIndex
     present: Sequence[BinaryPackage]
     oracle: AptOracle
+    opening: Opening
+    below: Tree
 
     @classmethod
     def of(cls, layer: Path, folder: Path, store: Store) -> World:
@@ -60,7 +69,24 @@ class World:
         names = {package.name.encode() for package in present}
         text = b"\n\n".join(_others(b"\n\n".join(index.strip(b"\n") for _, index in indexes), names))
         oracle = AptOracle(folder / "oracle", text, [package.fields for package in present])
-        return cls(PackageIndex(indexes, AMD64.architecture), present, oracle)
+        opening = Opening(layer, AMD64, store, Supply(now=now, jobs=2), Quiet())
+        return cls(PackageIndex(indexes, AMD64.architecture), present, oracle, opening, base.tree)
+
+    def unknown_scripts(self, names: Sequence[str], spool: Path) -> list[str]:
+        """The packages that come by ``names`` and have a script that does what is not known: they are not whole."""
+        try:
+            found = resolve(self.index, self.present, names, CUTS).packages
+        except PackageError as error:
+            return [str(error)]
+        pins, store = [self.index.pin(package.name) for package in found], self.opening.store
+        with self.opening.sources(load_layer(self.opening.folder)) as sources:
+            fetch_packages(pins, sources, store=store, reporter=Quiet())
+        debs = {pin: read_package(pin, store, spool) for pin in pins}
+        described = {package.name: package for package in found}
+        takeovers = Takeovers.of([*self.present, *found], AMD64.architecture)
+        together = self.below.overlaid(added(debs, self.below, Thinning.of_added(), takeovers))
+        walked = configured(Unpacked(debs, described, self.below, together, AMD64.architecture))
+        return [f"{pin}: {why}" for pin, why in walked.refused.items()]
 
     def differences(self, names: Sequence[str]) -> list[str]:
         """What apt-get and ocibuild differ in, where ``names`` are asked for together."""
@@ -121,6 +147,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.parity.debian", description=__doc__)
     parser.add_argument("names", nargs="*", help="packages to try; several at once are joined with |")
     parser.add_argument("--list", type=Path, default=HERE / "debian.txt", help="a file of such names")
+    parser.add_argument("--scripts", action="store_true", help="fetch the packages, and try their scripts instead")
     parser.add_argument("--cache", type=Path, default=Path(".parity"), help="a folder for what is downloaded")
     parser.add_argument("--layer", type=Path, default=LAYER, help="the base to try it over")
     chosen = parser.parse_args(arguments)
@@ -129,11 +156,15 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         world = World.of(chosen.layer, Path(folder), Store(chosen.cache))
         for names in tries:
-            found = world.differences(names)
+            if chosen.scripts:
+                with tempfile.TemporaryDirectory() as spool:
+                    found = world.unknown_scripts(names, Path(spool))
+            else:
+                found = world.differences(names)
             differing += bool(found)
             for line in found:
                 print(f"{' '.join(names)}: {line}")
-    print(f"{len(tries)} tried, {differing} differ")
+    print(f"{len(tries)} tried, {differing} {'are not whole' if chosen.scripts else 'differ'}")
     return 1 if differing else 0
 
 

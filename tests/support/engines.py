@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -50,6 +51,17 @@ class DockerLike:
     def call(self, *argv: str | Path, check: bool = True) -> Result:
         """Run a command of the engine. Raises EngineFailed."""
         return call(*self.command, *argv, path=self._path, check=check)
+
+    def client(self, file: Path) -> Path:
+        """The engine as a program of one word, written to ``file``: with the options it needs before a command."""
+        words = shlex.join([*map(str, self.command)])
+        run = shlex.join(self._run_options)
+        file.write_text(
+            f'#!/bin/sh\nexport PATH={shlex.quote(self._path)} HOME=/nonexistent\nif [ "$1" = run ]; then shift; '
+            f'exec {words} run {run} "$@"; fi\nexec {words} "$@"\n'
+        )
+        file.chmod(0o755)
+        return file
 
     def load(self, archive: Path) -> str:
         """Load an image file; what the engine calls the image then (the last name, or its ID)."""
@@ -129,8 +141,11 @@ class Containerd:
 
 
 @contextlib.contextmanager
-def dockerd(newest: Path | None = None) -> Iterator[DockerLike]:
-    """A docker daemon: the distribution's, or the one in the folder ``newest`` with its own containerd and runc."""
+def dockerd(newest: Path | None = None, *, graph: bool = False) -> Iterator[DockerLike]:
+    """A docker daemon: the distribution's, or the one in the folder ``newest`` with its own containerd and runc.
+
+    With ``graph`` the newest keeps images as the distribution's does, by a graph driver.
+    """
     path = f"{newest}:{_DEBIAN}" if newest else _DEBIAN
     with _folder() as folder:
         socket, pid = folder / "s", folder / "p"
@@ -138,6 +153,7 @@ def dockerd(newest: Path | None = None) -> Iterator[DockerLike]:
         daemon += ["--exec-root", folder / "x", "-H", f"unix://{socket}", "--pidfile", pid]
         daemon += ["--bridge=none", "--iptables=false", "--ip6tables=false"]
         daemon += ["--userland-proxy=false"] if newest else []
+        daemon += ["--feature=containerd-snapshotter=false", "--storage-driver=overlay2"] if graph else []
         client = DockerLike("/usr/bin/docker", "-H", f"unix://{socket}", path=path)
         with _daemon(daemon, folder, path=path, answers=lambda: client.call("version", check=False).returncode == 0):
             yield client

@@ -15,7 +15,7 @@ import oci_builder
 from oci_builder import Builder, ImageRecipe, open_image
 from oci_builder.errors import ImagesFailed, InvalidValue, NotFound, RecipeError
 from tests.support.fakeregistry import FakeRegistry, fake_registry
-from tests.support.tiny import NAME, Tiny, make_tiny
+from tests.support.tiny import NAME, Tiny, built, make_tiny
 from tests.support.wheels import make_wheel
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "from-python.md"
@@ -173,6 +173,7 @@ def test_the_how_to_does_what_it_says(tiny: Tiny, monkeypatch: pytest.MonkeyPatc
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert len(blocks) >= 5
     world: dict[str, object] = {}
+    (tiny.root / "old.tar").write_bytes(built(tiny, "--user", "somebody:2000"))
     for block in blocks:
         # The names of a reader are those of this test's project.
         code = block.replace("mypy", NAME).replace("registry.example:5000", registry.host).replace("pandas", "many")

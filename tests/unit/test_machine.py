@@ -103,3 +103,12 @@ def test_a_module_in_the_folder_one_works_in_is_not_taken_for_one_of_ours(tmp_pa
     command = [sys.executable, "-P", "-c", program]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout == "['xxx']\n", done.stderr
+
+
+def test_a_folder_for_temporary_files_is_looked_at_without_making_one(tmp_path: Path) -> None:
+    code = "import sys; from oci_builder.surroundings import with_temporary as find; from pathlib import Path\n"
+    code += "print(find({'TMPDIR': sys.argv[1]}, Path('none'))[1], 'tempfile' in sys.modules)"
+    for place, expected in ((tmp_path, "False False"), (tmp_path / "none", "False True"), (Path("here"), "False True")):
+        words = [sys.executable, "-c", code, str(place)]
+        assert subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip() == expected, place
+    assert list(tmp_path.iterdir()) == []

@@ -78,8 +78,9 @@ def waits() -> list[float]:
 
 
 @pytest.fixture
-def transport(waits: list[float]) -> Transport:
-    return Transport(timeout=5, sleep=waits.append)
+def transport(waits: list[float]) -> Iterator[Transport]:
+    with contextlib.closing(Transport(timeout=5, sleep=waits.append)) as found:
+        yield found
 
 
 def test_a_file_arrives(server: WebServer, transport: Transport) -> None:

@@ -128,6 +128,10 @@ def test_the_lock_of_ocibuild_goes_before_others_and_says_so(tiny: Tiny) -> None
     (tiny.root / "uv.lock").write_text(uv_lock(tiny, "many"))
     code, text = said(tiny, NAME, "--out", str(tiny.out))
     assert (code, "pylock.toml decides, as ocibuild lock wrote it; uv.lock is not read" in text) == (0, True)
+    # It is held to what it was made from, and made anew as ever.
+    assert packages(tiny, "--locked") == ["tool 2.0"]
+    code, text = said(tiny, "lock", NAME)
+    assert (code, text.splitlines()[-1]) == (0, f"{tiny.image}/pylock.toml: unchanged")
 
 
 FOLDERS = {

@@ -88,6 +88,19 @@ DEBS = [
         files={f"{LIBRARIES}/blas/libblas.so.3": make_elf(ElfSpec(machine=HOST.machine, soname="libblas.so.3"))},
         scripts={"postinst": BLAS},
     ),
+    Deb(
+        name="waiting",
+        files={"usr/share/waiting": b"x", "var/": b""},
+        scripts={
+            "triggers": b"interest-noawait called\ninterest /usr/share/things # files\ninterest never\n",
+            "postinst": b"#!/bin/sh\n[ $1 = triggered ] || exit 0\nfor x in $2; do touch /var/waited-${x##*/}; done\n",
+        },
+    ),
+    Deb(
+        name="calling",
+        files={"usr/share/things/a": b"x"},
+        scripts={"postinst": b"#!/bin/sh\ndpkg-trigger --no-await called\n"},
+    ),
     Deb(name="clash", files={"usr/bin/python3.11": b"another\n"}),
 ]
 
@@ -329,6 +342,12 @@ def test_what_a_script_would_make_is_made_and_nothing_is_run(world: World) -> No
     assert made is not None and (made.mode, made.origin) == (0o750, "chosen 1.0-1")
     world.store = Store(world.lock.parent / "again")
     assert world.add("chosen", "other-choice").layers[-1].diff_id == base.layers[-1].diff_id
+
+
+def test_a_script_is_walked_once_more_for_a_trigger_at_the_end(world: World) -> None:
+    base = world.add("waiting", "calling")
+    waited = {path for path in base.tree.paths if path.startswith("var/waited")}
+    assert waited == {"var/waited-called", "var/waited-things"}
 
 
 def test_a_link_that_a_script_makes_is_where_libraries_are_found(world: World) -> None:

@@ -556,6 +556,18 @@ def test_what_ignore_files_name_is_neither_copied_nor_started(tmp_path: Path) ->
     assert words(tmp_path / "shop")[1] == "main:app"
 
 
+def test_a_virtual_environment_is_left_out_whatever_it_is_called(tmp_path: Path) -> None:
+    files = {
+        "main.py": FASTAPI,
+        "my env/pyvenv.cfg": "",
+        "my env/lib/main.py": FASTAPI,
+        "env/pyvenv.cfg": "",
+        "envs/a": "",
+    }
+    exclude = found(project(tmp_path, files, WEB)).document["copy"][0]["exclude"]
+    assert exclude[-2:] == ["env", "my env"] and "envs" not in exclude
+
+
 def test_nothing_outside_of_the_folder_is_read_and_nothing_waits(tmp_path: Path) -> None:
     place = project(tmp_path, {"real.py": FASTAPI}, WEB)
     (tmp_path / "outside.py").write_text(FASTAPI)
@@ -565,10 +577,13 @@ def test_nothing_outside_of_the_folder_is_read_and_nothing_waits(tmp_path: Path)
     os.mkfifo(place / "server.py")
     (place / "a\nb.py").write_text(FASTAPI)
     (place / "Procfile").symlink_to("/dev/zero")
+    (tmp_path / "secret").write_text("password\n")
+    (place / ".gitignore").symlink_to("../secret")
     assert words_of(place) == ["uvicorn", "real:app", *UVICORN]
     (place / "app.py").unlink()
     (place / "app.py").symlink_to("real.py")
     assert words_of(place)[:2] == ["uvicorn", "app:app"]
+    assert "password" not in str(unwritten(place))
 
 
 def words_of(place: Path) -> list[str]:

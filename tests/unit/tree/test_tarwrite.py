@@ -6,7 +6,7 @@ import tarfile
 import pytest
 from msgspec.structs import replace
 
-from oci_builder.tree.entry import Entry, directory, file, symlink
+from oci_builder.tree.entry import Entry, Kind, directory, entry_path, file, symlink
 from oci_builder.tree.tarwrite import BLOCK, END, header, padding
 
 
@@ -40,3 +40,17 @@ def test_a_plain_header_is_one_block_without_names_or_fractions() -> None:
 @pytest.mark.parametrize(("size", "zeros"), [(0, 0), (1, 511), (511, 1), (512, 0), (513, 511)])
 def test_content_is_padded_to_whole_blocks(size: int, zeros: int) -> None:
     assert padding(size) == bytes(zeros)
+
+
+@pytest.mark.parametrize("value", ["yes", "a\0b", "größe", "\udcff\udc80"])
+def test_an_extended_attribute_reads_back_as_the_bytes_it_is(value: str) -> None:
+    made = replace(file("x", b"", origin="t"), attributes=(("user.note", value),))
+    raw = io.BytesIO(header(made) + END)
+    with tarfile.open(fileobj=raw, encoding="utf-8", errors="surrogateescape") as archive:
+        assert archive.getmembers()[0].pax_headers["SCHILY.xattr.user.note"] == value
+
+
+def test_what_a_layer_deletes_is_an_empty_file_of_its_own_name() -> None:
+    made = Entry(path=entry_path("a/b"), kind=Kind.WHITEOUT, mode=0o644, origin="t")
+    assert read_back(made).name == "a/.wh.b"
+    assert read_back(replace(made, kind=Kind.OPAQUE)).name == "a/b/.wh..wh..opq"
