@@ -164,13 +164,12 @@ def hint_of_name(name: str) -> str | None:
 
 def hint_of_version(specifier: str) -> str | None:
     """What to do about a version that an index has not: those with a + are on an index of their own."""
-    local = re.search(r"==[^,]*\+([A-Za-z]+)", specifier)
+    local = re.search(r"==[^,]*\+[A-Za-z]", specifier)
     if local is None:
         return None
     return (
-        "versions with a + are on an index of their own: write --extra-index-url and its address in a line of its own "
-        f"(PyTorch has https://download.pytorch.org/whl/{'cpu' if local[1] == 'cpu' else 'NAME'}), or leave the + and "
-        "what follows out"
+        "versions with a + are on an index of their own: write --extra-index-url and its address in a line of its own, "
+        "as whoever publishes them says, or leave the + and what follows out"
     )
 
 

@@ -56,7 +56,7 @@ def refused(tmp_path: Path, line: str) -> RecipeError:
         ("numpy/1.2", "a requirement a line"),
         ("--what 1", "taken are -r"),
         ("--index-url=foo", "--index-url https://…/simple"),
-        ("--extra-index-url pypi.org/simple", "--extra-index-url https://…/simple"),
+        ("--extra-index-url example.org/simple", "--extra-index-url https://…/simple"),
         ("numpy>=3,<2", "let the ranges overlap"),
         ("python==3.11", 'base = "python-3.11"'),
     ],
