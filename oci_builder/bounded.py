@@ -18,6 +18,11 @@ DEPTH = 64
 _DIGITS = 20
 """Digits of a whole number: 64 bits need no more, and int() takes quadratic time."""
 
+SIZE = r"[0-9]{1,15}(?:\.[0-9]{1,15})? ?(?:[kKmMgGtT]i?[bB]?|[bB])"
+"""A size with its unit, as a regular expression: the only form there is, in recipes and on command lines."""
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
 # A dotted key of n parts takes tomllib n² steps.
 _DOTTED = re.compile(rf"""(?:\.[ \t]*+(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+){{{DEPTH}}}""")
 
@@ -34,6 +39,19 @@ def parse_decimal(text: str, *, most: int = (1 << 63) - 1) -> int:
     if len(text.lstrip("0")) > _DIGITS or (number := int(text)) > most:
         raise ValueError(f"more than {most}")
     return number
+
+
+def parse_size(text: str) -> int:
+    """The bytes of ``20GB``, ``20G``, ``1.5GiB`` or ``500 MB``; ``0`` alone is nothing.
+
+    A number without a unit is none: nobody who writes 20 means bytes. Raises ValueError.
+    """
+    if text == "0":
+        return 0
+    if not re.fullmatch(SIZE, text):
+        raise ValueError("a number has no unit" if text.isascii() and text.isdigit() else "not a size")
+    number, unit = re.fullmatch(r"([0-9.]+) ?([a-zA-Z]+)", text).groups()  # type: ignore[union-attr]  # a SIZE does
+    return int(float(number) * _UNITS[unit.lower().removesuffix("b")])
 
 
 def load_json(data: bytes | str, *, unique: bool = False) -> Any:

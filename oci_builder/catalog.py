@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -214,9 +215,17 @@ def _image_hint(name: str, folder: Path, project_dir: Path) -> str:
     return hint or f"no image is here at all: write {folder / _RECIPES[1]}, or name another project with --project-dir"
 
 
+def _letters(name: str) -> str:
+    """A name without what people leave out or put in: Python3.11 is python-3.11."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
 def _nearest_first(what: str, name: str, known: Iterable[str]) -> str | None:
     names = sorted(set(known))
     if not names:
         return None
     names.sort(key=lambda other: -SequenceMatcher(None, name, other).ratio())
+    plain = _letters(name)
+    if meant := [other for other in names if _letters(other) == plain]:
+        return f"did you mean {meant[0]!r}?"
     return f"the {what}s here are {', '.join(names)}" if len(names) > 1 else f"the only {what} here is {names[0]}"

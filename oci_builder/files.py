@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from oci_builder import inputs, machine
-from oci_builder.errors import FileProblem
+from oci_builder.errors import FileProblem, OcibuildError
 from oci_builder.folders import Folder
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 _BUFFER = 1 << 20
 """Bytes that are gathered before they are written."""
+
+
+ELSEWHERE = "name another place with --cache-dir or --out"
+"""What a command puts its own options in place of, which alone know what a file was for."""
 
 
 @contextlib.contextmanager
@@ -143,7 +147,22 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise FileProblem(str(path), in_words(error), hint=hint_of(error)) from error
+        raise FileProblem(str(path), in_words(error), hint=_unreadable(path, error) or hint_of(error)) from error
+
+
+def _unreadable(path: Path, error: OSError) -> str | None:
+    """Who may read a file that is there and that we may not read; None where that is not what is wrong."""
+    if error.errno not in (errno.EACCES, errno.EPERM):
+        return None
+    import shlex
+
+    with contextlib.suppress(OSError):
+        for place in (*reversed(path.absolute().parents), path.absolute()):
+            is_folder = place.is_dir()
+            if not place.is_symlink() and place.exists() and not machine.may(place, os.X_OK if is_folder else os.R_OK):
+                mode = "a+rx" if is_folder else "a+r"
+                return f"let whoever builds read it: chmod {mode} {shlex.quote(str(place))}, or {ELSEWHERE}"
+    return None
 
 
 def in_words(error: OSError) -> str:
@@ -153,7 +172,7 @@ def in_words(error: OSError) -> str:
 
 def hint_of(error: OSError) -> str:
     """What to do about a file that cannot be read or written."""
-    elsewhere = "name another place with --cache-dir or --out"
+    elsewhere = ELSEWHERE
     hints = {
         errno.ENOSPC: f"free some space there, or {elsewhere}",
         errno.EDQUOT: f"your quota there is used up: free some space, or {elsewhere}",
@@ -216,6 +235,12 @@ def is_closed(error: FileProblem) -> bool:
     """Whether a file could not be written because nothing may be written there, by us or by anybody."""
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def is_full(error: OcibuildError) -> bool:
+    """Whether a file could not be written because its disk is full: no other source of what it holds will do."""
+    cause = error.__cause__
+    return isinstance(error, FileProblem) and isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def unread(path: Path, info: os.stat_result) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from oci_builder import bounded
 from oci_builder.errors import InvalidValue
 from oci_builder.files import explained
 from oci_builder.store import Store
 
 DAY = 86_400
-
-_SIZES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?) ?([kMGT]|[KMGT]i)?B?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +23,14 @@ class Pruned:
 
 
 def parse_size(text: str) -> int:
-    """``20GB``, ``512MiB`` or ``1000`` in bytes. Raises InvalidValue."""
-    found = _SIZE.match(text)
-    if found is None:
-        raise InvalidValue("size", text, "expected a number and B, kB, MB, GB, TB, KiB, MiB, GiB or TiB")
-    return int(float(found[1]) * _SIZES[found[2] or ""])
+    """``20GB``, ``20G`` or ``512MiB`` in bytes. Raises InvalidValue, for a number without its unit too."""
+    try:
+        return bounded.parse_size(text)
+    except ValueError as error:
+        bare = text.isascii() and text.isdigit()
+        hint = f"write {text[:15]}MB or {text[:15]}GB" if bare else "write it as in 500MB or 20GB"
+        why = f"{error}: expected a number and B, kB, MB, GB, TB, KiB, MiB, GiB or TiB"
+        raise InvalidValue("size", text, why, hint=hint) from error
 
 
 def prune(store: Store, *, now: int, max_size: int | None = None, max_age: int | None = None) -> Pruned:

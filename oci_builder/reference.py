@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from oci_builder.bounded import parse_decimal
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue
+from oci_builder.redaction import redacted
 
 _HUB = "docker.io"
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
@@ -28,15 +29,21 @@ class Reference:
     @classmethod
     def parse(cls, text: str) -> Reference:
         """Read a reference; ``mypy`` means ``docker.io/library/mypy:latest``. Raises InvalidValue."""
+        if "://" in text:
+            hint = f"leave the {text.partition('://')[0]}:// out: {redacted(text).partition('://')[2]}"
+            raise InvalidValue("image reference", redacted(text), "a reference has no scheme", hint=hint)
         name, at, digest = text.partition("@")
         if name.endswith(":"):
             raise InvalidValue("image reference", text, "there is no tag behind the colon")
         name, tag = _split_tag(name)
         registry, repository = _split_registry(name)
         if not repository or any(not _COMPONENT.match(part) for part in repository.split("/")):
-            raise InvalidValue(
-                "image reference", text, "a repository is lower-case letters, digits and . _ - between slashes"
-            )
+            lower = f"{text.removesuffix(f':{tag}').lower()}:{tag}" if tag and not at else text.lower()
+            small = repository.lower()
+            fits = bool(small) and all(_COMPONENT.match(part) for part in small.split("/"))
+            small_hint = f"write {lower}" if fits else None
+            why = "a repository is lower-case letters, digits and . _ - between slashes"
+            raise InvalidValue("image reference", text, why, hint=small_hint)
         if len(repository) > 255 or not _is_host(registry):
             raise InvalidValue("image reference", text, "the registry or repository name does not hold")
         if tag and not is_tag(tag):

@@ -97,14 +97,21 @@ def _document(text: str, file: str) -> dict[str, Any]:
     try:
         return bounded.load_toml(text)
     except tomllib.TOMLDecodeError as error:
+        from oci_builder import tomlslips
+
         why, _, place = str(error).partition(" (at ")
-        line = re.match(r"line (\d+)", place)
-        number = int(line[1]) if line else text.count("\n") + 1
-        hint = "put text in quotes, and each key in a line of its own"
-        raise RecipeError(file, "", f"not TOML: {_lower(why)}", line=number, hint=hint) from error
+        found = re.match(r"line (\d+), column (\d+)", place)
+        line, column = (int(found[1]), int(found[2])) if found else (_last_line(text), 0)
+        hint = tomlslips.hint(text, why, line, column)
+        raise RecipeError(file, "", f"not TOML: {tomlslips.clause(why)}", line=line, hint=hint) from error
     except ValueError as error:
         line_number = _line_of_fault(text)
         raise RecipeError(file, "", f"not TOML that anybody would write: {error}", line=line_number) from error
+
+
+def _last_line(text: str) -> int:
+    """The last line with something on it, where a reader came to the end too early."""
+    return text.rstrip("\n").count("\n") + 1
 
 
 def _line_of_fault(text: str) -> int:
@@ -148,7 +155,9 @@ def _explained(error: msgspec.ValidationError, document: Any, text: str, kind: t
         return RecipeError(file, dotted(steps), why, line=line_of(text, steps), hint=_as_list(steps[-1], words))
     if where.startswith("`key`"):
         why = f"not a name that may stand here; expected {tomlschema.expected_name(kind, steps[:-1]) or 'another'}"
-    return RecipeError(file, dotted(steps), why, line=line_of(text, steps), hint=_quoting(message, value, steps))
+        return RecipeError(file, dotted(steps), why, line=line_of(text, steps))
+    meant = tomlschema.instead(kind, steps, value) or _meant(kind, document, steps, message)
+    return RecipeError(file, dotted(steps), why, line=line_of(text, steps), hint=meant)
 
 
 def dotted(steps: list[str | int]) -> str:
@@ -252,19 +261,19 @@ def _brief(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def _quoting(message: str, value: Any, steps: list[str | int]) -> str | None:
-    """The slips everybody makes: text without quotes, one value where a list goes, one table where several go."""
+def _meant(kind: type, document: Any, steps: list[str | int], message: str) -> str | None:
+    """What to write instead: one table where several go, or a value that was tried."""
+    from oci_builder import tomlmeant, tomlschema
+
+    value = value_at(document, steps)
     if isinstance(value, dict) and "Expected `array" in message and len(steps) == 1:
         return f"write [[{steps[0]}]], in double brackets: there may be several"
-    if isinstance(value, dict | list) or value is None or not steps:
-        return None
-    name = next(step for step in reversed(steps) if isinstance(step, str))
-    if re.search(r"Expected `str(?: \| null)?`, got", message) and isinstance(steps[-1], str):
-        return f'write {name} = "{_shown(value)}"'
-    if "Expected `array" in message:
-        shown = f'"{_brief(value)}"' if isinstance(value, str) else _shown(value)
-        return f"write {name} = [{shown}]"
-    return None
+    if found := tomlmeant.proposal(kind, document, steps):
+        return f"write {found}"
+    key = [step for step in steps if isinstance(step, str)]
+    needed = tomlschema.needed(kind, list(key[:1])) if len(key) == 1 else []
+    values = " and ".join(f'{name} = "…"' for name in needed)
+    return f"write [[{key[0]}]], and below it {values}" if needed else None
 
 
 def _as_list(key: str | int, words: list[str]) -> str:

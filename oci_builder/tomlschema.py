@@ -5,6 +5,7 @@ Loaded only to explain a mistake or to print a schema: ``msgspec.inspect`` is no
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -25,17 +26,54 @@ _WORDS: dict[type[inspect.Type], str] = {
 }
 
 
+@functools.cache
+def _type_info(kind: type) -> inspect.Type:
+    return inspect.type_info(kind)
+
+
 def expected(kind: type, steps: list[str | int]) -> str | None:
     """What may stand at ``steps``, as a noun phrase: the type's description, or the type in plain words."""
-    found = _walk(inspect.type_info(kind), steps)
+    found = _walk(_type_info(kind), steps)
     return _words(found) if found is not None else None
+
+
+def type_at(kind: type, steps: list[str | int]) -> inspect.Type | None:
+    """The type of what may stand at ``steps``; None where nothing may."""
+    return _walk(_type_info(kind), steps)
+
+
+def options_of(found: inspect.Type) -> tuple[inspect.Type, ...]:
+    """The types of a union, each with its description; of another type, itself."""
+    inner = bare(found)
+    return inner.types if isinstance(inner, inspect.UnionType) else (found,)
+
+
+def bare(found: inspect.Type) -> inspect.Type:
+    """The type without its description."""
+    return found.type if isinstance(found, inspect.Metadata) else found
+
+
+def needed(kind: type, steps: list[str | int]) -> list[str]:
+    """The keys that a table of the list at ``steps`` must have; none where no list of tables is."""
+    found = _walk(_type_info(kind), [*steps, 0])
+    struct = found and _only(found, inspect.StructType)
+    fields = struct.fields if isinstance(struct, inspect.StructType) else ()
+    return [field.encode_name for field in fields if field.required]
+
+
+def instead(kind: type, steps: list[str | int], value: object) -> str | None:
+    """What to write at another place, where the struct that is at ``steps`` knows who writes ``value`` for it."""
+    found = _walk(_type_info(kind), steps)
+    struct = found and _only(found, inspect.StructType)
+    said = getattr(struct.cls, "instead", None) if isinstance(struct, inspect.StructType) else None
+    return said(value) if said is not None else None
 
 
 def suggestion(kind: type, steps: list[str | int], value: object, table: Mapping[str, Any]) -> list[str] | None:
     """The list that somebody may have meant by a text, where the type knows how such is split; None elsewhere."""
     if not isinstance(value, str):
         return None
-    found = _walk(inspect.type_info(kind), steps)
+    found = _walk(_type_info(kind), steps)
     options = found.types if isinstance(found, inspect.UnionType) else (found,)
     for option in options:
         split = (option.extra or {}).get("split") if isinstance(option, inspect.Metadata) else None
@@ -47,16 +85,16 @@ def suggestion(kind: type, steps: list[str | int], value: object, table: Mapping
 
 def expected_name(kind: type, steps: list[str | int]) -> str | None:
     """What a key of the free table at ``steps`` may be called."""
-    found = _walk(inspect.type_info(kind), steps)
+    found = _walk(_type_info(kind), steps)
     table = found and _only(found, inspect.DictType)
     return _words(table.key_type) if isinstance(table, inspect.DictType) else None
 
 
 def bad_name(kind: type, steps: list[str | int], table: Any) -> str:
     """The first key of the free table at ``steps`` that its type does not allow."""
-    found = _walk(inspect.type_info(kind), steps)
+    found = _walk(_type_info(kind), steps)
     free = found and _only(found, inspect.DictType)
-    name = _bare(free.key_type) if isinstance(free, inspect.DictType) else None
+    name = bare(free.key_type) if isinstance(free, inspect.DictType) else None
     pattern = name.pattern if isinstance(name, inspect.StrType) else None
     names = [key for key in table if pattern and not re.search(pattern, key)] if isinstance(table, Mapping) else []
     return names[0] if names else "*"
@@ -67,7 +105,7 @@ def nearest(kind: type, steps: list[str | int], name: str) -> str:
 
     A struct's ``foreign`` has hints for what other programs call things.
     """
-    root = inspect.type_info(kind)
+    root = _type_info(kind)
     here = _walk(root, steps)
     struct = here and _only(here, inspect.StructType)
     known = [field.encode_name for field in struct.fields] if isinstance(struct, inspect.StructType) else []
@@ -120,15 +158,9 @@ def _step(found: inspect.Type, step: str | int) -> inspect.Type | None:
     return table.value_type if isinstance(table, inspect.DictType) else None
 
 
-def _bare(found: inspect.Type) -> inspect.Type:
-    return found.type if isinstance(found, inspect.Metadata) else found
-
-
 def _only(found: inspect.Type, *kinds: type[inspect.Type]) -> inspect.Type | None:
     """The type itself, or that member of a union, which is one of ``kinds``."""
-    bare = _bare(found)
-    options = bare.types if isinstance(bare, inspect.UnionType) else (bare,)
-    return next((_bare(option) for option in options if isinstance(_bare(option), kinds)), None)
+    return next((bare(option) for option in options_of(found) if isinstance(bare(option), kinds)), None)
 
 
 def _words(found: inspect.Type) -> str:

@@ -31,8 +31,8 @@ RANKS = [
         "spawned",
         "xz",
     },
-    {"folders", "inputs", "platforms", "reporter", "retry", "tomlschema", "exhausted", "threads"},
-    {"files"},
+    {"folders", "inputs", "platforms", "reporter", "retry", "tomlschema", "tomlslips", "exhausted", "threads"},
+    {"files", "tomlmeant"},
     {"connections", "digest", "confined", "outputs", "serving", "surroundings"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile", "tomltext", "workers"},
     {"layer", "bytecode", "bytecode_child", "bytecode_guard", "pruning", "inventory"},
@@ -83,7 +83,14 @@ ONLY_IMPORTED_IN = {
     "multiprocessing": [],
     "concurrent": [],
     "subprocess": [
-        *("registry/keepers.py", "wheels/process.py", "debian/apt.py", "bytecode.py", "bases/host.py"),
+        *(
+            "registry/keepers.py",
+            "wheels/process.py",
+            "debian/apt.py",
+            "debian/aptrun.py",
+            "bytecode.py",
+            "bases/host.py",
+        ),
         *("export/loading.py", "spawned.py"),
     ],
 }
@@ -120,6 +127,7 @@ UNNOTED = {
     # What is wrong with a file is told with an error.
     "recipes/source.py": {"_is_file"},
     # Files that they made themselves, in scratch folders or where they are told to.
+    "debian/aptrun.py": {"_size"},
     "wheels/process.py": {"run"},
     "wheels/resolve.py": {"_logged", "_installs"},
     "tree/tarread.py": {"extract_archive", "_opened", "_check_members"},

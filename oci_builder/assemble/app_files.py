@@ -11,7 +11,7 @@ from oci_builder import inputs
 from oci_builder.assemble.image_copies import Taken
 from oci_builder.errors import PathConflict
 from oci_builder.recipes import BASE, COPIED, DEBS, FETCHED, FILE, IMAGES_LOCK, WHEELS, CopyRecipe, ImageSource
-from oci_builder.tree.copying import Copy, copied, source_of
+from oci_builder.tree.copying import Copy, copied, expect_readable
 from oci_builder.tree.entry import Entry, Kind, directory, entry_path
 from oci_builder.tree.tree import Tree, same_place
 
@@ -28,11 +28,14 @@ _OF_RECIPES = (FILE, f"{WHEELS}/", f"{DEBS}/", f"{BASE}/", f"{FETCHED}/", f"{COP
 
 
 def check_copies(source: ImageSource) -> None:
-    """See that what the recipe copies is there, before anything is made. Raises OutsideProject, FileProblem."""
+    """See that what the recipe copies is there and can be read, before anything is made.
+
+    Raises OutsideProject, FileProblem.
+    """
     for copy in source.recipe.copy:
         # What the recipe has fetched comes later, and what is in an image is seen when that is opened.
         if copy.image is None and (not source.recipe.fetch or PurePosixPath(copy.src).parts[:1] != (FETCHED,)):
-            source_of(_copy(source, copy, (0, 0)))
+            expect_readable(_copy(source, copy, (0, 0)))
 
 
 def recipe_files(source: ImageSource, owner: tuple[int, int], taken: Taken) -> list[Entry]:

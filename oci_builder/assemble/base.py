@@ -127,6 +127,7 @@ class BaseResolver:
             # A folder of wheels says nothing of packages.
             offline=bool(policy.offline),
             locked=policy.locked,
+            writes_locks=policy.update_lock,
             jobs=self.context.jobs,
             host_python=self._host_python,
         )

@@ -77,7 +77,7 @@ class ImagePinning:
         except FileProblem as error:
             if not is_closed(error):
                 raise
-            self.context.reporter.note(f"{path} could not be written, {error.why}; the image holds what it would say")
+            self.context.reporter.note(f"{path} could not be written, {error.why}; this run goes by what it would say")
         else:
             self.context.reporter.note(f"{path.name} was behind: {', '.join(moves(known, now))}")
 

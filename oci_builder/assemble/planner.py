@@ -61,6 +61,8 @@ class Planner:
             if copy.image is not None:
                 source_in(others[copy.image], copy)
         wheels = self._wheels(bases, base.target) if source.has_python else _Wheels()
+        if source.has_python:
+            self._say_nothing(source, wheels)
         if source.recipe.fetch:
             with context.reporter.stage("files"):
                 bring(source, context, self.policy)
@@ -93,6 +95,7 @@ class Planner:
         wheels = tuple(Wheel(pin=pin, path=context.store.path(pin.sha256), size=pin.size or 0) for pin in chosen.pins)
         project = _project(pinning.inputs, context.store)
         found = _Wheels(wheels=wheels, members=members, project=project, lock=chosen.lock)
+        self._say_nothing(source, found)
         base = without_replaced(base, [wheel.pin.name for wheel in (*wheels, *members)], context.store)
         listing = Listing(opened=InstalledWheels(target), store=context.store, jobs=context.jobs)
         absent = frozenset(wheel.pin for wheel in found.all if not inputs.is_file(wheel.path))
@@ -147,6 +150,13 @@ class Planner:
             lock=chosen.lock,
             fetch=partial(_fetch, pinning, target),
         )
+
+    def _say_nothing(self, source: ImageSource, found: _Wheels) -> None:
+        """A requirements.txt that asks for nothing was left empty by mistake more often than not."""
+        if source.requirements and not found.all:
+            names = " and ".join(path.name for path in source.requirements)
+            why = f"{names} asks for nothing that is installed here: no package comes into the image"
+            self.context.reporter.note(f"{why}; a package a line is what it takes")
 
     def _steps(
         self, source: ImageSource, base: Base, found: _Wheels, compiling: Compiling | None

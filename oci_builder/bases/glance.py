@@ -44,4 +44,8 @@ def glance_base(
         return BaseGlance(name=place.name, there=True)
     absent = opening.absent()
     why = "its layer was not made here yet, or its lock has changed"
+    if absent and opening.has_no_source():
+        why += (
+            "; a build would stop here, for there is no apt-get on this machine, and no --mirror to take packages from"
+        )
     return BaseGlance(name=place.name, there=False, why=why, fetch=sum(pin.size for pin in absent))

@@ -8,7 +8,7 @@ from pathlib import Path
 from oci_builder import inputs
 from oci_builder.bases.base import Base
 from oci_builder.bases.layers import Packages
-from oci_builder.debian.extralock import read_extra_lock, write_extra_lock
+from oci_builder.debian.extralock import ExtraLock, read_extra_lock, write_extra_lock
 from oci_builder.debian.opening import Opening, Supply
 from oci_builder.debian.recipe import load_layer
 from oci_builder.debian.sonames import libraries_path, read_libraries
@@ -47,18 +47,23 @@ def with_packages(
             raise StaleLock(str(lock), "it is for other packages or another base", hint="build once without --locked")
         inputs.unwatched("packages over the base were chosen from what its archives list")
         known = extras.resolve(known.suites if known else ())
-        try:
-            write_extra_lock(known, lock)
-        except FileProblem as error:
-            if not is_closed(error):
-                raise
-            reporter.note(f"{lock} could not be written, {error.why}; the image holds what it would say")
-        else:
-            reporter.note(f"{lock}: written")
+        if supply.writes_locks:
+            _write(known, lock, reporter)
     for name, left_out in known.left_out.items():
         reporter.note(f"{base.name}: {left_out.line(name)}")
     layer = extras.layer(known)
     return replace(base, layers=(*base.layers, layer), tree=base.tree.overlaid(layer.tree(store)))
+
+
+def _write(known: ExtraLock, lock: Path, reporter: Reporter) -> None:
+    try:
+        write_extra_lock(known, lock)
+    except FileProblem as error:
+        if not is_closed(error):
+            raise
+        reporter.note(f"{lock} could not be written, {error.why}; this run goes by what it would say")
+    else:
+        reporter.note(f"{lock}: written")
 
 
 def fetch_extras(

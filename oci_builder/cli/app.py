@@ -7,11 +7,32 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oci_builder.cli.habits import verb_hint
+from oci_builder.cli.habits import verb_hint, word_hint
 from oci_builder.version import __version__
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+_LONG = frozenset(
+    (
+        *("out", "load", "push", "sbom", "verify", "tag", "user", "label", "env"),
+        *("epoch", "base", "platform", "mirror", "layers", "offline", "online", "locked", "frozen"),
+        *("progress", "quiet", "debug", "json", "insecure", "jobs", "format", "all", "help"),
+        *(
+            "version",
+            "cache-dir",
+            "cache-from",
+            "cache-to",
+            "project-dir",
+            "find-links",
+            "no-index",
+            "out-dir",
+            "requirement",
+        ),
+        *("ca-file", "creds-stdin"),
+    )
+)
+"""Options with two dashes that are written with one; none of them is short ones in a row that anybody writes."""
 
 _OWN = ("--help", "-h", "--version")
 COMMANDS = {
@@ -62,6 +83,8 @@ class Verbs(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """``ocibuild mypy …`` and ``ocibuild --out x.tar mypy`` are ``ocibuild build …``."""
         args = _plain_words(args)
+        if not ctx.resilient_parsing:
+            _expect_dashes(ctx, args)
         if args and args[0] not in (*COMMANDS, *_OWN):
             args = ["build", *self._images_only(ctx, args)]
         return super().parse_args(ctx, args)
@@ -69,6 +92,8 @@ class Verbs(click.Group):
     def _images_only(self, ctx: click.Context, args: list[str]) -> list[str]:
         """``args``, unless its first word is a verb with a slip in it: two names in a row are no image."""
         if not ctx.resilient_parsing and (instead := verb_hint(args[0], args[1:])):
+            raise click.UsageError(f"no command {args[0]!r}; {instead}", ctx=ctx)
+        if not ctx.resilient_parsing and (instead := word_hint(args[0], args[1:])) and not _is_image(args):
             raise click.UsageError(f"no command {args[0]!r}; {instead}", ctx=ctx)
         if len(args) > 1 and not args[1].startswith("-") and not ctx.resilient_parsing:
             from difflib import get_close_matches
@@ -85,6 +110,24 @@ class Verbs(click.Group):
 
         verbs = super().shell_complete(ctx, incomplete)
         return verbs + [CompletionItem(name) for name in image_names() if name.startswith(incomplete)]
+
+
+def _is_image(args: list[str]) -> bool:
+    """Whether an image may be called as the first word is: here, or in a project named elsewhere."""
+    from oci_builder.cli.options import image_names
+
+    return args[0] in image_names() or any(word.startswith("--project-dir") for word in args)
+
+
+def _expect_dashes(ctx: click.Context, args: list[str]) -> None:
+    """Refuse dashes of programs that write letters, and one dash where two are meant: click takes -out for -o ut."""
+    for word in args:
+        name = word.partition("=")[0]
+        if word[:1] in ("–", "—", "−"):
+            meant = f"--{word.lstrip('–—−-')}"
+            raise click.UsageError(f"{word}: a dash that is none a keyboard writes; did you mean {meant}?", ctx=ctx)
+        if name[1:] in _LONG and name.startswith("-"):
+            raise click.UsageError(f"{word}: one dash; did you mean -{word}?", ctx=ctx)
 
 
 def _plain_words(args: list[str]) -> list[str]:

@@ -12,7 +12,8 @@ from oci_builder.cli import options
 from oci_builder.cli.messages import misused
 from oci_builder.cli.recipe import make_policy, open_source
 from oci_builder.cli.request import BuildRequest, takes
-from oci_builder.errors import ImagesFailed, OcibuildError
+from oci_builder.errors import ImagesFailed, NotFound, OcibuildError
+from oci_builder.wording import called
 
 if TYPE_CHECKING:
     from oci_builder.assemble import BuildContext
@@ -105,6 +106,8 @@ def one_by_one(request: ManyRequest, settings: Settings) -> list[BuildRequest]:
         if names:
             raise misused("--all builds every image of build/: leave out the names")
         names = known_images(settings.project)
+        if not names:
+            raise NotFound("image", "*", searched=[str(settings.project / "build")], hint=_instead_of_all(settings))
     if not names:
         raise misused("which image? name one, or several, or write --all for all of build/")
     if len(names) > 1:
@@ -116,6 +119,14 @@ def one_by_one(request: ManyRequest, settings: Settings) -> list[BuildRequest]:
             raise misused(f"--tag {request.tags[0]}: {len(names)} images cannot have one name")
     common = {name: getattr(request, name) for name in BuildRequest.fields()}
     return [BuildRequest(**{**common, "name": name}) for name in names]
+
+
+def _instead_of_all(settings: Settings) -> str:
+    from oci_builder.catalog import is_project
+
+    if is_project(settings.project):
+        return f"a project is here: ocibuild {called(settings.project)} builds it"
+    return "write build/NAME/requirements.txt, or name the folder that holds build/ with --project-dir"
 
 
 def _build(requests: Sequence[BuildRequest], settings: Settings, *, several: bool) -> None:
@@ -220,7 +231,7 @@ class _Opened:
         from oci_builder.catalog import find_image_file
         from oci_builder.cli.bills import wanted_bills
         from oci_builder.cli.delivery import Job, check_since, outputs
-        from oci_builder.export.loading import find_engine
+        from oci_builder.export.loading import expect_engine
         from oci_builder.inputs import recording
         from oci_builder.platforms import Platform
 
@@ -231,7 +242,7 @@ class _Opened:
         platforms = tuple(dict.fromkeys(Platform.parse(text) for text in request.platforms))
         wanted = outputs(source.recipe, platforms, request)
         if wanted.loaded:
-            find_engine(settings.environ)  # before the work, not after it
+            expect_engine(settings.environ)  # before the work, not after it
         if request.since is not None:
             check_since(wanted, request)
         bills = wanted_bills(request.sbom, wanted.platforms, source.recipe, pushes=wanted.pushes)

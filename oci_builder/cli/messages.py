@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from oci_builder.cli.habits import option_hint
@@ -24,11 +26,39 @@ def usage_text(error: click.ClickException) -> str:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return error.format_message()
     context = error.ctx if isinstance(error, click.UsageError) else None
-    message = error.format_message().rstrip(".")
+    message = _in_words(error.format_message().rstrip("."))
     path = context.command_path if context else "ocibuild"
-    known = option_hint(error.option_name) if isinstance(error, click.NoSuchOption) else None
+    known = None
+    if isinstance(error, click.NoSuchOption):
+        message = f"no such option: {error.option_name}"
+        known = option_hint(error.option_name) or _nearest(error.option_name, context)
+    elif isinstance(error, click.MissingParameter) and path == "ocibuild push":
+        known = (
+            "ocibuild push FILE REFERENCE sends a file that was built; `ocibuild NAME --push REFERENCE` builds it first"
+        )
     hint = known or f"`{path} --help` says what fits"
     return _with_hint(f"ocibuild: {as_clause(message)}", hint)
+
+
+_RANGE = re.compile(r"(\S+) is not in the range (-?\d+)<=x(?:<=(\d+))?")
+
+
+def _in_words(message: str) -> str:
+    """What click says of numbers, without its mathematics."""
+    message = message.replace("is not a valid integer range", "is not a whole number")
+    message = message.replace("is not a valid integer", "is not a whole number")
+    return _RANGE.sub(lambda found: f"{found[1]} is not from {found[2]} to {found[3] or 'any'}", message)
+
+
+def _nearest(option: str, context: click.Context | None) -> str | None:
+    """The option that was meant, where one is near: a letter or two away, or longer by some."""
+    from difflib import get_close_matches
+
+    known = [name for each in context.command.params for name in each.opts] if context else []
+    long = [name for name in known if name.startswith("--")]
+    begun = [name for name in long if len(option) > 4 and name.startswith(option)]
+    close = begun[:1] or get_close_matches(option, long, n=1, cutoff=0.8)
+    return f"did you mean {close[0]}?" if close else None
 
 
 def as_clause(sentence: str) -> str:

@@ -106,9 +106,23 @@ image_config = together(
     ),
 )
 
+
+def _mirrors(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not value.startswith(("http://", "https://")):
+            from oci_builder.errors import InvalidValue
+            from oci_builder.redaction import redacted
+
+            shown = redacted(f"//{value}").removeprefix("//") if "://" not in value else redacted(value)
+            hint = f"did you mean http://{shown}?" if "://" not in value else "name it by http or https"
+            raise InvalidValue("mirror", shown, "an address begins with http:// or https://", hint=hint)
+    return values
+
+
 debian = click.option(
     "--mirror",
     "mirrors",
+    callback=_mirrors,
     multiple=True,
     envvar="OCIBUILD_DEBIAN_MIRROR",
     metavar="URL",

@@ -98,8 +98,8 @@ def _login(settings: Settings, *, creds_stdin: bool) -> Login | None:
         name, colon, password = _line_of_stdin().rstrip("\r\n").partition(":")
         if not (name and colon and password):
             raise misused("--creds-stdin: expected one line, USER:PASSWORD")
-        return Login(name, password)
+        return Login(name, password, source="--creds-stdin", is_given=True)
     name, password = settings.environ.get(USER, ""), settings.environ.get(PASSWORD, "")
     if bool(name) != bool(password):
         raise misused(f"{USER} and {PASSWORD} go together, and one of them is not set")
-    return Login(name, password) if name else None
+    return Login(name, password, source=f"{USER} and {PASSWORD}", is_given=True) if name else None

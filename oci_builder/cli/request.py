@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from oci_builder.errors import FileProblem
 from oci_builder.values import NOTHING, Value
 
 R = TypeVar("R")
@@ -81,13 +82,19 @@ def takes(kind: type[R]) -> Callable[[Callable[[R], None]], Callable[..., None]]
         def command(**flags: Any) -> None:
             request = kind(**flags)
             entries, unpacked = getattr(request, "max_entries", None), getattr(request, "max_unpacked", None)
-            if not entries and not unpacked:
-                act(request)
-                return
-            from oci_builder.tree.limits import allowing
+            try:
+                if not entries and not unpacked:
+                    act(request)
+                    return
+                from oci_builder.tree.limits import allowing
 
-            with allowing(entries or 0, unpacked=unpacked or 0):
-                act(request)
+                with allowing(entries or 0, unpacked=unpacked or 0):
+                    act(request)
+            except FileProblem as error:
+                from oci_builder.cli.elsewhere import fitted
+
+                error.hint = fitted(error, flags)
+                raise
 
         return command
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from oci_builder.reporter import Reporter
 
 COMPLETION = "_OCIBUILD_COMPLETE"
+CACHE = "OCIBUILD_CACHE_DIR"
 EPOCH = "SOURCE_DATE_EPOCH"
 # Twelve octal digits and their terminator: the last moment that fits a tar header.
 _LAST = 8_589_934_591
@@ -71,7 +72,9 @@ def completion_instruction() -> str | None:
 def make_settings(request: CommandRequest, *, epoch: int | None = None) -> Settings:
     """The settings of a run, as it was asked for. Raises InvalidValue, FileProblem."""
     quiet = request.quiet
-    cache = request.cache_dir.absolute() if request.cache_dir else _default_cache(quiet=quiet)
+    # Of a command without the option the variable says it all the same.
+    named = request.cache_dir or Path(os.environ.get(CACHE) or "")
+    cache = named.absolute() if named != Path() else _default_cache(quiet=quiet)
     environ, is_made = with_temporary(with_home(os.environ, cache), cache / "temporary")
     if is_made:
         # Programs that are started with no other environment (apt-get) want it as well.

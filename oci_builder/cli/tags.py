@@ -18,6 +18,7 @@ class TagsRequest(CommandRequest):
 @click.command("tags")
 @click.argument("repository")
 @options.registry
+@options.cache
 @options.as_json
 @options.talk
 @takes(TagsRequest)

@@ -14,17 +14,18 @@ from functools import cached_property
 from pathlib import Path
 
 from oci_builder import inputs
+from oci_builder.debian.aptrun import disk_full, run_watched
 from oci_builder.debian.aptsources import host_sources
 from oci_builder.debian.lock import Pin
 from oci_builder.debian.recipe import Suite
 from oci_builder.debian.signed import MAX_CONTENTS, MAX_RELEASE, Release, contents_path, index_path, verify_index
 from oci_builder.debian.sources import DebFolder, reason, way_to_packages
 from oci_builder.errors import OcibuildError, ToolFailed
-from oci_builder.files import fill, open_regular
+from oci_builder.files import fill, is_full, open_regular
 from oci_builder.store import Store
 
-TIMEOUT = 600
-"""Seconds one run of apt-get may take."""
+_FULL = "No space left on device"
+"""As apt-get says it, too, in the words of C."""
 
 _CONTENTS = "Contents-deb"
 _CONFIGURATION = """
@@ -98,6 +99,8 @@ class Apt:
                 if missing:
                     missing = self._download(tuple(missing), store, getattr(self, lists))
         except OcibuildError as error:
+            if is_full(error):
+                raise
             return dict.fromkeys(missing, reason(error))
         return missing
 
@@ -112,6 +115,8 @@ class Apt:
         said = self._run(
             configuration, "apt-get", "-q", "download", *(f"{p.name}={p.version}" for p in wanted), cwd=target
         )
+        if _FULL in said.stderr:
+            raise disk_full(self._folder)
         why = said.stderr.strip().splitlines()[-1:] or ["it was not downloaded"]
         failed = DebFolder(target).fetch(wanted, store)
         shutil.rmtree(target)
@@ -175,7 +180,7 @@ class Apt:
     @cached_property
     def _settings(self) -> dict[str, str]:
         if not is_here():
-            raise ToolFailed("apt-get", "not on this machine", hint=way_to_packages())
+            raise ToolFailed("apt-get", "there is none on this machine", hint=way_to_packages())
         keys = {"lists": "Dir::State::lists/d", "file": "Dir::Etc::sourcelist/f", "parts": "Dir::Etc::sourceparts/d"}
         said = self._start("apt-config", "shell", *(part for pair in keys.items() for part in pair))
         pairs = (line.partition("=") for line in said.stdout.splitlines())
@@ -187,21 +192,10 @@ class Apt:
         return self._start(program, "-c", str(configuration), *arguments, cwd=cwd)
 
     def _start(self, *command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        try:
-            return subprocess.run(
-                command,
-                cwd=cwd or self._folder,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=TIMEOUT,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ToolFailed(command[0], f"no end after {TIMEOUT} seconds") from error
-        except OSError as error:
-            raise ToolFailed(command[0], f"does not start: {error.strerror}") from error
+        said = run_watched(command, folder=self._folder, cwd=cwd or self._folder)
+        if said.returncode and _FULL in said.stderr:
+            raise disk_full(self._folder)
+        return said
 
 
 def _last_error(text: str) -> str:

@@ -6,6 +6,7 @@ import bisect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 
 from oci_builder.debian.control import Dependency, dependencies, provides
@@ -106,7 +107,7 @@ class PackageIndex:
         """The newest version of a package that one of the suites has, as a lock has it. Raises PackageError."""
         found = self._found(name)
         if found is None:
-            raise PackageError(name, f"in none of {self.suite_names}")
+            raise PackageError(name, f"in none of {self.suite_names}", hint=self._meant(name))
         return found[1]
 
     def providers(self, name: str) -> Sequence[BinaryPackage]:
@@ -118,6 +119,17 @@ class PackageIndex:
         found = [package for each in owners if (package := self.newest(each)) is not None]
         fitting = [package for package in found if any(virtual.name == name for virtual in package.provided)]
         return sorted(fitting, key=_likeliness)
+
+    def _meant(self, name: str) -> str | None:
+        """The package that somebody may have meant by a name that none has: libgl1 by libgl."""
+        names = {each for places in self._places for each in places}
+        longer = sorted(
+            (each for each in names if re.fullmatch(rf"{re.escape(name)}[0-9.+-]*[a-z0-9]?", each)), key=len
+        )
+        # Of 60,000 names those alone that begin alike: more would take seconds.
+        alike = [each for each in names if each[:3] == name[:3] and abs(len(each) - len(name)) < 4]
+        close = longer[:1] or get_close_matches(name, sorted(alike), n=1, cutoff=0.75)
+        return f"did you mean {close[0]!r}?" if close else None
 
     def _found(self, name: str) -> tuple[BinaryPackage, Pin] | None:
         if name not in self._known:

@@ -32,6 +32,7 @@ from oci_builder.debian.thinning import Thinning
 from oci_builder.debian.wanted import WantedPackages
 from oci_builder.digest import Digest
 from oci_builder.errors import OcibuildError, PackageError, PackageUnavailable
+from oci_builder.files import is_full
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
@@ -74,6 +75,8 @@ class Extras:
                 try:
                     archive = self._archive(source, after)
                 except OcibuildError as error:
+                    if is_full(error):
+                        raise
                     tried.append(f"{source.name}: {reason(error)}")
                     continue
                 return self._resolved(archive, sources)

@@ -27,6 +27,7 @@ from oci_builder.errors import (
     PackageUnavailable,
     StaleLock,
 )
+from oci_builder.files import is_full
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.platforms import Platform
 from oci_builder.reporter import Reporter
@@ -43,8 +44,9 @@ class Supply:
 
     ``mirrors`` are addresses of mirrors, tried after this machine's apt-get and before the recipe's; ``debs`` is a
     folder of .deb files looked in first, which may hold the lock they follow (``renewed_name``). ``locked`` forbids any
-    other version than the lock's. ``jobs`` is how many may work on them at once. ``host_python`` finds this
-    machine's interpreter that compiles where a base's own does not start.
+    other version than the lock's; without ``writes_locks`` no lock is written. ``jobs`` is how many may
+    work on them at once. ``host_python`` finds this machine's interpreter that compiles where a base's own does not
+    start.
     """
 
     now: int
@@ -53,6 +55,7 @@ class Supply:
     offline: bool = False
     locked: bool = False
     jobs: int = 1
+    writes_locks: bool = True
     host_python: FindPython = no_python
 
 
@@ -119,6 +122,11 @@ class Opening:
         """The packages of the base's own lock that are not in the store. Raises StaleLock."""
         lock = read_lock(lock_path(self.folder, self.platform))
         return tuple(pin for pin in lock.packages if not self.store.has(pin.digest, pin.size))
+
+    def has_no_source(self) -> bool:
+        """Whether nobody is there to take a package from, as far as that can be told without asking."""
+        mirrors = (*self.supply.mirrors, *load_layer(self.folder).source.mirrors)
+        return self.supply.debs is None and not self.supply.offline and not is_here() and not mirrors
 
     def packages(self) -> tuple[RootfsLock, RootfsLock]:
         """The lock in the base's folder and the one ``opened`` follows, whose packages are all in the store afterwards.
@@ -241,6 +249,8 @@ class Opening:
             # An index that does not hold says more than what is missing for it.
             raise
         except OcibuildError as error:
+            if is_full(error):
+                raise
             missing.hint = way_to_packages(recipe.python.minor)
             raise missing from error
         if renewed.packages == lock.packages:

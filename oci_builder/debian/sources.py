@@ -217,4 +217,5 @@ class Mirror:
 
 def reason(error: OcibuildError) -> str:
     """An error in one line, for a list of what was tried."""
-    return str(error).partition("\n")[0]
+    # Of whom it is said stands before it.
+    return str(error).partition("\n")[0].removeprefix("apt-get: ")

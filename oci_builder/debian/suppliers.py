@@ -11,6 +11,7 @@ from oci_builder.debian.sonames import sonames
 from oci_builder.debian.sources import ArchiveSource, Mirror, reason, way_to_packages
 from oci_builder.debian.trust import Trust
 from oci_builder.errors import OcibuildError, PackageUnavailable
+from oci_builder.files import is_full
 from oci_builder.platforms import Platform
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
@@ -38,6 +39,8 @@ def suppliers(folder: Path, platform: Platform, *, store: Store, supply: Supply,
                     release = trust.release(source, suite)
                     found |= sonames(source.contents(release, platform.architecture))
                 except OcibuildError as error:
+                    if is_full(error):
+                        raise
                     # Some suites have none, Debian's security archive for one; its libraries are in the others too.
                     tried.append(f"{source.name}: {reason(error)}")
             if found:

@@ -15,6 +15,7 @@ from oci_builder.debian.sources import ArchiveSource, reason, way_to_packages
 from oci_builder.debian.trust import Trust
 from oci_builder.debian.versions import satisfies, upstream, version_key
 from oci_builder.errors import ArchiveIndexError, OcibuildError, PackageError, PackageUnavailable, StaleLock
+from oci_builder.files import is_full
 from oci_builder.platforms import Platform
 from oci_builder.reporter import Reporter
 
@@ -44,6 +45,8 @@ def update(
         try:
             indexes = _indexes(recipe, platform.architecture, source, trust)
         except OcibuildError as error:
+            if is_full(error):
+                raise
             tried.append(error)
             continue
         trust.remember(release for release, _ in indexes)

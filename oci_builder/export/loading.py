@@ -24,6 +24,11 @@ _MOST = 64 << 10
 _UNPACKED_NOT = "Error unpacking"
 """What Docker says of an image that its containerd store names and cannot run; it then ends as if all were well."""
 
+_ANSWER = 30.0
+"""Seconds in which docker's daemon has to say who it is."""
+
+_START = "start its daemon, or name the one that runs in DOCKER_HOST; or write a file: --out FILE"
+
 _PATIENCE = 5.0
 """Seconds an engine has to put things away."""
 
@@ -45,6 +50,29 @@ def find_engine(environ: Mapping[str, str]) -> Engine:
             return Engine(name, program)
     hint = "install one of them, or write a file: --out FILE"
     raise LoadFailed(" or ".join(ENGINES), "not found on PATH", hint=hint)
+
+
+def expect_engine(environ: Mapping[str, str]) -> None:
+    """See that an engine is there that answers, before an image is made for it. Raises LoadFailed."""
+    engine = find_engine(environ)
+    if engine.name != "docker":
+        return  # podman asks nobody
+    try:
+        done = subprocess.run(
+            [engine.program, "version", "--format", "{{.Server.Version}}"],
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_ANSWER,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LoadFailed(engine.name, f"its daemon does not answer within {_ANSWER:.0f} s", hint=_START) from error
+    except OSError as error:
+        raise LoadFailed(engine.name, f"does not start: {in_words(error)}", hint=_START) from error
+    if done.returncode:
+        said = done.stderr[-_MOST:].decode("utf-8", "replace").strip().splitlines() or ["it failed and said nothing"]
+        raise LoadFailed(engine.name, said[-1], hint=_START)
 
 
 def load(engine: Engine, write: Callable[[BinaryIO], object], environ: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from oci_builder.errors import RecipeError
 from oci_builder.files import open_regular
 from oci_builder.projects.layouts import declared_name, has_package, scripts_of, table_of
 from oci_builder.projects.packages import TOOLS
+from oci_builder.tomlslips import clause
 
 PYPROJECT, REQUIREMENTS = "pyproject.toml", "requirements.txt"
 LIMIT = 4 << 20
@@ -152,4 +153,4 @@ def _document(file: Path) -> Mapping[str, Any]:
             raise RecipeError(str(file), "", f"longer than {LIMIT} bytes")
         return load_toml(data.decode())
     except (OSError, ValueError) as error:
-        raise RecipeError(str(file), "", f"not TOML: {error}") from error
+        raise RecipeError(str(file), "", f"not TOML: {clause(str(error))}") from error

@@ -20,6 +20,7 @@ from oci_builder.files import open_regular
 from oci_builder.projects.documents import LIMIT, as_kind, load_document
 from oci_builder.projects.markers import MarkerReader
 from oci_builder.projects.packages import Choice, LockedFile, LockedPackage, check_known, hex_of
+from oci_builder.tomlslips import clause
 from oci_builder.wheels.origins import INDEX, Origin, of_checkout, of_path, of_url
 
 SPEC = 6
@@ -104,7 +105,7 @@ def _said(name: str, path: Path) -> Sequence[str]:
         with open_regular(file) as stream:
             document = load_toml(stream.read(LIMIT).decode())
     except (OSError, ValueError) as error:
-        raise RecipeError(str(file), "", f"not TOML: {error}") from error
+        raise RecipeError(str(file), "", f"not TOML: {clause(str(error))}") from error
     entries = [
         entry
         for table in document.values()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import urllib.parse
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, field
 
 from oci_builder.errors import BadKey
+from oci_builder.recipes.foreign import COPY_FOREIGN, FETCH_FOREIGN, LINK_FOREIGN
 from oci_builder.recipes.values import Absolute, Address, Line, Mode, Owner, Sha256, Table, Target
 from oci_builder.tree.patterns import Patterns
 
@@ -45,6 +46,7 @@ class Placed(Table, frozen=True, kw_only=True):
 class CopyRecipe(Placed, frozen=True, kw_only=True):
     """``[[copy]]``: files of the recipe's folder, or of another ``image``, and where they go."""
 
+    foreign: ClassVar[Mapping[str, str]] = COPY_FOREIGN
     src: Annotated[Line, Meta(description="a path relative to the recipe's folder, or with from a path of that image")]
     image: Annotated[
         Line | None, Meta(description="an image to copy out of: one of a registry, or a file or folder of one")
@@ -84,6 +86,7 @@ class FolderRecipe(Placed, frozen=True, kw_only=True):
 class LinkRecipe(Table, frozen=True, kw_only=True):
     """``[[link]]``: a symbolic link at ``path``; whether anything is at ``target`` is not asked."""
 
+    foreign: ClassVar[Mapping[str, str]] = LINK_FOREIGN
     path: Absolute
     target: Target
 
@@ -97,6 +100,7 @@ class LinkRecipe(Table, frozen=True, kw_only=True):
 class FetchRecipe(Placed, frozen=True, kw_only=True):
     """``[[fetch]]``: a file of the internet, known by its digest, or what an archive of it holds."""
 
+    foreign: ClassVar[Mapping[str, str]] = FETCH_FOREIGN
     url: Address
     sha256: Sha256
     dest: Absolute

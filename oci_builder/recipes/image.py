@@ -11,7 +11,15 @@ from msgspec.structs import force_setattr
 from oci_builder.errors import BadKey, InvalidValue
 from oci_builder.oci.documents import Healthcheck, RunConfig
 from oci_builder.platforms import Platform
+from oci_builder.recipes import meant as meanings
 from oci_builder.recipes.files import CopyRecipe, FetchRecipe, FolderRecipe, LinkRecipe
+from oci_builder.recipes.foreign import (
+    CONFIG_FOREIGN,
+    FOREIGN,
+    HEALTHCHECK_FOREIGN,
+    PYTHON_FOREIGN,
+    USER_FOREIGN,
+)
 from oci_builder.recipes.values import (
     Absolute,
     Account,
@@ -58,34 +66,12 @@ REQUIREMENTS_DEFAULT = ("requirements.txt",)
 """A recipe that does not name the file may do without it; told apart by identity."""
 
 
-_PACKAGES = 'Debian packages are named in base-packages = ["libgl1"], at the top of the file'
-_PYTHON = "write them into requirements.txt beside image.toml"
-FOREIGN = {
-    "run": "nothing is run in a build: Python packages go into requirements.txt, Debian's into base-packages, files "
-    "into [[copy]]; what a container runs is cmd, below [config]",
-    "apt": _PACKAGES,
-    "apt-get": _PACKAGES,
-    "apt-packages": _PACKAGES,
-    "debian": _PACKAGES,
-    "packages": _PACKAGES,
-    "system-packages": _PACKAGES,
-    "from": 'write base = "python-3.11", or an image of a registry',
-    "image": 'write base = "python-3.11", or an image of a registry',
-    "add": 'write [[copy]], and below it src = "FILE" and dest = "/PATH"',
-    "files": 'write [[copy]], and below it src = "FILE" and dest = "/PATH"',
-    "dependencies": _PYTHON,
-    "pip": _PYTHON,
-    "expose": "write exposed-ports = [8080] below [config]",
-    "ports": "write exposed-ports = [8080] below [config]",
-    "environment": 'write env = { NAME = "VALUE" } below [config]',
-    "command": 'write cmd = ["python3", "-m", "MODULE"] below [config]',
-}
-"""What to write instead of keys that other programs have."""
-
-
 class PythonRecipe(Table, frozen=True, kw_only=True):
     """``[python]``: which wheels go in. Paths are relative to the recipe's folder."""
 
+    meant = staticmethod(meanings.python)
+    instead = staticmethod(meanings.python_instead)
+    foreign: ClassVar[Mapping[str, str]] = PYTHON_FOREIGN
     requirements: Annotated[
         tuple[Line, ...],
         Meta(description="a list of requirements files or pyproject.toml, or one lock of another tool"),
@@ -127,6 +113,8 @@ class PythonRecipe(Table, frozen=True, kw_only=True):
 class UserRecipe(Table, frozen=True, kw_only=True):
     """``[user]``: who runs. ``home`` is never empty afterwards, and root is root in every field."""
 
+    meant = staticmethod(meanings.user)
+    foreign: ClassVar[Mapping[str, str]] = USER_FOREIGN
     name: Account = "sandbox"
     uid: Id = 1000
     gid: Id = 1000
@@ -160,6 +148,8 @@ class UserRecipe(Table, frozen=True, kw_only=True):
 class HealthcheckRecipe(Table, frozen=True, kw_only=True):
     """``[config.healthcheck]``, as docker understands it."""
 
+    meant = staticmethod(meanings.healthcheck)
+    foreign: ClassVar[Mapping[str, str]] = HEALTHCHECK_FOREIGN
     test: Test
     interval: Annotated[Duration | None, Meta(description='the time between two checks, such as "30s" or "1m30s"')] = (
         None
@@ -198,6 +188,7 @@ class HealthcheckRecipe(Table, frozen=True, kw_only=True):
 class ConfigRecipe(Table, frozen=True, kw_only=True):
     """``[config]``: how a container runs. ``exposed_ports`` are like ``80/tcp`` afterwards."""
 
+    foreign: ClassVar[Mapping[str, str]] = CONFIG_FOREIGN
     env: Annotated[dict[EnvName, str], Meta(description="a table of environment variables")] = field(
         default_factory=dict
     )
@@ -235,6 +226,7 @@ class PackagesRecipe(Table, frozen=True, kw_only=True):
 class LayeringRecipe(Table, frozen=True, kw_only=True):
     """``[layering]``: how wheels are spread over layers, and over how many at most."""
 
+    meant = staticmethod(meanings.layering)
     strategy: Annotated[
         Literal["size", "one", "each"],
         Meta(description='"size" (large wheels alone), "one" (all together) or "each" (every wheel alone)'),
@@ -271,7 +263,11 @@ class ImageToml(Table, frozen=True, kw_only=True):
     version: Version | None = None
     tags: Annotated[tuple[Line, ...], Meta(description='a list of image references such as "mypy:1.4.2"')] = ()
     base: Annotated[
-        Line, Meta(description="a base layer, an image of a registry, an image file or folder, or scratch")
+        Line,
+        Meta(
+            description="a base layer, an image of a registry, an image file or folder, or scratch",
+            extra={"meant": meanings.base},
+        ),
     ] = BASE_DEFAULT
     base_packages: (
         Annotated[tuple[DebianPackage, ...], Meta(description='a list of Debian packages, such as "libgl1"')]

@@ -11,37 +11,56 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from oci_builder.bounded import SIZE, parse_size
 from oci_builder.errors import BadKey
+from oci_builder.recipes import meant
 
 Name = Annotated[
     str,
     Meta(
         pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$(?!\n)",
         description='lower-case letters and digits, with ".", "_" or "-" between',
+        extra={"meant": meant.name},
     ),
 ]
 Version = Annotated[
     str,
-    Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]*$(?!\n)", description='letters, digits and "._+-", such as "1.4.2"'),
+    Meta(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]*$(?!\n)",
+        description='letters, digits and "._+-", such as "1.4.2"',
+        extra={"meant": meant.version},
+    ),
 ]
 Text = Annotated[str, Meta(min_length=1, description="text that is not empty")]
 Line = Annotated[
     str, Meta(pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)", description="text of one line, without control characters")
 ]
-Absolute = Annotated[str, Meta(pattern=r"^/[^\x00-\x1f\x7f]*$(?!\n)", description="an absolute path of the image")]
+Absolute = Annotated[
+    str,
+    Meta(
+        pattern=r"^/[^\x00-\x1f\x7f]*$(?!\n)",
+        description="an absolute path of the image",
+        extra={"meant": meant.absolute},
+    ),
+]
 Inside = Annotated[
     str,
     Meta(pattern=r"^[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]*$(?!\n)", description="a path relative to the recipe's folder"),
 ]
 Account = Annotated[
     str,
-    Meta(pattern=r"^[a-z_][a-z0-9_-]{0,31}$(?!\n)", description='a user name: lower-case letters, digits, "_" and "-"'),
+    Meta(
+        pattern=r"^[a-z_][a-z0-9_-]{0,31}$(?!\n)",
+        description='a user name: lower-case letters, digits, "_" and "-"',
+        extra={"meant": meant.account},
+    ),
 ]
 GroupName = Annotated[
     str,
     Meta(
         pattern=r"^[a-z_][a-z0-9_-]{0,31}(:[0-9]{1,10})?$(?!\n)",
         description='a group such as "video", or "gpu:990" with its number',
+        extra={"meant": meant.account},
     ),
 ]
 Id = Annotated[int, Meta(ge=0, le=4294967294, description="a number from 0 to 4294967294")]
@@ -55,21 +74,46 @@ EnvName = Annotated[
 LabelName = Annotated[str, Meta(pattern=r"^[^=\s\x00-\x1f\x7f]+$(?!\n)", description='a name without blanks and "="')]
 Port = (
     Annotated[int, Meta(ge=1, le=65535, description="a port from 1 to 65535")]
-    | Annotated[str, Meta(pattern=r"^[0-9]{1,5}(/(tcp|udp|sctp))?$(?!\n)", description='text such as "80/tcp"')]
+    | Annotated[
+        str,
+        Meta(
+            pattern=r"^[0-9]{1,5}(/(tcp|udp|sctp))?$(?!\n)",
+            description='text such as "80/tcp"',
+            extra={"meant": meant.port},
+        ),
+    ]
 )
 Signal = Annotated[
-    str, Meta(pattern=r"^(SIG[A-Z0-9+-]+|[0-9]{1,2})$(?!\n)", description='a signal such as "SIGTERM" or "15"')
+    str,
+    Meta(
+        pattern=r"^(SIG[A-Z0-9+-]+|[0-9]{1,2})$(?!\n)",
+        description='a signal such as "SIGTERM" or "15"',
+        extra={"meant": meant.signal},
+    ),
 ]
 Duration = Annotated[
     str,
     Meta(
         pattern=r"^(?=.)([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$(?!\n)",
         description='a duration such as "30s" or "1m30s"',
+        extra={"meant": meant.duration},
     ),
 ]
-Mode = Annotated[str, Meta(pattern=r"^0?[0-7]{3,4}$(?!\n)", description='an octal mode in quotes, such as "0644"')]
+Mode = Annotated[
+    str,
+    Meta(
+        pattern=r"^0?[0-7]{3,4}$(?!\n)",
+        description='an octal mode in quotes, such as "0644"',
+        extra={"meant": meant.mode},
+    ),
+]
 DebianPackage = Annotated[
-    str, Meta(pattern=r"^[a-z0-9][a-z0-9+.-]+$(?!\n)", description='the name of a Debian package, such as "libgl1"')
+    str,
+    Meta(
+        pattern=r"^[a-z0-9][a-z0-9+.-]+$(?!\n)",
+        description='the name of a Debian package, such as "libgl1"',
+        extra={"meant": meant.debian_package},
+    ),
 ]
 PathGlob = Annotated[
     str,
@@ -81,17 +125,35 @@ PathGlob = Annotated[
 Size = Annotated[
     str,
     Meta(
-        pattern=r"^[0-9]{1,15}(\.[0-9]{1,15})? ?([kMG]i?B|B)$(?!\n)", description='a size such as "500MB" or "1.5GiB"'
+        pattern=rf"^({SIZE}|0)$(?!\n)",
+        description='a size such as "500MB" or "1.5GiB"',
+        extra={"meant": meant.size},
     ),
 ]
 Owner = Annotated[
-    str, Meta(pattern=r"^([0-9]{1,10}:[0-9]{1,10}|user)$(?!\n)", description='"user", or numbers such as "1000:1000"')
+    str,
+    Meta(
+        pattern=r"^([0-9]{1,10}:[0-9]{1,10}|user)$(?!\n)",
+        description='"user", or numbers such as "1000:1000"',
+        extra={"meant": meant.owner},
+    ),
 ]
 
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", description="64 hexadecimal digits, as sha256sum prints")]
+Sha256 = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9a-f]{64}$(?!\n)",
+        description="64 hexadecimal digits, as sha256sum prints",
+        extra={"meant": meant.sha256},
+    ),
+]
 Address = Annotated[
     str,
-    Meta(pattern=r"^https?://[^\x00-\x20\x7f]+$(?!\n)", description='an address such as "https://example.org/a.bin"'),
+    Meta(
+        pattern=r"^https?://[^\x00-\x20\x7f]+$(?!\n)",
+        description='an address such as "https://example.org/a.bin"',
+        extra={"meant": meant.address},
+    ),
 ]
 Target = Annotated[
     str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,4095}$(?!\n)", description="a path of the image, absolute or relative")
@@ -100,7 +162,6 @@ Target = Annotated[
 _LONGEST_DURATION = (1 << 63) - 1
 """Nanoseconds: what docker counts them with."""
 
-_SIZES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _UNITS = {"h": 3_600_000_000_000, "m": 60_000_000_000, "s": 1_000_000_000, "ms": 1_000_000}
 
 
@@ -121,8 +182,7 @@ def nanoseconds(duration: str | None) -> int:
 
 def number_of_bytes(size: str | None) -> int:
     """``500MB`` in bytes; None is 0."""
-    found = re.fullmatch(r"([0-9.]+) ?([kMG]?i?)B", size or "0B")
-    return int(float(found[1]) * _SIZES[found[2]]) if found else 0
+    return parse_size(size or "0")
 
 
 def normal_port(key: str, port: int | str) -> str:

@@ -67,7 +67,7 @@ class Access:
 
 def schemes_of(registry: str, access: Access) -> tuple[str, ...]:
     """Over what a registry may be spoken to, the likelier first: https, and plain http where that is allowed."""
-    loopback = _is_loopback(registry)
+    loopback = is_loopback(registry)
     if not (loopback or access.insecure):
         return ("https",)
     # A plain server may wait for ever for the end of what https says first: on loopback, where plain is usual, it is
@@ -75,7 +75,8 @@ def schemes_of(registry: str, access: Access) -> tuple[str, ...]:
     return ("http", "https") if loopback and access.ca_file is None else ("https", "http")
 
 
-def _is_loopback(registry: str) -> bool:
+def is_loopback(registry: str) -> bool:
+    """Whether a host, perhaps with a port, is this machine."""
     host = urllib.parse.urlsplit(f"//{registry}").hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,11 @@ class Login:
     username: str
     secret: str = field(repr=False)
     kind: Literal["password", "identity", "bearer"] = "password"
+    source: str = field(default="this run", compare=False)
+    """Where it was found, in words."""
+
+    is_given: bool = field(default=False, compare=False)
+    """Whether it is this run's own."""
 
 
 class Logins:
@@ -53,7 +58,7 @@ class Logins:
             document = self._read(path)
             login = self._from_helpers(document, registry) or self._from_file(document, registry, repository, path)
             if login is not None:
-                return login
+                return login if login.source != "this run" else replace(login, source=str(path))
         return None
 
     def _files(self) -> Iterator[Path]:
@@ -103,7 +108,8 @@ class Logins:
         name, secret = (_text(found, field) for field in ("Username", "Secret"))
         if not secret:
             return None
-        return Login("", secret, "identity") if name == "<token>" else Login(name, secret)
+        source = f"docker-credential-{helper}"
+        return Login("", secret, "identity", source) if name == "<token>" else Login(name, secret, source=source)
 
     def _from_file(self, document: Mapping[str, Any], registry: str, repository: str, path: Path) -> Login | None:
         auths = {_normal(key): value for key, value in _table(document, "auths").items() if isinstance(value, dict)}

@@ -14,7 +14,7 @@ _LONGEST = 8192
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _SCHEME = re.compile(rf"({_TOKEN})(?:[ \t]++[A-Za-z0-9._~+/-]++=*+(?=[ \t]*+(?:,|\Z)))?+")
-_FIELD = re.compile(rf'({_TOKEN})[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|({_TOKEN}))', re.DOTALL)
+_FIELD = re.compile(rf'({_TOKEN})[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|([^\s",]++))', re.DOTALL)
 _BETWEEN = re.compile(r"[ \t,]*+")
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from oci_builder.digest import Digest
-from oci_builder.errors import DigestMismatch, InvalidValue, UnsupportedImage
+from oci_builder.errors import DigestMismatch, InvalidValue, RegistryError, UnsupportedImage
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import MAX_DOCUMENT
 from oci_builder.oci.manifest import GivenImage, Index, Manifest, parse_manifest, platform_of
@@ -90,7 +90,13 @@ def fetch_manifest_with(client: Client, reference: Reference, scopes: frozenset[
         raw = client.read(answer, MAX_DOCUMENT, deadline)
         return raw, answer.headers.get("Content-Type", ""), answer.headers.get("Docker-Content-Digest", "")
 
-    raw, media_type, promised = client.retry(act, deadline)
+    try:
+        raw, media_type, promised = client.retry(act, deadline)
+    except RegistryError as error:
+        if error.status == 404 and reference.digest is None:
+            listing = f"ocibuild tags {reference.registry}/{reference.repository}"
+            error.hint = error.hint or f"`{listing}` lists what is there"
+        raise
     actual = Digest.of(raw)
     expected = str(reference.digest) if reference.digest else promised
     if expected.startswith("sha256:") and expected != str(actual):

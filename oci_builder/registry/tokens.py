@@ -16,7 +16,7 @@ from typing import Any
 from oci_builder.bounded import load_json, parse_decimal
 from oci_builder.errors import RegistryError
 from oci_builder.redaction import redacted
-from oci_builder.registry.access import Access
+from oci_builder.registry.access import Access, is_loopback
 from oci_builder.registry.auth import Login
 from oci_builder.registry.challenges import Challenge
 
@@ -79,14 +79,20 @@ class Tokens:
 
     def hint(self) -> str:
         """What to do about a refusal."""
+        if self._challenge is None:
+            # Nobody was asked who they are, so nothing was sent.
+            return (
+                f"{self._registry} forbids it, and did not ask for a login: whoever runs it says what may be done there"
+            )
         if self.login is None:
             problems = "".join(f" ({problem})" for problem in self._access.logins.problems)
             how = f"docker login {self._registry}, or OCIBUILD_REGISTRY_USER and OCIBUILD_REGISTRY_PASSWORD"
             return f"no login for {self._registry} was found{problems}: {how}"
         who = f"user {self.login.username!r}" if self.login.username else "owner of this identity token"
-        return (
-            f"the login of the {who} was refused, or may not do this: docker login {self._registry}, or ask for access"
-        )
+        refused = f"the login of the {who}, from {self.login.source}, was refused, or may not do this"
+        if self.login.is_given:
+            return f"{refused}: give another there, or ask for access"
+        return f"{refused}: docker login {self._registry}, or ask for access"
 
     def _new(self, challenge: Challenge, scopes: Scopes, exchange: Exchange) -> _Token:
         repository = min((scope.split(":")[1] for scope in scopes), default="")
@@ -121,14 +127,29 @@ class Tokens:
 
     def _realm(self, challenge: Challenge) -> str:
         try:
-            scheme = urllib.parse.urlsplit(challenge.realm).scheme
+            parts = urllib.parse.urlsplit(challenge.realm)
+            scheme, host = parts.scheme, parts.netloc.rpartition("@")[2]
         except ValueError as error:
             why = "it asks to log in at an address that does not read"
             raise RegistryError("GET", self._registry, why) from error
-        if scheme == "https" or (scheme == "http" and self._scheme == "http"):
+        # Of a registry that is encrypted nothing goes where anybody may listen, on this machine either.
+        plain = self._access.insecure or (self._scheme == "http" and is_loopback(host))
+        if scheme == "https" or (scheme == "http" and plain):
             return challenge.realm
-        why = f"it asks to log in at {redacted(challenge.realm) or 'no address'}, which is not encrypted"
-        raise RegistryError("GET", self._registry, why)
+        if not challenge.realm:
+            why, hint = (
+                "it asks for a token, and not where",
+                "its WWW-Authenticate has no realm: whoever runs it can say",
+            )
+            raise RegistryError("GET", self._registry, why, hint=hint)
+        why = f"it asks to log in at {redacted(challenge.realm)}, which is not encrypted"
+        hint = "if a password may go there all the same: --insecure"
+        if scheme != "http":
+            why, hint = (
+                f"it asks to log in at {redacted(challenge.realm)}, which is no address",
+                "whoever runs it can say",
+            )
+        raise RegistryError("GET", self._registry, why, hint=hint)
 
 
 def _life(value: object) -> float:

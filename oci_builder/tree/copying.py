@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from oci_builder import machine
 from oci_builder.confined import Found, Within, find
 from oci_builder.errors import FileProblem, UnsafePath
-from oci_builder.files import in_words, kind_of
+from oci_builder.files import explained, in_words, kind_of, trouble
 from oci_builder.tree.entry import Entry, Kind, Whole, entry_path
 from oci_builder.tree.patterns import Patterns
 
@@ -74,6 +76,19 @@ def copied(copy: Copy) -> Iterator[Entry]:
             yield _entry(copy, found, f"{dest}/{below}".lstrip("/"), root=place)
 
 
+def expect_readable(copy: Copy) -> None:
+    """See that all that is to be copied can be read, without reading it. Raises what ``copied`` raises of it."""
+    source, chosen = source_of(copy), _Chosen(copy)
+    places = [(source, "")] if source.kind == stat.S_IFREG else []
+    if source.kind == stat.S_IFDIR:
+        places += _walk(source, "", chosen, noted=False)
+    for found, below in places:
+        taken = not below or chosen.takes(below, folder=found.kind == stat.S_IFDIR)
+        if found.kind == stat.S_IFREG and taken and not machine.may(found.path, os.R_OK):
+            with explained(found.path):
+                raise trouble(errno.EACCES, found.path)
+
+
 class _Chosen:
     def __init__(self, copy: Copy) -> None:
         self._include, self.exclude = Patterns(copy.include), Patterns(copy.exclude)
@@ -86,16 +101,16 @@ class _Chosen:
         return self._all or (not folder and self._include.match(below))
 
 
-def _walk(folder: Found, below: str, chosen: _Chosen) -> Iterator[tuple[Found, str]]:
+def _walk(folder: Found, below: str, chosen: _Chosen, *, noted: bool = True) -> Iterator[tuple[Found, str]]:
     """What is in a folder, and below it; what is excluded is not looked into, unless a pattern takes something back."""
-    for found in folder.children(below=f"{below}/" if below else "", without=chosen.left_out):
+    for found in folder.children(below=f"{below}/" if below else "", without=chosen.left_out, noted=noted):
         inner = f"{below}/{found.path.name}".lstrip("/")
         if not chosen.exclude.match(inner):
             yield found, inner
             if found.kind == stat.S_IFDIR:
-                yield from _walk(found, inner, chosen)
+                yield from _walk(found, inner, chosen, noted=noted)
         elif chosen.exclude.takes_back and found.kind == stat.S_IFDIR:
-            taken_back = _walk(found, inner, chosen)
+            taken_back = _walk(found, inner, chosen, noted=noted)
             for first in taken_back:
                 yield found, inner
                 yield first

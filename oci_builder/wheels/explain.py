@@ -25,6 +25,7 @@ from oci_builder.wheels.pip import WheelSources
 from oci_builder.wheels.pythons import offer_of
 from oci_builder.wheels.rejected import Candidate, candidates, fitting, reasons
 from oci_builder.wheels.requirements import RequirementLine
+from oci_builder.wheels.slips import hint_of_name, hint_of_version
 from oci_builder.wheels.target import Target
 
 _NO_MATCH = re.compile(r"No matching distribution found for (?P<what>.+)")
@@ -116,7 +117,8 @@ class Failure:
         if allowed:
             why = reasons(allowed, self.target)
             return NoMatchingWheel(what, str(self.target), rejected=why, hint=self._hint(name, allowed, why))
-        return ResolutionError(what, self._which(name, ours), hint=self._relax(name) if ours else self._unknown(name))
+        hint = hint_of_version(specifier) or self._relax(name) if ours else hint_of_name(name) or self._unknown(name)
+        return ResolutionError(what, self._which(name, ours), hint=hint)
 
     def _which(self, name: str, ours: Sequence[Candidate]) -> str:
         if not ours:
@@ -148,6 +150,8 @@ class Failure:
     def _hint(self, name: str, allowed: Sequence[Candidate], why: Sequence[str]) -> str:
         folder = f"put a wheel of it into {self._folder()}"
         if all(candidate.is_sdist for candidate in allowed):
+            if known := hint_of_name(name):
+                return known
             return f'if it is pure Python, name it in image.toml ([python] build = ["{name}"]); else {folder}'
         if any("needs glibc" in line for line in why):
             return f"relax {self._place(name)}, or use a base with a newer glibc"

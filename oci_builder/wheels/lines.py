@@ -19,6 +19,7 @@ from oci_builder.files import open_regular
 from oci_builder.wheels import options
 from oci_builder.wheels.closure import is_made
 from oci_builder.wheels.options import Option
+from oci_builder.wheels.slips import hint_of_options
 from oci_builder.wheels.wheelurl import local_path
 
 LIMIT = 4 << 20
@@ -145,7 +146,9 @@ class Reader:
                 text, found = options.split(self._filled(bare, raw))
                 plain = self._plain(bare, raw, text, found)
         except ValueError as error:
-            raise bare.wrong(str(error)) from error
+            raise bare.wrong(str(error), hint_of_options(raw)) from error
+        if not text and raw.startswith(("- ", "-\t")):
+            raise bare.wrong("not a requirement", hint_of_options(raw))
         return replace(bare, text=text, options=found, plain=plain)
 
     def _plain(self, line: Line, raw: str, text: str, found: tuple[Option, ...]) -> tuple[str, tuple[Option, ...]]:

@@ -33,6 +33,7 @@ from oci_builder.bounded import load_json, load_toml
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, NotFound, RecipeError, StaleLock, UnsupportedRequirement
 from oci_builder.files import open_regular
+from oci_builder.tomlslips import clause
 from oci_builder.wheels.lock_sources import file_of, origin_of
 from oci_builder.wheels.origins import Origin, direct_json, wheel_hint
 from oci_builder.wheels.pins import LocalProject, LockedWheels, Sdist, WheelPin
@@ -213,7 +214,7 @@ def parse(data: bytes, *, path: Path) -> WheelLock:
     except PylockValidationError as error:
         raise RecipeError(str(path), error.context or "", error.message, hint=again(path)) from error
     except (ValueError, RecursionError) as error:
-        raise RecipeError(str(path), "", f"not TOML: {error}", hint=again(path)) from error
+        raise RecipeError(str(path), "", f"not TOML: {clause(str(error))}", hint=again(path)) from error
     for package in document.packages:
         _check_places(package, path)
     tool = _checked(_Tool, document.tool, path, "tool.ocibuild")

@@ -15,6 +15,7 @@ from oci_builder import inputs
 from oci_builder.bounded import load_toml
 from oci_builder.errors import NotFound, RecipeError
 from oci_builder.files import open_regular
+from oci_builder.tomlslips import clause
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.poetry_requirements import poetry_lines
 
@@ -112,7 +113,7 @@ def _parsed(text: str, file: Path) -> dict[str, Any]:
     try:
         return load_toml(text)
     except ValueError as error:
-        raise RecipeError(str(file), "", f"not TOML: {error}") from error
+        raise RecipeError(str(file), "", f"not TOML: {clause(str(error))}") from error
 
 
 class _Document:

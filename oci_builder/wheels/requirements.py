@@ -21,7 +21,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from oci_builder import inputs
 from oci_builder.digest import digest_file
 from oci_builder.redaction import redact_text
-from oci_builder.wheels import options
+from oci_builder.wheels import options, slips
 from oci_builder.wheels.lines import Line, Reader
 from oci_builder.wheels.options import PROJECT_OF, WHEEL_OF, Option
 from oci_builder.wheels.project_requirements import ProjectRequirements
@@ -39,7 +39,6 @@ _ARCHIVES = (
     *(".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz"),
     *(".tar.xz", ".txz", ".tlz", ".tar.lz", ".tar.lzma"),
 )
-_ONE_EQUALS = re.compile(r"[\w.-]+\s*(?:\[[\w., -]*\])?\s*=(?!=)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +172,10 @@ def _options(line: Line) -> Iterator[Option]:
     for option, plain in sorted(pairs, key=lambda pair: pair[0].name != "--index-url"):
         if not _is_taken(line, option) or option.name == "--hash":
             continue
+        if option.name in ("--index-url", "--extra-index-url") and not _is_index(line, option.value):
+            raise line.wrong(
+                f"{option.name} leads to no address", f"write it whole, as in {option.name} https://…/simple"
+            )
         if option.name != "--find-links":
             yield plain
         elif first:
@@ -188,6 +191,11 @@ def _is_taken(line: Line, option: Option) -> bool:
     if option.name in options.REFUSED:
         raise line.refused(option.name, *options.REFUSED[option.name])
     return True
+
+
+def _is_index(line: Line, value: str) -> bool:
+    """Whether an index can be there: at an address, or, as pip has it too, in a folder."""
+    return "://" in value or value.startswith("file:") or "${" in value or bool(_mode(line.folder.absolute() / value))
 
 
 def _links(line: Line, option: Option, plain: Option) -> Option:
@@ -217,6 +225,8 @@ def _requirement(line: Line) -> RequirementLine:
     if _SCHEME.match(line.text):
         url, _, _ = line.text.partition("; ")
         return _direct(line, text, url.strip(), hashes)
+    if line.text.startswith("//"):
+        raise line.wrong("not a requirement", slips.hint_of_line(line.text))
     if (path := _path(line, line.text)) is not None:
         return _local(line, text, path, hashes)
     try:
@@ -225,8 +235,11 @@ def _requirement(line: Line) -> RequirementLine:
         # What packaging says of it shows the line from the second line on.
         why = f"not a requirement: {str(error).splitlines()[0]}" if isinstance(error, InvalidRequirement) else ""
         # The line itself is not shown: one with a single = may be NAME=SECRET of a file read by mistake.
-        hint = "did you mean `==`? A version is set with two: NAME==VERSION" if _ONE_EQUALS.match(text) else None
-        raise line.wrong(why or "not a requirement", hint) from error
+        raise line.wrong(why or "not a requirement", slips.hint_of_line(line.text)) from error
+    if not line.constraint and (never := slips.why_not(parsed)) is not None:
+        raise line.wrong(*never)
+    if parsed.url is not None and slips.is_version(parsed.url):
+        raise line.wrong("not a requirement", slips.hint_of_line(f"NAME@{parsed.url}"))
     if parsed.url is not None:
         return _direct(line, text, parsed.url, hashes, name=canonicalize_name(parsed.name))
     return _line(line, text, canonicalize_name(parsed.name), hashes, specifier=str(parsed.specifier))

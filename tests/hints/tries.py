@@ -425,6 +425,7 @@ UNTRIED = {
     "NoPython": "what helps is another base",
     "WheelError": "what helps is a wheel that its maker mends",
     "MissingLibrary": "the gate says it of a file that is read: what helps is Debian's package, from an archive",
+    "UnclearCommand": "what helps is a person who says what is started",
     "ToolFailed": "what helps is a program that works: its own words say what keeps it",
     "MachineExhausted": "what helps is a limit that the machine's owner raises",
 }

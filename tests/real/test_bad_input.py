@@ -106,7 +106,7 @@ def test_a_checkout_that_nothing_may_be_written_to(tmp_path: Path) -> None:
     for _ in range(2):  # nothing is remembered of a build that depends on an index
         done = read_only(tiny.root, "build", NAME, *places, "--out", str(out), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert f"{lock} could not be written, read-only file system; the image holds what it would say" in done.stderr
+        assert f"{lock} could not be written, read-only file system; this run goes by what it would say" in done.stderr
     assert (lock.read_bytes(), verify_file(out).findings) == (before, ())
     writable = tmp_path / "other.tar"
     assert main(["build", NAME, *places, "--out", str(writable)]) == 0

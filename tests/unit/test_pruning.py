@@ -113,12 +113,14 @@ def test_damaged_records_are_found(store: Store) -> None:
     assert store.record("layer", "k") is None
 
 
-@pytest.mark.parametrize(("text", "size"), [("1000", 1000), ("20GB", 20 * 10**9), ("1.5MiB", 3 << 19), ("2 kB", 2000)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("1000B", 1000), ("0", 0), ("20GB", 20 * 10**9), ("1.5MiB", 3 << 19), ("2 kB", 2000)]
+)
 def test_sizes_are_read(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "GB", "-1", "1 PB", "1e3"])
+@pytest.mark.parametrize("text", ["", "GB", "-1", "1 PB", "1e3", "20", "1.5"])
 def test_other_sizes_are_refused(text: str) -> None:
     with pytest.raises(InvalidValue):
         parse_size(text)

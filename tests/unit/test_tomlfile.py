@@ -46,7 +46,7 @@ def test_a_file_that_fits_is_a_value(tmp_path: Path) -> None:
     ("text", "said", "hint"),
     [
         ("way = up", "x.toml:1: not TOML: invalid value", "quotes"),
-        ('\n\n[env]\nA = "x', "x.toml:4: not TOML: ", "quotes"),
+        ('\n\n[env]\nA = "x', "x.toml:4: not TOML: ", "quote"),
         ("way = 'left'", """x.toml:1: way: expected "down" or "up", got 'left'""", None),
         ("[env]\nB = 'x'\nA = 1", "x.toml:3: env.A: expected text, got 1", 'write A = "1"'),
         ("env.A = true", "x.toml:1: env.A: expected text, got true", 'write A = "true"'),
@@ -118,3 +118,40 @@ def test_a_problem_found_after_loading_gets_its_file_and_line(tmp_path: Path) ->
 @pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "9" * 5000])
 def test_text_made_to_break_a_parser_is_refused_like_any_other(text: str) -> None:
     assert "not TOML" in refused(text).why
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("way = “up”", "straight quotes"),
+        ("way = ‘up’", "straight quotes"),
+        ('way = "up', "close the quote"),
+        ('way = "up\nnames = []', "close the quote"),
+        ("names = ['a', 'b'", "close the bracket"),
+        ("way = True", "write true"),
+        ("way = Yes", "write true"),
+        ("way = None", "no word for nothing"),
+        ('{"way": "up"}', "this is JSON"),
+        ("FROM python:3.11\nRUN pip install x", "this is a Dockerfile: ocibuild init"),
+        ("way: up", "this is YAML"),
+        ("names:\n  - a", "this is YAML"),
+        ("env = { A = 'x', }", "no comma before its closing brace"),
+        ("env = {\nA = 'x' }", "one line"),
+        ("[env]\nA = 'x'\n[env]\nB = 'x'", "under the first one"),
+        ("way = 'up'\nway = 'up'", "stands once"),
+        ("way == 'up'", "one equals sign"),
+        ("way 'up'", "an equals sign"),
+        ("way = 'up';", "end of the line"),
+        ("// way", "behind a #"),
+        ('way = "C:\\Users"', "backslash"),
+        ("way = 0644", '"0644"'),
+        ("way = 500MB", '"500MB"'),
+        ("way =", "a value behind the equals sign"),
+        ("\u200bway = 'up'", "type the line anew"),
+        ("names = ('a', 'b')", "in brackets"),
+    ],
+)
+def test_what_is_no_toml_is_told_from_what_it_is(text: str, hint: str) -> None:
+    error = refused(text)
+    assert hint in str(error.hint), error.hint
+    assert "(," not in str(error) and "',)" not in str(error)

@@ -70,7 +70,7 @@ def test_a_push_that_is_refused_is_an_error(tiny: Tiny, registry: FakeRegistry) 
     registry.does("PUT .*/manifests/", refuse(403), lasting=True)
     ending = build(tiny, "--push", f"{registry.host}/team/app:1")
     assert ending.code == 1
-    assert "403" in ending.said and "hint: no login for" in ending.said
+    assert "403" in ending.said and "forbids it, and did not ask for a login" in ending.said
 
 
 @pytest.mark.parametrize("how", [("--out", "app/"), ("--format", "oci-dir"), ("--format", "oci-dir", "--out", "app")])

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from oci_builder.errors import RegistryError
+from oci_builder.registry.access import Access
 from oci_builder.registry.auth import Login, Logins
+from oci_builder.registry.challenges import read_challenge
+from oci_builder.registry.tokens import Tokens
 
 
 def encoded(name: str, password: str) -> str:
@@ -163,3 +167,64 @@ def test_a_helper_is_a_name_and_no_path(home: Home, name: str) -> None:
 def test_a_file_that_does_not_read_gives_nobody(home: Home, text: str) -> None:
     home.write(".docker/config.json", text)
     assert home.find("host") is None
+
+
+def tokens(challenge: str, *, scheme: str = "http", login: Login | None = None, insecure: bool = False) -> Tokens:
+    given = {"localhost:5000": login} if login else {}
+    access = Access(logins=Logins({"HOME": "/nonexistent"}, given=given), insecure=insecure)
+    made = Tokens("localhost:5000", scheme, access)
+    found = read_challenge(challenge)
+    assert found is not None
+    made.challenged(found, frozenset(), refused="")
+    return made
+
+
+def asked_at(made: Tokens) -> str:
+    """Where a token is asked for. Raises RegistryError."""
+    asked: list[str] = []
+
+    def exchange(method: str, url: str, **more: object) -> bytes:
+        asked.append(url)
+        return b'{"token": "t"}'
+
+    assert made.header(frozenset(), exchange) == "Bearer t"
+    return asked[0]
+
+
+@pytest.mark.parametrize(
+    "challenge", ['Bearer realm="http://127.0.0.1:5001/token",service="x"', "Bearer realm=http://127.0.0.1:5001/token"]
+)
+def test_a_plain_registry_here_may_have_a_plain_login_service_here(challenge: str) -> None:
+    assert asked_at(tokens(challenge)) == "http://127.0.0.1:5001/token"
+
+
+@pytest.mark.parametrize(
+    ("realm", "said"),
+    [
+        ("http://example.org/token", "http://example.org/token, which is not encrypted"),
+        ("", "it asks for a token, and not where"),
+        ("/token", "/token, which is no address"),
+    ],
+)
+def test_another_login_service_is_refused_by_its_address(realm: str, said: str) -> None:
+    for scheme in ("http", "https"):
+        with pytest.raises(RegistryError, match=said) as caught:
+            asked_at(tokens(f'Bearer realm="{realm}"', scheme=scheme))
+        assert caught.value.hint
+
+
+def test_a_plain_login_service_elsewhere_is_asked_where_that_was_allowed() -> None:
+    made = tokens('Bearer realm="http://example.org/token"', insecure=True)
+    assert asked_at(made) == "http://example.org/token"
+
+
+def test_a_refused_login_is_told_by_where_it_came_from() -> None:
+    made = tokens("Basic", login=Login("me", "wrong", source="--creds-stdin", is_given=True))
+    made.header(frozenset(), lambda *args, **more: b"")
+    assert "user 'me', from --creds-stdin, was refused" in made.hint()
+    assert "docker login" not in made.hint()
+
+
+def test_who_was_not_asked_to_log_in_is_not_told_to() -> None:
+    access = Access(logins=Logins({}, given={"host": Login("me", "secret")}))
+    assert "did not ask for a login" in Tokens("host", "https", access).hint()

@@ -1,0 +1,184 @@
+"""What somebody meant by a value that does not fit, as TOML that does: every proposal was tried before it is made.
+
+A type says what is meant by other values with ``Meta(extra={"meant": function})``, a struct with a ``meant`` of its
+class; both give candidates, the likeliest first. Loaded only to explain a mistake.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from oci_builder.tomlschema import bare, options_of, type_at
+
+_LONGEST = 2000
+"""Letters of a value that a hint shows."""
+
+_MOST = 50
+"""Items of a list that are looked at; whoever wrote more sees the first ones' mistake."""
+
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+_NOTHING = ("none", "off", "no", "false")
+
+
+def proposal(kind: type, document: Any, steps: list[str | int]) -> str | None:
+    """``KEY = VALUE`` that may stand in place of what is at ``steps``; None where nobody knows one."""
+    where = steps[: max((number for number, step in enumerate(steps) if isinstance(step, str)), default=-1) + 1]
+    found = type_at(kind, where)
+    if not where or found is None:
+        return None
+    whole = _value_at(document, where)
+    accepts = _Trial(kind, document, where)
+    for candidate in _candidates(found, whole, accepts):
+        text = _toml(candidate)
+        if len(text) <= _LONGEST and accepts(candidate):
+            return f"{_key(where[-1])} = {text}"
+    return None
+
+
+class _Trial:
+    """Whether a value may stand at a place, found out by reading the document with it."""
+
+    def __init__(self, kind: type, document: Any, steps: list[str | int]) -> None:
+        self._kind, self._document, self._steps = kind, document, steps
+
+    def __call__(self, value: object) -> bool:
+        try:
+            msgspec.convert(_replaced(self._document, self._steps, value), self._kind)
+        except msgspec.ValidationError as error:
+            return not self._is_here(error)
+        return True
+
+    def _is_here(self, error: msgspec.ValidationError) -> bool:
+        """Whether what is still wrong is wrong here: there may be other mistakes."""
+        path = str(error).rpartition(" - at `$")[2].rstrip("`") if " - at `$" in str(error) else ""
+        cause = error.__cause__
+        path += f".{getattr(cause, 'key', '')}" if cause is not None else ""
+        mine = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self._steps)
+        return f"{path}.".replace("[", ".[").startswith(f"{mine}.".replace("[", ".[")) or "key` in" in str(error)
+
+
+def _candidates(found: inspect.Type, value: object, accepts: Callable[[object], bool]) -> Iterator[object]:
+    options = options_of(found)
+    for option in options:
+        meant = (option.extra or {}).get("meant") if isinstance(option, inspect.Metadata) else None
+        meant = meant or getattr(getattr(bare(option), "cls", None), "meant", None)
+        if meant is not None:
+            yield from meant(value)
+    for option in options:
+        of_kind = _OF_KIND.get(type(bare(option)))
+        if of_kind is not None:
+            yield from of_kind(bare(option), value)
+        elif isinstance(bare(option), inspect.VarTupleType | inspect.ListType):
+            yield from _lists(bare(option), value, accepts)
+
+
+def _texts(found: inspect.Type, value: object) -> Iterator[object]:
+    if isinstance(value, str):
+        yield value.strip()
+        yield value.strip().lower()
+    elif isinstance(value, bool):
+        yield str(value).lower()
+    elif value is not None and not isinstance(value, dict | list):
+        yield str(value)
+
+
+def _numbers(found: inspect.Type, value: object) -> Iterator[object]:
+    if isinstance(value, float) and value.is_integer():
+        yield int(value)
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,18}\s*", value, re.ASCII):
+        yield int(value)
+
+
+def _switches(found: inspect.Type, value: object) -> Iterator[object]:
+    plain = str(value).strip().lower()
+    if plain in _TRUE or plain in _FALSE:
+        yield plain in _TRUE
+
+
+def _choices(found: inspect.Type, value: object) -> Iterator[object]:
+    known = [str(each) for each in getattr(found, "values", ())]
+    plain = str(value).strip().lower()
+    if plain in _FALSE:
+        yield from (each for each in _NOTHING if each in known)
+    elif plain in _TRUE:
+        yield from known[:1]
+    elif isinstance(value, str):
+        yield from get_close_matches(plain, known, n=1)
+
+
+def _tables(found: inspect.Type, value: object) -> Iterator[object]:
+    """``["A=B"]`` and ``"A=B"`` as a table of texts, as docker writes variables and labels."""
+    lines = [value] if isinstance(value, str) else value
+    if isinstance(lines, list) and lines and all(isinstance(line, str) and "=" in line for line in lines):
+        yield {name.strip(): text for name, _, text in (line.partition("=") for line in lines)}
+    elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+        yield {name: text for each in value for name, text in each.items()}
+
+
+_OF_KIND: Mapping[type, Callable[[inspect.Type, object], Iterator[object]]] = {
+    inspect.StrType: _texts,
+    inspect.IntType: _numbers,
+    inspect.BoolType: _switches,
+    inspect.LiteralType: _choices,
+    inspect.DictType: _tables,
+}
+
+
+def _lists(found: Any, value: object, accepts: Callable[[object], bool]) -> Iterator[object]:
+    if isinstance(value, dict) or value is None:
+        return
+    readings: list[list[object]] = [value[:_MOST]] if isinstance(value, list) else [[value]]
+    if isinstance(value, list) and len(value) > _MOST:
+        return
+    if isinstance(value, str):
+        if "," in value:
+            readings.insert(0, [part.strip() for part in value.split(",") if part.strip()])
+        readings.append(list(value.split()))
+    for items in readings:
+        mended = [_item(found.item_type, item, accepts) for item in items]
+        # An empty list says nothing of what was meant.
+        if mended and None not in mended:
+            yield mended
+
+
+def _item(found: inspect.Type, item: object, accepts: Callable[[object], bool]) -> object:
+    """The item, if it may stand there alone, else the first that was meant; None where none may."""
+    return next((each for each in (item, *_candidates(found, item, accepts)) if accepts([each])), None)
+
+
+def _replaced(document: Any, steps: list[str | int], value: object) -> Any:
+    if not steps:
+        return value
+    copied = list(document) if isinstance(document, list) else dict(document)
+    copied[steps[0]] = _replaced(copied[steps[0]], steps[1:], value)  # type: ignore[index]  # it was found there
+    return copied
+
+
+def _value_at(document: Any, steps: list[str | int]) -> Any:
+    for step in steps:
+        try:
+            document = document[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return document
+
+
+def _key(name: str | int) -> str:
+    text = str(name)
+    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else json.dumps(text, ensure_ascii=False)
+
+
+def _toml(value: object) -> str:
+    """A value as it stands behind an equals sign. What TOML has no word for is never a candidate."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{_key(name)} = {_toml(each)}' for name, each in value.items())} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False, default=str).replace("\x7f", "\\u007F")
