@@ -66,5 +66,5 @@ def check_python(path: Path, requires: str, version: str) -> None:
     if not fits:
         why = f"it was made for Python {requires}, and the base has {version}"
         again = f"let requires-python allow {version} and run {TOOLS[path.name]}"
-        hint = f"{again}{offer_of([requires], version) or ', or take a base that has it'}"
+        hint = f"{again}{offer_of([requires], version) or '; or take a base that has it'}"
         raise StaleLock(str(path), why, hint=hint)

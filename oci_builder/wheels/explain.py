@@ -157,7 +157,7 @@ class Failure:
             return f"relax {self._place(name)}, or use a base with a newer glibc"
         version = self.target.promise.version
         if asked := next(filter(None, map(_asked_python, why)), ""):
-            offer = offer_of([asked], version) or ", or use a base with a newer Python"
+            offer = offer_of([asked], version) or "; or use a base with a newer Python"
             return f"relax {self._place(name)}{offer}{self._or_bring(version)}"
         return f"relax {self._place(name)}, leave it out with a marker, or {folder}{self._or_bring(version)}"
 

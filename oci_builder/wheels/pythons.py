@@ -53,7 +53,7 @@ def image_instead(asked: Iterable[str], version: str) -> str:
 def offer_of(asked: Iterable[str], version: str) -> str:
     """The words that offer such an image, behind what else a hint says; empty where there is none."""
     image = image_instead(asked, version)
-    return f', or stand on an image that has it: base = "{image}" in image.toml, which a lock pins' if image else ""
+    return f'; or stand on an image that has it: base = "{image}" in image.toml, which a lock pins' if image else ""
 
 
 def _has_release(asked: SpecifierSet, minor: str) -> bool:

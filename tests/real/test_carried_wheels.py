@@ -143,7 +143,7 @@ def test_a_wheel_for_another_python_is_named_and_the_hint_brings_one_that_fits(t
     assert ended.returncode == 1
     assert f"tool 2.5 needs Python {later}, and the base has 3.11.2" in ended.stderr
     assert "ocibuild download " in ended.stderr and "the store" not in ended.stderr
-    hint = re.search(r"with pip alone: pip (.*)", ended.stderr)
+    hint = re.search(r"with pip alone: pip ([^;]*)", ended.stderr)
     assert hint is not None
     subprocess.run([sys.executable, "-m", "pip", *shlex.split(hint[1])], check=True, timeout=300, capture_output=True)
     ended = build(tiny)
