@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 ENGINES: tuple[Engine, ...] = ("graph", "containerd")
 
 
-@dataclass(frozen=True, kw_only=True)
 class UpdateCommand(CommandRequest):
     """What ``ocibuild update`` is told: two images, where the update goes, and what kind of one it is."""
 

@@ -28,7 +28,7 @@ from oci_builder.platforms import AMD64
 from oci_builder.recipes import ImageToml
 from oci_builder.redaction import redacted
 from oci_builder.reference import Reference
-from oci_builder.registry.access import _is_loopback
+from oci_builder.registry.access import is_loopback
 from oci_builder.registry.auth import Logins
 from oci_builder.registry.challenges import read_challenge
 from oci_builder.retry import retry_after
@@ -134,7 +134,7 @@ def test_a_reference_that_reads_leads_to_an_address(text: str) -> None:
     except InvalidValue as error:
         assert len(str(error)) < 3000
         return
-    _is_loopback(reference.registry)
+    is_loopback(reference.registry)
     assert redacted(f"https://{reference.registry}/v2/") == f"https://{reference.registry}/v2/"
 
 

@@ -140,7 +140,8 @@ def test_a_reference_is_proposed_as_it_would_be_taken(
     with pytest.raises(InvalidValue) as caught:
         Reference.parse(name)
     assert hint in str(caught.value.hint)
-    assert Reference.parse(str(caught.value.hint).split()[-1])
+    proposed = str(caught.value.hint).split()[-1]
+    assert Reference.parse(proposed).repository.lower() == Reference.parse(proposed).repository
 
 
 def test_a_mirror_without_its_scheme_is_asked_about(tmp_path: Path) -> None:
