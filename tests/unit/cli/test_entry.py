@@ -65,11 +65,11 @@ def test_a_verb_with_a_slip_is_not_taken_for_an_image(capsys: pytest.CaptureFixt
     ("words", "said"),
     [
         (["build"], "which image? name one, or several"),
-        (["mypy", "--bogus"], "no such option '--bogus'"),
+        (["mypy", "--bogus"], "no such option: --bogus"),
         (["mypy", "--label", "x"], "expected NAME=VALUE, got 'x'"),
         (["mypy", "--env", "=x"], "expected NAME=VALUE, got '=x'"),
         (["mypy", "-r", "nowhere.txt"], "'nowhere.txt' does not exist"),
-        (["mypy", "--jobs", "0"], "0 is not in the range"),
+        (["mypy", "--jobs", "0"], "0 is not from 1 to 256"),
         (["mypy", "--offline", "--online"], "--offline and --online exclude each other"),
         (["mypy", "--locked", "--frozen"], "--locked and --frozen exclude each other"),
         (["mypy", "--out", "x.zip"], "--out x.zip: a file name ends in .tar, .tar.gz or .tgz"),
