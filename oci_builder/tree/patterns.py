@@ -100,6 +100,8 @@ def _piece(glob: str, place: int, whole: str) -> tuple[str, int]:
 
 def _letters(found: re.Match[str], whole: str) -> str:
     inner = re.sub(r"\\(.)|([\[&~|])", lambda each: re.escape(each[1] or each[2]), found[2], flags=re.DOTALL)
+    # Python means to read two of these as a difference of sets some day, and warns of it.
+    inner = re.sub(r"(?<=.)--", r"-\\-", inner, flags=re.DOTALL)
     text = f"[{found[1]}{inner}]"
     try:
         re.compile(text)

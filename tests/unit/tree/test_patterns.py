@@ -49,7 +49,7 @@ def test_a_path_is_matched_as_docker_matches_it(globs: list[str], path: str, mat
     assert Patterns(globs).match(path) is matched
 
 
-@pytest.mark.parametrize("glob", ["[a", "[]", "[b-a]", "a\\", "!", "! "])
+@pytest.mark.parametrize("glob", ["[a", "[]", "[b-a]", "[?--]", "a\\", "!", "! "])
 def test_a_pattern_that_docker_refuses_is_refused(glob: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         Patterns([glob])
