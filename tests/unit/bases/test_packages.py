@@ -66,7 +66,7 @@ DEBS = [
     library("libx11-6", "libX11.so.6"),
     library("libneedy1", "libneedy.so.1", "libgone.so.1"),
     library("liborphan1", "liborphan.so.1", "libunheard.so.7"),
-    library("libscripted1", "libscripted.so.1", scripts={"postinst": b"#!/bin/sh\nuseradd x\n"}),
+    library("libscripted1", "libscripted.so.1", scripts={"postinst": b"#!/bin/sh\nchpasswd x\n"}),
     library("libglib2.0-0", "libglib-2.0.so.0", scripts={"postinst": b"#!/bin/sh\nglib-compile-schemas\n"}),
     Deb(name="settings", files={"usr/share/glib-2.0/schemas/a.xml": b"<x/>"}),
     library("libmagic1", "libmagic.so.1", source="file", depends="libmagic-mgc (= 1.0-1)"),
@@ -310,7 +310,7 @@ def test_without_a_lock_locked_and_offline_say_so(world: World) -> None:
     [
         (
             ["libscripted1"],
-            r"libscripted1 1\.0-1: its postinst script would have to run, line 2, 'useradd x': what useradd",
+            r"libscripted1 1\.0-1: its postinst script would have to run, line 2, 'chpasswd x': what chpasswd",
         ),
         (["settings", "libglib2.0-0"], "it would compile the settings in /usr/share/glib-2.0/schemas"),
         (["libneedy1"], "in none of"),

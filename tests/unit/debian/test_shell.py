@@ -148,7 +148,7 @@ def test_patterns_are_paths_of_the_tree() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "why"),
     [
-        ("\nuseradd x", 2, "what useradd does is not known"),
+        ("\nchpasswd x", 2, "what chpasswd does is not known"),
         ("if true; then\n  /opt/x/fc-cache\nfi", 2, "what /opt/x/fc-cache does is not known"),
         ("/usr/bin/../../opt/fc-cache", 1, "is not known"),
         ("x=fc-cache.sh; $x", 1, "what fc-cache.sh does is not known"),
