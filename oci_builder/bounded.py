@@ -155,3 +155,13 @@ def _check_text(text: str) -> None:
 
 def _too_deep() -> str:
     return f"more than {DEPTH} levels deep"
+
+
+def value_at(document: Any, steps: list[str | int]) -> Any:
+    """What the document holds there, or None."""
+    for step in steps:
+        try:
+            document = document[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return document

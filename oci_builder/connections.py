@@ -242,7 +242,7 @@ def _session() -> requests.Session:
     # Without this requests would put a .netrc's password over our token.
     session.auth = _as_it_is
     # Without this requests would read all that comes with a redirect, however much that is, to know where it leads.
-    session.get_redirect_target = _nowhere  # type: ignore[method-assign, assignment]
+    session.get_redirect_target = _nowhere  # type: ignore[method-assign, assignment]  # the one way it can be told
     return session
 
 

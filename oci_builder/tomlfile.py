@@ -147,10 +147,10 @@ def _explained(error: msgspec.ValidationError, document: Any, text: str, kind: t
         expected = tomlschema.expected(kind, [*steps, missing[1]]) or "a value"
         key = dotted([*steps, missing[1]])
         return RecipeError(file, key, f"is missing; expected {expected}", line=line_of(text, steps))
-    value = value_at(document, steps)
+    value = bounded.value_at(document, steps)
     described = None if where.startswith("`key`") else tomlschema.expected(kind, steps)
     why = f"expected {described or _plain(message)}, got {_shown(value)}"
-    words = tomlschema.suggestion(kind, steps, value, value_at(document, steps[:-1])) if steps else None
+    words = tomlschema.suggestion(kind, steps, value, bounded.value_at(document, steps[:-1])) if steps else None
     if words is not None:
         return RecipeError(file, dotted(steps), why, line=line_of(text, steps), hint=_as_list(steps[-1], words))
     if where.startswith("`key`"):
@@ -166,16 +166,6 @@ def dotted(steps: list[str | int]) -> str:
     for step in steps:
         out += f"[{step}]" if isinstance(step, int) else f".{_brief(step)}" if out else _brief(step)
     return out
-
-
-def value_at(document: Any, steps: list[str | int]) -> Any:
-    """What the document holds there, or None."""
-    for step in steps:
-        try:
-            document = document[step]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return document
 
 
 def line_of(text: str, steps: list[str | int]) -> int | None:
@@ -220,11 +210,11 @@ def _steps(where: str, document: Any, message: str, kind: type) -> list[str | in
     path = where.rsplit("`", 2)[-2].removeprefix("$") if where else ""
     steps: list[str | int] = []
     for step in _parsed(path):
-        steps.append(_offender(value_at(document, steps), message) if step == "..." else step)
+        steps.append(_offender(bounded.value_at(document, steps), message) if step == "..." else step)
     if where.startswith("`key`"):
         from oci_builder import tomlschema
 
-        steps.append(tomlschema.bad_name(kind, steps, value_at(document, steps)))
+        steps.append(tomlschema.bad_name(kind, steps, bounded.value_at(document, steps)))
     return steps
 
 
@@ -265,7 +255,7 @@ def _meant(kind: type, document: Any, steps: list[str | int], message: str) -> s
     """What to write instead: one table where several go, or a value that was tried."""
     from oci_builder import tomlmeant, tomlschema
 
-    value = value_at(document, steps)
+    value = bounded.value_at(document, steps)
     if isinstance(value, dict) and "Expected `array" in message and len(steps) == 1:
         return f"write [[{steps[0]}]], in double brackets: there may be several"
     if found := tomlmeant.proposal(kind, document, steps):

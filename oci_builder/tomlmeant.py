@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from oci_builder.bounded import value_at
 from oci_builder.tomlschema import bare, options_of, type_at
 
 _LONGEST = 2000
@@ -33,7 +34,7 @@ def proposal(kind: type, document: Any, steps: list[str | int]) -> str | None:
     found = type_at(kind, where)
     if not where or found is None:
         return None
-    whole = _value_at(document, where)
+    whole = value_at(document, where)
     accepts = _Trial(kind, document, where)
     for candidate in _candidates(found, whole, accepts):
         text = _toml(candidate)
@@ -159,15 +160,6 @@ def _replaced(document: Any, steps: list[str | int], value: object) -> Any:
     copied = list(document) if isinstance(document, list) else dict(document)
     copied[steps[0]] = _replaced(copied[steps[0]], steps[1:], value)  # type: ignore[index]  # it was found there
     return copied
-
-
-def _value_at(document: Any, steps: list[str | int]) -> Any:
-    for step in steps:
-        try:
-            document = document[step]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return document
 
 
 def _key(name: str | int) -> str:
