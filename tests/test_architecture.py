@@ -35,7 +35,7 @@ RANKS = [
     {"files", "tomlmeant"},
     {"connections", "digest", "confined", "outputs", "serving", "surroundings"},
     {"reference", "oci", "tree", "store", "transport", "tomlfile", "tomltext", "workers"},
-    {"layer", "bytecode", "bytecode_child", "bytecode_guard", "pruning", "inventory"},
+    {"layer", "bytecode", "bytecode_child", "bytecode_guard", "pruning", "inventory", "file_digests"},
     {"image", "overlay"},
     {"wheels", "debian", "registry", "export", "imported"},
     {"detection", "projects"},
@@ -95,7 +95,7 @@ ONLY_IMPORTED_IN = {
     ],
 }
 # These run in another interpreter, as a program of their own.
-PROGRAMS = ("wheels/pip_hook/",)
+PROGRAMS = ("wheels/pip_hook/", "wheels/backend_hook/")
 LONGEST_FUNCTION = 50
 MOST_PARAMETERS = 6
 
@@ -120,7 +120,7 @@ UNNOTED = {
     # Each of these notes what it reads by itself.
     "confined.py": {"__init__", "target", "children", "_opened", "_anywhere", "find", "run", "absolute", "_led"},
     "imported/folder.py": {"_regular", "_files"},
-    "wheels/project_tree.py": {"copy_tree", "_place", "_note_below", "_note_repository", "_pointed"},
+    "wheels/project_tree.py": {"tree_rows", "_walked", "_place", "_note_below", "_note_repository", "_pointed"},
     "bases/host.py": {"find_python"},
     # These walk the syntax of a source, and no disk.
     "detection/modules.py": {"_called", "_made_in", "_returned"},
@@ -130,6 +130,7 @@ UNNOTED = {
     "debian/aptrun.py": {"_size"},
     "wheels/process.py": {"run"},
     "wheels/resolve.py": {"_logged", "_installs"},
+    "wheels/build_environment.py": {"unpack", "_files"},
     "tree/tarread.py": {"extract_archive", "_opened", "_check_members"},
     "assemble/download.py": {"_files", "_strangers"},
 }

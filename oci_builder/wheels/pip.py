@@ -177,7 +177,7 @@ def run(
             rules.encoded(tell, shelves=shelves, most=sources.most),
             *arguments,
         ],
-        environ=_environment(sources),
+        environ=environment(sources),
         folder=here.folder,
         clean=redact_text,
         hear=hear,
@@ -216,7 +216,8 @@ def wheels_but(names: Collection[str]) -> list[str]:
     return ["--only-binary=:all:", *([f"--no-binary={','.join(sorted(names))}"] if names else [])]
 
 
-def _environment(sources: WheelSources) -> dict[str, str]:
+def environment(sources: WheelSources) -> dict[str, str]:
+    """The variables that pip runs with, and what it builds: of settings of pip only those that are heard."""
     fixed = {
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_COLOR": "1",

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 
 from packaging.metadata import RawMetadata, parse_email
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from oci_builder import inputs
-from oci_builder.digest import digest_file
+from oci_builder.digest import Digest, digest_file
 from oci_builder.errors import WheelError
 from oci_builder.files import explained
 from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.threads import in_threads
 from oci_builder.wheels.archive import open_wheel
+from oci_builder.wheels.backend import Backend
 from oci_builder.wheels.build import RUNS_HERE, ZIP_EPOCH
 from oci_builder.wheels.normalise import normalise
 from oci_builder.wheels.pins import WheelPin
 from oci_builder.wheels.pip import BACKENDS, PipRules, WheelSources, build, run, wheels_but
 from oci_builder.wheels.process import Running
-from oci_builder.wheels.project_requirements import PYPROJECT, ProjectRequirements, build_requires
+from oci_builder.wheels.project_requirements import PYPROJECT, ProjectRequirements, build_requires, build_system
 from oci_builder.wheels.project_tree import copy_tree
+from oci_builder.wheels.project_wheels import RememberedWheel, remember, wheel_key, wheel_of
 from oci_builder.wheels.target import Target
 
 _AT_ONCE = 4
@@ -50,11 +53,12 @@ class Project:
 
 
 def build_project(folder: Path, target: Target, *, sources: WheelSources, store: Store, reporter: Reporter) -> Project:
-    """Build the project in ``folder`` with pip, in isolation, from a copy: nothing is written beside the sources.
+    """Build the project in ``folder`` in isolation, from a copy: nothing is written beside the sources.
 
-    Built anew each time, because nothing but its backend knows what decides the wheel. What building takes are wheels,
-    but for the projects of ``sources.build``. Raises WheelError (the build failed, or its wheel does not run on
-    ``target``), UnsupportedRequirement (the build needs an sdist), FileProblem.
+    The wheel is remembered where nothing but the project's files and what builds them had a say; any other is built
+    anew each time. What building takes are wheels, but for the projects of ``sources.build``. Raises WheelError (the
+    build failed, or its wheel does not run on ``target``), UnsupportedRequirement (the build needs an sdist),
+    FileProblem.
     """
     (project,) = build_projects([folder], target, sources=sources, store=store, jobs=1, reporter=reporter)
     return project
@@ -64,37 +68,98 @@ def build_projects(
     folders: Sequence[Path], target: Target, *, sources: WheelSources, store: Store, jobs: int, reporter: Reporter
 ) -> tuple[Project, ...]:
     """The same for each of ``folders``, up to ``jobs`` at once, in their order. Raises as ``build_project``."""
-    # Said here, for reporters are told by one thread at a time.
-    for folder in folders:
-        reporter.note(f"building {inputs.real(folder).name}: {RUNS_HERE}")
     running = Running()
-    work = [partial(_project, folder, target, sources, store, running) for folder in folders]
-    with contextlib.closing(in_threads(work, count=max(1, min(jobs, _AT_ONCE)), give_up=running.stop)) as done:
-        return tuple(done)
-
-
-def _project(folder: Path, target: Target, sources: WheelSources, store: Store, running: Running) -> Project:
-    real = inputs.real(folder)
     # Nobody knows which variables a backend asks for. What it may read elsewhere, and the releases of it that an index
     # has, are not looked at again: as for `RUN pip install .` in a Dockerfile, what is in the project's folder decides.
     inputs.all_variables()
-    with store.scratch() as scratch:
-        copy = scratch / real.name
-        copy_tree(real, copy, without={inputs.real(each) for each in (store.root, *sources.downloads)})
-        wheel = _built(copy, folder, scratch / "wheel", sources, running)
-        normalise(wheel, str(folder))
-        digest, size = digest_file(str(wheel))
-        store.put_file(wheel, digest=digest, size=size, what=wheel.name)
+    builds = [_Build(folder=folder, sources=sources, store=store, running=running) for folder in folders]
+    known = [each.remembered() for each in builds]
+    # Said here, for reporters are told by one thread at a time.
+    for folder, found in zip(folders, known, strict=True):
+        if found is None:
+            reporter.note(f"building {inputs.real(folder).name}: {RUNS_HERE}")
+    work = [each.make for each, found in zip(builds, known, strict=True) if found is None]
+    with contextlib.closing(in_threads(work, count=max(1, min(jobs, _AT_ONCE)), give_up=running.stop)) as done:
+        made = iter(list(done))
+    wheels = [next(made) if found is None else found for found in known]
+    return tuple(_project(folder, wheel, target, store) for folder, wheel in zip(folders, wheels, strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Build:
+    """The building of the project in ``folder``."""
+
+    folder: Path
+    sources: WheelSources
+    store: Store
+    running: Running
+
+    def remembered(self) -> RememberedWheel | None:
+        """The wheel that was built of the same before, if nothing else decided it."""
+        key = self._key()
+        return None if key is None else wheel_of(key, self.store)
+
+    def make(self) -> RememberedWheel:
+        """The wheel, in the store; from now on remembered, where that can be. Raises as ``build_project``."""
+        backend = self._backend
+        # Before anything is copied, and again when the wheel is there: what was built is then what was described.
+        before = self._key()
+        with self.store.scratch() as scratch:
+            copy = scratch / "project" / self._real.name
+            copy.parent.mkdir()
+            copy_tree(self._real, copy, without=self._without)
+            built = None if backend is None else backend.build(copy, scratch / "backend")
+            if built is None and inputs.is_dir(scratch / "backend"):
+                # The backend has begun, and may have left something.
+                shutil.rmtree(copy)
+                copy_tree(self._real, copy, without=self._without)
+            wheel = (
+                _built(copy, self.folder, scratch / "wheel", self.sources, self.running)
+                if built is None
+                else built.path
+            )
+            normalise(wheel, str(self.folder))
+            digest, size = digest_file(str(wheel))
+            self.store.put_file(wheel, digest=digest, size=size, what=wheel.name)
+            found = RememberedWheel(filename=wheel.name, sha256=digest.hex, size=size)
+        # A backend that left the tree, started something or ran code of the project's own knows more than the key says.
+        if built is not None and not built.seen and before is not None and self._key() == before:
+            remember(before, found, self.store)
+        return found
+
+    @cached_property
+    def _real(self) -> Path:
+        return inputs.real(self.folder)
+
+    @property
+    def _without(self) -> frozenset[Path]:
+        return frozenset(inputs.real(each) for each in (self.store.root, *self.sources.downloads))
+
+    @cached_property
+    def _backend(self) -> Backend | None:
+        system = build_system(self._real / PYPROJECT)
+        if system is None:
+            return None
+        return Backend(system=system, sources=self.sources, store=self.store, running=self.running)
+
+    def _key(self) -> str | None:
+        return None if self._backend is None else wheel_key(self._real, self._backend, without=self._without)
+
+
+def _project(folder: Path, wheel: RememberedWheel, target: Target, store: Store) -> Project:
     try:
-        name, version, _, tags = parse_wheel_filename(wheel.name)
+        name, version, _, tags = parse_wheel_filename(wheel.filename)
     except InvalidWheelFilename as error:
-        raise WheelError(str(folder), f"its build gave {wheel.name!r}, which is not the name of a wheel") from error
+        raise WheelError(str(folder), f"its build gave {wheel.filename!r}, which is not the name of a wheel") from error
     if tags.isdisjoint(target.tags()):
-        why = f"this machine built {wheel.name}, which does not run on {target}"
+        why = f"this machine built {wheel.filename}, which does not run on {target}"
         hint = "build the wheel where it will run, put it into the image's wheels/, and require it instead"
         raise WheelError(str(folder), why, hint=hint)
-    pin = WheelPin(name=name, version=str(version), filename=wheel.name, sha256=digest, size=size, requested=True)
-    said = _metadata(store.path(digest), wheel.name)
+    digest = Digest(wheel.sha256)
+    pin = WheelPin(
+        name=name, version=str(version), filename=wheel.filename, sha256=digest, size=wheel.size, requested=True
+    )
+    said = _metadata(store.path(digest), wheel.filename)
     requires = tuple(sorted(said.get("requires_dist", [])))
     return Project(folder=folder, pin=pin, requires=requires, requires_python=said.get("requires_python", ""))
 

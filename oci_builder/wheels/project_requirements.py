@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -76,6 +76,41 @@ def build_requires(file: Path) -> tuple[str, ...]:
     if not isinstance(found, list) or not all(isinstance(one, str) and one[:1].isalnum() for one in found):
         raise RecipeError(str(file), "build-system.requires", "expected a list of requirements")
     return tuple(sorted(found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildSystem:
+    """What builds a project: the packages it takes, the backend as ``module:object``, and folders of the project's."""
+
+    requires: tuple[str, ...]
+    backend: str
+    path: tuple[str, ...] = ()
+
+
+def build_system(file: Path) -> BuildSystem | None:
+    """What the project of a pyproject.toml is built by, as pip takes it; None where pip has something to say to it.
+
+    Raises RecipeError.
+    """
+    document = _parsed(_read(file), file) if inputs.is_file(file) else {}
+    table = document.get("build-system", {"requires": ["setuptools>=40.8.0"]})
+    if not isinstance(table, dict):
+        return None
+    requires, path = table.get("requires"), table.get("backend-path", [])
+    backend = table.get("build-backend", "setuptools.build_meta:__legacy__")
+    if not isinstance(backend, str) or not isinstance(requires, list) or not isinstance(path, list):
+        return None
+    if not all(isinstance(each, str) for each in (*requires, *path)):
+        return None
+    inner = all(not PurePosixPath(each).is_absolute() and ".." not in PurePosixPath(each).parts for each in path)
+    named = all(each[:1].isalnum() for each in requires)
+    if not inner or not named or not ("build-backend" in table or any(map(_is_setuptools, requires))):
+        return None
+    return BuildSystem(requires=tuple(requires), backend=backend, path=tuple(path))
+
+
+def _is_setuptools(requirement: str) -> bool:
+    return re.match(r"setuptools\b(?!-)", requirement, re.IGNORECASE) is not None
 
 
 def is_built(file: Path) -> bool:

@@ -6,10 +6,12 @@ import contextlib
 import fnmatch
 import os
 import shutil
-from collections.abc import Collection
+import stat
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from oci_builder import inputs
+from oci_builder.file_digests import FileDigests
 from oci_builder.files import explained
 from oci_builder.machine import give_mode
 
@@ -36,21 +38,50 @@ def copy_tree(folder: Path, dest: Path, *, without: Collection[Path]) -> None:
     """
     with explained(folder):
         dest.mkdir()
-        _note_names(folder, folder)
-        for here, folders, files in os.walk(folder):
-            place = Path(here)
-            folders[:] = sorted(
-                name for name in folders if place / name not in without and not _left_out(place / name, folder)
-            )
+        for place, folders, files in _walked(folder, without):
             copied = dest / place.relative_to(folder)
-            for name in folders:
-                # Before it is listed, which the walk does next: what is added meanwhile is missed by both or by none.
-                _note_names(place / name, folder)
+            for name in (*folders, *files):
                 _place(place / name, copied / name, folder)
-            folders[:] = [name for name in folders if not (copied / name).is_symlink()]
-            for name in files:
-                if place != folder or not name.endswith(_MADE):
-                    _place(place / name, copied / name, folder)
+
+
+def tree_rows(folder: Path, digests: FileDigests, *, without: Collection[Path]) -> list[list[str]] | None:
+    """A row for each thing that ``copy_tree`` copies, which says all of it that a copy says but for a repository.
+
+    None where a link leads out of the tree, for whatever is there may be read too. Raises FileProblem.
+    """
+    rows: list[list[str]] = []
+    with explained(folder):
+        for place, folders, files in _walked(folder, without):
+            for path in (place / name for name in (*folders, *files) if name != _GIT):
+                name, info = str(path.relative_to(folder)), path.lstat()
+                if stat.S_ISLNK(info.st_mode):
+                    inputs.note_file(path, info)
+                    target = path.readlink()
+                    if target.is_absolute() or not inputs.real(path).is_relative_to(folder):
+                        return None
+                    rows.append([name, "link", str(target)])
+                elif stat.S_ISREG(info.st_mode):
+                    inputs.note_file(path, info)
+                    mode = "755" if info.st_mode & 0o111 else "644"
+                    rows.append([name, mode, digests.of(path, info).hex])
+                elif stat.S_ISDIR(info.st_mode):
+                    rows.append([name, "folder"])
+    return sorted(rows)
+
+
+def _walked(folder: Path, without: Collection[Path]) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """The folders of a tree, with the names in each that belong to it; all of them noted."""
+    _note_names(folder, folder)
+    for here, folders, files in os.walk(folder):
+        place = Path(here)
+        folders[:] = sorted(
+            name for name in folders if place / name not in without and not _left_out(place / name, folder)
+        )
+        for name in folders:
+            # Before it is listed, which the walk does next: what is added meanwhile is missed by both or by none.
+            _note_names(place / name, folder)
+        yield place, list(folders), [name for name in files if place != folder or not name.endswith(_MADE)]
+        folders[:] = [name for name in folders if name != _GIT and not (place / name).is_symlink()]
 
 
 def _left_out(path: Path, root: Path) -> bool:

@@ -28,6 +28,7 @@ from oci_builder.wheels.pip import Here, PipRules, WheelSources, for_target, run
 from oci_builder.wheels.process import LINE
 from oci_builder.wheels.project_requirements import ProjectRequirements
 from oci_builder.wheels.requirements import RequirementLine, Requirements, read
+from oci_builder.wheels.standing import StandingPins, standing
 from oci_builder.wheels.target import Target
 from oci_builder.wheels.wheelurl import parse_wheel_url
 
@@ -88,6 +89,11 @@ def resolve(
     )
     if all(line.constraint for line in asked.lines) and project is None:
         return ()
+    sizes = {pin.sha256: pin.size for pin in preferred}
+    kept = {pin.name: pin for pin in preferred if _still_allowed(pin, asked.lines)}
+    stands = StandingPins(asked=asked, target=target, sources=sources, store=store, kept=kept, sizes=sizes)
+    if (known := standing(stands, requirements)) is not None:
+        return known
     # In the file that pip is given to resolve they stand anyway; a sdist is asked for in another.
     workshop = Workshop(sources=replace(sources, options=asked.where), store=store, reporter=reporter)
     with store.scratch() as scratch:
@@ -100,7 +106,6 @@ def resolve(
         items = _ask_with_preference(request, preferred, set(built), reporter)
         pins = [_pin(item, target, built, store) for item in items]
         _note_yanked(items, reporter)
-    sizes = {pin.sha256: pin.size for pin in preferred}
     # The project changes with every edit of its sources: what is pinned is what it needs.
     pins = [pin for pin in pins if project is None or pin.name != project.name]
     return tuple(sorted((replace(pin, size=sizes.get(pin.sha256, pin.size)) for pin in pins), key=lambda pin: pin.name))
