@@ -50,6 +50,9 @@ def pyc_path(path: str, tag: str) -> str:
 MAGIC = {"cpython-311": 3495, "cpython-312": 3531, "cpython-313": 3571, "cpython-314": 3627}
 """Lib/importlib/_bootstrap_external.py of each version. Before 3.11 the hash was another one."""
 
+CHECKED = (3).to_bytes(4, "little")
+"""The flags of bytecode that is held to its source whenever it is loaded (PEP 552)."""
+
 _UNCHECKED_HASH = (1).to_bytes(4, "little")
 
 

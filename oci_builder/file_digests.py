@@ -45,6 +45,7 @@ class FileDigests(AbstractContextManager["FileDigests"]):
 
         Raises OSError, and what ``read`` raises.
         """
+        inputs.note_file(path, info)
         place = str(path)
         seen = (info.st_mode, info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
         known = self._asked.get(place) or self._known.get(place)
@@ -61,7 +62,6 @@ class FileDigests(AbstractContextManager["FileDigests"]):
 
     def at(self, path: Path) -> Digest:
         """The digest of the file that ``path`` leads to. Raises OSError."""
-        inputs.note_file(path)
         return self.of(path, path.stat())
 
     def __exit__(

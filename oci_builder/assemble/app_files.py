@@ -38,23 +38,25 @@ def check_copies(source: ImageSource) -> None:
             expect_readable(_copy(source, copy, (0, 0)))
 
 
-def recipe_files(source: ImageSource, owner: tuple[int, int], taken: Taken) -> list[Entry]:
+def recipe_files(source: ImageSource, owner: tuple[int, int], taken: Taken) -> list[tuple[int | None, Entry]]:
     """What the recipe's tables put into the image, in their order: copies, links, folders; ``owner`` is who runs.
+
+    With each comes the number of the [[copy]] that it is of, None for what is of none.
 
     A later one replaces an earlier one's file, as in a Dockerfile, also where it is ``taken`` out of another image; and
     of a folder that is there already a [[folder]] says owner and mode. Raises FileProblem, OutsideProject and
     UnsafePath for what cannot be copied, PathConflict where one wants a folder and another something else.
     """
-    found: dict[str, Entry] = {}
-    for what, entry in _all(source, owner, taken):
+    found: dict[str, tuple[int | None, Entry]] = {}
+    for what, number, entry in _all(source, owner, taken):
         if isinstance(entry, frozenset):
             found = {path: kept for path, kept in found.items() if taken.below.place(path) not in entry}
             continue
-        present = found.get(entry.path)
+        _, present = found.get(entry.path, (None, None))
         if present is not None and (present.kind is Kind.DIRECTORY) != (entry.kind is Kind.DIRECTORY):
             raise PathConflict(f"/{entry.path}", "one table of image.toml", f"a {what}")
         if present is None or what == "[[folder]]" or not same_place(present, entry):
-            found[entry.path] = entry
+            found[entry.path] = number, entry
     return list(found.values())
 
 
@@ -64,19 +66,21 @@ def owned_folders(source: ImageSource, owner: tuple[int, int], below: Tree) -> l
     return [replace(entry, path=path) for path, entry in wanted if path in below]
 
 
-def _all(source: ImageSource, owner: tuple[int, int], taken: Taken) -> Iterator[tuple[str, Entry | frozenset[str]]]:
+def _all(
+    source: ImageSource, owner: tuple[int, int], taken: Taken
+) -> Iterator[tuple[str, int | None, Entry | frozenset[str]]]:
     """What each table puts there; of one that takes files out of an image, the paths of these."""
     for number, copy in enumerate(source.recipe.copy):
         if copy.image is not None:
-            yield "[[copy]]", taken.paths[number]
+            yield "[[copy]]", number, taken.paths[number]
             continue
         for entry in copied(_copy(source, copy, owner)):
-            yield "[[copy]]", entry
+            yield "[[copy]]", number, entry
     for link in source.recipe.link:
         path = entry_path(link.path.strip("/"), origin=ORIGIN)
-        yield "[[link]]", Entry(path=path, kind=Kind.SYMLINK, mode=0o777, target=link.target, origin=ORIGIN)
+        yield "[[link]]", None, Entry(path=path, kind=Kind.SYMLINK, mode=0o777, target=link.target, origin=ORIGIN)
     for entry in _folders(source, owner):
-        yield "[[folder]]", entry
+        yield "[[folder]]", None, entry
 
 
 def _folders(source: ImageSource, owner: tuple[int, int]) -> Iterator[Entry]:

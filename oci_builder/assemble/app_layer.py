@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from oci_builder.assemble.app_files import ORIGIN, owned_folders, recipe_files
+from oci_builder.assemble.copy_bytecode import CopyBytecode, module_folders
+from oci_builder.assemble.copy_layers import CopyLayers, copy_groups
 from oci_builder.assemble.image_copies import Taken
-from oci_builder.bases import Base
-from oci_builder.layer import Layer, write_layer
+from oci_builder.bases import Base, Compiling
+from oci_builder.layer import Layer
 from oci_builder.oci.documents import RunConfig
 from oci_builder.recipes import ImageSource, ImageToml, UserRecipe
 from oci_builder.recipes.environment import expanded
 from oci_builder.store import Store
 from oci_builder.tree.accounts import User, add_user, ids_of
 from oci_builder.tree.entry import Entry, directory
-from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree
 
 MPLCONFIGDIR = "/tmp/matplotlib"
@@ -77,10 +78,13 @@ def _workdir(recipe: ImageToml, base: Base) -> str:
     return recipe.run().workdir
 
 
-def app_layer(source: ImageSource, base: Base, taken: Taken, store: Store) -> Layer | None:
-    """The layer with the user and the recipe's files over all below, or None where there is nothing to add.
+def app_layers(
+    source: ImageSource, base: Base, taken: Taken, store: Store, *, compiling: Compiling | None = None
+) -> tuple[Layer, ...]:
+    """The layers with the user and the recipe's files over all below; none where there is nothing to add.
 
-    What is ``taken`` out of other images lies below it already.
+    Each [[copy]] has one of its own, in their order; the user is in the first, links and folders in the last. What is
+    ``taken`` out of other images lies below them already. Whoever is ``compiling`` makes bytecode of modules.
 
     Raises InvalidValue for a user the base has already, FileProblem, OutsideProject and UnsafePath for what cannot be
     copied, PathConflict where two copies want one path.
@@ -88,23 +92,28 @@ def app_layer(source: ImageSource, base: Base, taken: Taken, store: Store) -> La
     recipe, below = source.recipe, taken.below
     kept = keeps_user(recipe, base)
     owner = owner_of(recipe, base, below)
-    entries = [] if kept else list(_user(recipe, below))
+    groups = copy_groups(recipe)
+    numbered = [] if kept else [(0, entry) for entry in _user(recipe, below)]
     files = recipe_files(source, owner, taken)
-    entries += files
+    numbered += [(groups.of(number), entry) for number, entry in files]
     # A folder that is there keeps what it is, but for one that the recipe says otherwise of.
     below = below.overlaid(owned_folders(source, owner, below))
-    entries += _folders(
-        {_workdir(recipe, base), *recipe.config.volumes}, below, {entry.path for entry in entries}, owner
+    wanted = {_workdir(recipe, base), *recipe.config.volumes}
+    folders = _folders(wanted, below, {entry.path for _, entry in numbered}, owner)
+    numbered += [(groups.last, entry) for entry in folders]
+    user = "" if kept or recipe.user.is_root else f"user {recipe.user.name}"
+    bytecode = None if compiling is None else _bytecode(recipe, base, compiling)
+    return CopyLayers(store=store, source=source, groups=groups, bytecode=bytecode).over(
+        below, numbered, user=user, files=bool(files)
     )
-    if not entries:
+
+
+def _bytecode(recipe: ImageToml, base: Base, compiling: Compiling) -> CopyBytecode | None:
+    mode = recipe.python.bytecode
+    if mode == "none":
         return None
-    holds = tuple(
-        part
-        for part, there in ((f"user {recipe.user.name}", not (kept or recipe.user.is_root)), ("files", files))
-        if there
-    )
-    tree = place(entries, below)
-    return write_layer(tree, store, created_by=f"ocibuild {' and '.join(holds) or 'folders'}", holds=holds)
+    folders = module_folders(run_config(recipe, base, labels={}))
+    return CopyBytecode(mode=mode, target=base.target, compiling=compiling, folders=folders)
 
 
 def _user(recipe: ImageToml, below: Tree) -> list[Entry]:

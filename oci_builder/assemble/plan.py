@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oci_builder.assemble.annotations import annotations_of, manifest_annotations
-from oci_builder.assemble.app_layer import app_layer, owner_of, run_config
+from oci_builder.assemble.app_layer import app_layers, owner_of, run_config
 from oci_builder.assemble.fetched import FetchedLayers
 from oci_builder.assemble.image_copies import ImageCopies
 from oci_builder.bases import Base, Compiling, keep_interpreter
@@ -72,7 +72,7 @@ class BuildPlan:
         fetched = FetchedLayers(store=store, owner=owner, most=recipe.max_unpacked_bytes)
         files, below = fetched.over(below, recipe.fetch)
         taken = ImageCopies(store=store, owner=owner, images=self.others).over(below, recipe.copy)
-        above = app_layer(self.source, base, taken, store)
+        above = app_layers(self.source, base, taken, store, compiling=self.compiling)
         known = annotations_of(recipe, base, lock=self.lock, pins=self.pins, copied=tuple(self.others.values()))
         image = Image(
             platform=self.platform,
@@ -81,7 +81,7 @@ class BuildPlan:
             layers=base.layers,
             inherited=base.inherited,
             annotations=manifest_annotations(recipe, known, created=self.created),
-        ).append(*made, *files, *taken.layers, *([above] if above else []))
+        ).append(*made, *files, *taken.layers, *above)
         self._check_unpacked(image)
         return image
 

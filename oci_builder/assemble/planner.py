@@ -15,6 +15,7 @@ from oci_builder.assemble.app_files import check_copies
 from oci_builder.assemble.app_layer import check_run
 from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.context import BuildContext, BuildPolicy
+from oci_builder.assemble.copy_layers import copy_groups
 from oci_builder.assemble.fetched import bring
 from oci_builder.assemble.foreign_locks import check_lockable, foreign_decides, has_own_lock
 from oci_builder.assemble.image_copies import source_in
@@ -183,6 +184,7 @@ class Planner:
         # The base's layers, the project's, those of files and the top one count as well.
         others = len(base.layers) + len(found.project) + len(recipe.fetch) + 1
         others += sum(name is not None for name, _ in groupby(copy.image for copy in recipe.copy))
+        others += copy_groups(recipe).count - 1
         budget = max(recipe.layering.budget - others, 1)
         several = len(recipe.targets) > 1
         strategy = recipe.layering.strategy

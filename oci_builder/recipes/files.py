@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
@@ -60,8 +60,15 @@ class CopyRecipe(Placed, frozen=True, kw_only=True):
         False
     )
 
+    layer: Annotated[
+        Literal["own", "same"],
+        Meta(description='"same" for the layer of the [[copy]] before; by default each has its own'),
+    ] = "own"
+
     def __post_init__(self) -> None:
         self._check("dest", self.dest)
+        if self.image is not None and self.layer == "same":
+            raise BadKey("layer", "what comes out of one image, table after table, is in one layer anyway")
         _check_patterns(include=self.include, exclude=self.exclude)
         if self.image is None and self.src.startswith("/"):
             hint = "write it as it leads from there, or name the image that it is in with from"
