@@ -145,7 +145,7 @@ class _Body:
 
     def __init__(self, upload: Upload) -> None:
         self._upload = upload
-        self._chunks, self._rest, self._counted = self._opened(), b"", 0
+        self._chunks, self._rest, self._counted = self._opened(), memoryview(b""), 0
 
     def __enter__(self) -> _Body:
         return self
@@ -163,7 +163,7 @@ class _Body:
         self._chunks.close()
         if self._counted:
             self._upload.progress.add(self._upload._label, -self._counted)
-        self._chunks, self._rest, self._counted = self._opened(), b"", 0
+        self._chunks, self._rest, self._counted = self._opened(), memoryview(b""), 0
         return self
 
     def read(self, size: int = -1) -> bytes:
@@ -171,6 +171,7 @@ class _Body:
         self._upload.progress.check()
         pieces, wanted = [], size if size >= 0 else len(self)
         while wanted and (self._rest or self._refilled()):
+            # A view: what is left is not copied once for each piece of it.
             piece, self._rest = self._rest[:wanted], self._rest[wanted:]
             pieces.append(piece)
             wanted -= len(piece)
@@ -180,7 +181,7 @@ class _Body:
         return data
 
     def _refilled(self) -> bool:
-        self._rest = next(self._chunks, b"")
+        self._rest = memoryview(next(self._chunks, b""))
         return bool(self._rest)
 
     def _opened(self) -> _Chunks:
