@@ -146,6 +146,7 @@ class _Body:
     def __init__(self, upload: Upload) -> None:
         self._upload = upload
         self._chunks, self._rest, self._counted = self._opened(), memoryview(b""), 0
+        self._begun = False
 
     def __enter__(self) -> _Body:
         return self
@@ -160,6 +161,8 @@ class _Body:
 
     def renewed(self) -> _Body:
         """The same, from its beginning."""
+        if not self._begun:
+            return self
         self._chunks.close()
         if self._counted:
             self._upload.progress.add(self._upload._label, -self._counted)
@@ -169,6 +172,7 @@ class _Body:
     def read(self, size: int = -1) -> bytes:
         """The next ``size`` bytes, or what is left. Raises what reading the blob raises; it is verified on the way."""
         self._upload.progress.check()
+        self._begun = True
         pieces, wanted = [], size if size >= 0 else len(self)
         while wanted and (self._rest or self._refilled()):
             # A view: what is left is not copied once for each piece of it.
