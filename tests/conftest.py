@@ -14,7 +14,6 @@ from tests.support import engines
 from tests.support.engines import Containerd, DockerLike
 from tests.support.real import need, oracles
 
-
 # How long it takes to think of inputs says how busy the machine is.
 settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.load_profile("any machine")
