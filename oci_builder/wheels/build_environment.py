@@ -29,6 +29,9 @@ RECORDS = "build-environments"
 """The kind of the records in a store."""
 
 _FORMAT = 1
+_LARGEST = 256 << 20
+"""Bytes of the files of an environment that is kept: it is in memory when it is unpacked. pip makes others."""
+
 _REPORT = 16 << 20
 """Bytes of pip's report on what it installed."""
 
@@ -45,7 +48,10 @@ site.addsitedir(os.path.dirname(__file__))
 
 
 class BuildEnvironment(msgspec.Struct, frozen=True):
-    """An environment in the store: its blob, and the files of the wheels in it by name, with their sha256."""
+    """An environment in the store: its blob, and the files of the wheels in it by name, with their sha256.
+
+    One without a blob is too large to be kept.
+    """
 
     sha256: str
     size: int
@@ -88,12 +94,14 @@ def environment_for(
         except msgspec.MsgspecError:
             store.drop_record(RECORDS, key)
         else:
+            if not found.sha256:
+                return None
             if store.has(Digest(found.sha256), found.size):
                 return found
     made = _made(requires, sources, store, running)
     if made is not None:
         store.put_record(RECORDS, key, msgspec.json.encode(made))
-    return made
+    return made if made is not None and made.sha256 else None
 
 
 def _made(requires: Sequence[str], sources: WheelSources, store: Store, running: Running) -> BuildEnvironment | None:
@@ -111,6 +119,8 @@ def _made(requires: Sequence[str], sources: WheelSources, store: Store, running:
             wheels = _installed(report)
         if not _compiled(site, sources, running):
             return None
+        if sum(size for _, _, _, size in _files(site)) > _LARGEST:
+            return BuildEnvironment(sha256="", size=0, wheels=wheels)
         digest, size = _packed(site, store)
     return BuildEnvironment(sha256=digest.hex, size=size, wheels=wheels)
 
