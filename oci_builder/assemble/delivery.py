@@ -15,7 +15,7 @@ from oci_builder.export import docker_archive, oci_layout
 from oci_builder.files import explained
 from oci_builder.imported.parts import ImageParts, LayerBlob, open_parts
 from oci_builder.imported.repacked import in_gzip
-from oci_builder.imported.travel import LayoutBlobs, read_parcel
+from oci_builder.imported.travel import LayoutBlobs, LayoutParcel, read_parcel
 from oci_builder.oci.contracts import Blobs, ImageDocuments
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode
@@ -24,6 +24,7 @@ from oci_builder.oci.mediatypes import CONFIG, LAYER_GZIP, LAYER_TAR
 from oci_builder.oci.parcel import pack
 from oci_builder.platforms import AMD64, ARM64, Platform
 from oci_builder.reference import Reference
+from oci_builder.registry.completing import Completion
 from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest, fetch_parcel
 from oci_builder.registry.pushing import Pushed, Pusher
 from oci_builder.registry.registries import Registries
@@ -56,19 +57,33 @@ class Pulled:
 def push_file(path: Path, references: Sequence[Reference], context: BuildContext) -> tuple[Pushed, ...]:
     """Push the image in the file or folder at ``path``, or the several of a layout as one index, whatever they run on.
 
-    What its documents say is what arrives, byte for byte, and every blob is verified on the way. Raises
+    What its documents say is what arrives, byte for byte, and every blob is verified on the way. Of an update, the
+    registries must have what it leaves out: else nothing is pushed, and RegistryError says what is missing. Raises
     UnsupportedImage for what is no image, and what ``push`` raises.
     """
-    blobs: Blobs
-    parcel = read_parcel(path)
-    if parcel is None:
-        images = (_read_image(path, None),)
-        parcel, blobs = pack(images), FileBlobs(path, images)
-    else:
-        blobs = LayoutBlobs(path, parcel)
-    pusher = _pusher(context, blobs)
+    layout, blobs = parcel_of(path)
+    rest = Completion(
+        what=str(path),
+        absent=layout.absent,
+        beside=(*layout.since, *layout.names),
+        registries=context.registries,
+        jobs=context.jobs,
+    )
     with context.reporter.stage("push"):
-        return pusher.push_parcel(parcel, references)
+        sources = rest.sources(references) if layout.absent else {}
+        return _pusher(context, blobs, sources).push_parcel(layout.parcel, references)
+
+
+def parcel_of(path: Path) -> tuple[LayoutParcel, Blobs]:
+    """What of a file or folder travels together, and who has its bytes.
+
+    Raises UnsupportedImage, DigestMismatch, FileProblem.
+    """
+    layout = read_parcel(path)
+    if layout is not None:
+        return layout, LayoutBlobs(path, layout)
+    images = (_read_image(path, None),)
+    return LayoutParcel(parcel=pack(images)), FileBlobs(path, images)
 
 
 def _pusher(context: BuildContext, blobs: Blobs, sources: Mapping[Digest, Reference] | None = None) -> Pusher:
