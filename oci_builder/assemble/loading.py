@@ -19,6 +19,9 @@ from oci_builder.oci.mediatypes import MANIFEST
 from oci_builder.reference import Reference
 from oci_builder.updates.local import LoadedImages, expected_ids, unneeded
 
+_WORTH_ASKING = 4_000_000
+"""Bytes to hand over, from which on an engine is asked for more images: to ask takes as long."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EngineLoad:
@@ -75,10 +78,14 @@ class _Loading:
             return self._handed(frozenset())
 
     def _there(self) -> frozenset[Digest]:
-        """The layers that the engine has: of the image that has the name now, else of those it got last."""
+        """The layers that the engine has: of the image that has the name now, and of those that it got last."""
         names = [str(reference) for reference in self.references]
-        found = self._unneeded(inspect_images(self.engine, names, self.context.environ))
-        return found or self._unneeded(recent_images(self.engine, self.context.environ))
+        held = inspect_images(self.engine, names, self.context.environ)
+        found = self._unneeded(held)
+        rest = {layer.descriptor.digest: layer.descriptor.size for layer in self.image.layers}
+        if sum(size for digest, size in rest.items() if digest not in found) < _WORTH_ASKING:
+            return found
+        return self._unneeded((*held, *recent_images(self.engine, self.context.environ)))
 
     def _unneeded(self, held: Sequence[EngineImage]) -> frozenset[Digest]:
         return unneeded(self.image, held, self.kind, self._manifest) if held else frozenset()
