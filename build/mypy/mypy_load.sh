@@ -15,8 +15,8 @@ done
 [ -n "$docker" ] || fail "there is no docker here, no podman and no ctr; DOCKER names another"
 name=${IMAGE:-mypy:latest}
 image=$name
-case ${docker%% *} in
-    ctr | */ctr)
+case " $docker " in
+    *" ctr "* | *"/ctr "*)
         engine=ctr
         # ctr knows images by their full names alone.
         case $image in

@@ -71,7 +71,7 @@ class _Loading:
             if not left_out:
                 raise
             # What it had may have gone meanwhile; podman knows layers by how they were packed, too.
-            why = error.why.splitlines()[0][:200]
+            why = error.why.partition("\n")[0][:200]
             self.context.reporter.note(
                 f"{self.engine.name} gets the whole image: it did not take what it lacks ({why})"
             )

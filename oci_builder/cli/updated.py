@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ def told_of_blobs(update: BlobUpdate, path: Path, size: int) -> list[str]:
     return [
         f"{path}: {sizes}: {counted(len(update.brought), 'blob')} for a registry: {named}@{update.parcel.digest}",
         f"{count} ({human_bytes(update.left)}) {is_left}: the registry has {update.old}",
-        f"there: ocibuild push {path} REFERENCE",
+        f"there: ocibuild push {shlex.quote(str(path))} REFERENCE",
     ]
 
 
