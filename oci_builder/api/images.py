@@ -18,6 +18,7 @@ from oci_builder.reference import Reference
 from oci_builder.wording import counted
 
 if TYPE_CHECKING:
+    from oci_builder.assemble.loading import EngineLoad
     from oci_builder.assemble.updates import UpdateTask
     from oci_builder.inspect.diff import Difference
     from oci_builder.inspect.installed import Package
@@ -144,6 +145,16 @@ class BuiltImage(AnyImage):
         else:
             write_image(self.built.image, Path(path), references=names, context=self.context, verify=verify)
         return self.opened(Path(path))
+
+    def load(self, *, tags: Sequence[str] = (), whole: bool = False) -> EngineLoad:
+        """Hand docker or podman the layers that it lacks, or with ``whole`` all; it knows the image by ``tags`` then.
+
+        Gives what travelled, and what the engine calls the image. Raises LoadFailed.
+        """
+        from oci_builder.assemble.loading import load_built
+
+        names = [Reference.parse(tag) for tag in tags] or self.source.recipe.references
+        return load_built(self.built.image, names, self.context, whole=whole)
 
     def push(self, *references: str) -> tuple[Pushed, ...]:
         """Have every one of ``references`` name it; what the registries have is not sent. Raises RegistryError."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from oci_builder.export import docker_archive, oci_layout
 from oci_builder.files import explained
 from oci_builder.imported.documents import Findings
 from oci_builder.imported.parts import ImageParts, LayerBlob, find_parts, open_parts
-from oci_builder.imported.travel import FileBlobs, open_files, read_parcel
+from oci_builder.imported.travel import FileBlobs, LayoutParcel, open_files, read_parcel
 from oci_builder.oci.contracts import Blobs, ImageDocuments
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode
@@ -22,6 +23,7 @@ from oci_builder.oci.mediatypes import CONFIG, LAYER_GZIP, LAYER_TAR
 from oci_builder.oci.parcel import pack
 from oci_builder.platforms import AMD64, ARM64, Platform
 from oci_builder.reference import Reference
+from oci_builder.registry.completing import Completion
 from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifest, fetch_parcel
 from oci_builder.registry.pushing import Pushed, Pusher
 from oci_builder.registry.registries import Registries
@@ -58,23 +60,40 @@ class Pulled:
 def push_file(path: Path, references: Sequence[Reference], context: BuildContext) -> tuple[Pushed, ...]:
     """Push the image in the file or folder at ``path``, or the several of a layout as one index, whatever they run on.
 
-    What its documents say is what arrives, byte for byte, and every blob is verified on the way. Raises
+    What its documents say is what arrives, byte for byte, and every blob is verified on the way. Of an update, the
+    registries must have what it leaves out: else nothing is pushed, and RegistryError says what is missing. Raises
     UnsupportedImage for what is no image, and what ``push`` raises.
+    """
+    with open_parcel(path) as (layout, blobs), context.reporter.stage("push"):
+        rest = Completion(
+            what=str(path),
+            absent=layout.absent,
+            beside=(*layout.since, *layout.names),
+            registries=context.registries,
+            jobs=context.jobs,
+        )
+        sources = rest.sources(references) if layout.absent else {}
+        return _pusher(context, blobs, sources).push_parcel(layout.parcel, references)
+
+
+@contextlib.contextmanager
+def open_parcel(path: Path) -> Iterator[tuple[LayoutParcel, FileBlobs]]:
+    """What of a file or folder travels together, and who has its bytes.
+
+    Raises UnsupportedImage, DigestMismatch, FileProblem.
     """
     # Opened once, and its index read once: a dozen blobs are read at the same time.
     findings = Findings()
     with open_files(path, findings) as files:
-        parcel = read_parcel(files, str(path))
-        if parcel is None:
-            parts = find_parts(files, str(path), None, findings)
-            image = _image_in(parts)
-            layers = zip(image.layers, parts.layers, strict=True)
-            parcel, openers = pack((image,)), {each.descriptor.digest: blob.open for each, blob in layers}
-            blobs = FileBlobs(str(path), openers)
-        else:
-            blobs = FileBlobs.of_layout(files, parcel, str(path))
-        with context.reporter.stage("push"):
-            return _pusher(context, blobs).push_parcel(parcel, references)
+        layout = read_parcel(files, str(path))
+        if layout is not None:
+            yield layout, FileBlobs.of_layout(files, layout, str(path))
+            return
+        parts = find_parts(files, str(path), None, findings)
+        image = _image_in(parts)
+        layers = zip(image.layers, parts.layers, strict=True)
+        openers = {each.descriptor.digest: blob.open for each, blob in layers}
+        yield LayoutParcel(parcel=pack((image,))), FileBlobs(str(path), openers)
 
 
 def _pusher(context: BuildContext, blobs: Blobs, sources: Mapping[Digest, Reference] | None = None) -> Pusher:

@@ -43,9 +43,10 @@ class ManyRequest(BuildRequest):
 @click.option(
     "--load",
     is_flag=True,
-    help="Hand the image to `docker load`, or to `podman load` where there is no docker. Without --out no file is "
-    "written.",
+    help="Hand the image to `docker load`, or to `podman load` where there is no docker: the layers that it lacks. "
+    "Without --out no file is written.",
 )
+@click.option("--whole", is_flag=True, help="With --load: hand over all layers, also those that it has.")
 @click.option(
     "--out-dir", type=options.FOLDER, metavar="DIR", help="Write NAME.tar there; with --format oci-dir, a folder NAME."
 )
@@ -257,6 +258,7 @@ class _Opened:
             policy=replace(policy, lazy_base=lazy),
             verify=request.verify,
             noted=noted,
+            whole=request.whole,
             since=find_image_file(request.since) if request.since is not None else None,
         )
         return cls(request, job)

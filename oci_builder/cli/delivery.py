@@ -17,6 +17,7 @@ from oci_builder.wording import making
 if TYPE_CHECKING:
     from oci_builder.assemble.build import BuildTask, Built
     from oci_builder.assemble.context import BuildContext, BuildPolicy
+    from oci_builder.assemble.loading import EngineLoad
     from oci_builder.cli.bills import Bills
     from oci_builder.cli.request import BuildRequest
     from oci_builder.cli.result import Result
@@ -55,6 +56,8 @@ def outputs(recipe: ImageToml, platforms: Sequence[Platform], request: BuildRequ
         if name.digest is not None:
             raise misused(f"--push {name}: a name to push to has a tag, and no digest")
     everything = tuple(platforms) or recipe.targets
+    if request.whole and not request.load:
+        raise misused("--whole goes with --load: a file is whole, and a registry has what it has")
     if request.load and len(platforms) > 1:
         raise misused("--load takes the image of one platform: name it alone, and build the others apart")
     loaded = everything[0] if request.load else None
@@ -178,7 +181,8 @@ def out_folder(out: str) -> Path:
 class Job:
     """One recipe on its way: what is wanted of it, what its user chose, and what decides it.
 
-    Files hold what is new ``since`` an older image, if there is one.
+    Files hold what is new ``since`` an older image, if there is one. An engine gets the ``whole`` image, or what it
+    lacks.
     """
 
     source: ImageSource
@@ -188,6 +192,7 @@ class Job:
     noted: Recording
     verify: bool = False
     since: Path | Reference | None = None
+    whole: bool = False
 
     @property
     def tasks(self) -> tuple[BuildTask, ...]:
@@ -202,6 +207,7 @@ class Job:
     def deliver(self, built: Sequence[Built], context: BuildContext) -> Delivered:
         """Write first, then push: what others see comes last."""
         from oci_builder.assemble.delivery import push_built, write_folder
+        from oci_builder.assemble.loading import load_built
         from oci_builder.assemble.proof import prove_served
         from oci_builder.assemble.sbom import write_bill
 
@@ -211,7 +217,10 @@ class Job:
         if wanted.folder is not None:
             written = write_folder(images, wanted.folder, references=references, context=context, verify=self.verify)
         sizes = {each.image.platform: self._file(each, context) for each in built if self._has_file(each)}
-        loaded = "".join(self._load(each, context) for each in built if each.image.platform == wanted.loaded)
+        loaded = None
+        for each in built:
+            if each.image.platform == wanted.loaded:
+                loaded = load_built(each.image, references, context, whole=self.whole)
         for each in built:
             if bill := self.bills.files.get(each.image.platform):
                 with context.reporter.stage("sbom"):
@@ -236,30 +245,12 @@ class Job:
                 references=self.source.recipe.references,
                 seconds=seconds,
                 # One push for all: told with the last.
-                loaded=done.loaded if each.image.platform == self.wanted.loaded else "",
+                loaded=done.loaded if each.image.platform == self.wanted.loaded else None,
                 pushed=done.pushed if each is built[-1] else (),
                 attached=done.attached if each is built[-1] else (),
             )
             for each in built
         ]
-
-    def _load(self, built: Built, context: BuildContext) -> str:
-        from functools import partial
-
-        from oci_builder.export import docker_archive
-        from oci_builder.export.loading import find_engine, load
-
-        engine = find_engine(context.environ)
-        with context.reporter.stage("load"):
-            write = partial(
-                docker_archive.write_stream,
-                built.image,
-                references=self.source.recipe.references,
-                store=context.store,
-                reporter=context.reporter,
-                name=engine.name,
-            )
-            return f"{engine.name}: {load(engine, write, context.environ)}"
 
     def _has_file(self, built: Built) -> bool:
         return built.image.platform in self.wanted.files
@@ -307,11 +298,11 @@ class Job:
 class Delivered:
     """What became of a job's images: the sizes of files by platform, bytes written to a folder, names pushed.
 
-    ``loaded`` is what an engine said that loaded one.
+    ``loaded`` is what became of one that an engine loaded.
     """
 
     sizes: Mapping[Platform, int]
     written: int
-    loaded: str
+    loaded: EngineLoad | None
     pushed: Sequence[Pushed]
     attached: Sequence[Attached]

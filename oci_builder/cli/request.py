@@ -65,6 +65,7 @@ class BuildRequest(RecipeRequest):
     out_dir: Path | None = None
     out_format: str | None = None
     load: bool = False
+    whole: bool = False
     since: str | None = None
     pushes: tuple[str, ...] = ()
     sbom: str | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oci_builder.cli import loaded as engines
 from oci_builder.cli.bills import as_document_of, told_of
 from oci_builder.cli.progress import human_bytes
 from oci_builder.cli.registries import as_document, told
@@ -16,6 +17,7 @@ from oci_builder.export.output import stream_of
 from oci_builder.wording import counted
 
 if TYPE_CHECKING:
+    from oci_builder.assemble.loading import EngineLoad
     from oci_builder.image import Image
     from oci_builder.layer import Layer
     from oci_builder.platforms import Platform
@@ -32,8 +34,8 @@ _MOST_PORTS = 3
 class Result:
     """One image, and where it went: a file of ``size`` bytes, or a folder that ``size`` bytes were new to.
 
-    ``pushed`` are the names it was pushed to, ``attached`` the bills beside them, ``loaded`` is what the engine said
-    that loaded it; ``seconds`` are by stage, and in ``total``.
+    ``pushed`` are the names it was pushed to, ``attached`` the bills beside them, ``loaded`` is what became of it in an
+    engine; ``seconds`` are by stage, and in ``total``.
     """
 
     image: Image
@@ -41,7 +43,7 @@ class Result:
     size: int
     references: Sequence[Reference]
     seconds: Mapping[str, float]
-    loaded: str = ""
+    loaded: EngineLoad | None = None
     pushed: Sequence[Pushed] = ()
     attached: Sequence[Attached] = ()
 
@@ -49,8 +51,8 @@ class Result:
         """JSON, if asked for, to stdout; the summary and what may follow, unless ``quiet``, to stderr."""
         if not quiet:
             say(self.summary())
-            if self.loaded:
-                say(self.loaded)
+            for line in engines.told_of_loaded(self.loaded, self.image) if self.loaded else ():
+                say(line)
             for each in self.pushed:
                 say(told(each))
             for bill in self.attached:
@@ -108,7 +110,8 @@ class Result:
             "platform": str(self.image.platform),
             "tags": [reference.familiar for reference in self.references],
             "layers": [_layer(layer) for layer in self.image.layers],
-            "loaded": self.loaded or None,
+            "loaded": engines.said(self.loaded) if self.loaded else None,
+            "load": engines.as_document(self.loaded) if self.loaded else None,
             "pushed": [as_document(each) for each in self.pushed],
             "attached": [as_document_of(each) for each in self.attached],
             "seconds": dict(self.seconds),

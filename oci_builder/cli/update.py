@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -10,9 +10,14 @@ from oci_builder.cli import images, options
 from oci_builder.cli.request import CommandRequest, takes
 
 if TYPE_CHECKING:
-    from oci_builder.updates.exact import Engine
+    from pathlib import Path
 
-ENGINES: tuple[Engine, ...] = ("graph", "containerd")
+    from oci_builder.assemble.context import BuildContext
+    from oci_builder.assemble.updates import UpdateTask
+
+Store = Literal["graph", "containerd", "registry"]
+
+STORES: tuple[Store, ...] = ("graph", "containerd", "registry")
 
 
 class UpdateCommand(CommandRequest):
@@ -24,7 +29,7 @@ class UpdateCommand(CommandRequest):
     platform: str | None = None
     tags: tuple[str, ...] = ()
     exact: bool = False
-    engine: Engine | None = None
+    engine: Store | None = None
     force: bool = False
     verify: bool = False
 
@@ -38,9 +43,10 @@ class UpdateCommand(CommandRequest):
 )
 @click.option(
     "--engine",
-    type=click.Choice(ENGINES),
+    type=click.Choice(STORES),
     help="With --exact: what the target keeps layers in, a graph driver of docker's, or containerd's store. [what is "
-    "right for both]",
+    "right for both] registry: the blobs that a registry lacks which has OLD, for `ocibuild push`; NEW's index and all "
+    "its platforms with them.",
 )
 @click.option("--force", is_flag=True, help="Write it also where it saves less than 10 %, or where patches add up.")
 @click.option(
@@ -62,12 +68,11 @@ def command(request: UpdateCommand) -> None:
     and the label dev.ocibuild.equals names NEW's. OLD and NEW are files, folders or images of a registry, whoever made
     them. OLD may also be what `docker image inspect` prints of it, where the cache knows its layers, or with --exact.
     """
-    from oci_builder.assemble.updates import UpdateTask, write
+    from oci_builder.assemble.updates import UpdateTask
     from oci_builder.cli.delivery import SUFFIXES, check_streams, stream_path
     from oci_builder.cli.messages import misused
     from oci_builder.cli.progress import shown
     from oci_builder.cli.terminal import say, tell_json
-    from oci_builder.cli.updated import document, told
     from oci_builder.export.output import check_target, stream_of
     from oci_builder.reference import Reference
     from oci_builder.updates.update import UpdatePolicy
@@ -85,17 +90,38 @@ def command(request: UpdateCommand) -> None:
         new=new,
         platform=looking.platform,
         references=tuple(Reference.parse(text) for text in request.tags),
-        policy=UpdatePolicy(exact=request.exact, engine=request.engine or "both", force=request.force),
+        policy=UpdatePolicy(
+            exact=request.exact,
+            engine="both" if request.engine is None or request.engine == "registry" else request.engine,
+            force=request.force,
+        ),
         verify=request.verify,
     )
     settings = looking.settings
     with shown(settings) as reporter:
-        update, size = write(task, path, settings.context(looking.registries, reporter))
+        context = settings.context(looking.registries, reporter)
+        lines, document = (_for_registry if request.engine == "registry" else _for_engine)(task, path, context)
     if not settings.quiet:
-        for line in told(update, path, size):
+        for line in lines:
             say(line)
     if request.as_json:
-        tell_json(document(update, path, size))
+        tell_json(document)
+
+
+def _for_engine(task: UpdateTask, path: Path, context: BuildContext) -> tuple[list[str], dict[str, Any]]:
+    from oci_builder.assemble.updates import write
+    from oci_builder.cli.updated import document, told
+
+    update, size = write(task, path, context)
+    return told(update, path, size), document(update, path, size)
+
+
+def _for_registry(task: UpdateTask, path: Path, context: BuildContext) -> tuple[list[str], dict[str, Any]]:
+    from oci_builder.assemble.blob_updates import write
+    from oci_builder.cli.updated import blobs_document, told_of_blobs
+
+    update, size = write(task, path, context)
+    return told_of_blobs(update, path, size), blobs_document(update, path, size)
 
 
 def _named(request: UpdateCommand) -> tuple[str, str, str]:
@@ -109,6 +135,8 @@ def _named(request: UpdateCommand) -> tuple[str, str, str]:
         )
     if request.out is None:
         raise misused("where to? name the file of the update with --out")
-    if request.engine and not request.exact:
+    if request.engine == "registry" and request.verify:
+        raise misused("--verify holds files against each other: what goes to a registry, `ocibuild push` checks there")
+    if request.engine not in (None, "registry") and not request.exact:
         raise misused("--engine goes with --exact: a patch is the same for every engine")
     return request.before, request.after, request.out

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oci_builder.wording import counted
 
 if TYPE_CHECKING:
+    from oci_builder.updates.blobs import BlobUpdate
     from oci_builder.updates.update import Update
 
 
@@ -53,4 +55,37 @@ def document(update: Update, path: Path, size: int) -> dict[str, Any]:
         ],
         "changed": None if found is None else len(found.changed),
         "gone": None if found is None else found.gone,
+    }
+
+
+def told_of_blobs(update: BlobUpdate, path: Path, size: int) -> list[str]:
+    """An update for a registry, for a person."""
+    from oci_builder.cli.progress import human_bytes
+
+    named = ", ".join(map(str, update.references)) or "no name"
+    sizes = f"{human_bytes(size)} instead of {human_bytes(update.whole)}"
+    count = counted(len(update.omitted), "blob")
+    is_left = f"{'is' if len(update.omitted) == 1 else 'are'} named and left out"
+    return [
+        f"{path}: {sizes}: {counted(len(update.brought), 'blob')} for a registry: {named}@{update.parcel.digest}",
+        f"{count} ({human_bytes(update.left)}) {is_left}: the registry has {update.old}",
+        f"there: ocibuild push {shlex.quote(str(path))} REFERENCE",
+    ]
+
+
+def blobs_document(update: BlobUpdate, path: Path, size: int) -> dict[str, Any]:
+    """The same for programs; sizes are bytes."""
+    return {
+        "file": str(path),
+        "size": size,
+        "kind": "blobs",
+        "digest": str(update.parcel.digest),
+        "since": update.old,
+        "tags": [str(reference) for reference in update.references],
+        "whole": update.whole,
+        "left_out": update.left,
+        "blobs": [
+            {"digest": str(blob.digest), "size": blob.size, "left_out": blob.digest in update.omitted}
+            for blob in update.parcel.blobs
+        ],
     }

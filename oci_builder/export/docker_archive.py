@@ -89,20 +89,11 @@ def write_parts(
         return file.tell()
 
 
-def write_stream(
-    image: ImageDocuments,
-    sink: BinaryIO,
-    *,
-    references: Sequence[Reference],
-    store: Blobs,
-    reporter: Reporter,
-    name: str,
-) -> int:
-    """Write ``image`` to ``sink``, plain, and return the size in bytes; ``name`` is what progress is told of.
+def write_stream(parts: Sequence[Part], sink: BinaryIO, *, store: Blobs, reporter: Reporter, name: str) -> int:
+    """Write what was planned to ``sink``, plain, and return the size in bytes; ``name`` is what progress is told of.
 
-    Raises InvalidValue for a reference without a tag, CorruptBlob where the store does not hold a layer.
+    Raises CorruptBlob where the store does not hold a layer.
     """
-    parts = plan(image, references)
     _send(parts, sink, store=store, reporter=reporter, name=name)
     return size_of(parts)
 

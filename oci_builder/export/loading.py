@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -21,11 +21,14 @@ ENGINES = ("docker", "podman")
 _MOST = 64 << 10
 """Bytes of what an engine says that are read: the last ones."""
 
+_MOST_SAID = 16 << 20
+"""Bytes of an answer about images."""
+
 _UNPACKED_NOT = "Error unpacking"
 """What Docker says of an image that its containerd store names and cannot run; it then ends as if all were well."""
 
 _ANSWER = 30.0
-"""Seconds in which docker's daemon has to say who it is."""
+"""Seconds in which an engine has to say who it is, or what it has."""
 
 _START = "start its daemon, or name the one that runs in DOCKER_HOST; or write a file: --out FILE"
 
@@ -97,6 +100,39 @@ def load(engine: Engine, write: Callable[[BinaryIO], object], environ: Mapping[s
     if code or broken or _UNPACKED_NOT in words:
         raise _failure(engine, code, words)
     return words
+
+
+def answer(engine: Engine, environ: Mapping[str, str], *words: str, fails: bool = False) -> bytes | None:
+    """What the engine says on its stdout; None where it says nothing in time, or fails where it should not."""
+    try:
+        done = subprocess.run(
+            [engine.program, *words],
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=_ANSWER,
+            check=False,
+        )
+    except (subprocess.TimeoutExpired, OSError):
+        return None
+    return None if (done.returncode and not fails) or len(done.stdout) > _MOST_SAID else done.stdout
+
+
+def tag(engine: Engine, name: str, others: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Have an image that the engine has under one name have ``others`` as well. Raises LoadFailed."""
+    for other in others:
+        words = [engine.program, "tag", name, other]
+        what = f"{engine.name} tag"
+        try:
+            done = subprocess.run(
+                words, env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER, check=False
+            )
+        except (subprocess.TimeoutExpired, OSError) as error:
+            raise LoadFailed(what, f"{other}: {error}") from error
+        if done.returncode:
+            said = done.stderr[-_MOST:].decode("utf-8", "replace").strip()
+            raise LoadFailed(what, f"{other}: {said or f'exit {done.returncode}'}")
 
 
 @contextlib.contextmanager

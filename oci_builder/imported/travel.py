@@ -10,7 +10,7 @@ from pathlib import Path
 
 from oci_builder import inputs
 from oci_builder.digest import Digest, verified_chunks
-from oci_builder.errors import UnsupportedImage
+from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.files import explained
 from oci_builder.imported.archive import open_archive
 from oci_builder.imported.documents import Findings
@@ -18,17 +18,31 @@ from oci_builder.imported.folder import open_folder
 from oci_builder.imported.parts import Files
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, decode, encode
-from oci_builder.oci.layout import blob_path
+from oci_builder.oci.layout import CONTAINERD_NAME, UPDATE_OF, blob_path
 from oci_builder.oci.manifest import Index, IndexItem, Manifest, parse_manifest
 from oci_builder.oci.mediatypes import INDEX, INDEXES
 from oci_builder.oci.parcel import Parcel, gather
+from oci_builder.reference import Reference
 from oci_builder.tree.limits import ByteReader
 
 _LAYOUT = "index.json"
 _ATTESTS = "vnd.docker.reference.type"
 
 
-def read_parcel(files: Files, what: str) -> Parcel | None:
+@dataclass(frozen=True, kw_only=True)
+class LayoutParcel:
+    """What a layout holds. Blobs of it that are ``absent`` are another's to have: it is an update.
+
+    ``names`` are references that its index has of the image, ``since`` of the one that an update is for.
+    """
+
+    parcel: Parcel
+    absent: tuple[Descriptor, ...] = ()
+    names: tuple[Reference, ...] = ()
+    since: tuple[Reference, ...] = ()
+
+
+def read_parcel(files: Files, what: str) -> LayoutParcel | None:
     """What the layout in ``files``, called ``what``, holds; None where it is none: a docker archive without an index.
 
     One name, or several for one thing, is that thing. Images for different platforms that lie side by side become an
@@ -37,10 +51,16 @@ def read_parcel(files: Files, what: str) -> Parcel | None:
     """
     if _LAYOUT not in files.names:
         return None
-    found = _Layout(files, what).parcel()
+    layout = _Layout(files, what)
+    found = layout.parcel()
     # Those of Windows need not be here; where they are, they go along.
-    here = [blob for blob in found.elsewhere if files.size(blob_path(blob.digest)) is not None]
-    return replace(found, blobs=(*found.blobs, *here))
+    here = [blob for blob in found.elsewhere if layout.has(blob)]
+    return LayoutParcel(
+        parcel=replace(found, blobs=(*found.blobs, *here)),
+        absent=tuple(blob for blob in found.blobs if not layout.has(blob)),
+        names=layout.names(CONTAINERD_NAME),
+        since=layout.names(UPDATE_OF),
+    )
 
 
 @dataclass(frozen=True)
@@ -51,12 +71,14 @@ class FileBlobs:
     openers: Mapping[Digest, Callable[[], ByteReader]]
 
     @classmethod
-    def of_layout(cls, files: Files, parcel: Parcel, what: str) -> FileBlobs:
+    def of_layout(cls, files: Files, layout: LayoutParcel, what: str) -> FileBlobs:
         """Those of a layout that is open."""
-        return cls(what, {blob.digest: partial(_opened, files, blob.digest, what) for blob in parcel.blobs})
+        absent = {blob.digest for blob in layout.absent}
+        here = [blob.digest for blob in layout.parcel.blobs if blob.digest not in absent]
+        return cls(what, {digest: partial(_opened, files, digest, what) for digest in here})
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
-        """Whether it is one of them."""
+        """Whether it is one of them, and here."""
         return digest in self.openers
 
     def chunks(self, digest: Digest, size: int) -> Iterator[bytes]:
@@ -85,9 +107,7 @@ class _Layout:
 
     def parcel(self) -> Parcel:
         """Choose what the names of the layout lead to."""
-        index = parse_manifest(self._document(_LAYOUT), media_type="", what=f"{self.what}: {_LAYOUT}")
-        if not isinstance(index, Index) or not index.manifests:
-            raise UnsupportedImage(self.what, "its index.json names no image")
+        index = self._index()
         tops = {item.descriptor.digest: item for item in index.manifests}
         whole = self._is_whole(index)
         if len(tops) > 1 or not whole:
@@ -98,6 +118,24 @@ class _Layout:
             (top,) = tops.values()
             return gather(top.descriptor.media_type, self._read(top.descriptor), self._read, what=self.what)
         return gather(INDEX, self._beside(list(tops.values())), self._read, what=self.what)
+
+    def names(self, key: str) -> tuple[Reference, ...]:
+        """The references that an annotation of its index has."""
+        found: dict[Reference, None] = {}
+        for item in self._index().manifests:
+            with contextlib.suppress(InvalidValue):
+                found[Reference.parse(item.descriptor.annotations.get(key, ""))] = None
+        return tuple(found)
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Whether the blob is here."""
+        return self.files.size(blob_path(descriptor.digest)) is not None
+
+    def _index(self) -> Index:
+        index = parse_manifest(self._document(_LAYOUT), media_type="", what=f"{self.what}: {_LAYOUT}")
+        if not isinstance(index, Index) or not index.manifests:
+            raise UnsupportedImage(self.what, "its index.json names no image")
+        return index
 
     def _document(self, name: str) -> bytes:
         findings = Findings()
@@ -110,20 +148,17 @@ class _Layout:
         return self._document(blob_path(descriptor.digest))
 
     def _within(self, descriptor: Descriptor) -> Index | None:
-        if descriptor.media_type not in INDEXES or not self._has(descriptor):
+        if descriptor.media_type not in INDEXES or not self.has(descriptor):
             return None
         parsed = parse_manifest(self._read(descriptor), media_type=descriptor.media_type, what=self.what)
         return parsed if isinstance(parsed, Index) else None
-
-    def _has(self, descriptor: Descriptor) -> bool:
-        return self.files.size(blob_path(descriptor.digest)) is not None
 
     def _is_whole(self, index: Index, depth: int = 0) -> bool:
         """Whether all manifests of an index are here, and of those in it."""
         if depth > 8:
             raise UnsupportedImage(self.what, "indexes in indexes, more than anybody writes")
         inner = [self._within(item.descriptor) for item in index.manifests]
-        return all(self._has(item.descriptor) for item in index.manifests) and all(
+        return all(self.has(item.descriptor) for item in index.manifests) and all(
             self._is_whole(each, depth + 1) for each in inner if each is not None
         )
 
@@ -137,7 +172,7 @@ class _Layout:
                 inner = self._within(item.descriptor)
                 if inner is not None and depth < 8:
                     todo.append((inner, depth + 1))
-                elif self._has(item.descriptor) and item.descriptor.media_type not in INDEXES:
+                elif self.has(item.descriptor) and item.descriptor.media_type not in INDEXES:
                     config = self._manifest(item).config.digest
                     if config not in configs:
                         configs.add(config)

@@ -12,6 +12,9 @@ CONTAINERD_NAME = "io.containerd.image.name"
 REF_NAME = "org.opencontainers.image.ref.name"
 """The OCI layout's annotation (annotations.md): here the tag alone, which skopeo and umoci select by."""
 
+UPDATE_OF = "dev.ocibuild.update-of"
+"""The annotation, in the index of a layout that leaves out what a registry has, of the image that it has."""
+
 COPIED_FROM = "dev.ocibuild.copied-from"
 """The label that names the images of registries that files were taken out of, with their digests, blanks between."""
 

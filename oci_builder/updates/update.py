@@ -163,14 +163,18 @@ def _exact(request: UpdateRequest, wanted: TargetImage, context: UpdateContext) 
     )
 
 
-def _expect_worth(update: Update) -> None:
-    figures = f"{_mega(update.travels)} of {_mega(update.whole)}"
-    if update.travels > _WORTH * update.whole:
-        saved = max(0, 100 - 100 * update.travels // max(update.whole, 1))
+def expect_saving(since: str, travels: int, whole: int) -> None:
+    """See that an update saves a tenth at least. Raises UpdateRefused."""
+    if travels > _WORTH * whole:
+        saved = max(0, 100 - 100 * travels // max(whole, 1))
         raise UpdateRefused(
-            f"an update from {update.target.name} would carry {figures} MB, and save {saved} %",
+            f"an update from {since} would carry {_mega(travels)} of {_mega(whole)} MB, and save {saved} %",
             hint="carry the new image whole; --force writes the update anyway",
         )
+
+
+def _expect_worth(update: Update) -> None:
+    expect_saving(update.target.name, update.travels, update.whole)
     if update.chain > _CHAIN * update.whole:
         raise UpdateRefused(
             f"the patches on {update.target.name} would have {_mega(update.chain)} MB together, and the whole new "

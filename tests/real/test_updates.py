@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from oci_builder.cli import main
-from tests.support.engines import DockerLike
+from tests.support.engines import Containerd, DockerLike
 from tests.support.images import fresh_nonce
 from tests.support.updates import exported, write_images
 
@@ -52,10 +52,11 @@ def updated(tmp_path: Path, old: Path, new: Path, *flags: str) -> Path:
     return path
 
 
-def load(engine: DockerLike, file: Path | str, nonce: str) -> subprocess.CompletedProcess[str]:
+def load(engine: DockerLike | Containerd, file: Path | str, nonce: str) -> subprocess.CompletedProcess[str]:
     """Run the script of the target's side with an engine."""
     with tempfile.TemporaryDirectory() as folder:
-        return _loaded(engine.client(Path(folder) / "engine"), file, nonce)
+        name = "ctr" if isinstance(engine, Containerd) else "engine"
+        return _loaded(engine.client(Path(folder) / name), file, nonce)
 
 
 def _loaded(client: Path, file: Path | str, nonce: str) -> subprocess.CompletedProcess[str]:
@@ -137,11 +138,8 @@ def test_an_update_that_is_cut_off_or_does_not_run_leaves_the_image_as_it_was(
     cut = tmp_path / "cut.tar"
     cut.write_bytes(update.read_bytes()[:-20_000])
     assert "damaged or cut off" in load(engine, cut, nonce).stderr
-    damaged = bytearray(update.read_bytes())
-    at = damaged.find(b"\x1f\x8b", len(damaged) // 2)
-    damaged[at + 20 : at + 60] = bytes(40)
     broken = tmp_path / "broken.tar"
-    broken.write_bytes(bytes(damaged))
+    broken.write_bytes(_damaged(update))
     failed = load(engine, broken, nonce)
     assert failed.returncode == 1, failed.stdout
     assert f"tested-{nonce}:1 is what it was before" in failed.stderr
@@ -150,3 +148,49 @@ def test_an_update_that_is_cut_off_or_does_not_run_leaves_the_image_as_it_was(
     assert load(engine, update, nonce).returncode == 0
     for tag in ("1", "previous"):
         engine.remove(f"tested-{nonce}:{tag}")
+
+
+@pytest.mark.parametrize("name", ["containerd", "newest_containerd"])
+def test_ctr_takes_updates_of_what_it_has_and_of_nothing_else(
+    request: pytest.FixtureRequest, name: str, images: tuple[Path, Path], nonce: str, tmp_path: Path
+) -> None:
+    engine = request.getfixturevalue(name)
+    assert isinstance(engine, Containerd)
+    image, previous = (f"docker.io/library/tested-{nonce}:{tag}" for tag in ("1", "previous"))
+    old, new = images
+    update = updated(tmp_path, old, new)
+    missing = load(engine, update, nonce)
+    assert (missing.returncode, missing.stderr.count("missing: layer sha256:")) == (1, 3), missing.stderr
+    assert "nothing was changed" in missing.stderr and image not in engine.images()
+    first = load(engine, old, nonce)
+    assert (first.returncode, f"hello {nonce}" in first.stdout) == (0, True), first.stderr
+    before = engine.images()[image]
+    broken = tmp_path / "broken.tar"
+    broken.write_bytes(_damaged(update))
+    failed = load(engine, broken, nonce)
+    assert failed.returncode == 1 and f"{image} is what it was before" in failed.stderr, failed.stderr
+    assert engine.images()[image] == before
+    receipt = tmp_path / "receipt.json"
+    receipt.write_text(load(engine, "--receipt", nonce).stdout)
+    for number, flags in enumerate(((), ("--exact", "--engine", "containerd"))):
+        done = load(engine, updated(tmp_path, old if flags else receipt, new, *flags), nonce)
+        assert (done.returncode, f"hello {nonce}" in done.stdout) == (0, True), done.stderr
+        engine.export(image, tmp_path / f"updated{number}.tar")
+    there = engine.images()
+    assert there[previous] != before and f"docker.io/library/tested-{nonce}:before-update" not in there
+    for each in (image, previous):
+        engine.call("images", "rm", "--sync", each)
+    engine.load(new)
+    assert engine.images()[image] == there[image]
+    engine.export(image, tmp_path / "whole.tar")
+    assert (
+        exported(tmp_path / "updated0.tar") == exported(tmp_path / "updated1.tar") == exported(tmp_path / "whole.tar")
+    )
+    engine.call("images", "rm", "--sync", image)
+
+
+def _damaged(update: Path) -> bytes:
+    data = bytearray(update.read_bytes())
+    at = data.find(b"\x1f\x8b", len(data) // 2)
+    data[at + 20 : at + 60] = bytes(40)
+    return bytes(data)

@@ -11,6 +11,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -124,6 +125,24 @@ class Containerd:
     def call(self, *argv: str | Path, check: bool = True) -> Result:
         """Run a command of ctr. Raises EngineFailed."""
         return call(*self.command, *argv, path=self._path, check=check)
+
+    def client(self, file: Path) -> Path:
+        """ctr as a program of one word, written to ``file``, which has to be called that."""
+        words = shlex.join([*map(str, self.command)])
+        file.write_text(f'#!/bin/sh\nexport PATH={shlex.quote(self._path)}\nexec {words} "$@"\n')
+        file.chmod(0o755)
+        return file
+
+    def export(self, image: str, to: Path) -> None:
+        """Write the root filesystem of an image, as it was unpacked, to a tar file."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.call("images", "mount", image, folder)
+            try:
+                with tarfile.open(to, "w") as archive:
+                    for name in sorted(os.listdir(folder)):
+                        archive.add(Path(folder) / name, arcname=name)
+            finally:
+                self.call("images", "unmount", "--rm", folder)
 
     def load(self, archive: Path) -> None:
         """Import an image file and unpack its layers."""

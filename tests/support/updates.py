@@ -41,7 +41,17 @@ def old_layers(nonce: str) -> list[Tree]:
     noise = file("opt/lib/noise", random.Random(nonce).randbytes(60_000), origin=ORIGIN)
     return [
         base_tree(nonce),
-        Tree([directory("opt", origin=ORIGIN), directory("opt/lib", mode=0o750, origin=ORIGIN), *library, noise]),
+        Tree(
+            [
+                # What a script of the target runs is the program that there is.
+                directory("bin", origin=ORIGIN),
+                symlink("bin/python", "hello", origin=ORIGIN),
+                directory("opt", origin=ORIGIN),
+                directory("opt/lib", mode=0o750, origin=ORIGIN),
+                *library,
+                noise,
+            ]
+        ),
         Tree(
             [
                 directory("opt", origin=ORIGIN),

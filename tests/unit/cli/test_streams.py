@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -175,14 +179,33 @@ def engine(folder: Path, name: str, script: str) -> dict[str, str]:
 
 def test_load_hands_over_the_file_that_would_be_written_and_writes_none(tiny: Tiny, expected: bytes) -> None:
     tiny.out.unlink()
-    took = tiny.root / "took"
-    environ = engine(tiny.root / "bin", "podman", f'[ "$*" = load ] && /bin/cat > {took} && echo "Loaded image: it"')
+    took, has = tiny.root / "took", tiny.root / "has"
+    has.write_text(json.dumps(what_docker_has(expected)))
+    # The engine has the image already: it is asked, and not believed where everything is to be handed over.
+    script = f'[ "$*" = load ] && /bin/cat > {took} && echo "Loaded image: it"; [ "$1" != image ] || /bin/cat {has}'
+    environ = engine(tiny.root / "bin", "podman", script)
     words = [word for word in tiny.words("--load", "--json") if word not in ("--out", str(tiny.out))]
-    done = run_ocibuild(*words, environ=environ, cwd=tiny.root)
+    done = run_ocibuild(*words, "--whole", environ=environ, cwd=tiny.root)
     assert done.returncode == 0, done.stderr
     assert took.read_bytes() == expected
-    assert json.loads(done.stdout)["loaded"] == "podman: Loaded image: it"
+    told = json.loads(done.stdout)
+    assert told["loaded"] == "podman: Loaded image: it"
+    assert told["load"]["travelled"] == told["load"]["whole"] == len(expected)
+    # Another image has the name afterwards, whatever was said.
+    has.write_text(json.dumps([{**what_docker_has(expected)[0], "Id": "0" * 64}]))
+    done = run_ocibuild(*words, environ=environ, cwd=tiny.root)
+    assert (done.returncode, "app:latest is image 000000000000 there afterwards" in done.stderr) == (1, True), done
+    assert f"{tiny.root}/" not in done.stderr and "podman image inspect app:latest" in done.stderr
     assert not tiny.out.exists()
+
+
+def what_docker_has(archive: bytes) -> list[dict[str, Any]]:
+    """What an engine says of the image in an archive."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        (named,) = json.loads(files.extractfile("manifest.json").read())  # type: ignore[union-attr]  # it is a file
+        config = files.extractfile(named["Config"]).read()  # type: ignore[union-attr]  # it is one as well
+    diff_ids = json.loads(config)["rootfs"]["diff_ids"]
+    return [{"Id": hashlib.sha256(config).hexdigest(), "RootFS": {"Layers": diff_ids}}]
 
 
 ENDINGS = {

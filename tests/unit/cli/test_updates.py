@@ -95,6 +95,7 @@ def test_an_update_can_be_proved_before_it_appears(tell: Tell, tmp_path: Path) -
         (("update", "old.tar", "new.tar"), "name the file of the update with --out"),
         (("update", "old.tar", "new.tar", "-o", "x.zip"), "a file name ends in"),
         (("update", "old.tar", "new.tar", "-o", "x.tar", "--engine", "graph"), "--engine goes with --exact"),
+        (("update", "old.tar", "new.tar", "-o", "x.tar", "--engine", "registry", "--verify"), "`ocibuild push` checks"),
         (("update", "old.tar", "new.tar", "-o", "-", "--json"), "both go to stdout"),
         (("update", "old.tar", "new.tar", "-o", "-", "--verify"), "nothing can be"),
         (("verify", "new.tar", "--since", "old.tar", "--rebuild"), "--since goes alone"),
@@ -166,3 +167,46 @@ def test_images_of_a_registry_are_brought_up_to_each_other(tell: Tell, tmp_path:
     assert "update.tar: holds" in tell("verify", "update.tar", "--since", old, "--insecure")
     tell("update", old, "new.tar", "--out", "again.tar", "--insecure", "--tag", "app:2")
     assert (tmp_path / "again.tar").read_bytes() == (tmp_path / "update.tar").read_bytes()
+
+
+def test_what_a_registry_lacks_is_pushed_where_the_rest_is_and_nowhere_else(
+    tell: Tell, tmp_path: Path, registry: FakeRegistry
+) -> None:
+    place = f"{registry.host}/team/app"
+    told = tell(
+        "update", "old.tar", "new.tar", "--engine", "registry", "--out", "blobs.tar", "--tag", "far.invalid/x:2"
+    )
+    assert "2 blobs for a registry" in told and "1 blob (" in told and "ocibuild push blobs.tar" in told
+    refused = tell("push", "blobs.tar", f"{place}:2", "--insecure", code=1)
+    assert "leaves out 1 blob that" in refused and "nothing was pushed" in refused and "first that it is" in refused
+    assert all(method.startswith(("HEAD", "GET")) for method in registry.methods())
+    tell("push", "old.tar", f"{place}:1", "--insecure")
+    assert "(blobs: 2 sent, 1 there)" in tell("push", "blobs.tar", f"{place}:2", "--insecure")
+    tell("pull", f"{place}:2", "--out", "pulled.tar", "--insecure")
+    assert root_of(layers_of(tmp_path / "pulled.tar")) == root_of(layers_of(tmp_path / "new.tar"))
+    # A second repository of the registry gets the rest from the first.
+    tell("push", "blobs.tar", f"{place}:3", f"{registry.host}/nobody/else:3", "--insecure")
+    assert {"team/app:3", "nobody/else:3"} <= registry.manifests.keys()
+    # Of two registries, the one that lacks something keeps the other from getting anything.
+    with fake_registry() as empty:
+        before = len(registry.methods())
+        tell("push", "blobs.tar", f"{place}:4", f"{empty.host}/team/app:4", "--insecure", code=1)
+        assert all(line.startswith(("HEAD", "GET")) for line in (*registry.methods()[before:], *empty.methods()))
+    assert "team/app:4" not in registry.manifests
+
+
+def test_an_update_for_a_registry_is_of_images_and_of_two(tell: Tell, tmp_path: Path) -> None:
+    words = ("--engine", "registry", "--out", "x.tar")
+    assert "there is nothing to update" in tell("update", "old.tar", "old.tar", *words, code=1)
+    receipt = {"Id": "sha256:" + "0" * 64, "RootFS": {"Layers": ["sha256:" + "0" * 64]}}
+    (tmp_path / "receipt.json").write_text(json.dumps(receipt))
+    assert "as a reference or a file" in tell("update", "receipt.json", "new.tar", *words, code=1)
+    image_file(tmp_path / "alien.tar", layer({"lib/other.bin": random.Random(8).randbytes(90_000)}))
+    assert "and save 0 %" in tell("update", "alien.tar", "new.tar", *words, code=1)
+    # What is left out of NEW itself has to be in OLD.
+    tell("update", "old.tar", "new.tar", "--engine", "registry", "--out", "part.tar")
+    assert "is not in it, and not in alien.tar either" in tell(
+        "update", "alien.tar", "part.tar", *words, "--force", code=1
+    )
+    assert not (tmp_path / "x.tar").exists()
+    tell("update", "old.tar", "part.tar", *words)
