@@ -157,7 +157,7 @@ def _lists(found: Any, value: object, accepts: Callable[[object], bool]) -> Iter
 
 
 def _readings(text: str) -> list[list[Any]]:
-    """The lists that one text may be meant for, the likeliest first: in JSON, with commas, a shell's words, or itself."""
+    """The lists that one text may be meant for, the likeliest first: JSON, commas, a shell's words, itself."""
     parts = [part.strip() for part in text.split(",") if part.strip()] if "," in text else []
     try:
         words = shlex.split(text)

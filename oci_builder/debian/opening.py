@@ -225,8 +225,8 @@ class Opening:
             except PackageUnavailable as error:
                 if self.supply.offline:
                     error.hint = (
-                        f"where there is a network: ocibuild download {self.supply.image}, which puts its .deb file into "
-                        "debs/ beside image.toml; or build here once with a network"
+                        f"where there is a network: ocibuild download {self.supply.image}, which puts its .deb file "
+                        "into debs/ beside image.toml; or build here once with a network"
                     )
                     raise
                 if self.supply.locked:
