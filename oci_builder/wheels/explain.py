@@ -112,7 +112,8 @@ class Failure:
         name, specifier = _split(what)
         ours = [candidate for candidate in found if candidate.name == name]
         # A page that did not come is an error for a person, and a line of the log for pip.
-        if not ours and (network := network_error(self.said) or network_error(self.log)):
+        network = None if ours or self.sources.offline else network_error(self.said) or network_error(self.log)
+        if network:
             return network
         allowed = fitting(ours, specifier)
         if any(not candidate.said for candidate in allowed):

@@ -169,7 +169,7 @@ def records(folder: Path) -> list[Path]:
         "rec-1.0.dist-info/RECORD.p7s": "rec-1.0.dist-info/RECORD.p7s,,",
     }
     signed = {"RECORD.jws": "{}", "RECORD.p7s": "x"}
-    more = "rec/,,\nrec,,\nrec-1.0.dist-info/,,\nrec/__pycache__/dot.cpython-39.pyc,,\nrec-1.0.dist-info/INSTALLER,,\n"
+    more = "rec-1.0.dist-info/RECORD,sha256=AAAA,5\nrec/,,\nrec,,\nrec-1.0.dist-info/,,\nrec/__pycache__/dot.cpython-39.pyc,,\nrec-1.0.dist-info/INSTALLER,,\n"
     return [
         make(folder, "rec", files, info=signed, rows=rows, first=more),
         make(folder, "bom", {"bom.py": "1"}, first="\ufeff"),

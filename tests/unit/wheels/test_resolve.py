@@ -226,6 +226,7 @@ def test_a_name_that_nobody_has_is_told_from_a_version_that_nobody_has(
         ("cp312-cp312-win_amd64", "app\n", "with pip alone on linux/amd64: pip download "),
         ("py3-none-manylinux_2_39_x86_64", "app\n", "ocibuild download"),
         ("py3-none-any", "app\nlib==1\n", "with pip alone: pip download "),
+        ("py3-none-any", "--find-links http://127.0.0.1:9/\nnope\n", "with pip alone: pip download "),
     ],
 )
 def test_what_a_folder_lacks_is_brought_by_what_the_hint_says(
