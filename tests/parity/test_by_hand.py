@@ -183,7 +183,8 @@ def records(folder: Path) -> list[Path]:
     }
     signed = {"RECORD.jws": "{}", "RECORD.p7s": "x"}
     itself = "rec-1.0.dist-info/RECORD,sha256=AAAA,5\n"
-    more = f"{itself}rec/,,\nrec,,\nrec-1.0.dist-info/,,\nrec/__pycache__/dot.cpython-39.pyc,,\nrec-1.0.dist-info/INSTALLER,,\n"
+    more = f"{itself}rec/,,\nrec,,\nrec-1.0.dist-info/,,\n"
+    more += "rec/__pycache__/dot.cpython-39.pyc,,\nrec-1.0.dist-info/INSTALLER,,\n"
     return [
         make(folder, "rec", files, info=signed, rows=rows, first=more),
         make(folder, "bom", {"bom.py": "1"}, first="\ufeff"),
