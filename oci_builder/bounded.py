@@ -75,6 +75,15 @@ def load_json(data: bytes | str, *, unique: bool = False) -> Any:
     return document
 
 
+def load_texts(text: str) -> list[str]:
+    """The texts of a JSON array of them; none for any other text."""
+    try:
+        found = load_json(text) if text.lstrip().startswith("[") else None
+    except ValueError:
+        return []
+    return found if isinstance(found, list) and all(isinstance(item, str) for item in found) else []
+
+
 def load_toml(text: str) -> dict[str, Any]:
     """The table of a TOML text. Raises ValueError (``tomllib.TOMLDecodeError`` where the syntax is wrong)."""
     if _DOTTED.search(text):

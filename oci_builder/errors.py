@@ -163,7 +163,10 @@ class PathConflict(OcibuildError):
     """Two origins want different things at one path."""
 
     def __init__(self, path: str, first: str, second: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{path} comes from both {first} and {second}, and they differ", hint=hint)
+        who = (
+            f"both {first} and {second}, and they differ" if first != second else f"{first} twice: a file and a folder"
+        )
+        super().__init__(f"{path} comes from {who}", hint=hint)
         self.path, self.first, self.second = path, first, second
 
 

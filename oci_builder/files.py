@@ -180,6 +180,7 @@ def hint_of(error: OSError) -> str:
         errno.EMFILE: "raise the limit on open files (`ulimit -n 1024`)",
         errno.EACCES: f"check the permissions, or {elsewhere}",
         errno.EBUSY: "what is mounted there cannot be replaced; `--out - > FILE` writes into it as it is",
+        errno.EPIPE: "whoever reads there ended before all was written: see why",
         errno.EROFS: f"that file system is read-only; {elsewhere}",
     }
     return hints.get(error.errno or errno.EIO, f"{elsewhere}, or mend this one")

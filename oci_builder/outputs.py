@@ -81,6 +81,8 @@ def check_output(path: Path) -> None:
     try:
         place = _followed(path)
         _replaced(place)
+        if place != path and not place.parent.is_dir():
+            raise trouble(errno.ENOENT, path, f"it leads to {place}, and there is no such folder")
         if place.parent.is_dir() and not machine.may(place.parent, os.W_OK | os.X_OK):
             raise trouble(errno.EROFS if machine.is_read_only(place.parent) else errno.EACCES, place.parent)
     except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from oci_builder.bounded import value_at
+from oci_builder.bounded import load_texts, value_at
 from oci_builder.tomlschema import bare, options_of, type_at
 
 _LONGEST = 2000
@@ -116,11 +117,21 @@ def _choices(found: inspect.Type, value: object) -> Iterator[object]:
 
 def _tables(found: inspect.Type, value: object) -> Iterator[object]:
     """``["A=B"]`` and ``"A=B"`` as a table of texts, as docker writes variables and labels."""
-    lines = [value] if isinstance(value, str) else value
-    if isinstance(lines, list) and lines and all(isinstance(line, str) and "=" in line for line in lines):
+    for lines in (_pairs(value), [value]) if isinstance(value, str) else (value,):
+        if not (isinstance(lines, list) and lines and all(isinstance(line, str) and "=" in line for line in lines)):
+            continue
         yield {name.strip(): text for name, _, text in (line.partition("=") for line in lines)}
-    elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+    if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
         yield {name: text for each in value for name, text in each.items()}
+
+
+def _pairs(text: str) -> list[str]:
+    """``A=1 B="2 3"``, as Dockerfiles have it, in parts; none of a text that is no such row."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return []
+    return words if all(re.match(r"[\w.-]+=", word) for word in words) else []
 
 
 _OF_KIND: Mapping[type, Callable[[inspect.Type, object], Iterator[object]]] = {
@@ -133,20 +144,29 @@ _OF_KIND: Mapping[type, Callable[[inspect.Type, object], Iterator[object]]] = {
 
 
 def _lists(found: Any, value: object, accepts: Callable[[object], bool]) -> Iterator[object]:
-    if isinstance(value, dict) or value is None:
+    if isinstance(value, dict) or value is None or (isinstance(value, list) and len(value) > _MOST):
         return
-    readings: list[list[object]] = [value[:_MOST]] if isinstance(value, list) else [[value]]
-    if isinstance(value, list) and len(value) > _MOST:
-        return
-    if isinstance(value, str):
-        if "," in value:
-            readings.insert(0, [part.strip() for part in value.split(",") if part.strip()])
-        readings.append(list(value.split()))
+    readings = _readings(value) if isinstance(value, str) else [value if isinstance(value, list) else [value]]
+    # What fits as it stands was meant before what has to be mended.
+    yield from (items for items in readings if items and all(accepts([item]) for item in items))
     for items in readings:
         mended = [_item(found.item_type, item, accepts) for item in items]
         # An empty list says nothing of what was meant.
         if mended and None not in mended:
             yield mended
+
+
+def _readings(text: str) -> list[list[Any]]:
+    """The lists that one text may be meant for, the likeliest first: JSON, commas, a shell's words, itself."""
+    parts = [part.strip() for part in text.split(",") if part.strip()] if "," in text else []
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = []
+    # "my list.txt" is one name with a blank in it, "a.txt b.txt" are two.
+    alike = len(words) > 1 and len({("." in word, "/" in word) for word in words}) == 1
+    readings = [load_texts(text), parts, *([words, [text]] if alike else [[text], words])]
+    return [items for items in readings if 0 < len(items) <= _MOST]
 
 
 def _item(found: inspect.Type, item: object, accepts: Callable[[object], bool]) -> object:

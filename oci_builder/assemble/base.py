@@ -130,6 +130,7 @@ class BaseResolver:
             writes_locks=policy.update_lock,
             jobs=self.context.jobs,
             host_python=self._host_python,
+            image=self.source.called,
         )
 
     @cached_property
@@ -146,6 +147,7 @@ class BaseResolver:
             lazily=self.policy.lazy_base,
             offline=bool(self.policy.offline),
             beside=self.source.base_copy,
+            image=self.source.called,
         )
 
     def compiler(self, base: Base) -> Compiling | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -57,7 +58,7 @@ def judge(
         inherited=_inherited(source.recipe),
     )
     ground = BaseContents(layers=base.layers, tree=base.tree, target=base.target if base.promise else None)
-    return gate(image, ground, rules=rules, supplier=library_supplier(base), store=context.store)
+    return gate(_whole(image, base), ground, rules=rules, supplier=library_supplier(base), store=context.store)
 
 
 def judge_made(
@@ -110,7 +111,15 @@ def _judge_made(
     run = base.inherited.run if base.inherited is not None else RunConfig()
     image = Image(platform=base.platform, run=run, created=base.created, layers=base.layers)
     ground = BaseContents(layers=base.layers, tree=tree, target=base.target if base.promise else None, judged=labelled)
-    return gate(image, ground, rules=GateRules(), supplier=lambda _: "", store=store)
+    return gate(_whole(image, base), ground, rules=GateRules(), supplier=lambda _: "", store=store)
+
+
+def _whole(image: Image, base: Base) -> Image:
+    """The image with the healthcheck that stays the base's, which nobody reads to write it."""
+    kept = base.inherited.healthcheck if base.inherited is not None else None
+    if kept is None or image.run.healthcheck is not None:
+        return image
+    return dataclasses.replace(image, run=dataclasses.replace(image.run, healthcheck=kept))
 
 
 def let_through(gated: GateResult, recipe: ImageToml, reporter: Reporter) -> None:
@@ -134,7 +143,12 @@ def refusal(gated: GateResult, recipe: ImageToml) -> CheckFailed:
 def _inherited(recipe: ImageToml) -> frozenset[str]:
     """The keys of the configuration that the recipe leaves to others: to its base, and what is so by default."""
     config = recipe.config
-    said = {"entrypoint": config.entrypoint, "cmd": config.cmd is not None, "workdir": config.workdir is not None}
+    said = {
+        "entrypoint": bool(config.entrypoint),
+        "cmd": config.cmd is not None,
+        "workdir": config.workdir is not None,
+        "healthcheck.test": config.healthcheck is not None,
+    }
     return frozenset(key for key, own in said.items() if not own)
 
 

@@ -73,6 +73,7 @@ class OtherImages:
             offline=bool(self.policy.offline),
             beside=folder_of(self.source.copied, reference),
             what=_WHAT,
+            image=self.source.called,
         )
 
     def _place(self, name: str) -> Path | Reference:

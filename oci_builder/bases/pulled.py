@@ -47,8 +47,9 @@ class _Named(msgspec.Struct, frozen=True):
 class Pulling:
     """How an image comes from a registry: so many blobs at once; ``offline`` not at all.
 
-    ``beside`` is the folder where a download may have put it, ``what`` is what errors call it. ``lazily`` leaves layers
-    whose content is known where they are: for whoever pushes and writes no file.
+    ``beside`` is the folder where a download may have put it, ``what`` is what errors call it, and ``image`` what a
+    command line calls the image that is built. ``lazily`` leaves layers whose content is known where they are: for
+    whoever pushes and writes no file.
     """
 
     registries: Registries
@@ -57,6 +58,7 @@ class Pulling:
     offline: bool = False
     beside: Path | None = None
     what: str = "base image"
+    image: str = "NAME"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +170,7 @@ def _fetched(reference: Reference, platform: Platform, pulling: Pulling) -> Pull
 
 def _not_here(what: str, name: str, pulling: Pulling) -> NotFound:
     places = ["the cache", *([str(pulling.beside)] if pulling.beside else [])]
-    hint = "where there is a network, ocibuild download NAME brings it, and --online builds without that"
+    hint = f"where there is a network, ocibuild download {pulling.image} brings it, and --online builds without that"
     return NotFound(what, name, searched=places, hint=hint)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,8 @@ def outputs(recipe: ImageToml, platforms: Sequence[Platform], request: BuildRequ
     if request.load and len(platforms) > 1:
         raise misused("--load takes the image of one platform: name it alone, and build the others apart")
     loaded = everything[0] if request.load else None
+    if out == "-" and out_format == "oci-dir":
+        raise misused("--out -: a folder cannot go to stdout; name one, as in --out DIR/, or leave --format away")
     if is_folder(out, out_format):
         folder = out_folder(filled(out or f"{recipe.name}/", recipe))
         return Outputs(platforms=everything, files={}, folder=folder, pushes=names, loaded=loaded)
@@ -100,6 +103,8 @@ def out_files(out: str | None, platforms: Sequence[Platform], recipe: ImageToml)
             raise misused(f"--out {out}: {len(platforms)} platforms, and it takes the image of one")
         stream.check()
         return dict.fromkeys((platforms or recipe.targets)[:1], stream.path)
+    if out and re.fullmatch(r"(/dev/fd|/proc/self/fd)/[0-9]+", out):
+        raise misused(f"--out {out}: there is no open descriptor of that number")
     pattern = out or f"{recipe.name}{'-{arch}' if len(platforms) > 1 else ''}.tar"
     if not pattern.endswith(SUFFIXES) or Path(pattern).name in SUFFIXES:
         raise misused(f"--out {pattern}: a file name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")

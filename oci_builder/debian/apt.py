@@ -22,6 +22,7 @@ from oci_builder.debian.signed import MAX_CONTENTS, MAX_RELEASE, Release, conten
 from oci_builder.debian.sources import DebFolder, reason, way_to_packages
 from oci_builder.errors import OcibuildError, ToolFailed
 from oci_builder.files import fill, is_full, open_regular
+from oci_builder.redaction import redact_text
 from oci_builder.store import Store
 
 _FULL = "No space left on device"
@@ -74,6 +75,7 @@ class Apt:
     def __init__(self, suites: Sequence[Suite], architecture: str, folder: Path, *, contents: bool = False) -> None:
         self._suites, self._architecture, self._folder = suites, architecture, inputs.real(folder)
         self._targets = f"Packages {_CONTENTS}" if contents else "Packages"
+        self._unfetched = ""
 
     def inrelease(self, suite: Suite) -> bytes:
         """The InRelease file of a fresh private ``apt-get update``. Raises ToolFailed, ArchiveIndexError."""
@@ -107,7 +109,7 @@ class Apt:
     def _download(self, pins: Sequence[Pin], store: Store, configuration: Path) -> Mapping[Pin, str]:
         offered = self._offered(pins, configuration)
         wanted = [pin for pin in pins if (pin.name, pin.version) in offered]
-        missing = dict.fromkeys(pins, "superseded: its archive no longer offers this version")
+        missing = {pin: self._why_not_offered(pin) for pin in pins}
         if not wanted:
             return missing
         target = self._folder / f"debs-{configuration.stem}"
@@ -131,6 +133,11 @@ class Apt:
         rows = [[field.strip() for field in line.split("|")] for line in listing.splitlines()]
         return {(row[0], row[1]) for row in rows if len(row) == 3}
 
+    def _why_not_offered(self, pin: Pin) -> str:
+        if self._unfetched and not inputs.matching(self._folder / "lists", f"*_dists_{pin.suite}_*_Packages"):
+            return self._unfetched
+        return "superseded: its archive no longer offers this version"
+
     def _list(self, suite: Suite, path: str, limit: int) -> bytes:
         ending = f"_{suite.archive}_dists_{suite.name}_{path}"
         loose = f"_dists_{suite.name}_{path}"
@@ -138,7 +145,8 @@ class Apt:
         self._fresh  # noqa: B018 - runs apt-get update, once: an index and the lists that it vouches for are of one moment
         found = inputs.matching(lists, f"*{ending}") or inputs.matching(lists, f"*{loose}")
         if not found:
-            raise ToolFailed("apt-get update", f"it got no {path} of {suite}")
+            why = f": {self._unfetched}" if self._unfetched else ""
+            raise ToolFailed("apt-get update", f"it got no {path} of {suite}{why}")
         with open_regular(found[0]) as stream:
             return stream.read(limit + 1)
 
@@ -156,6 +164,9 @@ class Apt:
         said = self._run(configuration, "apt-get", "-q", "update")
         if said.returncode:
             raise ToolFailed("apt-get update", _last_error(said.stderr))
+        # Where no server answers it warns, and succeeds: with the lists that it had before, of which there are none.
+        failures = [line for line in said.stderr.splitlines() if line.startswith("W: Failed to fetch ")]
+        self._unfetched = redact_text(" ".join(failures[0].removeprefix("W: ").split())) if failures else ""
         return configuration
 
     def _configured(self, name: str, lists: Path) -> Path:

@@ -82,7 +82,7 @@ class Extras:
                 return self._resolved(archive, sources)
         hint = "the first build with these packages has to be online; its lock then serves"
         if not self.opening.supply.offline:
-            hint = f"{hint}\nthere, {way_to_packages()}"
+            hint = f"{hint}\nthere, {way_to_packages(image=self.opening.supply.image)}"
         raise PackageUnavailable("the signed indexes", tried=tried or ["no source to take them from"], hint=hint)
 
     def layer(self, lock: ExtraLock) -> Layer:

@@ -46,7 +46,7 @@ class Supply:
     folder of .deb files looked in first, which may hold the lock they follow (``renewed_name``). ``locked`` forbids any
     other version than the lock's; without ``writes_locks`` no lock is written. ``jobs`` is how many may
     work on them at once. ``host_python`` finds this machine's interpreter that compiles where a base's own does not
-    start.
+    start. ``image`` is how a command line calls the image that is built.
     """
 
     now: int
@@ -57,6 +57,7 @@ class Supply:
     jobs: int = 1
     writes_locks: bool = True
     host_python: FindPython = no_python
+    image: str = "NAME"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,14 +225,14 @@ class Opening:
             except PackageUnavailable as error:
                 if self.supply.offline:
                     error.hint = (
-                        "where there is a network: ocibuild download NAME, which puts its .deb file into debs/ beside "
-                        "image.toml; or build here once with a network"
+                        f"where there is a network: ocibuild download {self.supply.image}, which puts its .deb file "
+                        "into debs/ beside image.toml; or build here once with a network"
                     )
                     raise
                 if self.supply.locked:
                     error.hint = f"if it was superseded: ocibuild base update {self.folder.name}"
                     if not is_here() and not self.supply.mirrors and not recipe.source.mirrors:
-                        error.hint = way_to_packages(recipe.python.minor)
+                        error.hint = way_to_packages(recipe.python.minor, image=self.supply.image)
                     raise
                 return self._replaced(recipe, shipped, lock, sources, error)
 
@@ -251,7 +252,7 @@ class Opening:
         except OcibuildError as error:
             if is_full(error):
                 raise
-            missing.hint = way_to_packages(recipe.python.minor)
+            missing.hint = way_to_packages(recipe.python.minor, image=self.supply.image)
             raise missing from error
         if renewed.packages == lock.packages:
             # Nothing newer: the packages exist and cannot be had.

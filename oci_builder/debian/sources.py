@@ -49,14 +49,17 @@ class ArchiveSource(Protocol):
         """Put the packages into ``store``, each checked; return why for those it could not get."""
 
 
-def way_to_packages(minor: str = "") -> str:
-    """The hint where no source has Debian's packages: for a base with Python ``minor``, there is one without them."""
+def way_to_packages(minor: str = "", *, image: str = "NAME") -> str:
+    """The hint where no source has Debian's packages: for a base with Python ``minor``, there is one without them.
+
+    ``image`` is how a command line calls the image that is built.
+    """
     other = f"\nor take a base that needs none: --base docker.io/library/python:{minor}-slim" if minor else ""
     return (
         "name a mirror of Debian's archives: any Debian machine has its address in /etc/apt/sources.list or a file in "
         "/etc/apt/sources.list.d/, as http://…/debian. Give it with --mirror, in OCIBUILD_DEBIAN_MIRROR, or once for "
         f'all in ~/.config/ocibuild.toml, as mirror = "http://…/debian"{other}'
-        "\nor, for a machine without network: ocibuild download, elsewhere, fills debs/ beside image.toml"
+        f"\nor, for a machine without network: ocibuild download {image}, elsewhere, fills debs/ beside image.toml"
     )
 
 

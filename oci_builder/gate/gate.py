@@ -30,7 +30,7 @@ from oci_builder.tree.entry import Entry
 from oci_builder.tree.tree import Tree
 from oci_builder.wheels.target import Target
 
-RECORDS = "gate-5"
+RECORDS = "gate-6"
 """The number is raised when the same image gives other findings than before."""
 
 Supplier = Callable[[str], str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from oci_builder.errors import InvalidValue, UnsafePath
 from oci_builder.gate.facts import ElfFile, head_of
 from oci_builder.imported.names import readable
 from oci_builder.oci.documents import RunConfig
+from oci_builder.recipes.words import split
 from oci_builder.tree import elf
 from oci_builder.tree.accounts import groups_of, ids_of
 from oci_builder.tree.content import MappedFiles
@@ -36,7 +38,7 @@ _LONGEST = 300
 _ALSO = {("x86_64", "i386"), ("aarch64", "arm")}
 """Machines whose kernels start programs of an older one."""
 
-_CR_HINT = "save it with LF at the end of its lines: sed -i 's/\\r$//' FILE"
+CR_HINT = "save it with LF at the end of its lines: sed -i 's/\\r$//' FILE"
 _BOM = b"\xef\xbb\xbf"
 _STRICT = re.compile(r"(?:ba|da|a|k|z)?sh|env|python[0-9.]*")
 """Interpreters that take a carriage return in their option for a part of it, and refuse it."""
@@ -88,7 +90,8 @@ class Programs:
             passed = self._barred(place)
             if passed is None:
                 return self._start(place, depth)
-        hint = f"write its words apart: {_listed(word.split())}" if " " in word else ""
+        words = split(word, {}) if " " in word else []
+        hint = f"write its words apart: {_listed(words)}" if words else ""
         shown = self.path if len(self.path) <= _LONGEST else f"{self.path[:_LONGEST]}…"
         return passed or Defect(f"is not found on PATH, {shown}", hint)
 
@@ -122,7 +125,7 @@ class Programs:
             return Defect("begins with a byte order mark, and not with #!", "save it without one")
         if not head:
             return Defect("is an empty file")
-        return Defect("is no program: it begins with neither #! nor what compiled ones begin with", _NO_LINE)
+        return Defect("is no program: it begins with neither #! nor what compiled ones begin with", NO_LINE)
 
     def _barred(self, word: str) -> Defect | None:
         """Why the file is not there or may not be started, whatever is in it."""
@@ -186,12 +189,12 @@ class Programs:
         found = self._start(name if "/" in name else f"./{name}", depth + 1)
         if found is not None:
             if name.endswith("\r"):
-                return Defect(f"has CR LF at the end of its first line: the kernel looks for {name!r}", _CR_HINT)
+                return Defect(f"has CR LF at the end of its first line: the kernel looks for {name!r}", CR_HINT)
             joint = "which" if found.why.startswith("is not in") else "and that"
             return Defect(f"is started by {readable(name)}, {joint} {found.why}", found.hint)
         program = name.rpartition("/")[2]
         if words.endswith("\r") and _STRICT.fullmatch(program):
-            return Defect(f"has CR LF at the end of its first line: {program} is given {words!r}", _CR_HINT)
+            return Defect(f"has CR LF at the end of its first line: {program} is given {words!r}", CR_HINT)
         return self._through_env(words, depth) if program == "env" else None
 
     def _through_env(self, argument: str, depth: int) -> Defect | None:
@@ -204,7 +207,7 @@ class Programs:
         if not words or not words[0] or re.search(r"^-|[=$'\"\\]", words[0]):
             return None  # its options change what it finds, and where
         defect = self.defect(words[0], depth + 1)
-        if defect is None or defect.hint == _NO_LINE:
+        if defect is None or defect.hint == NO_LINE:
             return None  # a text without #! is a shell's, where env starts it
         return Defect(f"is started by env, which looks for {readable(words[0])}, and that {defect.why}")
 
@@ -228,7 +231,7 @@ class Programs:
         return f"uid {self.uid}"
 
 
-_NO_LINE = "a script needs a first line such as #!/bin/sh"
+NO_LINE = "a script needs a first line such as #!/bin/sh"
 _MODE = 'set mode = "0755" in its [[copy]]'
 
 
@@ -246,4 +249,4 @@ def _rights(entry: Entry) -> str:
 
 
 def _listed(words: Sequence[str]) -> str:
-    return f"[{', '.join(f'{chr(34)}{word}{chr(34)}' for word in words)}]"
+    return json.dumps(list(words), ensure_ascii=False)

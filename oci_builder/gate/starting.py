@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from oci_builder.errors import UnsafePath
 from oci_builder.gate.finding import Finding, Severity
 from oci_builder.gate.modules import Modules
-from oci_builder.gate.programs import Programs
+from oci_builder.gate.programs import CR_HINT, NO_LINE, Programs
 from oci_builder.gate.sanity import COPIED
 from oci_builder.imported.names import readable
 from oci_builder.oci.documents import RunConfig
@@ -20,6 +20,9 @@ from oci_builder.tree.tree import Tree
 RECIPE = "image.toml"
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
 _INITS = frozenset({"tini", "dumb-init", "catatonit", "docker-init"})
+_HANDING_ON = {"env": 0, "nohup": 0, "setsid": 0, "nice": 0, "timeout": 1, "gosu": 1, "su-exec": 1}
+"""Programs that become another, and how many words of theirs stand before it."""
+
 _READ = 64 << 10
 """Bytes of a shell script that are read for the first program that it names."""
 
@@ -63,9 +66,9 @@ class Starts:
         if run.entrypoint and run.cmd and self._hands_on(run.entrypoint[0]):
             yield from self._likely("cmd", run.cmd[0], "what the entrypoint starts in the end,")
         test = run.healthcheck.test if run.healthcheck else ()
-        if test[:1] == ("CMD",):
+        if test[:1] == ("CMD",) and test[1:]:
             yield from self._command("healthcheck.test", test[1:])
-        elif test[:1] == ("CMD-SHELL",):
+        elif test[:1] == ("CMD-SHELL",) and test[1:]:
             yield from self._command("healthcheck.test", ("/bin/sh", "-c", *test[1:]))
 
     def _command(self, key: str, words: Sequence[str]) -> Iterator[Finding]:
@@ -76,23 +79,60 @@ class Starts:
             yield _finding(self._severity(key), "start", RECIPE, program, message, defect.hint)
             return
         name = program.rpartition("/")[2]
-        if name in _SHELLS and len(words) > 2 and re.fullmatch(r"-[a-z]*c", words[1]):
-            yield from self._likely(key, first_program(words[2]), "what the shell starts first,")
+        if name in _SHELLS:
+            yield from self._shell(key, name, words[1:])
         elif name in _INITS:
             rest = words[words.index("--") + 1 :] if "--" in words else words[1:]
             if rest and not rest[0].startswith("-"):
                 yield from self._likely(key, rest[0], f"what {name} starts,")
+        elif name in _HANDING_ON:
+            rest = [word for word in words[1:] if not (name == "env" and _ASSIGNMENT.match(word))]
+            if rest and not any(word.startswith(("-", "PATH=")) for word in words[1 : len(words) - len(rest) + 1]):
+                yield from self._likely(key, "".join(rest[_HANDING_ON[name] :][:1]), f"what {name} starts,")
         elif re.fullmatch(r"python[0-9.]*", name):
             yield from self._python(key, words)
         else:
-            yield from self._likely(key, first_program(self._script(program)), f"what {_shown(program)} starts first,")
+            yield from self._script_of_shell(key, program)
+
+    def _shell(self, key: str, name: str, words: Sequence[str]) -> Iterator[Finding]:
+        """What a shell is given: a text behind ``-c``, or a script, which has to be there."""
+        rest = list(words)
+        is_text = False
+        while rest and re.match(r"[-+][A-Za-z]|--[a-z]", rest[0]):
+            option = rest.pop(0)
+            is_text = is_text or bool(re.fullmatch(r"-[A-Za-z]*c[A-Za-z]*", option))
+            if re.fullmatch(r"[-+][A-Za-z]*[oO]", option):
+                rest = rest[1:]
+        if not rest:
+            return
+        if is_text:
+            yield from self._likely(key, first_program(rest[0]), "what the shell starts first,")
+        elif not rest[0].startswith("-") and not self._exists(rest[0]):
+            # A name without a slash is looked for on PATH as well, by most of them.
+            if "/" in rest[0] or self.programs.defect(rest[0]) is not None:
+                message = f"config.{key}: {_shown(rest[0])}, which {name} is given, is not in the image"
+                yield _finding("warning", "start", RECIPE, rest[0], message, "")
+        else:
+            yield from self._script_of_shell(key, rest[0], given=True)
+
+    def _script_of_shell(self, key: str, path: str, *, given: bool = False) -> Iterator[Finding]:
+        """What a shell's script starts first; ``given`` to a shell it may do without its first line."""
+        text = self._script(path, given=given)
+        if "\r\n" in text:
+            message = (
+                f"config.{key}: {_shown(path)} has CR LF at the end of its lines, and a shell takes CR for a letter"
+            )
+            yield _finding("warning", "start", RECIPE, path, message, CR_HINT)
+            return
+        yield from self._likely(key, first_program(text), f"what {_shown(path)} starts first,")
 
     def _likely(self, key: str, word: str, what: str) -> Iterator[Finding]:
         """A warning about what is started in the second place: a script may bring it about first."""
         met = set(self.programs.met)
         defect = self.programs.defect(word) if word else None
         self.programs.met = met
-        if defect is not None:
+        # A text without #! is a shell's where no kernel is asked alone (execvp(3)).
+        if defect is not None and defect.hint != NO_LINE:
             message = f"config.{key}: {what} {_shown(word)}, {defect.why}"
             yield _finding("warning", "start", RECIPE, word, message, defect.hint)
 
@@ -123,8 +163,8 @@ class Starts:
         """Whether it is a shell script that ends with what it was given."""
         return '"$@"' in self._script(program)
 
-    def _script(self, program: str) -> str:
-        """The text of a shell's script; nothing of anything else."""
+    def _script(self, program: str, *, given: bool = False) -> str:
+        """The text of a shell's script, which needs no first line where it is ``given`` to one; else nothing."""
         path = program
         if "/" not in program:
             folders = self.programs.path.split(":")
@@ -139,7 +179,7 @@ class Starts:
         # "#!/bin/sh", "#! /bin/sh" and "#!/usr/bin/env sh".
         first = text.partition("\n")[0].removeprefix("#!").split() if text.startswith("#!") else []
         shells = {word.rpartition("/")[2] for word in first[:2]}
-        return text if shells & _SHELLS else ""
+        return text if shells & _SHELLS or (given and not first and "\0" not in text) else ""
 
     def _workdir(self) -> Iterator[Finding]:
         folder = self.run.workdir

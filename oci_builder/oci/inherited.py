@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oci_builder.errors import UnsupportedImage
-from oci_builder.oci.documents import RunConfig, parse_rfc3339
+from oci_builder.oci.documents import Healthcheck, RunConfig, parse_rfc3339
 from oci_builder.oci.jsonio import JSON
 
 _DERIVED = frozenset({"architecture", "os", "variant", "created", "config", "rootfs", "history"})
@@ -36,6 +36,8 @@ class Inherited:
     rest: JSON = field(default_factory=dict)
     run_rest: JSON = field(default_factory=dict)
     triggers: tuple[str, ...] = ()
+    healthcheck: Healthcheck | None = None
+    """What ``run_rest`` says of one, as far as it is read here."""
 
 
 def inherit(config: Mapping[str, object], *, layers: int, what: str) -> Inherited:
@@ -50,6 +52,7 @@ def inherit(config: Mapping[str, object], *, layers: int, what: str) -> Inherite
         rest={key: value for key, value in config.items() if key not in _DERIVED | _OF_THE_BUILD},
         run_rest={key: value for key, value in run.items() if key not in ignored and value},
         triggers=_strings(run.get(_TRIGGERS), f"{what}: {_TRIGGERS}"),
+        healthcheck=_healthcheck(run.get("Healthcheck")),
     )
 
 
@@ -68,6 +71,13 @@ def _run(run: Mapping[str, object], what: str) -> RunConfig:
         volumes=tuple(sorted(_object(run.get("Volumes"), f"{what}: Volumes"))),
         stop_signal=_text(run.get("StopSignal"), f"{what}: StopSignal"),
     )
+
+
+def _healthcheck(value: object) -> Healthcheck | None:
+    test = value.get("Test") if isinstance(value, dict) else None
+    if not isinstance(test, list) or not test or not all(isinstance(word, str) for word in test):
+        return None
+    return Healthcheck(test=tuple(test))
 
 
 def _history(value: object, layers: int) -> tuple[JSON, ...]:

@@ -8,6 +8,7 @@ _PORTS = "write exposed-ports = [8080]"
 _ENV = 'write env = { NAME = "VALUE" }'
 _CMD = 'write cmd = ["python3", "-m", "MODULE"]'
 _SHA256 = 'write sha256 = "…", the 64 digits that sha256sum prints'
+_CONSTRAINTS = "write -c FILE into requirements.txt, in a line of its own"
 _PYTHON = "write them into requirements.txt beside image.toml"
 FOREIGN = {
     "run": "nothing is run in a build: Python packages go into requirements.txt, Debian's into base-packages, files "
@@ -40,6 +41,8 @@ PYTHON_FOREIGN = {
     "install": _PYTHON,
     "pip": _PYTHON,
     "requirement": 'write requirements = ["requirements.txt"]',
+    "constraint": _CONSTRAINTS,
+    "constraints": _CONSTRAINTS,
     "index-url": "pip's settings say it: PIP_INDEX_URL, pip.conf, or --index-url ADDRESS in requirements.txt",
     "extra-index-url": "write --extra-index-url ADDRESS into requirements.txt, in a line of its own",
     "compile": 'write bytecode = "all", "default" or "none"',

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Annotated, ClassVar, Literal, TypeVar
 
@@ -165,6 +167,12 @@ class HealthcheckRecipe(Table, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.test or self.test in (("CMD",), ("CMD-SHELL",)):
             raise BadKey("test", "a healthcheck runs something", hint='write test = ["python3", "-c", "…"]')
+        if self.test[0] == "CMD-SHELL" and len(self.test) > 2:
+            # A shell would run the first of them, and call it the second.
+            words = self.test[1:]
+            text = " ".join(words) if any(word in ("||", "&&", "|", ";") for word in words) else shlex.join(words)
+            hint = f"write test = {json.dumps(['CMD-SHELL', text], ensure_ascii=False)}"
+            raise BadKey("test", "behind CMD-SHELL stands one text, which a shell reads", hint=hint)
         for number, word in enumerate(self.test):
             without_nul(f"test[{number}]", word)
         for key, duration in (

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from oci_builder.recipes import words
+
 _USUAL_MODES = frozenset({0o400, 0o444, 0o500, 0o555, 0o600, 0o640, 0o644, 0o660, 0o664, 0o700, 0o750, 0o755, 0o775})
 _UNITS = {"h": "h", "m": "m", "s": "s", "ms": "ms", "hour": "h", "min": "m", "minute": "m", "sec": "s", "second": "s"}
 _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 9: "SIGKILL", 10: "SIGUSR1", 12: "SIGUSR2", 15: "SIGTERM"}
@@ -147,9 +149,11 @@ def base(value: object) -> Iterator[object]:
 
 
 def healthcheck(value: object) -> Iterator[object]:
-    """A test alone."""
+    """A test alone; one text is split as that of a test is."""
     if isinstance(value, list):
         yield {"test": value}
+    elif isinstance(value, str):
+        yield {"test": words.split(value, {"test": value})}
 
 
 def layering(value: object) -> Iterator[object]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from oci_builder.bounded import load_texts
 from oci_builder.shellwords import needs_shell
 
 _BUILTIN = frozenset({"cd", "eval", "exec", "exit", "export", "set", "source", "test", "trap", "ulimit", "umask", "."})
@@ -18,6 +19,13 @@ def split(text: str, table: Mapping[str, Any]) -> list[str]:
 
     ``table`` is what the text stands in: what follows an entrypoint is no command, and a healthcheck is docker's.
     """
+    if written := load_texts(text):
+        return written  # the exec form of a Dockerfile, as text
+    mark, _, command = text.strip().partition(" ")
+    if table.get("test") == text and mark in ("CMD", "CMD-SHELL") and command.strip():
+        return [mark, command.strip()] if mark == "CMD-SHELL" else [mark, *split(command, {})]
+    if table.get("test") == text and mark.upper() == "NONE" and not command:
+        return ["NONE"]
     try:
         words = shlex.split(text)
     except ValueError:

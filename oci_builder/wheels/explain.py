@@ -53,6 +53,7 @@ _CAUSED = re.compile(
 _NEEDED = re.compile(
     r"\bneeds Python (?:(?P<oldest>\d+\.\d+) or newer|(?P<asked>\S+))|\bis for CPython (?P<minor>3\.\d+)(?!\d)"
 )
+_OTHER_MACHINE = re.compile(r"\bis for (?!CPython|Python|PyPy|the free-threaded)")
 _SHOWN = 12
 _NEAR = 50
 """Lines after the one that says hashes differ, in which the first of them is told."""
@@ -72,7 +73,9 @@ class Failure:
         """The error to raise: FileProblem, NoMatchingWheel, DigestMismatch, TransportError or ResolutionError."""
         if disk := disk_error(self.said):
             return disk
-        if mismatch := mismatch_error(self.said, hint="correct its --hash, or find out who changed the wheel"):
+        if mismatch := mismatch_error(
+            self.said, hint=f"correct its --hash, or find out who changed the wheel{self._or_bring()}"
+        ):
             return mismatch
         found = candidates(self.log)
         if unfit := self._other_python(found):
@@ -109,7 +112,8 @@ class Failure:
         name, specifier = _split(what)
         ours = [candidate for candidate in found if candidate.name == name]
         # A page that did not come is an error for a person, and a line of the log for pip.
-        if not ours and (network := network_error(self.said) or network_error(self.log)):
+        network = None if ours or self.sources.offline else network_error(self.said) or network_error(self.log)
+        if network:
             return network
         allowed = fitting(ours, specifier)
         if any(not candidate.said for candidate in allowed):
@@ -140,7 +144,9 @@ class Failure:
         asked = self._named(what["what"]) if what else self._what()
         names = [_split(part)[0] for part in re.split(r",\s*|\s+and\s+", asked)]
         places = ", ".join(dict.fromkeys(line.place for line in self.lines if line.name in names))
-        return ResolutionError(asked, why, hint=f"relax one of them{f' ({places})' if places else ''}")
+        return ResolutionError(
+            asked, why, hint=f"relax one of them{f' ({places})' if places else ''}{self._or_bring(self._version)}"
+        )
 
     def _named(self, what: str) -> str:
         """``what`` with the requirements that pip names by file and line only."""
@@ -149,28 +155,36 @@ class Failure:
 
     def _hint(self, name: str, allowed: Sequence[Candidate], why: Sequence[str]) -> str:
         folder = f"put a wheel of it into {self._folder()}"
+        version = self._version
         if all(candidate.is_sdist for candidate in allowed):
             if known := hint_of_name(name):
                 return known
-            return f'if it is pure Python, name it in image.toml ([python] build = ["{name}"]); else {folder}'
+            pure = f'if it is pure Python, name it in image.toml ([python] build = ["{name}"]); else {folder}'
+            return f"{pure}{self._or_bring(version)}"
         if any("needs glibc" in line for line in why):
-            return f"relax {self._place(name)}, or use a base with a newer glibc"
-        version = self.target.promise.version
+            # pip takes what fits the C library of the machine that it runs on: it would bring the same again.
+            return f"relax {self._place(name)}, or use a base with a newer glibc{self._or_bring()}"
+        elsewhere = f" on {self.target.platform}" if any(map(_OTHER_MACHINE.search, why)) else ""
+        bring = self._or_bring(version, where=elsewhere)
         if asked := next(filter(None, map(_asked_python, why)), ""):
             offer = offer_of([asked], version) or "; or use a base with a newer Python"
-            return f"relax {self._place(name)}{offer}{self._or_bring(version)}"
-        return f"relax {self._place(name)}, leave it out with a marker, or {folder}{self._or_bring(version)}"
+            return f"relax {self._place(name)}{offer}{bring}"
+        return f"relax {self._place(name)}, leave it out with a marker, or {folder}{bring}"
 
     def _unknown(self, name: str) -> str:
         if self.sources.offline:
-            return f"put its wheel, and those it depends on, into {self._folder()}; {self.sources.bring()}"
+            return f"put its wheel, and those it depends on, into {self._folder()}; {self.sources.bring(self._version)}"
         return f"check the spelling at {self._place(name)}, and which index pip is configured for (pip config list)"
 
     def _relax(self, name: str) -> str:
-        return f"change {self._place(name)}{self._or_bring()}"
+        return f"change {self._place(name)}{self._or_bring(self._version)}"
 
-    def _or_bring(self, version: str = "") -> str:
-        return f", or bring another; {self.sources.bring(version)}" if self.sources.offline else ""
+    def _or_bring(self, version: str = "", *, where: str = "") -> str:
+        return f", or bring another; {self.sources.bring(version, where=where)}" if self.sources.offline else ""
+
+    @property
+    def _version(self) -> str:
+        return self.target.promise.version
 
     def _folder(self) -> str:
         return str(self.sources.find_links[0]) if self.sources.find_links else "the image's wheels/"

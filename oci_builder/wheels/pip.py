@@ -68,15 +68,18 @@ class WheelSources:
         links = [f"--find-links={_absolute(place)}" for place in self.find_links]
         return [*(["--isolated", "--no-index"] if self.offline else []), *links]
 
-    def bring(self, version: str = "") -> str:
-        """The command that brings what is missing; with the version of the base's Python, also that of pip alone."""
+    def bring(self, version: str = "", *, where: str = "") -> str:
+        """The command that brings what is missing; with the version of the base's Python, also that of pip alone.
+
+        pip takes wheels for the machine that it runs on: ``where`` says which that has to be.
+        """
         bring = f"where there is a network: ocibuild download {self.image}".rstrip()
         if not version:
             return bring
         folder = next((place for place in map(Path, self.find_links) if inputs.is_dir(place)), Path("wheels"))
         words = ["pip", "download", "--python-version", version, "--only-binary=:all:"]
         words += [word for path in self.files for word in ("-r", str(path))]
-        return f"{bring}; with pip alone: {shlex.join([*words, '-d', str(folder)])}"
+        return f"{bring}; with pip alone{where}: {shlex.join([*words, '-d', str(folder)])}"
 
     def folders(self) -> tuple[Path, ...]:
         """The find-links that are folders of this machine."""

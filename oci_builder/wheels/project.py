@@ -190,7 +190,8 @@ def _built(copy: Path, folder: Path, dest: Path, sources: WheelSources, running:
         return wheels[0]
     hint = f"try it alone: pip wheel --no-deps {folder}"
     if sources.offline:
-        hint = f"offline, what builds it must lie in wheels/{BACKENDS}/: ocibuild download NAME puts it there"
+        image = sources.image or "NAME"
+        hint = f"offline, what builds it must lie in wheels/{BACKENDS}/: ocibuild download {image} puts it there"
         hint += "; where there is a network, build with --online"
     raise WheelError(str(folder), f"building it failed:\n  {_last(outcome.said)}", hint=hint)
 

@@ -230,7 +230,7 @@ def _requirement(line: Line) -> RequirementLine:
     if (path := _path(line, line.text)) is not None:
         return _local(line, text, path, hashes)
     try:
-        parsed = Requirement(line.text)
+        parsed = _parsed(line.text)
     except (InvalidRequirement, RecursionError, ValueError) as error:
         # What packaging says of it shows the line from the second line on.
         why = f"not a requirement: {str(error).splitlines()[0]}" if isinstance(error, InvalidRequirement) else ""
@@ -243,6 +243,17 @@ def _requirement(line: Line) -> RequirementLine:
     if parsed.url is not None:
         return _direct(line, text, parsed.url, hashes, name=canonicalize_name(parsed.name))
     return _line(line, text, canonicalize_name(parsed.name), hashes, specifier=str(parsed.specifier))
+
+
+def _parsed(text: str) -> Requirement:
+    """As pip has it: what begins with a name ends at its first semicolon, whatever stands before that."""
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        asked, semicolon, marker = text.partition(";")
+        if not semicolon or "@" not in asked:
+            raise
+        return Requirement(f"{asked.strip()} ; {marker.strip()}")
 
 
 def _is_heard(line: Line, option: Option) -> bool:

@@ -271,7 +271,8 @@ def _pin(item: Mapping[str, Any], target: Target, built: Mapping[str, WheelPin],
 def _digest(info: Mapping[str, Any], name: str) -> Digest:
     found = info.get("archive_info", {}).get("hashes", {}).get("sha256")
     if found:
-        return Digest.parse(f"sha256:{found}")
+        # As pip compares them: indexes, and requirements, may have them in capitals.
+        return Digest.parse(f"sha256:{found.lower()}")
     if path := _local(info["url"]):
         with explained(path):
             return digest_file(str(path))[0]

@@ -118,6 +118,10 @@ def hint_of_line(text: str) -> str:
     """What to write instead of ``text``, which is no requirement."""
     # Nobody slips in the hundreds; what is longer would take the patterns long.
     stripped = text.strip()[:_LONGEST]
+    if re.search(r"\$\{[A-Z0-9_]+\}", stripped):
+        return "a variable in it is not set, or empty, and stands there as it is: export it, or write its value"
+    if re.search(r"\$[A-Za-z_]|\$\{", stripped):
+        return "a variable is written as ${NAME}, in capitals: others are none for pip"
     for pattern, hint in (*_LANGUAGES, *_FORMS):
         if re.match(pattern, stripped):
             return hint

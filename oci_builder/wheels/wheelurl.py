@@ -17,6 +17,8 @@ LONGEST = 4096
 # variable, for whoever reads it next.
 _CHARACTERS = re.compile(r"[\w.~:/?#\[\]@!$&'()*+,;=%\x80-\U0010ffff-]+\Z")
 
+_SCHEMES = re.compile(r"(?i:https?:)|file:")
+
 
 @dataclass(frozen=True, slots=True)
 class WheelUrl:
@@ -46,8 +48,8 @@ def parse_wheel_url(text: str) -> WheelUrl:
     if not (_CHARACTERS.match(text) and text.isprintable()):
         raise ValueError("a URL with characters that no URL has")
     parts = urlsplit(text)
-    # In small letters: others are no scheme for pip.
-    if not text.startswith(("http:", "https:", "file:")):
+    # pip takes http and https however they are spelt, and file in small letters.
+    if not _SCHEMES.match(text):
         raise ValueError("its URL is neither http, https nor a file of this machine")
     if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
         raise ValueError("its URL is of a file on another machine")

@@ -122,7 +122,6 @@ class _Bounded:
 def _files(infos: Sequence[zipfile.ZipInfo], filename: str) -> list[tuple[str, zipfile.ZipInfo]]:
     """The files by their paths, in the directory's order; where two have one path, as pip has it, the last."""
     files: dict[str, zipfile.ZipInfo] = {}
-    seen: dict[str, zipfile.ZipInfo] = {}
     folders = _Folders(filename)
     for info in infos:
         name = info.filename
@@ -134,8 +133,6 @@ def _files(infos: Sequence[zipfile.ZipInfo], filename: str) -> list[tuple[str, z
         if info.flag_bits & _ENCRYPTED or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise WheelError(filename, f"{name} is encrypted or compressed in a way wheels do not use")
         path = name if "//" not in name and "./" not in name else plain(name)
-        if not _same(seen.setdefault(name, info), info):
-            raise WheelError(filename, f"holds {name} twice, with different bytes")
         entry_path(path, origin=filename)
         check_length(path, filename)
         _check_extra(info, filename)
@@ -161,10 +158,6 @@ def _zipped(name: str, info: zipfile.ZipInfo, path: Path, places: Mapping[str, i
         mode=info.external_attr >> 16,
         is_utf8=bool(info.flag_bits & UTF8),
     )
-
-
-def _same(first: zipfile.ZipInfo, second: zipfile.ZipInfo) -> bool:
-    return first is second or (first.CRC, first.file_size) == (second.CRC, second.file_size)
 
 
 def check_length(path: str, filename: str) -> None:

@@ -150,9 +150,22 @@ def folders(folder: Path) -> list[Path]:
             executable=("Other.Spelling-1.0.data/scripts/spelt",),
         ),
         make(folder, "mixed", mixed, twice=("mixed/four.py",), build="7-"),
+        again(make(folder, "again", {"again.py": "1"}), "again.py"),
         make(folder, "plat", {"plat.py": ""}, wheel=WHEEL.replace("true", "False").replace("1.0", "1.9")),
         make(folder, "upper", {"upper.py": ""}, wheel=WHEEL.replace("true", "TRUE").replace("\n", "\r\n")),
     ]
+
+
+def again(wheel: Path, name: str) -> Path:
+    """The same, with another file called ``name`` before the one that RECORD means."""
+    with zipfile.ZipFile(wheel) as archive:
+        members = {info: archive.read(info) for info in archive.infolist()}
+    with warnings.catch_warnings(), zipfile.ZipFile(wheel, "w") as archive:
+        warnings.simplefilter("ignore")
+        write_member(archive, name, b"before")
+        for info, data in members.items():
+            archive.writestr(info, data)
+    return wheel
 
 
 def records(folder: Path) -> list[Path]:
@@ -169,7 +182,9 @@ def records(folder: Path) -> list[Path]:
         "rec-1.0.dist-info/RECORD.p7s": "rec-1.0.dist-info/RECORD.p7s,,",
     }
     signed = {"RECORD.jws": "{}", "RECORD.p7s": "x"}
-    more = "rec/,,\nrec,,\nrec-1.0.dist-info/,,\nrec/__pycache__/dot.cpython-39.pyc,,\nrec-1.0.dist-info/INSTALLER,,\n"
+    itself = "rec-1.0.dist-info/RECORD,sha256=AAAA,5\n"
+    more = f"{itself}rec/,,\nrec,,\nrec-1.0.dist-info/,,\n"
+    more += "rec/__pycache__/dot.cpython-39.pyc,,\nrec-1.0.dist-info/INSTALLER,,\n"
     return [
         make(folder, "rec", files, info=signed, rows=rows, first=more),
         make(folder, "bom", {"bom.py": "1"}, first="\ufeff"),

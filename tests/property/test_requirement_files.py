@@ -117,6 +117,12 @@ LINES = [
     ),
     *("file:{here}/house/demo-1.0-py3-none-any.whl", "file:./house/demo-1.0-py3-none-any.whl ; python_version > '3'"),
     *("demo @ file://{here}/house/demo-1.0-py3-none-any.whl", "demo @ https://w.example/demo-1.0-py3-none-any.whl"),
+    *(
+        "HTTPS://w.example/demo-1.0-py3-none-any.whl",
+        "demo @ HTTP://w.example/demo-1.0-py3-none-any.whl",
+        "demo @ https://w.example/demo-1.0-py3-none-any.whl; python_version > '3'",
+        "demo[x] @ file:house/demo-1.0-py3-none-any.whl;python_version > '3'",
+    ),
     *("https://w.example/demo-1.0-py3-none-any.whl#sha256=00", "https://${TOKEN}@w.example/demo-1.0-py3-none-any.whl"),
     *(
         "demo -i https://z.example",

@@ -146,7 +146,7 @@ def test_any_field_of_a_member_that_says_something_else_is_noticed(
 
 @settings(max_examples=30, deadline=None)
 @given(order=st.permutations(range(len(PARTS))), twice=st.integers(0, len(PARTS)))
-def test_the_order_of_members_is_free_and_none_may_come_twice_with_other_bytes(
+def test_the_order_of_members_is_free_and_of_two_with_one_name_the_last_is_meant(
     folder: Path, order: list[int], twice: int
 ) -> None:
     parts = [PARTS[number] for number in order]
@@ -155,3 +155,4 @@ def test_the_order_of_members_is_free_and_none_may_come_twice_with_other_bytes(
         again = PARTS[twice]
         assert holds(write_zip(folder / NAME, [*parts, again]), folder)
         assert not holds(write_zip(folder / NAME, [*parts, replace(again, data=again.data + b"#")]), folder)
+        assert holds(write_zip(folder / NAME, [replace(again, data=again.data + b"#"), *parts]), folder)

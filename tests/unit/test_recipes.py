@@ -165,6 +165,37 @@ def test_a_command_in_one_text_is_refused_with_the_list_that_a_shell_makes_of_it
         assert words == (("CMD-SHELL", text) if "test" in key else ("/bin/sh", "-c", text))
 
 
+MEANT = {
+    '[config]\ncmd = \'["python3", "-m", "x y"]\'': 'cmd = ["python3", "-m", "x y"]',
+    "[config]\nhealthcheck = 'curl -f x || exit 1'": ('healthcheck = { test = ["CMD-SHELL", "curl -f x || exit 1"] }'),
+    "[config.healthcheck]\ntest = 'CMD-SHELL curl -f x || exit 1'": 'test = ["CMD-SHELL", "curl -f x || exit 1"]',
+    "[config.healthcheck]\ntest = 'CMD curl \"a b\"'": 'test = ["CMD", "curl", "a b"]',
+    "[config.healthcheck]\ntest = 'none'": 'test = ["NONE"]',
+    "[config.healthcheck]\ntest = ['CMD-SHELL', 'test', '-f', '/a b']": ('test = ["CMD-SHELL", "test -f \'/a b\'"]'),
+    "[config.healthcheck]\ntest = ['CMD-SHELL', 'a', '||', 'exit', '1']": 'test = ["CMD-SHELL", "a || exit 1"]',
+    "[config]\nvolumes = '/data /logs'": 'volumes = ["/data", "/logs"]',
+    "[config]\nenv = 'A=1 B=\"2 3\"'": 'env = { A = "1", B = "2 3" }',
+    "[config]\nenv = 'A=1 and 2'": 'env = { A = "1 and 2" }',
+    "base-packages = 'git curl'": 'base-packages = ["git", "curl"]',
+    "base-packages = 'git (>= 2)'": 'base-packages = ["git"]',
+    'platforms = \'["linux/amd64", "linux/arm64"]\'': 'platforms = ["linux/amd64", "linux/arm64"]',
+    "[user]\ngroups = 'video audio'": 'groups = ["video", "audio"]',
+    "[python]\nunverified = 'selenium catboost'": 'unverified = ["selenium", "catboost"]',
+    "[python]\nrequirements = 'a.txt b.txt'": 'requirements = ["a.txt", "b.txt"]',
+    "[python]\nrequirements = 'my list.txt'": 'requirements = ["my list.txt"]',
+    "[[copy]]\nsrc = 'a'\ndest = '/a'\nexclude = '*.pyc *.log'": 'exclude = ["*.pyc", "*.log"]',
+}
+
+
+@pytest.mark.parametrize(("text", "hint"), MEANT.items(), ids=range(len(MEANT)))
+def test_one_text_for_several_is_refused_with_the_list_that_was_meant(text: str, hint: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        recipe(text)
+    assert caught.value.hint == f"write {hint}"
+    *above, _ = text.split("\n")
+    recipe("\n".join([*above, hint]))
+
+
 def test_what_follows_an_entrypoint_is_no_command() -> None:
     with pytest.raises(RecipeError) as caught:
         recipe("[config]\nentrypoint = ['serve']\ncmd = '--port $PORT'")
@@ -412,6 +443,7 @@ def test_packages_that_are_written_wrongly_are_named(tmp_path: Path, written: st
         ('[copy]\nsrc = "a"\ndest = "/a"', "write [[copy]]"),
         ('from = "debian"', "write base ="),
         ("ports = [80]", "exposed-ports = [8080] below [config]"),
+        ('[python]\nconstraints = ["c.txt"]', "write -c FILE into requirements.txt"),
     ],
 )
 def test_a_key_of_another_program_is_told_what_to_write(tmp_path: Path, written: str, hint: str) -> None:

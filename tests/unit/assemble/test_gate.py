@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -93,3 +95,29 @@ def test_an_image_that_was_judged_is_not_unpacked_again_and_a_changed_one_is(tmp
     saved(image, docker_python(), draw, distribution("pen", "2"))
     assert findings(image, tmp_path) == []
     assert len(sorted(records[0].parent.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("test", "found"),
+    [
+        (["CMD", "curl", "-f", "x"], "config.healthcheck.test: curl is not found on PATH, /usr/local/bin:/usr/bin"),
+        (["CMD-SHELL", "curl -f x || exit 1"], "config.healthcheck.test: /bin/sh is not in the image"),
+        (["CMD"], ""),
+        (["NONE"], ""),
+        ("CMD", ""),
+    ],
+)
+def test_the_healthcheck_of_a_base_is_judged_like_what_it_starts(tmp_path: Path, test: object, found: str) -> None:
+    layers = [make_tar(*docker_python())]
+    run = {"Env": ["PATH=/usr/local/bin:/usr/bin"], "Healthcheck": {"Test": test, "StartInterval": 5}}
+    image = save_like_new_docker(tmp_path / "x.tar", layers, config_of(layers, run=run))
+    assert findings(image, tmp_path) == ([("error", found)] if found else [])
+    folder = tmp_path / "app"
+    folder.mkdir()
+    (folder / "image.toml").write_text('base = "../x.tar"\n[python]\nrequirements = []\nbytecode = "none"\n')
+    out = tmp_path / "out.tar"
+    where = ("--cache-dir", str(tmp_path / "cache"), "--project-dir", str(tmp_path), "--progress", "none")
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        assert main(["build", str(folder), "--out", str(out), *where]) == 0
+    assert ("warning: config.healthcheck" in said.getvalue()) is bool(found) and found in said.getvalue()
+    assert b'"StartInterval":5' in out.read_bytes()

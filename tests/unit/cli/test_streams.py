@@ -140,6 +140,19 @@ def test_what_cannot_go_together_is_said_before_the_work(tiny: Tiny) -> None:
     assert not tiny.cache.exists() or not list((tiny.cache / "v1" / "blobs" / "sha256").iterdir())
 
 
+def test_a_link_into_no_folder_a_folder_for_stdout_and_a_closed_descriptor_are_said_before_the_work(tiny: Tiny) -> None:
+    (tiny.root / "astray.tar").symlink_to("nowhere/x.tar")
+    for out, flags, code, why in (
+        ("astray.tar", (), 1, "it leads to nowhere/x.tar, and there is no such folder"),
+        ("-", ("--format", "oci-dir"), 2, "a folder cannot go to stdout"),
+        ("/dev/fd/99", (), 2, "no open descriptor"),
+    ):
+        done = written(tiny, out, tiny.root / "into", *flags)
+        assert (done.returncode, (tiny.root / "into").read_bytes()) == (code, b"")
+        assert why in done.stderr.decode() and "layer" not in done.stderr.decode(), done.stderr
+    assert not (tiny.root / "-").exists()
+
+
 def test_a_terminal_gets_no_image(tiny: Tiny) -> None:
     ours, theirs = os.openpty()
     try:

@@ -76,6 +76,10 @@ def test_a_healthcheck_in_a_shell_needs_one(store: Store) -> None:
 def test_a_program_in_one_word_with_its_arguments_gets_the_words_apart(store: Store) -> None:
     gated = judged(store, *TOOLS, on=SYSTEM, run=RunConfig(cmd=("python3 -m x",)))
     assert gated.errors[0].hint == 'write its words apart: ["python3", "-m", "x"]'
+    gated = judged(store, *TOOLS, on=SYSTEM, run=RunConfig(cmd=("sh -c 'a  b' x",)))
+    assert gated.errors[0].hint == 'write its words apart: ["sh", "-c", "a  b", "x"]'
+    gated = judged(store, *TOOLS, on=SYSTEM, run=RunConfig(cmd=("exec a $B",)))
+    assert gated.errors[0].hint == 'write its words apart: ["/bin/sh", "-c", "exec a $B"]'
 
 
 def test_links_that_lead_nowhere_or_round_are_told(store: Store) -> None:
@@ -98,12 +102,41 @@ LIKELY = {
     "what an init starts": RunConfig(entrypoint=("/opt/tini", "--", "serve")),
     "a module": RunConfig(cmd=("python3", "-u", "-m", "serve")),
     "a file for Python": RunConfig(cmd=("python3", "serve")),
+    "a shell with other options": RunConfig(cmd=("/usr/bin/sh", "-e", "-o", "pipefail", "-lc", "exec serve")),
+    "a script for a shell": RunConfig(cmd=("/usr/bin/sh", "serve")),
+    "what a script for a shell starts": RunConfig(cmd=("/usr/bin/sh", "-e", "/opt/plain.sh")),
+    "what env starts": RunConfig(entrypoint=("env", "A=1", "serve"), cmd=("x",)),
+    "what timeout starts": RunConfig(cmd=("/opt/timeout", "5", "serve", "-x")),
 }
 
 
 @pytest.mark.parametrize("run", LIKELY.values(), ids=LIKELY)
 def test_what_is_started_next_is_a_warning(store: Store, run: RunConfig) -> None:
-    assert said(store, run, program("opt/tini")) == [("warning", "start", "serve")]
+    plain = program("opt/plain.sh", b"set -e\nserve --port 80\n", mode=0o644)
+    tools = [program("opt/tini"), program("opt/timeout"), plain]
+    assert said(store, run, *tools) == [("warning", "start", "serve")]
+
+
+QUIET = {
+    "a text without a first line, for a shell": RunConfig(cmd=("/usr/bin/sh", "-c", "/opt/plain")),
+    "such a text, given to one": RunConfig(cmd=("/usr/bin/sh", "/opt/plain")),
+    "env with a PATH of its own": RunConfig(cmd=("env", "PATH=/opt", "serve")),
+    "env with options": RunConfig(cmd=("env", "-i", "serve")),
+    "a shell alone": RunConfig(cmd=("/usr/bin/sh", "-l")),
+    "a shell that reads": RunConfig(cmd=("/usr/bin/sh", "-s", "--")),
+}
+
+
+@pytest.mark.parametrize("run", QUIET.values(), ids=QUIET)
+def test_what_may_well_start_is_not_warned_of(store: Store, run: RunConfig) -> None:
+    assert said(store, run, program("opt/plain", b"true\n")) == []
+
+
+def test_lines_of_windows_in_a_shells_script_are_told(store: Store) -> None:
+    script = program("opt/late.sh", b"#!/usr/bin/sh\nset -e\r\nserve\r\n")
+    gated = judged(store, *TOOLS, script, on=SYSTEM, run=RunConfig(cmd=("/opt/late.sh",)))
+    assert [each.subject for each in gated.warnings] == ["/opt/late.sh"]
+    assert "CR LF" in gated.warnings[0].message and "sed" in gated.warnings[0].hint
 
 
 def test_a_module_beside_the_working_directory_is_one(store: Store) -> None:

@@ -57,6 +57,16 @@ def test_what_an_index_gives_no_sha256_for_is_hashed_on_arrival(
     assert {name: pin.sha256.hex for name, pin in pins.items()} == {"demo": sha256(demo), "needed": sha256(needed)}
 
 
+def test_a_digest_in_capitals_is_the_same_digest(store: Store, pool: Path) -> None:
+    demo = make_wheel(pool, "demo")
+    with serve_index(pool) as index:
+        place = f"http://127.0.0.1:{index.port}/files/{demo.name}#sha256={sha256(demo).upper()}"
+        pins = taken(store, f"demo @ {place}\n", index.environ(os.environ))
+        assert pins["demo"].sha256.hex == sha256(demo)
+        pins = taken(store, f"demo==1.0 --hash=sha256:{sha256(demo).upper()}\n", index.environ(os.environ))
+        assert pins["demo"].sha256.hex == sha256(demo)
+
+
 @pytest.mark.parametrize("hashes", [("md5",), ("sha512",)])
 def test_the_hash_that_an_index_does_give_is_compared(store: Store, pool: Path, hashes: tuple[str, ...]) -> None:
     demo = make_wheel(pool, "demo")

@@ -217,6 +217,30 @@ def test_a_name_that_nobody_has_is_told_from_a_version_that_nobody_has(
     assert str(wheels) in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize(
+    ("tag", "text", "where"),
+    [
+        ("py3-none-any", "nope\n", "with pip alone: pip download "),
+        ("cp312-cp312-manylinux1_x86_64", "app\n", "with pip alone: pip download "),
+        ("py3-none-macosx_11_0_arm64", "app\n", "with pip alone on linux/amd64: pip download "),
+        ("cp312-cp312-win_amd64", "app\n", "with pip alone on linux/amd64: pip download "),
+        ("py3-none-manylinux_2_39_x86_64", "app\n", "ocibuild download"),
+        ("py3-none-any", "app\nlib==1\n", "with pip alone: pip download "),
+        ("py3-none-any", "--find-links http://127.0.0.1:9/\nnope\n", "with pip alone: pip download "),
+    ],
+)
+def test_what_a_folder_lacks_is_brought_by_what_the_hint_says(
+    store: Store, wheels: Path, tag: str, text: str, where: str
+) -> None:
+    make_wheel(wheels, "app", "1.0", tag=tag, requires=["lib==2"] if "lib" in text else [])
+    make_wheel(wheels, "lib", "1")
+    make_wheel(wheels, "lib", "2")
+    with pytest.raises((ResolutionError, NoMatchingWheel)) as caught:
+        ask(store, text, folder=wheels)
+    hint = caught.value.hint or ""
+    assert "where there is a network: ocibuild download" in hint and where in hint, caught.value
+
+
 def test_a_conflict_says_who_wants_what(store: Store, wheels: Path, index: Index) -> None:
     make_wheel(wheels, "app", "1.0", requires=["dep<2"])
     make_wheel(wheels, "dep", "1.0")

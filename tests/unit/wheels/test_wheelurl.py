@@ -37,7 +37,6 @@ def test_a_url_of_a_wheel_is_taken_without_its_fragment(text: str, url: str, pat
         f"https://h.example/x#/{NAME}",
         f"https://h.example/x?/{NAME}",
         f"git+https://h.example/{NAME}",
-        f"HTTPS://h.example/{NAME}",
         f"ftp://h.example/{NAME}",
         f"file://h.example/{NAME}",
         f"http:///{NAME}",
