@@ -14,6 +14,9 @@ _GLOBAL, _WEAK, _UNIQUE = 1, 2, 10
 _MOST = 4_000_000
 """Symbols of one file; the largest libraries have half a million."""
 
+_LONGEST, _TOGETHER = 4096, 256 << 20
+"""Bytes of one name, and of all names of a file: many may lie in one text."""
+
 _SEGMENTS, _TAGS = 512, 4096
 
 
@@ -52,13 +55,19 @@ class _Table:
         count = min(self._count(tags), _MOST)
         table, strings = self._offset(tags[_SYMTAB]), self._offset(tags[_STRTAB])
         names = bytes(self._view[strings : strings + tags.get(_STRSZ, 0)])
-        offered, wanted = set[bytes](), set[bytes]()
+        offered, wanted, left = set[bytes](), set[bytes](), _TOGETHER
         body = self._view[table : table + 24 * count]
         for name, info, _, section, _, _ in struct.iter_unpack("<IBBHQQ", body[: len(body) // 24 * 24]):
             binding = info >> 4
             if not name or binding not in (_GLOBAL, _WEAK, _UNIQUE):
                 continue
-            text = names[name : names.find(b"\0", name)]
+            end = names.find(b"\0", name, name + _LONGEST)
+            if end < 0:
+                raise ValueError("a symbol's name has no end")
+            left -= end - name
+            if left < 0:
+                raise ValueError("its symbols' names are too long together")
+            text = names[name:end]
             if section:
                 offered.add(text)
             elif binding != _WEAK:
