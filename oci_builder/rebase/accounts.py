@@ -28,21 +28,13 @@ def account_findings(sides: Sides) -> Iterator[Finding]:
 
 def _runner(before: Side, after: Side) -> Iterator[Finding]:
     user = after.run.user
-    if before.run.user != user:
-        # The old base's own, and so the new base's now: whether it may do what it has to is seen by what is started.
-        yield from _lacking(after, user)
-        return
-    old, new = _ids(before.tree, user), _ids(after.tree, user)
-    if old is not None and new is None:
+    old, new = _ids(before.tree, before.run.user), _ids(after.tree, user)
+    if new is None and old is not None:
         yield refused("user", user, f"the image runs as {user}, and the new base has no such user or group", _HINT)
     elif old is not None and new != old:
-        why = f"the image runs as {user}, which was {_numbers(old)} on the old base and is {_numbers(new)} on the new"
-        yield refused("user", user, why, _HINT)
-
-
-def _lacking(after: Side, user: str) -> Iterator[Finding]:
-    if _ids(after.tree, user) is None:
-        yield refused("user", user, f"the image would run as {user}, the new base's user, and there is none", _HINT)
+        who = f"the image runs as {user or 'root'}"
+        why = f"{who}, which is {_numbers(new)} on the new base, and ran as {_numbers(old)} on the old one"
+        yield refused("user", user or "root", why, _HINT)
 
 
 def _ids(tree: Tree, user: str) -> tuple[int, int, frozenset[int]] | None:

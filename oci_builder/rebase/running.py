@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from oci_builder.errors import UnsafePath
 from oci_builder.gate.dlopen import by_name_findings
@@ -106,17 +106,29 @@ def _starts(ability: Ability, programs: Programs) -> Iterable[Finding]:
 
 
 def _commands(sides: Sides, sources: MappedFiles) -> Iterator[Finding]:
-    """Commands of the old base that shell scripts of the image name, and that the new base does not have."""
+    """Commands and variables of the old base that the image's shell scripts name, and that the new one has not."""
     gone = _names(sides.before) - _names(sides.after)
-    if not gone:
+    unset = sides.before.run.env.keys() - sides.after.run.env.keys()
+    if not gone and not unset:
         return
     texts = {f"/{entry.path}": text for entry in sides.seen if (text := _shell(entry.path, sides, sources))}
-    run = sides.after.run
-    texts["the entrypoint and command"] = " ".join((*run.entrypoint, *run.cmd))
+    texts["the entrypoint, command or healthcheck"] = " ".join(_words(sides.after))
     for place, text in sorted(texts.items()):
         for name in sorted(gone & set(re.findall(r"[A-Za-z0-9][A-Za-z0-9._+-]*", text))):
             why = f"{place} names {name}, a command of the old base that the new one does not have"
             yield refused("start", name, why, _LIKE_IT)
+        for name in sorted(unset & set(re.findall(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)", text))):
+            why = f"{place} names ${name}, a variable of the old base's that the new one does not set"
+            yield refused("env", name, why, _LIKE_IT)
+
+
+def _words(side: Side) -> Sequence[str]:
+    """All words that the image is started and looked after with."""
+    image = side.image.inherited
+    check = image.run_rest.get("Healthcheck") if image is not None else None
+    test = check.get("Test") if isinstance(check, dict) else None
+    words = [word for word in test if isinstance(word, str)] if isinstance(test, list) else []
+    return (*side.run.entrypoint, *side.run.cmd, *words)
 
 
 def _names(side: Side) -> set[str]:
@@ -149,7 +161,7 @@ def named_findings(sides: Sides) -> Iterator[Finding]:
         for word in words_of(text):
             if name != "PATH" and lost(before, after, word):
                 yield refused("env", word, f"{name} names {word}, which the new base does not have", _LIKE_IT)
-    for word in (*run.entrypoint, *run.cmd, *(run.healthcheck.test if run.healthcheck else ()), run.workdir):
+    for word in (*_words(after), run.workdir):
         if word.startswith("/") and lost(before, after, word):
             yield refused("start", word, f"the image is run with {word}, which the new base does not have", _LIKE_IT)
     for entry in sides.tree:

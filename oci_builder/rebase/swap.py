@@ -16,6 +16,7 @@ from oci_builder.oci.inherited import Inherited
 from oci_builder.rebase.ability import Ability
 from oci_builder.rebase.accounts import account_findings
 from oci_builder.rebase.config import rebased_annotations, rebased_config
+from oci_builder.rebase.modules import module_findings
 from oci_builder.rebase.native import native_findings
 from oci_builder.rebase.oldbase import OldBase
 from oci_builder.rebase.paths import path_findings
@@ -105,6 +106,7 @@ def _findings(swap: Swap, image: Image, config: Inherited, store: Store) -> Iter
     old, new = Ability(before, store), Ability(after, store)
     yield from native_findings(sides, old, new)
     yield from requirement_findings(old, new)
+    yield from module_findings(sides)
     yield from start_findings(sides, old, new)
     yield from named_findings(sides)
     yield from account_findings(sides)

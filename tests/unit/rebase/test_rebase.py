@@ -261,6 +261,30 @@ def test_an_environment_that_names_what_is_gone_is_refused(tmp_path: Path) -> No
     assert said(found) == ["env /usr/bin/curl"]
 
 
+def test_an_image_that_would_run_as_somebody_else_is_refused(tmp_path: Path) -> None:
+    run = {name: value for name, value in APP_RUN.items() if name != "User"}
+    found = rebased(tmp_path, run=run, new_run={**BASE_RUN, "User": "1500"})
+    assert said(found) == ["user 1500"]
+    assert "ran as 0:0 on the old one" in found.findings[0].message
+
+
+def test_a_variable_that_a_script_names_and_a_command_that_looks_after_the_image_have_to_be_there(
+    tmp_path: Path,
+) -> None:
+    script = own_layer({"opt/app/bin/script": b"#!/usr/bin/sh\necho ${PYTHON_VERSION}\n"})
+    run = {**APP_RUN, "Healthcheck": {"Test": ["CMD-SHELL", "curl -f localhost"]}}
+    less = {**BASE_RUN, "Env": ["PATH=/usr/local/bin:/usr/bin:/bin"]}
+    found = rebased(tmp_path, own=[script], run=run, new=base_layer({"usr/bin/curl": None}), new_run=less)
+    assert sorted(said(found)) == ["env PYTHON_VERSION", "start curl"]
+
+
+def test_a_module_that_the_new_bases_python_lacks_is_refused_where_it_is_imported(tmp_path: Path) -> None:
+    sqlite = {"usr/local/lib/python3.11/sqlite3/__init__.py": b"", "usr/local/lib/python3.11/turtle.py": b""}
+    own = own_layer({f"{SITE}/demo.py": b"import sqlite3\ntry:\n    import turtle\nexcept ImportError:\n    pass\n"})
+    found = rebased(tmp_path, old=base_layer(sqlite), own=[own])
+    assert said(found) == ["import sqlite3"]
+
+
 def test_requirements_that_the_old_base_met_have_to_be_met(tmp_path: Path) -> None:
     pip = {f"{SITE}/pip-24.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: pip\nVersion: 24.0\n"}
     newer = {f"{SITE}/pip-26.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: pip\nVersion: 26.0\n"}
