@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +76,11 @@ def _orders(weeks: Sequence[Week]) -> str:
         return ""
     half = len(weeks) // 2
     first, second = weeks[: half + 1], weeks[half:]
-    orders = {
-        "by name, the small ones on top (today's)": None,
-        "by size, the largest lowest": by_size(second),
-        "by changes in the half-year before, what changed least lowest": by_changes(first),
-        "by changes in that very half-year (what nobody knows before)": by_changes(second),
+    orders: dict[str, Callable[[Week], Sequence[str]] | None] = {
+        "by name, the small ones on top (the default)": None,
+        '`order = "size"`: the largest lowest': by_size,
+        "by changes in the half-year before, what changed least lowest": _fixed(by_changes(first)),
+        "by changes in that very half-year (what nobody knows before)": _fixed(by_changes(second)),
     }
     lines = [
         "| order of layers, second half of the year | GB to graph drivers | GB to containerd's store | GB of patches |"
@@ -98,6 +98,10 @@ def _orders(weeks: Sequence[Week]) -> str:
     told = sorted((count, -sizes.get(name, 0), name) for name, count in changes.items() if name in sizes)
     listed = ", ".join(f"{name} {count} ({-size / 1e6:.0f} MB)" for count, size, name in reversed(told) if size < -5e4)
     return "\n".join(["### By the order of layers", "", *lines, "", f"Changes in the year: {listed}.", ""])
+
+
+def _fixed(order: Sequence[str]) -> Callable[[Week], Sequence[str]]:
+    return lambda week: order
 
 
 def _made(made: Sequence[Made]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,7 +24,7 @@ from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.updates.update import UpdatePolicy
 
-BASE, APP = "the base", "the user"
+BASE, APP, SMALL = "the base", "the user", "the small ones"
 _CHAIN = 0.5
 """Of the whole image: what all patches of a chain may have together (updates.update)."""
 
@@ -97,7 +97,7 @@ def _name(holds: Sequence[str], number: int) -> str:
         return BASE
     if len(holds) == 1 and holds[0].startswith("user "):
         return APP
-    return holds[0].partition(" ")[0] if len(holds) == 1 else "the small ones"
+    return holds[0].partition(" ")[0] if len(holds) == 1 else SMALL
 
 
 def _patch(before: Image, after: Image, work: Path, context: BuildContext) -> int:
@@ -115,14 +115,14 @@ def _patch(before: Image, after: Image, work: Path, context: BuildContext) -> in
     return write(task, work / "update.tar", context)[1]
 
 
-def exact(weeks: Sequence[Week], order: Sequence[str] | None = None) -> list[int]:
+def exact(weeks: Sequence[Week], order: Callable[[Week], Sequence[str]] | None = None) -> list[int]:
     """What travels each week of the new image itself to a graph driver: all from the lowest layer that differs.
 
-    Layers lie in the ``order`` of names, or as they are; what is not among them lies between, below the user's.
+    Layers lie in the ``order`` of a week, or as they are; what is not among them lies between, below the user's.
     """
     found = []
     for before, after in _pairs(weeks):
-        old, new = _ordered(before.layers, order), _ordered(after.layers, order)
+        old, new = (_ordered(week.layers, order(week) if order else None) for week in (before, after))
         common = 0
         while common < min(len(old), len(new)) and old[common].diff_id == new[common].diff_id:
             common += 1
@@ -179,7 +179,8 @@ def by_changes(weeks: Sequence[Week]) -> list[str]:
     return [BASE, *sorted(counts.keys() - {BASE, APP}, key=lambda name: (counts[name], -sizes[name], name))]
 
 
-def by_size(weeks: Sequence[Week]) -> list[str]:
-    """The layers' names, the largest first; the base below all."""
-    sizes = {layer.name: layer.size for layer in weeks[0].layers}
-    return [BASE, *sorted(sizes.keys() - {BASE, APP}, key=lambda name: (-sizes[name], name))]
+def by_size(week: Week) -> list[str]:
+    """The layers' names as ``[layering] order = "size"`` has them in a week; the base below all."""
+    sizes = {layer.name: layer.size for layer in week.layers}
+    names = sorted(sizes.keys() - {BASE, APP, SMALL}, key=lambda name: (-sizes[name].bit_length(), name))
+    return [BASE, *names, SMALL]
