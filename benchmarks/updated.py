@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -268,10 +269,18 @@ def _faults(files: Files, name: str, engine: DockerLike) -> Iterator[Loaded]:
         before = engine.call("image", "inspect", NAME, "--format", "{{.Id}}", check=False).stdout.strip()
         done = engine.call("load", "--input", cut if what.startswith("cut") else update, check=False)
         after = engine.call("image", "inspect", NAME, "--format", "{{.Id}}", check=False).stdout.strip()
-        words = (done.stderr.strip() or done.stdout.strip()).splitlines() or [""]
+        words = _told(done.stderr.strip() or done.stdout.strip())
         moved = "the name leads elsewhere" if before != after else "nothing changed"
-        yield Loaded(engine=name, what=what, why=f"exit {done.returncode}, {moved}: {words[-1][-120:]}")
+        yield Loaded(engine=name, what=what, why=f"exit {done.returncode}, {moved}: {words}")
         engine.call("image", "rm", "--force", NAME, check=False)
+
+
+def _told(text: str) -> str:
+    """The last line of what an engine says, without what is another one each time: folders, digests, times."""
+    line = (text.splitlines() or [""])[-1]
+    line = re.sub(r"\S*/?blobs/sha256/[0-9a-f]{64}", "blobs/sha256/…", line)
+    line = re.sub(r"(?:/\S+)+/(?=[^/\s]+)", "…/", line)
+    return re.sub(r"[0-9a-f]{64}", "…", line)[-160:]
 
 
 def _other(files: Files, engine: DockerLike) -> None:

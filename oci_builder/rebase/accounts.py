@@ -8,7 +8,7 @@ from typing import Literal
 from oci_builder.errors import InvalidValue, UnsafePath
 from oci_builder.gate.finding import Finding
 from oci_builder.rebase.sides import Side, Sides, refused
-from oci_builder.tree.accounts import groups_of, ids_of, names_of
+from oci_builder.tree.accounts import groups_of, home_of, ids_of, names_of
 from oci_builder.tree.tree import Tree
 
 Database = Literal["passwd", "group"]
@@ -35,6 +35,11 @@ def _runner(before: Side, after: Side) -> Iterator[Finding]:
         who = f"the image runs as {user or 'root'}"
         why = f"{who}, which is {_numbers(new)} on the new base, and ran as {_numbers(old)} on the old one"
         yield refused("user", user or "root", why, _HINT)
+        return
+    was, now = home_of(before.tree, before.run.user), home_of(after.tree, user)
+    if was != now and "HOME" not in after.run.env:
+        why = f"the home of {user or 'root'}, who runs, was {was} on the old base and is {now} on the new one"
+        yield refused("user", user or "root", why, "set HOME where the image is run, or build the image anew")
 
 
 def _ids(tree: Tree, user: str) -> tuple[int, int, frozenset[int]] | None:

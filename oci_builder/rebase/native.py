@@ -20,23 +20,26 @@ Problem = tuple[str, str, str]
 """The kind of a finding, its subject, and the rest of a sentence that says it."""
 
 
-def native_findings(sides: Sides, before: Ability, after: Ability) -> Iterator[Finding]:
-    """Libraries, symbol versions, symbols and loaders that files need, and that were there on the old base."""
-    old, new = _Loading(before), _Loading(after)
+def native_findings(sides: Sides, before: Ability, after: Ability, alone: Ability) -> Iterator[Finding]:
+    """Libraries, symbol versions, symbols and loaders that files need, and that were there on the old base.
+
+    What the new base lacks when it is ``alone`` is its own affair.
+    """
+    old, new, bare = _Loading(before), _Loading(after), _Loading(alone)
     own = frozenset(str(path) for path in sides.tree.paths)
     groups: dict[Problem, list[str]] = {}
     used: dict[str, list[str]] = {}
     for path in new.paths:
         loaded = new.loaded(path)
-        if path not in own and own.isdisjoint(loaded.paths):
-            continue  # the new base's own affair
-        known = old.problems(path)
-        for problem in new.problems(path) - known:
+        problems = new.problems(path) - old.problems(path)
+        for problem in problems - bare.problems(path) if path not in own else problems:
             groups.setdefault(problem, []).append(path)
         if path in own:
-            for library in loaded.paths:
-                if library not in own:
-                    used.setdefault(library, []).append(path)
+            for library in loaded.paths - own:
+                used.setdefault(library, []).append(path)
+            for library in (old.loaded(path).paths & own) - loaded.paths:
+                said = f"/{library} of the image, in whose place the loader would find another"
+                groups.setdefault(("library", f"/{library}", said), []).append(path)
     for (kind, subject, said), paths in sorted(groups.items()):
         needs = "needs" if len(paths) == 1 else "need"
         yield refused(kind, subject, f"{_some(paths, sides)} {needs} {said}", _NEWER)

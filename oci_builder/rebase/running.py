@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from oci_builder.errors import UnsafePath
 from oci_builder.gate.dlopen import by_name_findings
 from oci_builder.gate.finding import Finding
-from oci_builder.gate.programs import Programs
+from oci_builder.gate.programs import PATH, Programs
 from oci_builder.gate.python import PythonClosure
 from oci_builder.gate.starting import judge_starts
 from oci_builder.rebase.ability import Ability
@@ -18,6 +18,7 @@ from oci_builder.tree.entry import Kind
 
 _LIKE_IT = "take a base like the old one, only newer"
 _LIBRARY = re.compile(r"(?:.*/)?lib(?:64)?/(python3\.[0-9]{1,3})/")
+_BINARY = re.compile(r"(?:.*/)?lib(?:64)?/python(3\.[0-9]{1,3})t?d?/lib-dynload/[A-Za-z0-9_]+\.(.+\.so)\Z")
 _SHELLS = re.compile(rb"#![ \t]*\S*(?:/|/env[ \t]+)(?:ba|da|a)?sh\b")
 _SCRIPT = 64 << 10
 """Bytes of a shell script that is read for the commands it names."""
@@ -56,6 +57,22 @@ def python_findings(before: Side, after: Side) -> Iterator[Finding]:
         # Its symbols have no versions that could be compared.
         was, now = (".".join(map(str, each)) for each in (old.musl, new.musl))
         yield refused("python", now, f"the C library was musl {was}, and is the older {now} on the new base", _LIKE_IT)
+
+
+def binary_findings(before: Side, after: Side) -> Iterator[Finding]:
+    """Extension modules are made for one build of Python: with debugging or without a lock, it is another."""
+    old, new = _suffixes(before), _suffixes(after)
+    if old and new and not old <= new:
+        gone = ", ".join(sorted(old - new))
+        why = f"extension modules of its Python end in {gone}, and on the new base in {', '.join(sorted(new))}"
+        yield refused("python", gone, why, _LIKE_IT)
+
+
+def _suffixes(side: Side) -> set[str]:
+    """How the names of the standard library's extension modules end, of the Python that is first on PATH."""
+    promise = side.image.promise
+    minor = promise.version.rpartition(".")[0] if promise else ""
+    return {match[2] for path in side.tree.paths if (match := _BINARY.match(path)) and match[1] == minor}
 
 
 def other_python_findings(sides: Sides) -> Iterator[Finding]:
@@ -99,6 +116,28 @@ def start_findings(sides: Sides, before: Ability, after: Ability) -> Iterator[Fi
         yield from _commands(sides, sources)
 
 
+def shadow_findings(sides: Sides) -> Iterator[Finding]:
+    """Programs of the image, or that it is started with, in whose place PATH would lead to another."""
+    before, after = sides.before, sides.after
+    run = after.run
+    own = [entry.path for entry in sides.seen if entry.mode & 0o111 or entry.kind is Kind.SYMLINK]
+    words = {path.rpartition("/")[2] for path in own} | {words[0] for words in (run.entrypoint, run.cmd) if words}
+    for word in sorted(word for word in words if "/" not in word):
+        old, new = _which(before, word), _which(after, word)
+        if old and new and old != new:
+            why = f"{word} was /{old}, and on the new base /{new} comes before it on PATH"
+            yield refused("start", word, why, "name it by its whole path where it is started, or build the image anew")
+
+
+def _which(side: Side, word: str) -> str:
+    """The path that a name is found at, links of the file itself not followed; nothing where it is not."""
+    for folder in _folders(side):
+        entry = side.entry(f"/{folder}/{word}")
+        if entry is not None and entry.kind is Kind.FILE and entry.mode & 0o111:
+            return f"{folder}/{word}"
+    return ""
+
+
 def _starts(ability: Ability, programs: Programs) -> Iterable[Finding]:
     side = ability.side
     judged = judge_starts(side.tree, side.run, programs, inherited=(), modules=ability.modules, scripts="")
@@ -133,13 +172,19 @@ def _words(side: Side) -> Sequence[str]:
 
 def _names(side: Side) -> set[str]:
     """The commands on an image's PATH."""
-    folders = set()
-    for folder in words_of(side.run.env.get("PATH") or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"):
+    folders = set(_folders(side))
+    return {name for path in side.tree.paths for folder, _, name in (path.rpartition("/"),) if folder in folders}
+
+
+def _folders(side: Side) -> Sequence[str]:
+    """The folders of an image's PATH, where they really are."""
+    found = []
+    for folder in words_of(side.run.env.get("PATH") or PATH):
         try:
-            folders.add(side.tree.resolve(folder))
+            found.append(side.tree.resolve(folder))
         except UnsafePath:
             continue
-    return {name for path in side.tree.paths for folder, _, name in (path.rpartition("/"),) if folder in folders}
+    return list(dict.fromkeys(found))
 
 
 def _shell(path: str, sides: Sides, sources: MappedFiles) -> str:

@@ -21,10 +21,12 @@ from oci_builder.rebase.native import native_findings
 from oci_builder.rebase.oldbase import OldBase
 from oci_builder.rebase.paths import path_findings
 from oci_builder.rebase.running import (
+    binary_findings,
     named_findings,
     other_python_findings,
     python_findings,
     requirement_findings,
+    shadow_findings,
     start_findings,
 )
 from oci_builder.rebase.sides import Side, Sides, refused
@@ -102,12 +104,15 @@ def _findings(swap: Swap, image: Image, config: Inherited, store: Store) -> Iter
     after = Side(as_base(there, image.platform), config.run, swap.new.tree)
     sides = Sides(before=before, after=after, own=swap.own, first=swap.old.layers + 1, store=store)
     yield from python_findings(before, after)
+    yield from binary_findings(before, after)
     yield from other_python_findings(sides)
     old, new = Ability(before, store), Ability(after, store)
-    yield from native_findings(sides, old, new)
+    alone = Ability(Side(swap.new, config.run, swap.new.tree), store)
+    yield from native_findings(sides, old, new, alone)
     yield from requirement_findings(old, new)
     yield from module_findings(sides)
     yield from start_findings(sides, old, new)
+    yield from shadow_findings(sides)
     yield from named_findings(sides)
     yield from account_findings(sides)
     yield from path_findings(sides)

@@ -87,6 +87,13 @@ def groups_of(base: Tree, user: str) -> frozenset[int]:
     return frozenset(number for number in ids if number is not None)
 
 
+def home_of(base: Tree, user: str) -> str:
+    """The home that engines give to a configuration's ``User``, root without one: /etc/passwd's, else the root."""
+    name = user.partition(":")[0] or "root"
+    lines = (line.split(":") for line in _lines(base, "etc/passwd"))
+    return next((fields[5] for fields in lines if len(fields) > 5 and name in (fields[0], fields[2])), "/")
+
+
 def names_of(base: Tree, database: str) -> Mapping[int, str]:
     """The names in ``base``'s /etc/passwd ("passwd") or /etc/group ("group") by their numbers, the first of each."""
     found: dict[int, str] = {}

@@ -249,7 +249,7 @@ def test_a_path_that_somebody_found_right_is_kept(tmp_path: Path) -> None:
 
 def test_files_of_users_that_are_somebody_else_are_refused(tmp_path: Path) -> None:
     owned = member("opt/owned", data=b"1", uid=1500, gid=1600, mode=0o644)
-    new = base_layer({"etc/passwd": b"root:x:0:0::/root:/bin/sh\nother:x:1500:1600::/:/bin/sh\n"})
+    new = base_layer({"etc/passwd": b"root:x:0:0::/root:/bin/sh\nother:x:1500:1600::/app:/bin/sh\n"})
     found = rebased(tmp_path, own=[own_layer({}, owned)], new=new, run={**APP_RUN, "User": "1500:1600"})
     assert said(found) == ["user 1500"]
     assert "was app on the old base and is other" in found.findings[0].message
@@ -283,6 +283,48 @@ def test_a_module_that_the_new_bases_python_lacks_is_refused_where_it_is_importe
     own = own_layer({f"{SITE}/demo.py": b"import sqlite3\ntry:\n    import turtle\nexcept ImportError:\n    pass\n"})
     found = rebased(tmp_path, old=base_layer(sqlite), own=[own])
     assert said(found) == ["import sqlite3"]
+
+
+def test_a_program_that_another_would_come_before_is_refused(tmp_path: Path) -> None:
+    own = own_layer({"usr/bin/helper": b"#!/usr/bin/sh\n"})
+    found = rebased(tmp_path, own=[own], new=base_layer({"usr/local/bin/helper": b"#!/usr/bin/sh\n"}))
+    assert said(found) == ["start helper"]
+    assert "was /usr/bin/helper, and on the new base /usr/local/bin/helper" in found.findings[0].message
+
+
+def test_a_library_that_another_would_be_loaded_for_is_refused(tmp_path: Path) -> None:
+    parts = {
+        "usr/lib/libown.so.1": make_elf(ElfSpec(soname="libown.so.1")),
+        "opt/app/bin/more": make_elf(ElfSpec(interpreter=LOADER, needed=("libown.so.1",))),
+    }
+    new = base_layer({f"{LIB}/libown.so.1": make_elf(ElfSpec(soname="libown.so.1", versions=("X",)))})
+    found = rebased(tmp_path, own=[own_layer(parts)], new=new)
+    assert said(found) == ["library /usr/lib/libown.so.1"]
+
+
+def test_what_the_image_deletes_and_a_program_of_the_new_base_needs_is_missed(tmp_path: Path) -> None:
+    own = own_layer({}, whiteout(f"{LIB}/libz.so.1"))
+    curl = make_elf(ElfSpec(interpreter=LOADER, needed=("libz.so.1",)))
+    found = rebased(tmp_path, own=[own], new=base_layer({"usr/bin/curl": curl}))
+    assert said(found) == ["library libz.so.1"]
+    (tmp_path / "alone").mkdir()
+    lacking = make_elf(ElfSpec(interpreter=LOADER, needed=("libnever.so.9",)))
+    assert rebased(tmp_path / "alone", new=base_layer({"usr/bin/curl": lacking})).findings == ()
+
+
+def test_another_build_of_the_same_python_is_refused(tmp_path: Path) -> None:
+    dynload = "usr/local/lib/python3.11/lib-dynload/_ssl.cpython-311"
+    old, new = (base_layer({f"{dynload}{flag}-x86_64-linux-gnu.so": b"x"}) for flag in ("", "d"))
+    found = rebased(tmp_path, old=old, new=new)
+    assert said(found) == ["python cpython-311-x86_64-linux-gnu.so"]
+
+
+def test_another_home_of_whoever_runs_is_refused_unless_the_image_says_it(tmp_path: Path) -> None:
+    new = base_layer({"etc/passwd": b"root:x:0:0::/root:/bin/sh\napp:x:1500:1600::/home/app:/bin/sh\n"})
+    assert said(rebased(tmp_path, new=new)) == ["user app"]
+    (tmp_path / "well").mkdir()
+    run = {**APP_RUN, "Env": [*APP_RUN["Env"], "HOME=/opt/app"]}
+    assert rebased(tmp_path / "well", new=new, run=run).findings == ()
 
 
 def test_requirements_that_the_old_base_met_have_to_be_met(tmp_path: Path) -> None:
