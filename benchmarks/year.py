@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.history import LockedDay
-from oci_builder.assemble import BuildContext, BuildPolicy, build
+from oci_builder.assemble.build import build
+from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.updates import UpdateTask, write
 from oci_builder.image import Image
 from oci_builder.platforms import AMD64

@@ -88,7 +88,7 @@ def command(request: RebaseRequest) -> None:
     groups, programs and paths that are named, and what the image's own layers replace or delete. Without --out and
     --push that is all that is done.
     """
-    from oci_builder.assemble import BuildPolicy
+    from oci_builder.assemble.context import BuildPolicy
     from oci_builder.assemble.rebasing import RebaseTask, deliver, put_onto, refusal
     from oci_builder.cli.progress import shown
     from oci_builder.cli.terminal import say, tell_json

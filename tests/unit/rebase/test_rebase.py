@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from oci_builder.assemble import BuildPolicy
+from oci_builder.assemble.context import BuildPolicy
 from oci_builder.assemble.rebasing import (
     RebasedImage,
     RebaseRefused,
