@@ -139,6 +139,8 @@ def _old_base(task: RebaseTask, image: Base, annotations: Mapping[str, str], ope
     said = {**annotations, **(image.inherited.run.labels if image.inherited else {})}
     name = said.get(BASE_NAME, "")
     reference = _reference(name, said.get(BASE_DIGEST, ""))
+    if reference is not None and opener.policy.offline:
+        raise RebaseRefused(f"{image.name} stands on {reference}, which would have to be asked for", hint=_NAME_IT)
     if reference is not None:
         return _served(reference, image, opener.context)
     if image.layers and image.layers[0].created_by.startswith(_OURS):

@@ -11,6 +11,8 @@ from oci_builder.cli import images, options
 from oci_builder.cli.request import CommandRequest, takes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from oci_builder.assemble.rebasing import DeliveredRebase, RebasedImage, RebaseTarget
     from oci_builder.reference import Reference
 
@@ -100,6 +102,7 @@ def command(request: RebaseRequest) -> None:
     bases = [_base(text, request) for text in (request.onto, request.base) if text]
     looking = images.look_at([*named, *bases, *pushes], request, platform=request.platform)
     settings = looking.settings
+    _expect_here(request, looking.places[: len(named)])
     task = RebaseTask(
         image=looking.places[0],
         onto=bases[0],
@@ -147,6 +150,15 @@ def _expect_sense(request: RebaseRequest) -> None:
         raise misused(f"--out {request.out}: a file name ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     check_target(path)
     check_streams([path], as_json=request.as_json, verify=request.verify)
+
+
+def _expect_here(request: RebaseRequest, places: Sequence[Path | Reference]) -> None:
+    """See that no image has to be asked for where no network is used. Raises click.UsageError."""
+    from oci_builder.cli.messages import misused
+
+    image = next((place for place in places if not isinstance(place, Path)), None)
+    if request.offline and image is not None:
+        raise misused(f"--offline: {image} is in a registry; bring it as a file: ocibuild pull {image} --out FILE")
 
 
 def _pushed_to(text: str) -> Reference:

@@ -117,6 +117,16 @@ def test_the_base_that_labels_name_is_found_in_its_registry(tell: Tell, tmp_path
     assert f"instead of {base}@sha256:" in again
 
 
+def test_without_a_network_no_registry_is_asked(tell: Tell, tmp_path: Path, registry: FakeRegistry) -> None:
+    named = {"org.opencontainers.image.base.name": f"{registry.host}/team/base:1"}
+    save(tmp_path / "image.tar", [base_layer(), own_layer()], {**APP_RUN, "Labels": named})
+    said = tell("rebase", "image.tar", "--onto", "new.tar", "--offline", "--insecure", code=1)
+    assert "which would have to be asked for" in said and "--base" in said
+    said = tell("rebase", f"{registry.host}/team/app:1", "--onto", "new.tar", "--offline", code=2)
+    assert "is in a registry; bring it as a file" in said
+    assert registry.methods() == []
+
+
 def test_a_base_that_its_registry_has_no_more_is_to_be_named(
     tell: Tell, tmp_path: Path, registry: FakeRegistry
 ) -> None:
