@@ -64,6 +64,11 @@ bench: $(VENV)/.development  ## build with everybody and with ocibuild, and writ
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks $(BENCH)
 
+.PHONY: updates-bench
+updates-bench: $(VENV)/.development  ## a year of updates of the reference image, and what engines make of them: docs/updates.md (UPDATES="year made engines")
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python -m benchmarks.updates $(UPDATES) --work .updates
+
 # CRASH_CACHE names a cache with the reference image's base and wheels: then that is built, too, hundreds of times.
 .PHONY: crash
 crash: $(VENV)/.development  ## stop builds at each of their system calls (EVERY=50 tries one in fifty; CRASH_CACHE=DIR)
@@ -101,7 +106,7 @@ update-golden: $(VENV)/.development  ## write the golden digests anew; say in th
 
 .PHONY: clean
 clean:  ## away with all that make made
-	rm -rf $(VENV) .fuzz .parity .locks .mypy_cache .ruff_cache .pytest_cache .hypothesis .crash-* dist mypy.tar
+	rm -rf $(VENV) .fuzz .parity .locks .mypy_cache .ruff_cache .pytest_cache .hypothesis .crash-* dist .updates mypy.tar
 
 # Each stamp is younger than what it came from, or is made again.
 

@@ -41,7 +41,7 @@ RANKS = [
     {"detection", "projects"},
     {"bases", "dockerfiles", "inspect", "recipes", "catalog", "uptodate"},
     {"gate", "verify", "sbom"},
-    {"report", "updates"},
+    {"rebase", "report", "updates"},
     {"assemble"},
     {"api"},
     {"cli"},

@@ -7,6 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from benchmarks.inputs import bumped, pins
@@ -15,6 +16,7 @@ from benchmarks.report import BEGIN, END, body, write_page
 from benchmarks.results import OURS, Book, Results, Row, load
 from benchmarks.synthetic import synthetic
 from benchmarks.targets import ANEW, targets
+from benchmarks.year import BASE, SMALL, Week, WeekLayer, blobs, by_changes, by_size, exact, patches, wholes
 from tests.support.wheels import make_wheel
 
 
@@ -152,3 +154,35 @@ def test_results_take_the_place_of_the_last_ones_on_the_page(tmp_path: Path) -> 
     assert text.startswith("# Ours\n\n<!--")
     assert text.endswith("<!-- end of results -->\nkept\n")
     assert "obsolete" not in text
+
+
+def _week(day: str, patch: int = 0, **layers: tuple[str, int]) -> Week:
+    made = [WeekLayer(name=name, diff_id=diff_id, size=size) for name, (diff_id, size) in layers.items()]
+    return Week(day=day, changed=(), layers=tuple(made), whole=sum(size for _, size in layers.values()), patch=patch)
+
+
+WEEKS = [
+    _week("1", base=("b", 50), low=("l1", 20), mid=("m1", 20), top=("t1", 10)),
+    _week("2", 30, base=("b", 50), low=("l2", 20), mid=("m1", 20), top=("t1", 10)),
+    _week("3", 0, base=("b", 50), low=("l2", 20), mid=("m1", 20), top=("t1", 10)),
+    _week("4", 30, base=("b", 50), low=("l3", 20), mid=("m1", 20), top=("t1", 10)),
+    _week("5", 5, base=("b", 50), low=("l3", 20), mid=("m1", 20), top=("t2", 10)),
+]
+
+
+def test_a_year_is_added_up_by_what_each_store_goes_by() -> None:
+    assert wholes(WEEKS) == [100, 0, 100, 100]
+    assert exact(WEEKS) == [50, 0, 50, 10]
+    assert blobs(WEEKS) == [20, 0, 20, 10]
+    assert patches(WEEKS) == [30, 0, 100, 5]
+    assert exact(WEEKS, lambda week: ["base", "mid", "top", "low"]) == [20, 0, 20, 30]
+
+
+def test_orders_are_learned_from_what_changed_least() -> None:
+    names = [msgspec.structs.replace(week, layers=tuple(_renamed(week))) for week in WEEKS]
+    assert by_changes(names) == [BASE, "mid", "top", "low"]
+    assert by_size(names[0]) == [BASE, "low", "mid", "top", SMALL]
+
+
+def _renamed(week: Week) -> list[WeekLayer]:
+    return [msgspec.structs.replace(layer, name=BASE) if layer.name == "base" else layer for layer in week.layers]

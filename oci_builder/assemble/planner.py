@@ -187,10 +187,11 @@ class Planner:
         others += copy_groups(recipe).count - 1
         budget = max(recipe.layering.budget - others, 1)
         several = len(recipe.targets) > 1
-        strategy = recipe.layering.strategy
+        strategy, order = recipe.layering.strategy, recipe.layering.order
         # What is edited every day: a layer for each, unless there are many.
         members = plan(found.members, strategy="one" if strategy == "one" else "each", budget=max(budget // 2, 1))
-        groups = plan(found.wheels, strategy=strategy, budget=max(budget - len(members), 1), apart=several)
+        left = max(budget - len(members), 1)
+        groups = plan(found.wheels, strategy=strategy, budget=left, apart=several, order=order)
         bytecode = BytecodeChoice(mode=recipe.python.bytecode, compiler=compiling.ref if compiling else None)
         return layer_steps(
             (*groups, *members, *([Group(wheels=found.project)] if found.project else [])),

@@ -63,7 +63,7 @@ def write(task: UpdateTask, path: Path, context: BuildContext) -> tuple[Update, 
         request = UpdateRequest(
             target=target,
             new=new,
-            references=task.references or _named(new),
+            references=task.references or names_of(new),
             policy=task.policy,
             made=task.new.layers if isinstance(task.new, Image) else (),
         )
@@ -77,7 +77,7 @@ def write(task: UpdateTask, path: Path, context: BuildContext) -> tuple[Update, 
 
 def verify(path: Path, since: Place, *, platform: Platform | None = None, context: BuildContext) -> Report:
     """All that is wrong with an update, given the old image. Raises RegistryError, UnsupportedImage, FileProblem."""
-    with context.store.scratch() as folder, _opened(since, platform, context, partial_is_well=False) as parts:
+    with context.store.scratch() as folder, opened_parts(since, platform, context, partial_is_well=False) as parts:
         return verify_update(path, parts, scratch=Store(folder))
 
 
@@ -88,7 +88,7 @@ def _opened_target(task: UpdateTask, context: BuildContext) -> Iterator[tuple[Ta
     if isinstance(old, Path) and is_receipt(old):
         yield read_receipt(old), None
         return
-    with _opened(old, task.platform, context, partial_is_well=True) as parts:
+    with opened_parts(old, task.platform, context, partial_is_well=True) as parts:
         is_whole = not any(layer.absent for layer in parts.layers)
         yield target_of(parts), parts if is_whole else None
 
@@ -96,7 +96,7 @@ def _opened_target(task: UpdateTask, context: BuildContext) -> Iterator[tuple[Ta
 @contextlib.contextmanager
 def _opened_new(task: UpdateTask, context: BuildContext) -> Iterator[ImageParts]:
     if not isinstance(task.new, Image):
-        with _opened(task.new, task.platform, context, partial_is_well=True) as parts:
+        with opened_parts(task.new, task.platform, context, partial_is_well=True) as parts:
             yield parts
         return
     with contextlib.ExitStack() as stack:
@@ -116,9 +116,13 @@ def _opened_new(task: UpdateTask, context: BuildContext) -> Iterator[ImageParts]
 
 
 @contextlib.contextmanager
-def _opened(
+def opened_parts(
     place: Place, platform: Platform | None, context: BuildContext, *, partial_is_well: bool
 ) -> Iterator[ImageParts]:
+    """The image at ``place``, of whose layers some may be left out where that is well.
+
+    Raises UnsupportedImage, RegistryError, DigestMismatch, FileProblem.
+    """
     if isinstance(place, Path):
         with open_parts(place, platform=platform, partial=partial_is_well) as parts:
             yield parts
@@ -135,7 +139,7 @@ def _opened(
         yield parts
 
 
-def _named(parts: ImageParts) -> tuple[Reference, ...]:
+def names_of(parts: ImageParts) -> tuple[Reference, ...]:
     """The names of an image that a file can have."""
     found = []
     for text in parts.references:

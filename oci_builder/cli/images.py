@@ -174,7 +174,9 @@ def _taken_for_a_reference(reference: Reference) -> Iterator[None]:
         raise
 
 
-def look_at(places: Sequence[str | Path], request: CommandRequest, *, platform: str | None = None) -> Looking:
+def look_at(
+    places: Sequence[str | Path | Reference], request: CommandRequest, *, platform: str | None = None
+) -> Looking:
     """Find images by what the command line calls them. Raises NotFound, InvalidValue, click.UsageError."""
     from oci_builder.catalog import find_image_file
     from oci_builder.cli.registries import make_registries

@@ -119,10 +119,10 @@ def _findings(image: Image, ground: BaseContents, rules: GateRules, store: Store
     tree = ground.tree.overlaid(entry for each in upper for entry in each)
     facts = [layer_facts(layer, store) for layer in image.layers]
     modules = Modules(tree, ground.target) if ground.target is not None else None
-    distributions = _distributions(facts, tree, modules)
+    distributions = installed(facts, tree, modules)
     judged = (entry for entry in ground.tree if entry.origin in ground.judged) if ground.judged else ()
     ours = [*_above(upper, tree), *judged]
-    files = _files(facts, tree)
+    files = elf_files(facts, tree)
     with MappedFiles() as sources:
         programs = Programs(tree, files, image.run, image.platform.machine, sources)
         scripts = ground.target.promise.scripts if ground.target else ""
@@ -173,7 +173,7 @@ def _above(trees: Sequence[Tree], tree: Tree) -> list[Entry]:
     return [entry for each in trees for entry in each if tree.get(entry.path) is entry]
 
 
-def _files(facts: Sequence[Facts], tree: Tree) -> Mapping[str, ElfFile]:
+def elf_files(facts: Sequence[Facts], tree: Tree) -> Mapping[str, ElfFile]:
     """The ELF files by path that no later layer has replaced."""
     found = {file.path: file for each in facts for file in each.files}
     return {
@@ -183,7 +183,7 @@ def _files(facts: Sequence[Facts], tree: Tree) -> Mapping[str, ElfFile]:
     }
 
 
-def _distributions(facts: Sequence[Facts], tree: Tree, modules: Modules | None) -> list[Distribution]:
+def installed(facts: Sequence[Facts], tree: Tree, modules: Modules | None) -> list[Distribution]:
     """Those that no later layer has replaced, where Python looks for them: others are a system's, or vendored."""
     found = {distribution.path: distribution for each in facts for distribution in each.distributions}
     sites = {tree.resolve(site) for site in modules.sites} if modules else set[str]()

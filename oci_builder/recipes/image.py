@@ -240,6 +240,9 @@ class LayeringRecipe(Table, frozen=True, kw_only=True):
         Meta(description='"size" (large wheels alone), "one" (all together) or "each" (every wheel alone)'),
     ] = "size"
     budget: Annotated[int, Meta(ge=1, le=120, description="a number of layers from 1 to 120")] = 20
+    order: Annotated[
+        Literal["name", "size"], Meta(description='"name", or "size" (the largest wheels in the lowest layers)')
+    ] = "name"
 
 
 class AllowRecipe(Table, frozen=True, kw_only=True):

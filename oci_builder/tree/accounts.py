@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -84,6 +85,24 @@ def groups_of(base: Tree, user: str) -> frozenset[int]:
     found = (line.split(":") for line in _lines(base, "etc/group"))
     ids = (_id(fields[2]) for fields in found if len(fields) > 3 and names & set(fields[3].split(",")))
     return frozenset(number for number in ids if number is not None)
+
+
+def home_of(base: Tree, user: str) -> str:
+    """The home that engines give to a configuration's ``User``, root without one: /etc/passwd's, else the root."""
+    name = user.partition(":")[0] or "root"
+    lines = (line.split(":") for line in _lines(base, "etc/passwd"))
+    return next((fields[5] for fields in lines if len(fields) > 5 and name in (fields[0], fields[2])), "/")
+
+
+def names_of(base: Tree, database: str) -> Mapping[int, str]:
+    """The names in ``base``'s /etc/passwd ("passwd") or /etc/group ("group") by their numbers, the first of each."""
+    found: dict[int, str] = {}
+    for line in _lines(base, f"etc/{database}"):
+        fields = line.split(":")
+        number = _id(fields[2]) if len(fields) > 2 else None
+        if number is not None:
+            found.setdefault(number, fields[0])
+    return found
 
 
 def _joined(lines: list[str], user: User) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Literal
 from oci_builder.wheels.pins import WheelPin
 
 Strategy = Literal["size", "one", "each"]
+Order = Literal["name", "size"]
 
 LARGE = 1 << 20
 """Bytes from which a wheel is worth a layer of its own: a layer costs ``docker load`` 0.11 s however small it is."""
@@ -51,11 +52,14 @@ class Group:
         return first if len(self.wheels) == 1 else f"{first} and {len(self.wheels) - 1} more"
 
 
-def plan(wheels: Sequence[Wheel], *, strategy: Strategy, budget: int, apart: bool = False) -> tuple[Group, ...]:
+def plan(
+    wheels: Sequence[Wheel], *, strategy: Strategy, budget: int, apart: bool = False, order: Order = "name"
+) -> tuple[Group, ...]:
     """Divide ``wheels`` into at most ``budget`` groups (at least one, where there are wheels).
 
     A large wheel has its own layer and the small ones share one, which comes last: they change most often, and a layer
-    above a changed one is unpacked again. Layers stand in the order of names, so a changed size moves nothing.
+    above a changed one is unpacked again. Layers stand in the order of names, so a changed size moves nothing; in that
+    of ``size``, those twice as large as others lie below them, and only a wheel that grows so much moves.
 
     ``apart`` keeps small wheels for any platform out of the layer of those for one: images for several platforms then
     share it.
@@ -66,6 +70,8 @@ def plan(wheels: Sequence[Wheel], *, strategy: Strategy, budget: int, apart: boo
     small = [wheel for wheel in ordered if wheel.pin.name not in alone]
     shared = [[wheel for wheel in small if _fits_all(wheel) is fits] for fits in (False, True)] if apart else [small]
     groups = [Group(wheels=(wheel,)) for wheel in ordered if wheel.pin.name in alone]
+    if order == "size":
+        groups.sort(key=lambda group: -group.size.bit_length())  # which keeps the order of names among the like
     return (*groups, *(Group(wheels=tuple(group)) for group in shared if group))
 
 

@@ -22,6 +22,7 @@ from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.tree import elf
 from oci_builder.tree.content import MappedFiles
+from oci_builder.tree.elfsymbols import parse_symbols
 from oci_builder.tree.entry import Entry, EntryPath, Inline, Kind
 from oci_builder.tree.limits import Budget, Damaged
 from oci_builder.tree.tarstream import TarStream
@@ -134,6 +135,10 @@ def _elf(data: bytes) -> None:
     assert found is None or all(isinstance(name, str) for name in found.needed)
 
 
+def _symbols(data: bytes) -> None:
+    parse_symbols(data, what="a file")
+
+
 def _cache(data: bytes) -> None:
     Loader(Tree([a_file("etc/ld.so.cache", data)]), {}, "x86_64")
 
@@ -171,6 +176,7 @@ TARGETS = (
     Target(name="layer-record", run=_record),
     Target(name="image-archive", run=_image),
     Target(name="elf", run=_elf),
+    Target(name="elf-symbols", run=_symbols),
     Target(name="ld-cache", run=_cache),
     Target(name="deb", run=_deb),
     Target(name="deb-data", run=lambda data: _deb_with(data, member="data.tar")),

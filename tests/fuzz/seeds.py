@@ -107,7 +107,8 @@ def _elves() -> Mapping[str, tuple[bytes, ...]]:
     start = 48 + 24
     cache = b"glibc-ld.so.cache1.1" + struct.pack("<II", 1, len(names)) + bytes(20)
     cache += struct.pack("<iIIIQ", 0x303, start, start + 10, 0, 0) + names
-    return {"elf": (make_elf(spec), make_elf()), "ld-cache": (cache,)}
+    symbols = make_elf(ElfSpec(soname="liba.so.1", offers=("one", "two"), asks=("three",)))
+    return {"elf": (make_elf(spec), make_elf()), "elf-symbols": (symbols,), "ld-cache": (cache,)}
 
 
 def _documents() -> Mapping[str, tuple[bytes, ...]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 MACHINES = {"x86_64": 62, "aarch64": 183, "i386": 3}
 _NEEDED, _STRTAB, _SONAME, _RPATH, _RUNPATH = 1, 5, 14, 15, 29
+_HASH, _SYMTAB, _STRSZ = 4, 6, 10
 _VERDEF, _VERDEFNUM, _VERNEED, _VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
 
 
@@ -24,6 +25,9 @@ class ElfSpec:
     wanted: Mapping[str, Sequence[str]] = field(default_factory=dict)
     weak: Sequence[str] = ()
     versions: Sequence[str] = ()
+    offers: Sequence[str] = ()
+    asks: Sequence[str] = ()
+    """Symbols that it defines, and that it needs."""
 
 
 def make_elf(spec: ElfSpec | None = None) -> bytes:
@@ -40,14 +44,21 @@ def make_elf(spec: ElfSpec | None = None) -> bytes:
     tags += [(tag, name(text)) for tag, text in pairs if text]
     verneed = _verneed(spec, name)
     verdef = _verdef(spec, name)
+    symbols = _symbols(spec, name)
+    count = len(symbols) // 24
+    hashes = struct.pack("<III", 1, count, 0) + bytes(4 * count)
     interpreter = spec.interpreter.encode() + b"\0" if spec.interpreter else b""
     at = 64 + 56 * 3
     places = {}
     body = b""
-    for part, data in (("strings", bytes(strings)), ("need", verneed), ("def", verdef), ("interpreter", interpreter)):
+    parts = [("strings", bytes(strings)), ("need", verneed), ("def", verdef), ("interpreter", interpreter)]
+    parts += [("symbols", symbols), ("hashes", hashes)] if count else []
+    for part, data in parts:
         places[part] = at + len(body)
         body += data + bytes(-len(data) % 8)
     tags.append((_STRTAB, places["strings"]))
+    if count:
+        tags += [(_STRSZ, len(strings)), (_SYMTAB, places["symbols"]), (_HASH, places["hashes"])]
     tags += [(_VERNEED, places["need"]), (_VERNEEDNUM, len(spec.wanted))] if spec.wanted else []
     tags += [(_VERDEF, places["def"]), (_VERDEFNUM, len(spec.versions))] if spec.versions else []
     dynamic = b"".join(struct.pack("<qQ", tag, value) for tag, value in [*tags, (0, 0)])
@@ -60,6 +71,15 @@ def make_elf(spec: ElfSpec | None = None) -> bytes:
     size = len(interpreter)
     head += struct.pack("<IIQQQQQQ", 3 if size else 0, 4, *[places["interpreter"]] * 3, size, size, 1)
     return head + body + dynamic
+
+
+def _symbols(spec: ElfSpec, name: object) -> bytes:
+    """The symbol table; the first symbol is nobody's."""
+    assert callable(name)
+    if not (spec.offers or spec.asks):
+        return b""
+    named = [(text, 1) for text in spec.offers] + [(text, 0) for text in spec.asks]
+    return bytes(24) + b"".join(struct.pack("<IBBHQQ", name(text), 0x12, 0, section, 0, 0) for text, section in named)
 
 
 def _verneed(spec: ElfSpec, name: object) -> bytes:

@@ -29,6 +29,14 @@ def test_a_large_wheel_stands_alone_and_the_small_ones_come_last() -> None:
     assert names(plan(wheels, strategy="size", budget=10)) == [["numpy"], ["scipy"], ["small", "tiny"]]
 
 
+def test_by_size_the_largest_lie_lowest_and_those_about_as_large_by_name() -> None:
+    sizes = {"a": LARGE, "b": 9 * LARGE, "c": 40 * LARGE, "d": 33 * LARGE, "e": 1, "f": 10 * LARGE}
+    wheels = [wheel(name, size) for name, size in sizes.items()]
+    assert names(plan(wheels, strategy="size", budget=9, order="size")) == [["c"], ["d"], ["b"], ["f"], ["a"], ["e"]]
+    grown = [wheel(name, size + (LARGE if name == "b" else 0)) for name, size in sizes.items()]
+    assert names(plan(grown, strategy="size", budget=9, order="size")) == [["c"], ["d"], ["b"], ["f"], ["a"], ["e"]]
+
+
 def test_a_small_budget_keeps_the_largest_alone() -> None:
     wheels = [wheel("a", 3 * LARGE), wheel("b", 9 * LARGE), wheel("c", 5 * LARGE), wheel("d", 1)]
     assert names(plan(wheels, strategy="size", budget=3)) == [["b"], ["c"], ["a", "d"]]
