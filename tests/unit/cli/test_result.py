@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from oci_builder.assemble.loading import EngineLoad
 from oci_builder.cli import main
 from oci_builder.cli.result import Result
 from oci_builder.export.docker_archive import write_file
@@ -42,7 +43,8 @@ def test_what_follows_is_a_command_that_runs_the_image(store: Store, tmp_path: P
     assert result.next_step("docker", AMD64) == f"{load}mypy:1"
     assert result.next_step("docker", ARM64) == f"{load}--platform linux/amd64 mypy:1"
     assert replace(result, path=Path("/dev/stdout")).next_step("docker", AMD64) == ""
-    assert replace(result, path=None, loaded="Loaded").next_step("podman", AMD64) == "podman run --rm mypy:1"
+    loaded = EngineLoad("podman", result.image.id, "Loaded image: mypy:1", 1000, 1000, frozenset())
+    assert replace(result, path=None, loaded=loaded).next_step("podman", AMD64) == "podman run --rm mypy:1"
     folder = tmp_path / "layout"
     folder.mkdir()
     assert replace(result, path=folder).next_step("docker", AMD64) == f"podman run --rm oci:{folder}"
