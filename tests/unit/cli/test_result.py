@@ -10,6 +10,7 @@ import pytest
 
 from oci_builder.assemble.loading import EngineLoad
 from oci_builder.cli import main
+from oci_builder.cli.loaded import told_of_loaded
 from oci_builder.cli.result import Result
 from oci_builder.export.docker_archive import write_file
 from oci_builder.platforms import AMD64, ARM64
@@ -24,6 +25,28 @@ def made(store: Store, path: Path) -> Result:
     references = (Reference.parse("mypy:1"), Reference.parse("team/mypy"))
     size = write_file(image, path, references=references, store=store, reporter=Quiet())
     return Result(image=image, path=path, size=size, references=references, seconds={"layers": 0.5, "total": 1.25})
+
+
+def loaded_by(engine: str, result: Result, *, by_manifest: bool = False) -> EngineLoad:
+    """What becomes of an image in an engine that had the first of its layers."""
+    image = result.image
+    return EngineLoad(
+        engine=engine,
+        id=image.digest if by_manifest else image.id,
+        said="Copying blob it\nLoaded image: mypy:1\n",
+        travelled=1_000_000,
+        whole=3_000_000,
+        left_out=frozenset({image.layers[0].descriptor.digest}),
+    )
+
+
+def test_what_travelled_to_an_engine_is_told_with_what_it_calls_the_image(store: Store, tmp_path: Path) -> None:
+    result = made(store, tmp_path / "mypy.tar")
+    said, sizes = told_of_loaded(loaded_by("docker", result), result.image)
+    assert said == "docker: Loaded image: mypy:1"
+    assert sizes == "1.0 MB went there instead of 3.0 MB: 1 of 2 layers was there"
+    other = told_of_loaded(loaded_by("docker", result, by_manifest=True), result.image)[1]
+    assert other.endswith(f"it goes by the manifest, and calls the image {result.image.digest.hex[:12]}")
 
 
 def test_the_last_line_has_file_platform_size_id_tags_layers_and_seconds(store: Store, tmp_path: Path) -> None:
@@ -43,7 +66,7 @@ def test_what_follows_is_a_command_that_runs_the_image(store: Store, tmp_path: P
     assert result.next_step("docker", AMD64) == f"{load}mypy:1"
     assert result.next_step("docker", ARM64) == f"{load}--platform linux/amd64 mypy:1"
     assert replace(result, path=Path("/dev/stdout")).next_step("docker", AMD64) == ""
-    loaded = EngineLoad("podman", result.image.id, "Loaded image: mypy:1", 1000, 1000, frozenset())
+    loaded = loaded_by("podman", result)
     assert replace(result, path=None, loaded=loaded).next_step("podman", AMD64) == "podman run --rm mypy:1"
     folder = tmp_path / "layout"
     folder.mkdir()
