@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -50,7 +50,7 @@ def judge(
 ) -> GateResult:
     """What is wrong with ``image``, and what of it the recipe allows. Raises DigestMismatch for a damaged layer."""
     rules = GateRules(
-        allow=tuple(map(_allowance, source.recipe.checks.allow)),
+        allow=(*map(_allowance, source.recipe.checks.allow), *_unscripted(source.recipe)),
         max_size=source.recipe.max_bytes,
         imports=imports,
         extras={} if policy.frozen else _asked(source, base, context.environ),
@@ -164,6 +164,12 @@ def _extras(text: str, target: Target) -> Collection[str]:
 
 def _quoted(text: str) -> str:
     return f'"{text}"'
+
+
+def _unscripted(recipe: ImageToml) -> Iterator[Allowance]:
+    """Who has the scripts of a package passed over says why there."""
+    for name, reason in recipe.debian.skipped.items():
+        yield Allowance(reason=reason, finding="scripts-skipped", package=name)
 
 
 def _allowance(recipe: AllowRecipe) -> Allowance:

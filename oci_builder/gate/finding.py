@@ -17,6 +17,7 @@ KINDS = (
     *("start", "interpreter"),
     *("requirement", "requires-python", "script", "import"),
     *("setuid", "world-writable", "secret", "installed-twice", "same-bytes", "max-size", "unused-allow"),
+    "scripts-skipped",
 )
 """Every kind of finding: what ``[checks] allow`` calls ``finding``."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from oci_builder.debian.unscripted import SAID, unscripted_of
 from oci_builder.digest import Digest
 from oci_builder.gate.copied import copied_import_findings
 from oci_builder.gate.dlopen import by_name_findings
@@ -80,7 +81,16 @@ def gate(image: Image, ground: BaseContents, *, rules: GateRules, supplier: Supp
             if finding.origin != IMPORTED
         )
         store.put_record(RECORDS, key, msgspec.json.encode(findings))
-    return judged((_with_supplier(finding, supplier) for finding in findings), rules.allow)
+    # A label costs nothing to read, and is no part of the layers that findings are remembered by.
+    return judged((_with_supplier(finding, supplier) for finding in (*findings, *_unscripted(image))), rules.allow)
+
+
+def _unscripted(image: Image) -> Iterator[Finding]:
+    """The packages that the image names so, less those of its base, of which its maker knew."""
+    inherited = image.inherited.run.labels if image.inherited is not None else {}
+    for name in sorted(unscripted_of({"Labels": image.run.labels}) - unscripted_of({"Labels": inherited})):
+        message = f"{name}: {SAID}"
+        yield Finding(severity="warning", kind="scripts-skipped", origin=name, subject=name, message=message)
 
 
 def _key(image: Image, ground: BaseContents, rules: GateRules) -> str:
