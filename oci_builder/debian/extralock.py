@@ -45,7 +45,7 @@ class LockedLocales(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     package: Pin
 
 
-class ExtraLock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ExtraLock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The packages an image puts over its base. ``left_out`` has, by name, dependencies that are not among them.
 
     ``skipped`` are packages whose scripts are passed over, each with the recipe's reason.
@@ -57,9 +57,9 @@ class ExtraLock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     requested: tuple[str, ...]
     suites: tuple[SuitePin, ...]
     packages: tuple[Pin, ...]
-    left_out: dict[str, LeftOut] = {}
+    left_out: dict[str, LeftOut]
     skipped: dict[str, str] = {}
-    accounts: Accounts = Accounts()
+    accounts: Accounts | None = None
     locales: LockedLocales | None = None
 
     @property

@@ -90,7 +90,7 @@ class Extras:
                         raise
                     tried.append(f"{source.name}: {reason(error)}")
                     continue
-                return self._resolved(archive, sources, before.accounts if before else Accounts())
+                return self._resolved(archive, sources, before.accounts if before else None)
         hint = "the first build with these packages has to be online; its lock then serves"
         if not self.opening.supply.offline:
             hint = f"{hint}\nthere, {way_to_packages()}"
@@ -152,7 +152,7 @@ class Extras:
             requested=list(lock.requested),
             globs=[list(self.wanted.drop), list(self.wanted.keep)],
             **({"skipped": sorted(lock.skipped)} if lock.skipped else {}),
-            **({"accounts": msgspec.to_builtins(lock.accounts)} if lock.accounts != Accounts() else {}),
+            **({"accounts": msgspec.to_builtins(lock.accounts)} if lock.accounts else {}),
         )
 
     def _refused(self, pin: Pin, why: str) -> PackageError:
@@ -164,7 +164,7 @@ class Extras:
         takeovers = Takeovers.of([*self._present, *described], self.opening.platform.architecture)
         return rootfs.added(packages, self.below, thinning, takeovers)
 
-    def _configured(self, packages: Mapping[Pin, DebFile], accounts: Accounts) -> tuple[Tree, Configured]:
+    def _configured(self, packages: Mapping[Pin, DebFile], accounts: Accounts | None) -> tuple[Tree, Configured]:
         """What ``packages`` put over the base, configured; and which of them cannot be, with the reason.
 
         ``accounts`` have numbers already, if they are made.
@@ -178,7 +178,7 @@ class Extras:
             together,
             self.opening.platform.architecture,
             skipped=self.wanted.skipped.keys(),
-            numbers={"passwd": accounts.users, "group": accounts.groups},
+            numbers={"passwd": accounts.users, "group": accounts.groups} if accounts else {},
         )
         found = configured(unpacked)
         made = place([found.made[path] for path in sorted(found.made)], together)
@@ -213,7 +213,9 @@ class Extras:
         trust.remember(release for release, _ in found)
         return PackageIndex(found, architecture)
 
-    def _resolved(self, archive: PackageIndex, sources: Sequence[ArchiveSource], accounts: Accounts) -> ExtraLock:
+    def _resolved(
+        self, archive: PackageIndex, sources: Sequence[ArchiveSource], accounts: Accounts | None
+    ) -> ExtraLock:
         store = self.opening.store
         locales = self._locales(archive, sources)
         with store.scratch() as spool, MappedFiles() as contents:
@@ -227,6 +229,7 @@ class Extras:
                 fetch_packages(pins, sources, store=store, reporter=self.opening.reporter)
                 if not self._narrowed(unpacked.of(pins), search):
                     break
+            self._say_needless(unpacked.known)
         reasons = {**CUTS, **search.unready}
         return ExtraLock(
             schema=SCHEMA,
@@ -240,6 +243,11 @@ class Extras:
             accounts=search.accounts,
             locales=locales,
         )
+
+    def _say_needless(self, packages: Mapping[Pin, DebFile]) -> None:
+        for pin in packages:
+            if pin.name in self.wanted.skipped and not packages[pin].scripts:
+                self.opening.reporter.note(f'{pin.name} has no maintainer scripts: scripts = "skip" is for nothing')
 
     def _locales(self, archive: PackageIndex, sources: Sequence[ArchiveSource]) -> LockedLocales | None:
         """The locales that are wanted, which their package has; it is of the C library that the base has."""
@@ -273,9 +281,8 @@ class Extras:
         for pin, why in unready.items():
             if pin.name in needed:
                 raise self._refused(pin, why)
-        search.accounts = Accounts(
-            users=dict(found.accounts.get("passwd", {})), groups=dict(found.accounts.get("group", {}))
-        )
+        users, groups = (dict(found.accounts.get(file, {})) for file in ("passwd", "group"))
+        search.accounts = Accounts(users=users, groups=groups) if users or groups else None
         if unready:
             search.unready |= {pin.name: why for pin, why in unready.items()}
             return True
@@ -308,8 +315,8 @@ class _Search:
     """
 
     known: Libraries
-    before: Accounts
-    accounts: Accounts = field(default_factory=Accounts)
+    before: Accounts | None
+    accounts: Accounts | None = None
     linked: dict[str, None] = field(default_factory=dict)
     unready: dict[str, str] = field(default_factory=dict)
 

@@ -16,7 +16,7 @@ FOLDER = "usr/lib/locale"
 ARCHIVE = f"{FOLDER}/locale-archive"
 UTF8 = "utf8"
 
-_NAME = re.compile(r"([A-Za-z0-9_-]+)(?:\.([A-Za-z0-9:_-]+))?(?:@([A-Za-z0-9_-]+))?\Z")
+_NAME = re.compile(r"([A-Za-z]+(?:_[A-Za-z]+)?)(?:\.([A-Za-z0-9:_-]+))?(?:@([A-Za-z0-9]+))?\Z")
 _CODESET = 14
 """Where LC_CTYPE has the name of its character set (``_NL_CTYPE_CODESET_NAME`` of langinfo.h)."""
 
@@ -51,7 +51,8 @@ class LocaleName:
     @property
     def is_built_in(self) -> bool:
         """Whether the C library has it without a file: the C locale, since 2.35 in UTF-8 too."""
-        return self.language in ("C", "POSIX") and self.charset in ("", UTF8) and not self.modifier
+        known = {"C": ("", UTF8), "POSIX": ("",)}.get(self.language, ())
+        return self.charset in known and not self.modifier
 
     @property
     def folders(self) -> Sequence[tuple[str, bool]]:
@@ -69,8 +70,12 @@ def is_built_in(text: str) -> bool:
 
 def normal_charset(text: str) -> str:
     """A character set as folders are called after it: ``UTF-8`` as utf8, ``ISO-8859-15`` as iso885915."""
-    plain = re.sub(r"[^a-z0-9]", "", text.lower())
+    plain = _plain(text)
     return f"iso{plain}" if plain.isdigit() else plain
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
 def find_locale(tree: Tree, text: str, sources: MappedFiles) -> str | None:
@@ -80,7 +85,7 @@ def find_locale(tree: Tree, text: str, sources: MappedFiles) -> str | None:
         entry = tree.get(tree.resolve(f"{FOLDER}/{folder}/LC_CTYPE"))
         if entry is None or entry.kind is not Kind.FILE:
             continue
-        if not is_asked or (name is not None and normal_charset(charset_of(entry, sources)) == name.charset):
+        if not is_asked or (name is not None and _plain(charset_of(entry, sources)) == _plain(name.written)):
             return folder
     return None
 
@@ -139,9 +144,9 @@ def names_in(tree: Tree) -> list[str]:
 def nearest(text: str, names: Iterable[str]) -> list[str]:
     """Which of ``names`` may have been meant by ``text``, the likeliest first."""
     known = sorted(names)
-    plain = {name: re.sub(r"[^a-z0-9]", "", name.lower()) for name in known}
-    wanted = re.sub(r"[^a-z0-9]", "", text.lower())
-    same = [name for name in known if plain[name] in (wanted, f"{wanted}{UTF8}")]
+    plain = {name: _plain(name) for name in known}
+    wanted = _plain(text)
+    same = [name for each in (f"{wanted}{UTF8}", wanted) for name in known if plain[name] == each]
     language = re.split(r"[_.@-]", text.lower())[0]
     # Of a language alone the country that is called like it, as de_DE is, comes first.
     spoken = [name for name in known if name.lower().startswith(f"{language}_") and name.endswith(".UTF-8")]

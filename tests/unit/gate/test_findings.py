@@ -93,7 +93,7 @@ def test_what_does_not_start_is_found_and_nothing_else(store: Store) -> None:
 
 
 def test_no_kind_is_left_out_here() -> None:
-    assert {*SEEDS, "max-size", "unused-allow", "start"} == set(KINDS)
+    assert {*SEEDS, "max-size", "unused-allow", "scripts-skipped", "start"} == set(KINDS)
 
 
 def test_every_kind_is_explained() -> None:
