@@ -98,13 +98,14 @@ def _run(command: Command, line: int, place: Place) -> None:
     name = posixpath.basename(words[0])
     if re.fullmatch(r"python[0-9.]*", name) and words[1:2] == ["-m"] and len(words) > 2:
         name, words = words[2], [words[2], *words[3:]]
-    if not command.is_plain and name not in ("apt-get", "apt", "pip", "rm", "sed", "echo", "printf"):
+    if makes_locales(command):
+        make_locales(command, line, place)
+        return
+    if not command.is_plain and name not in ("apt-get", "apt", "pip", "rm"):
         _cannot(place, line, command)
         return
     act = _COMMANDS.get(name)
-    if makes_locales(command):
-        make_locales(command, line, place)
-    elif act is not None:
+    if act is not None:
         act(words, line, place)
     elif name in LOCKS:
         install_with_tool(name, words, line, place, output=command.output)

@@ -16,8 +16,8 @@ KINDS = (
     *("library", "library-path", "symbol-version", "machine", "program-loader", "damaged-elf"),
     *("start", "interpreter"),
     *("requirement", "requires-python", "script", "import"),
-    *("setuid", "world-writable", "secret", "installed-twice", "same-bytes", "max-size", "unused-allow"),
-    "scripts-skipped",
+    *("setuid", "world-writable", "secret", "installed-twice", "same-bytes", "max-size", "scripts-skipped"),
+    "unused-allow",
 )
 """Every kind of finding: what ``[checks] allow`` calls ``finding``."""
 

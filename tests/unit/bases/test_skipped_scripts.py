@@ -10,7 +10,7 @@ import pytest
 from oci_builder.bases import Supply
 from oci_builder.debian.extralock import Accounts, read_extra_lock
 from oci_builder.errors import PackageError, StaleLock
-from oci_builder.recipes import ImageToml, read_recipe
+from oci_builder.recipes import ImageToml
 from oci_builder.store import Store
 from oci_builder.tomlfile import parse_toml
 from tests.support.debian import Deb, small_base, write_suite
@@ -136,14 +136,3 @@ def test_the_numbers_of_a_lock_are_those_of_the_layer(servers: World, tmp_path: 
     servers.lock.write_text(text.replace('"zeta": 100', '"zeta": 0'))
     users = numbers(servers, "alpha", "zeta")["etc/passwd"]
     assert len({each.partition(":")[2] for each in users}) == 2 and "zeta:0" not in users
-
-
-def test_a_recipe_has_to_give_the_reason() -> None:
-    for entry in (
-        '{ name = "x", scripts = "skip" }',
-        '{ name = "x", reason = "y" }',
-        '{ name = "x", scripts = "no", reason = "y" }',
-    ):
-        with pytest.raises(Exception, match=r"base-packages\[0\]"):
-            parse_toml(f"base-packages = [{entry}]\n", ImageToml, file="image.toml")
-    assert read_recipe({"base-packages": ["git"]}, what="x").debian.skipped == {}
