@@ -440,10 +440,6 @@ def test_a_locale_that_is_written_as_elsewhere_has_its_name_as_hint(
         ('base-packages = [{ name = "x1", scripts = "skip" }]', "base-packages[0].reason"),
         ('base-packages = [{ name = "x1", reason = "y" }]', "base-packages[0].scripts"),
         ('base-packages = [{ name = "x1", scripts = "run", reason = "y" }]', "base-packages[0].scripts"),
-        (
-            'base-packages = [{ name = "x1", scripts = "skip", reason = "y", version = "1" }]',
-            "base-packages[0].version",
-        ),
     ],
 )
 def test_packages_that_are_written_wrongly_are_named(tmp_path: Path, written: str, key: str) -> None:
