@@ -17,6 +17,7 @@ from oci_builder.digest import Digest
 from oci_builder.errors import CheckFailed, InvalidValue
 from oci_builder.gate.finding import Allowance, GateResult, judged, summary
 from oci_builder.gate.gate import RECORDS, BaseContents, GateRules, gate, remembered
+from oci_builder.gate.languages import speaks
 from oci_builder.image import Image
 from oci_builder.inspect.contents import ImageContents
 from oci_builder.inspect.packages import Inventory
@@ -55,6 +56,7 @@ def judge(
         imports=imports,
         extras={} if policy.frozen else _asked(source, base, context.environ),
         inherited=_inherited(source.recipe),
+        languages=frozenset(filter(speaks, source.recipe.config.env)),
     )
     ground = BaseContents(layers=base.layers, tree=base.tree, target=base.target if base.promise else None)
     return gate(image, ground, rules=rules, supplier=library_supplier(base), store=context.store)

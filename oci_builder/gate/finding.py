@@ -17,6 +17,7 @@ KINDS = (
     *("start", "interpreter"),
     *("requirement", "requires-python", "script", "import"),
     *("setuid", "world-writable", "secret", "installed-twice", "same-bytes", "max-size", "scripts-skipped"),
+    "locale",
     "unused-allow",
 )
 """Every kind of finding: what ``[checks] allow`` calls ``finding``."""
