@@ -81,9 +81,6 @@ class Draft:
     context: Path | None = None
     rows: list[Row] = field(default_factory=list)
     base: str = ""
-    image: str = ""
-    """The image that ``base`` of ours stands for: where a shell is asked for that ours has not, it is taken itself."""
-
     user: str = ""
     packages: dict[str, int] = field(default_factory=dict)
     """Debian packages, and the line of each."""

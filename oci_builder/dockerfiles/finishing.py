@@ -25,9 +25,6 @@ def finish(draft: Draft, place: Place) -> tuple[dict[str, Any], dict[str, str]]:
     """The document, in the order in which it is written, and what stands above its keys."""
     comments: dict[str, str] = {}
     config, user = draft.config, draft.user
-    if draft.image and _wants_bash(config, place):
-        draft.base = draft.image
-        comments["base"] = "a shell is named that the bases of layers/ do not have"
     document: dict[str, Any] = {"base": draft.base}
     locales = settle_locales(draft, place.env)
     packages = _packages(draft, config)
@@ -56,11 +53,6 @@ def _say(copy: Copied, draft: Draft) -> None:
     else:
         out_of = f" of {copy.image}" if copy.image else ""
         draft.say(copy.line, Verdict.DONE, f"[[copy]] {copy.src}{out_of} to {copy.dest}")
-
-
-def _wants_bash(config: dict[str, object], place: Place) -> bool:
-    words = [*place.shell, *(_listed(config.get("cmd"))), *(_listed(config.get("entrypoint")))]
-    return any(posixpath.basename(word) == "bash" for word in words[:3] + words[-3:])
 
 
 def _listed(value: object) -> list[str]:

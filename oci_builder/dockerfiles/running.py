@@ -51,7 +51,12 @@ _BUILDERS = frozenset(
 """Packages that only build something or fetch it: here wheels are installed, and nothing is built in the image."""
 
 FETCHERS = frozenset({"curl", "wget", "unzip", "xz-utils", "bzip2", "tar"})
-_THERE = frozenset({"ca-certificates", "tzdata", "python3", "python3-minimal", "libssl3", "zlib1g"})
+_THERE = frozenset(
+    (
+        *("ca-certificates", "tzdata", "python3", "python3-minimal", "libssl3", "zlib1g"),
+        *("bash", "coreutils", "dash", "findutils", "grep", "gzip", "sed", "tar"),
+    )
+)
 _SHELL_ONLY = frozenset(
     {
         *("set", "true", ":", "export", "echo", "printf", "ldconfig", "sync", "which", "ls"),
@@ -169,7 +174,7 @@ def _apt(words: list[str], line: int, place: Place) -> None:
     for name in names:
         if name in _BUILDERS or name.endswith("-dev"):
             say(line, Verdict.NOT_NEEDED, f"{name}: wheels are installed, and nothing is compiled in the image")
-        elif name in _THERE:
+        elif name in _THERE or (name == "procps" and place.draft.base.startswith("python-")):
             say(line, Verdict.NOT_NEEDED, f"{name}: the base has it")
         elif not place.is_final:
             say(line, Verdict.NOT_NEEDED, f"{name}: of a stage that only builds")
