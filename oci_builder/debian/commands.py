@@ -15,6 +15,7 @@ from oci_builder.debian.commandoptions import split_options
 from oci_builder.debian.debconf import CONFMODULE, DEBCONF
 from oci_builder.debian.filecommands import FILES, mode_of, number_of
 from oci_builder.debian.grep import grep
+from oci_builder.debian.localecommands import LOCALE_COMMANDS
 from oci_builder.debian.newusers import ACCOUNTS
 from oci_builder.debian.shell import Call, Command
 from oci_builder.debian.versions import version_key
@@ -291,6 +292,7 @@ COMMANDS: Mapping[str, Command] = {
     **DEBCONF,
     **ACCOUNTS,
     **FILES,
+    **LOCALE_COMMANDS,
     ".": _source,
     "aa-enabled": _status(1),
     "cd": _cd,

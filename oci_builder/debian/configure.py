@@ -59,10 +59,11 @@ def status(name: str, package: DebFile) -> list[Entry]:
 
 
 def _accounts(unpacked: _Unpacked) -> Iterator[Entry]:
-    """base-passwd's masters, as its own script copies them. Root's shell is the one there is."""
+    """base-passwd's masters, as its own script copies them. Root's shell is bash, else the one there is."""
     passwd = unpacked.read("usr/share/base-passwd/passwd.master").decode().replace(":*:", ":x:")
     group = unpacked.read("usr/share/base-passwd/group.master").decode().replace(":*:", ":x:")
-    shell = "/bin/sh" if "usr/bin/dash" in unpacked.tree else "/usr/sbin/nologin"
+    shells = {"bash": "/bin/bash", "dash": "/bin/sh"}
+    shell = next((path for name, path in shells.items() if f"usr/bin/{name}" in unpacked.tree), "/usr/sbin/nologin")
     passwd = passwd.replace(":/bin/bash\n", f":{shell}\n")
     shadow = "".join(f"{line.split(':')[0]}:*:::::::\n" for line in passwd.splitlines())
     yield file("etc/passwd", passwd.encode(), origin=ORIGIN)

@@ -31,7 +31,7 @@ from oci_builder.tree.entry import MTIME, Entry, EntryPath, Kind, directory, ent
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree, same_place
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same packages and recipe give another root filesystem than before."""
 
 _MERGED = re.compile(r"(bin|sbin|lib|lib32|lib64|libx32)(?=/|\Z)")

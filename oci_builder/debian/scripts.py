@@ -29,21 +29,31 @@ _SHELL = re.compile(rb"#! ?(?:/usr)?/bin/(?:sh|dash|bash)(?: -e| -u| -eu)?[ \t]*
 
 @dataclass(frozen=True)
 class Unpacked:
-    """Packages with what their control files say, over ``below``; ``together`` is that with all their files."""
+    """Packages with what their control files say, over ``below``; ``together`` is that with all their files.
+
+    The scripts of packages in ``skipped`` are passed over. ``numbers`` are those that accounts have, where the lock
+    knows them, by file (passwd, group) and name.
+    """
 
     packages: Mapping[Pin, DebFile]
     described: Mapping[str, BinaryPackage]
     below: Tree
     together: Tree
     architecture: str
+    skipped: Collection[str] = ()
+    numbers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass
 class Configured:
-    """What scripts make, by path, and the packages whose scripts would have to run, with what is not known of them."""
+    """What scripts make, by path, and the packages whose scripts would have to run, with what is not known of them.
+
+    ``accounts`` are the numbers of the users and groups among it.
+    """
 
     made: dict[str, Entry] = field(default_factory=dict)
     refused: dict[Pin, str] = field(default_factory=dict)
+    accounts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def configured(unpacked: Unpacked) -> Configured:
@@ -54,13 +64,14 @@ def configured(unpacked: Unpacked) -> Configured:
     # Loaded where there is a script alone: parsing takes a library.
     from oci_builder.debian.commands import COMMANDS, TRIGGER
     from oci_builder.debian.debconf import PREFIX, answers
+    from oci_builder.debian.newusers import made_accounts
     from oci_builder.debian.shell import NotKnown, Shell
 
     known = {key: text for package in unpacked.packages.values() for key, text in answers(package.templates).items()}
 
     def walk(pin: Pin, name: str, arguments: Sequence[str], tree: ScriptTree) -> None:
         text = unpacked.packages[pin].scripts.get(name)
-        if text is None or pin in found.refused or pin.name in _COMPILING:
+        if text is None or pin in found.refused or pin.name in _COMPILING or pin.name in unpacked.skipped:
             return
         if not _SHELL.match(text):
             found.refused[pin] = f"its {name} script would have to run, and is none of a shell"
@@ -80,16 +91,17 @@ def configured(unpacked: Unpacked) -> Configured:
 
     order = list(_in_order(unpacked))
     with MappedFiles() as sources:
-        before = ScriptTree(unpacked.below, sources)
+        before = ScriptTree(unpacked.below, sources, unpacked.numbers)
         for pin in order:
             walk(pin, "config", ["configure", ""], before)
             walk(pin, "preinst", ["install"], before)
-        after = ScriptTree(unpacked.together.overlaid(before.made.values()), sources)
+        after = ScriptTree(unpacked.together.overlaid(before.made.values()), sources, unpacked.numbers)
         for pin in order:
             walk(pin, "postinst", ["configure", ""], after)
         named = {key.removeprefix(TRIGGER) for key in known if key.startswith(TRIGGER)}
         for pin, triggers in _triggered(unpacked, order, named):
             walk(pin, "postinst", ["triggered", triggers], after)
+        found.accounts = made_accounts(after, ScriptTree(unpacked.below, sources))
     found.made = {**before.made, **after.made}
     return found
 

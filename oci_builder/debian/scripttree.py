@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -52,8 +52,12 @@ class Unwritable(Exception):
 class ScriptTree:
     """``below`` with what scripts have made of it; a path is absolute, or below the root."""
 
-    def __init__(self, below: Tree, sources: MappedFiles) -> None:
+    def __init__(
+        self, below: Tree, sources: MappedFiles, numbers: Mapping[str, Mapping[str, int]] | None = None
+    ) -> None:
         self._tree, self._sources = below, sources
+        self.numbers = numbers or {}
+        """By file of /etc (passwd, group) and name the numbers that accounts are to have, if they are made."""
         self._folders: dict[str, list[str]] = {}
         self.made: dict[str, Entry] = {}
         self._changes = 0

@@ -81,9 +81,6 @@ class Draft:
     context: Path | None = None
     rows: list[Row] = field(default_factory=list)
     base: str = ""
-    image: str = ""
-    """The image that ``base`` of ours stands for: where a shell is asked for that ours has not, it is taken itself."""
-
     user: str = ""
     packages: dict[str, int] = field(default_factory=dict)
     """Debian packages, and the line of each."""
@@ -101,6 +98,9 @@ class Draft:
     config: dict[str, object] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    locales: list[str] = field(default_factory=list)
+    """Locales that are made."""
+
     ignored: list[str] = field(default_factory=list)
     """Lines of a .dockerignore."""
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 from oci_builder.dockerfiles.accounts import make_group, make_user
 from oci_builder.dockerfiles.draft import Copied, Place, Verdict
 from oci_builder.dockerfiles.installing import install_with_pip
+from oci_builder.dockerfiles.locales import make_locales, makes_locales
 from oci_builder.dockerfiles.locking import LOCKS, install_with_tool
 from oci_builder.dockerfiles.removing import find, remove
 from oci_builder.dockerfiles.shell import Command, commands
@@ -50,7 +51,12 @@ _BUILDERS = frozenset(
 """Packages that only build something or fetch it: here wheels are installed, and nothing is built in the image."""
 
 FETCHERS = frozenset({"curl", "wget", "unzip", "xz-utils", "bzip2", "tar"})
-_THERE = frozenset({"ca-certificates", "tzdata", "python3", "python3-minimal", "libssl3", "zlib1g"})
+_THERE = frozenset(
+    (
+        *("ca-certificates", "tzdata", "python3", "python3-minimal", "libssl3", "zlib1g"),
+        *("bash", "coreutils", "dash", "findutils", "grep", "gzip", "sed", "tar"),
+    )
+)
 _SHELL_ONLY = frozenset(
     {
         *("set", "true", ":", "export", "echo", "printf", "ldconfig", "sync", "which", "ls"),
@@ -97,6 +103,9 @@ def _run(command: Command, line: int, place: Place) -> None:
     name = posixpath.basename(words[0])
     if re.fullmatch(r"python[0-9.]*", name) and words[1:2] == ["-m"] and len(words) > 2:
         name, words = words[2], [words[2], *words[3:]]
+    if makes_locales(command):
+        make_locales(command, line, place)
+        return
     if not command.is_plain and name not in ("apt-get", "apt", "pip", "rm"):
         _cannot(place, line, command)
         return
@@ -134,6 +143,10 @@ def _other_archive(found: list[Command], line: int, place: Place) -> None:
 
 
 def _pipe(piped: list[Command], line: int, place: Place) -> None:
+    if makes_locales(piped[-1]):
+        # echo … | tee /etc/locale.gen
+        make_locales(piped[0], line, place)
+        return
     text = " | ".join(map(str, piped))
     if re.search(_INSTALLERS, text):
         place.draft.say(line, Verdict.NOT_NEEDED, "an installer of Python packages; none is in the image")
@@ -161,7 +174,7 @@ def _apt(words: list[str], line: int, place: Place) -> None:
     for name in names:
         if name in _BUILDERS or name.endswith("-dev"):
             say(line, Verdict.NOT_NEEDED, f"{name}: wheels are installed, and nothing is compiled in the image")
-        elif name in _THERE:
+        elif name in _THERE or (name == "procps" and place.draft.base.startswith("python-")):
             say(line, Verdict.NOT_NEEDED, f"{name}: the base has it")
         elif not place.is_final:
             say(line, Verdict.NOT_NEEDED, f"{name}: of a stage that only builds")

@@ -183,4 +183,3 @@ def _base(stage: Stage, place: Place) -> None:
     if "slim" not in tag:
         text = f"{image} has compilers and some 400 packages of Debian that {draft.base} has not: name what is needed"
         draft.remarks.append(f"{text} in base-packages")
-    draft.image = image

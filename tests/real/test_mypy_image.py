@@ -104,6 +104,11 @@ def test_nobody_is_root_and_the_shell_works(docker: DockerLike, mypy: str) -> No
     assert python(docker, mypy, code).splitlines()[:4] == ["sandbox", "1000", "/home/sandbox", "/home/sandbox"]
 
 
+def test_a_subprocess_sees_processes_and_memory(docker: DockerLike, mypy: str) -> None:
+    said = docker.run(mypy, "bash", "-c", "ps -eo pid,comm | sed 1d; free -m | grep -c Mem; true").stdout
+    assert "bash" in said and said.splitlines()[-1] == "1"
+
+
 def test_no_module_is_compiled_at_start(docker: DockerLike, mypy: str) -> None:
     code = """
 import sys, importlib.util, pandas, scipy.stats, matplotlib.pyplot

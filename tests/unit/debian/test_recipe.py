@@ -72,6 +72,14 @@ def test_a_shipped_base_brings_its_keys(folder: Path) -> None:
     assert len(key_files(folder)) == 3
 
 
+PROGRAMS = {"bash", "grep", "sed", "findutils", "tar", "gzip", "procps"}
+
+
+@pytest.mark.parametrize("name", ["python-3.11", "python-3.13"])
+def test_a_base_has_what_a_subprocess_reaches_for(name: str) -> None:
+    assert set(load_layer(LAYERS / name).source.packages) >= PROGRAMS
+
+
 def test_the_slim_base_is_the_other_one_without_its_shell() -> None:
     whole, slim = (set(load_layer(LAYERS / name).source.packages) for name in ("python-3.11", "python-3.11-slim"))
-    assert whole - slim >= {"dash", "coreutils"} and slim < whole
+    assert whole - slim >= {"dash", "coreutils"} | PROGRAMS and slim < whole

@@ -331,9 +331,14 @@ def test_commands_in_shell_form_run_in_the_shell_that_is_named() -> None:
     config = translated(text.format(""))[0]["config"]
     assert config["cmd"] == ["/bin/sh", "-c", "serve --port $PORT"]
     assert config["healthcheck"] == {"test": ["CMD-SHELL", "curl -f localhost || exit 1"], "interval": "5s"}
-    recipe, found = translated(text.format('SHELL ["/bin/bash", "-c"]\n'))
-    assert recipe["base"] == "python:3.11-slim" and recipe["config"]["cmd"][0] == "/bin/bash"
-    assert "base" in found.comments
+    recipe, _ = translated(text.format('SHELL ["/bin/bash", "-c"]\n'))
+    assert recipe["base"] == "python-3.11" and recipe["config"]["cmd"][0] == "/bin/bash"
+
+
+def test_programs_that_the_base_has_are_no_packages_over_it() -> None:
+    text = "FROM {}\nRUN apt-get install -y bash tar procps\n"
+    assert "base-packages" not in translated(text.format("python:3.11-slim"))[0]
+    assert translated(text.format("python:3.12-slim"))[0]["base-packages"] == ["procps"]
 
 
 def test_files_are_looked_at_where_they_are(tmp_path: Path) -> None:
