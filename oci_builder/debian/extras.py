@@ -36,7 +36,7 @@ from oci_builder.files import is_full
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
-from oci_builder.tree.entry import file
+from oci_builder.tree.entry import Kind, file
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree
 
@@ -137,7 +137,9 @@ class Extras:
         together = self.below.overlaid(tree)
         architecture = self.opening.platform.architecture
         found = configured(Unpacked(self._new(packages), self._described(packages), self.below, together, architecture))
-        made = place([found.made[path] for path in sorted(found.made)], together)
+        # What scripts say of a folder that is there counts; else placing would leave it as it was.
+        changed = together.overlaid(entry for entry in found.made.values() if entry.kind is Kind.DIRECTORY)
+        made = place([found.made[path] for path in sorted(found.made)], changed)
         return tree.overlaid(made), found.refused
 
     def _described(self, packages: Mapping[Pin, DebFile]) -> dict[str, BinaryPackage]:
