@@ -7,6 +7,7 @@ that none of them knows ends the walk.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping
 
 from oci_builder.debian import shelltest
@@ -16,7 +17,7 @@ from oci_builder.debian.debconf import CONFMODULE, DEBCONF
 from oci_builder.debian.filecommands import FILES, mode_of, number_of
 from oci_builder.debian.grep import grep
 from oci_builder.debian.newusers import ACCOUNTS
-from oci_builder.debian.shell import Call, Command
+from oci_builder.debian.shell import SEARCHED, Call, Command
 from oci_builder.debian.versions import version_key
 from oci_builder.tree.entry import Kind
 
@@ -26,7 +27,6 @@ _BUILTINS = frozenset(
         *("cd", "pwd", "umask", "export", "eval", "break", "continue", "trap", "type", "unset", "wait"),
     )
 )
-_SEARCHED = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
 def _status(status: int) -> Command:
@@ -64,12 +64,12 @@ def _printf(call: Call) -> int:
     pieces = re.split(r"(%s|%%|\\n|\\t)", form)
     if any("%" in piece or "\\" in piece for piece in pieces[::2]) or ("%s" not in form and values):
         raise call.unknown("its format is not known here")
-    left = list(values)
+    left = deque(values)
     known = {"%%": "%", "\\n": "\n", "\\t": "\t"}
     while True:
         # The format is used again as long as there is anything left.
         for each in pieces:
-            word = (left.pop(0) if left else "") if each == "%s" else each
+            word = (left.popleft() if left else "") if each == "%s" else each
             call.say(known.get(each, word))
         if not left:
             return 0
@@ -113,17 +113,21 @@ def _source(call: Call) -> int:
         return 0
     if not path.startswith("/"):
         raise call.unknown("where it lies is not known")
-    return call.shell.source(call.tree.read(path))
+    return call.shell.source(call.tree.read(path), ending=True)
 
 
 def _read(call: Call) -> int:
     options, names = split_options(call, "r")
+    if call.shell.variables.get("IFS", " \t\n") != " \t\n":
+        raise call.unknown("it splits at other letters than blanks")
     line = call.shell.read_line()
     parts = (line or "").split(None, max(len(names) - 1, 0)) if names else []
     if "\\" in (line or "") and "r" not in options:
         raise call.unknown("a line with a backslash goes on in the next")
     for number, name in enumerate(names):
-        call.shell.variables[name] = parts[number].rstrip() if number < len(parts) else ""
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise call.unknown("what it reads into is no variable")
+        call.shell.assign(name, parts[number].rstrip() if number < len(parts) else "")
     return int(line is None)
 
 
@@ -132,7 +136,7 @@ def _command(call: Call) -> int:
         return _which(call)
     if not call.arguments or call.arguments[0].startswith("-"):
         raise call.unknown("its option is not known here")
-    return call.shell.call(call.arguments)
+    return call.shell.call(call.arguments, functions=False)
 
 
 def _umask(call: Call) -> int:
@@ -171,7 +175,7 @@ def _which(call: Call) -> int:
         if call.name == "command" and (name in _BUILTINS or call.shell.is_function(name)):
             call.say(f"{name}\n")
             continue
-        places = [name] if name.startswith("/") else [f"{folder}/{name}" for folder in _SEARCHED]
+        places = [name] if name.startswith("/") else [f"{folder}/{name}" for folder in SEARCHED]
         found = next((place for place in places if not shelltest_fails(place, call)), "")
         if found:
             call.say(f"{found}\n")

@@ -133,6 +133,8 @@ def _mv(call: Call) -> int:
     entry = call.tree.get(paths[0], follow=False)
     if entry is None:
         return 1
+    if entry.kind is Kind.DIRECTORY:
+        raise call.unknown(f"{paths[0]} is a folder")
     call.tree.copy(entry, paths[1])
     call.tree.remove(paths[0])
     return 0
@@ -163,12 +165,15 @@ def _chown(call: Call) -> int:
 
 def number_of(call: Call, database: str, name: str) -> int | None:
     """The number of an account; None without a name. Raises NotKnown for a name that is not there."""
-    if not name or name.isdecimal():
-        return int(name[:9]) if name else None
+    if not name:
+        return None
     line = _account(call, database, name)
-    if line is None:
+    if line is None and not name.isdecimal():
         raise call.unknown(f"there is no {name} in /etc/{database}")
-    return int(line.split(":")[2])
+    number = name if line is None else line.split(":")[2]
+    if not (number.isascii() and number.isdecimal()) or len(number) > 9:
+        raise call.unknown(f"{number[:40]!r} is no number of /etc/{database}")
+    return int(number)
 
 
 def _account(call: Call, database: str, name: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from oci_builder.debian.regexes import BadPattern, Matcher, Token
 from oci_builder.debian.shell import Call
 
 _OPTIONS = frozenset("qvEFsxic")
@@ -19,10 +20,8 @@ _CLASSES = {
 }
 
 MAX_PATTERN = 200
-"""Letters of a pattern: no script has longer ones, and matching one takes time by its length."""
+"""Letters of a pattern: no script has longer ones."""
 
-MAX_LINE = 4096
-_REPEATS = 4
 _ABSENT = 2
 
 
@@ -36,7 +35,8 @@ def grep(call: Call) -> int:
     texts = [call.tree.read(path) if call.tree.has(path) else None for path in paths] or [call.stdin]
     if None in texts and "s" not in letters and "q" not in letters:
         raise call.unknown("a file that it reads is not there")
-    lines = [line for text in texts if text is not None for line in text.splitlines()]
+    call.shell.spend(sum(len(text) for text in texts if text is not None))
+    lines = [line for text in texts if text is not None for line in text.removesuffix("\n").split("\n") if text]
     found = [line for line in lines if bool(fits(line)) != ("v" in letters)]
     if "c" in letters:
         call.say(f"{len(found)}\n")
@@ -71,29 +71,33 @@ def _given(call: Call) -> tuple[set[str], list[str]]:
 
 def _compiled(call: Call, pattern: str, letters: set[str]) -> Callable[[str], object]:
     """What tells whether a line fits."""
-    text = re.escape(pattern) if "F" in letters else _translated(call, pattern, extended="E" in letters)
+    whole = "x" in letters
+    if "F" in letters:
+        plain = re.compile(re.escape(pattern), re.IGNORECASE if "i" in letters else 0)
+        return plain.fullmatch if whole else plain.search
     try:
-        known = re.compile(text, re.IGNORECASE if "i" in letters else 0)
-    except re.error as error:
+        known = Matcher(_tokens(call, pattern, extended="E" in letters), ignoring_case="i" in letters)
+    except (BadPattern, re.error) as error:
         raise call.unknown("its pattern is not known here") from error
-    match = known.fullmatch if "x" in letters else known.search
 
     def fits(line: str) -> object:
-        if len(line) > MAX_LINE:
-            raise call.unknown(f"a line that it reads has more than {MAX_LINE} letters")
-        return match(line)
+        try:
+            return known.fits(line, whole=whole)
+        except BadPattern as error:
+            raise call.unknown("its pattern fits in too many ways") from error
 
     return fits
 
 
-def _translated(call: Call, pattern: str, *, extended: bool) -> str:
-    """A pattern of grep (regex(7)) as Python's; what the two read differently is not known."""
-    out, at, repeats = "", 0, 0
+def _tokens(call: Call, pattern: str, *, extended: bool) -> list[Token]:
+    """A pattern of grep (regex(7)) in pieces; what programs read differently is not known."""
+    out: list[Token] = []
+    at = 0
     while at < len(pattern):
         letter = pattern[at]
         bracket = _BRACKET.match(pattern, at) if letter == "[" else None
         if bracket is not None:
-            out += _set_of(call, bracket[0])
+            out.append(("set", _set_of(call, bracket[0])))
             at = bracket.end()
             continue
         if letter == "\\":
@@ -101,19 +105,19 @@ def _translated(call: Call, pattern: str, *, extended: bool) -> str:
             letter = pattern[at : at + 1]
             if not letter or letter.isalnum() or letter in "<>\"`'" or (not extended and letter in "(){}|+?"):
                 raise call.unknown("its pattern is not known here")
-            out += re.escape(letter)
+            out.append(("set", re.escape(letter)))
         elif letter == "*" or (extended and letter in "+?"):
-            repeats += 1
-            # Groups that repeat, and many repetitions, may take for ever.
-            if not out or out[-1] in "*+?^(|)" or repeats > _REPEATS:
+            if not out or out[-1][0] not in ("set", "group") or out[-1][1] in "(|":
                 raise call.unknown("its pattern is not known here")
-            out += letter
-        elif letter in "^$." or (extended and letter in "()|"):
-            out += letter
+            out.append(("repeat", letter))
+        elif letter in "^$" and (extended or at == (0 if letter == "^" else len(pattern) - 1)):
+            out.append(("anchor", letter))
+        elif extended and letter in "()|":
+            out.append(("group", letter))
         elif letter == "[" or (extended and letter in "{}"):
             raise call.unknown("its pattern is not known here")
         else:
-            out += re.escape(letter)
+            out.append(("set", "." if letter == "." else re.escape(letter)))
         at += 1
     return out
 

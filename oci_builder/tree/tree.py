@@ -89,24 +89,7 @@ class Tree:
         return self._walk(path, follow_last=False)
 
     def _walk(self, path: str, *, follow_last: bool) -> EntryPath:
-        todo, here, links = [part for part in reversed(path.split("/")) if part], "", 0
-        while todo:
-            part = todo.pop()
-            if part in (".", ".."):
-                here = here.rpartition("/")[0] if part == ".." else here
-                continue
-            step = f"{here}/{part}" if here else part
-            target = self._target(step) if todo or follow_last else None
-            if target is None:
-                here = step
-                continue
-            links += 1
-            if links > _MAX_LINKS:
-                raise UnsafePath(path, "its symlinks go round in a circle")
-            if target.startswith("/"):
-                here = ""
-            todo.extend(part for part in reversed(target.split("/")) if part)
-        return EntryPath(here)
+        return walked(path, self._target, follow_last=follow_last)
 
     def _target(self, path: str) -> str | None:
         """Where the symlink at ``path`` points; None where there is none."""
@@ -114,6 +97,31 @@ class Tree:
         if isinstance(held, int):
             return self._read(held >> 1).target if held & 1 else None
         return held.target if held is not None and held.kind is Kind.SYMLINK else None
+
+
+def walked(path: str, target_of: Callable[[str], str | None], *, follow_last: bool) -> EntryPath:
+    """``path`` with its symlinks followed; ``target_of`` says where the one at a path points, None where there is none.
+
+    Raises UnsafePath when the links go round in a circle.
+    """
+    todo, here, links = [part for part in reversed(path.split("/")) if part], "", 0
+    while todo:
+        part = todo.pop()
+        if part in (".", ".."):
+            here = here.rpartition("/")[0] if part == ".." else here
+            continue
+        step = f"{here}/{part}" if here else part
+        target = target_of(step) if todo or follow_last else None
+        if target is None:
+            here = step
+            continue
+        links += 1
+        if links > _MAX_LINKS:
+            raise UnsafePath(path, "its symlinks go round in a circle")
+        if target.startswith("/"):
+            here = ""
+        todo.extend(part for part in reversed(target.split("/")) if part)
+    return EntryPath(here)
 
 
 class _Values(Mapping[EntryPath, Entry]):
