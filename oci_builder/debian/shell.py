@@ -39,6 +39,13 @@ _LETTERS = 20
 _USUAL = re.compile(r"\A(?:/usr)?/s?bin/(?=[^/]+\Z)|\A/usr/lib/[a-z0-9_]+-linux-gnu/glib-2\.0/(?=[^/]+\Z)")
 """Where a program lies that is known by its name; elsewhere it may be another of that name."""
 
+IS_SHELL = re.compile(r"#! ?(?:/usr)?/bin/(?:sh|dash|bash)(?: -e| -u| -eu)?[ \t]*\n")
+"""How a script of a shell begins."""
+
+SEARCHED = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""Where programs are looked for."""
+
+_MASK = 0o022
 _GOES_ON = frozenset(("comment", ";", ";;", "\n", "heredoc_end"))
 
 
@@ -56,6 +63,21 @@ class _Leaving(Exception):
     def __init__(self, kind: str, number: int) -> None:
         super().__init__(kind, number)
         self.kind, self.number = kind, number
+
+
+@dataclass
+class _State:
+    """What a subshell may change without the shell that it is in seeing it."""
+
+    variables: dict[str, str]
+    arguments: list[str]
+    options: set[str]
+    functions: dict[str, Node]
+    scopes: list[dict[str, str | None]]
+    exported: set[str]
+    at_exit: str
+    cwd: str
+    mask: int
 
 
 @dataclass
@@ -100,18 +122,97 @@ class Shell:
         self._output: list[list[str]] = [[]]
         self._stdin = ""
         self._status = self._steps = self._depth = self._guarded = self._written = 0
+        self._at_exit = ""
+        self._scopes: list[dict[str, str | None]] = []
+        self.exported = set(self.variables)
+        self.match_work = 0
+        self.is_bash = False
 
     def run(self, text: str) -> int:
         """The status that a script ends with. Raises NotKnown."""
-        head = text.partition("\n")[0]
-        if head.startswith("#!") and head.partition(" ")[2].strip() == "-e":
-            self._options.add("e")
+        self.tree.mask, self.tree.cwd = _MASK, "/"
         try:
-            return self.source(text)
-        except _Leaving as leaving:
-            return leaving.number if leaving.kind == "exit" else self._status
+            return self._ended(text)
         except RecursionError:
             raise NotKnown(self.line, "", "it is nested too deep") from None
+
+    def _ended(self, text: str) -> int:
+        """The status of a script, after what it traps of its end."""
+        head = text.partition("\n")[0]
+        self.is_bash = head.split()[:1] == ["#!/bin/bash"] or "/bash" in head
+        self._options |= set(head.split()[-1][1:]) & set("eu") if re.search(r" -[a-z]+\s*\Z", head) else set()
+        try:
+            status = self.source(text)
+        except _Leaving as leaving:
+            status = leaving.number if leaving.kind in ("exit", "return") else self._status
+        action, self._at_exit, self._status = self._at_exit, "", status
+        if action:
+            try:
+                self.source(action)
+            except _Leaving as leaving:
+                status = leaving.number
+        return status
+
+    def script(self, text: str, arguments: list[str]) -> int:
+        """The status of a script that this one starts, a shell of its own with the variables that are exported."""
+        kept, guarded = self._kept(), self._guarded
+        self.variables = {k: v for k, v in self.variables.items() if k in self.exported or ":" in k}
+        self.arguments, self._options, self._functions = arguments, set(), {}
+        self._scopes, self._at_exit, self._guarded = [], "", 0
+        try:
+            with self._deeper():
+                return self._ended(text)
+        finally:
+            # Answers of debconf's and triggers are everybody's.
+            shared = {k: v for k, v in self.variables.items() if ":" in k}
+            self._restore(kept)
+            self.variables |= shared
+            self._guarded = guarded
+
+    def trap(self, action: str) -> None:
+        """Have ``action`` done at the end; nothing where it is empty. No signal ever comes."""
+        self._at_exit = action
+
+    def localize(self, name: str) -> None:
+        """Have a variable be what it was before when the function that is called ends."""
+        if not self._scopes:
+            raise self.unknown(f"local {name}", "it is in no function")
+        self._scopes[-1].setdefault(name, self.variables.get(name))
+
+    def _kept(self) -> _State:
+        return _State(
+            dict(self.variables),
+            list(self.arguments),
+            set(self._options),
+            dict(self._functions),
+            [dict(each) for each in self._scopes],
+            set(self.exported),
+            self._at_exit,
+            self.tree.cwd,
+            self.tree.mask,
+        )
+
+    def _restore(self, kept: _State) -> None:
+        self.variables, self.arguments = kept.variables, kept.arguments
+        self._options, self._functions = kept.options, kept.functions
+        self._scopes, self.exported, self._at_exit = kept.scopes, kept.exported, kept.at_exit
+        self.tree.cwd, self.tree.mask = kept.cwd, kept.mask
+
+    def _apart(self, nodes: Sequence[Node]) -> int:
+        """The status of a subshell."""
+        kept, self._at_exit = self._kept(), ""
+        try:
+            status = self._all(nodes)
+        except _Leaving as leaving:
+            if leaving.kind not in ("exit", "return"):
+                raise
+            status = leaving.number
+        finally:
+            trapped = self._at_exit
+            self._restore(kept)
+        if trapped:
+            raise self.unknown("trap", "what a subshell traps is not known here")
+        return status
 
     def source(self, text: str) -> int:
         """Walk ``text`` here, as ``.`` does. Raises NotKnown."""
@@ -227,14 +328,16 @@ class Shell:
         words = [word for part in parts for word in self.words(part)]
         if not words:
             return 0
-        before = dict(self.variables)
+        before, exported = dict(self.variables), set(self.exported)
         self._assign_all(assigned)
         try:
+            if assigned:
+                self.exported |= _named(assigned)
             with self._redirected(redirects):
                 return self._failed(self.call(words, _text(node)), node)
         finally:
             if assigned:
-                self.variables = before
+                self.variables, self.exported = before, exported
 
     def call(self, words: Sequence[str], text: str = "") -> int:
         """The status of a command. Raises NotKnown where it is not known."""
@@ -243,6 +346,12 @@ class Shell:
         if function is not None:
             return self._call_function(function, arguments)
         command = self.commands.get(_USUAL.sub("", name))
+        try:
+            found = self._script_named(name) if command is None else None
+            if found is not None:
+                return self._started(found, arguments, name)
+        except (Unwritable, UnsafePath) as error:
+            raise self.unknown(text[:120] or name, str(error)) from error
         if command is None:
             raise self.unknown(text[:120] or name, f"what {name} does is not known")
         try:
@@ -250,8 +359,29 @@ class Shell:
         except (Unwritable, UnsafePath) as error:
             raise self.unknown(text[:120] or name, str(error)) from error
 
+    def _script_named(self, name: str) -> str | None:
+        """The text of a shell script of the tree that is a command: what it would do is known as well."""
+        places = [name] if "/" in name else [f"{folder}/{name}" for folder in SEARCHED]
+        path = next((place for place in places if shelltest.holds(["-x", place], self.tree)), None)
+        entry = self.tree.get(path) if path is not None else None
+        if path is None or entry is None or not 0 < entry.size <= MAX_SCRIPT:
+            return None
+        text = self.tree.read(path)
+        return text if IS_SHELL.match(text) else None
+
+    def _started(self, text: str, arguments: list[str], name: str) -> int:
+        line, zero = self.line, self.variables.get("0", "")
+        self.variables["0"] = name
+        try:
+            return self.script(text, arguments)
+        except NotKnown as error:
+            raise NotKnown(line, f"{name}, line {error.line}: {error.command}", error.why) from error
+        finally:
+            self.line, self.variables["0"] = line, zero
+
     def _call_function(self, body: Node, arguments: list[str]) -> int:
         before, self.arguments = self.arguments, arguments
+        self._scopes.append({})
         try:
             return self._one(body)
         except _Leaving as leaving:
@@ -260,6 +390,11 @@ class Shell:
             return leaving.number
         finally:
             self.arguments = before
+            for name, value in self._scopes.pop().items():
+                if value is None:
+                    self.variables.pop(name, None)
+                else:
+                    self.variables[name] = value
 
     def _walk_list(self, node: Node) -> int:
         # Lists are parsed as nested to the left; the shell goes from left to right, too.
@@ -276,7 +411,7 @@ class Shell:
         stages = [child for child in node.children if child.is_named and child.type != "comment"]
         if any(child.type == "|&" for child in node.children):
             raise self.unknown(_text(node)[:80], "|& is not known here")
-        kept = dict(self.variables)
+        kept = self._kept()
         try:
             for number, stage in enumerate(stages):
                 if number == len(stages) - 1:
@@ -286,7 +421,8 @@ class Shell:
                         self._stdin = self._written_by(stage)
         finally:
             # Each stage is a shell of its own.
-            self._stdin, self.variables = before, kept
+            self._stdin = before
+            self._restore(kept)
         return status
 
     def _written_by(self, node: Node) -> str:
@@ -305,15 +441,7 @@ class Shell:
         return self._all(node.named_children)
 
     def _walk_subshell(self, node: Node) -> int:
-        kept = dict(self.variables), list(self.arguments), set(self._options), dict(self._functions)
-        try:
-            return self._all(node.named_children)
-        except _Leaving as leaving:
-            if leaving.kind not in ("exit", "return"):
-                raise
-            return leaving.number
-        finally:
-            self.variables, self.arguments, self._options, self._functions = kept
+        return self._apart(node.named_children)
 
     def _walk_function_definition(self, node: Node) -> int:
         name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
@@ -437,7 +565,17 @@ class Shell:
     def _walk_declaration_command(self, node: Node) -> int:
         if node.children[0].type not in ("export", "local", "readonly"):
             raise self.unknown(_text(node)[:80], "a declaration of a kind that is not known here")
-        return self._assign_all([child for child in node.named_children if child.type == "variable_assignment"])
+        assigned = [child for child in node.named_children if child.type == "variable_assignment"]
+        names = [each.child_by_field_name("name") for each in assigned]
+        names += [child for child in node.named_children if child.type == "variable_name"]
+        if len(names) != len(node.named_children):
+            raise self.unknown(_text(node)[:80], "a declaration of a kind that is not known here")
+        for name in names:
+            if name is not None and node.children[0].type == "local":
+                self.localize(_text(name))
+            elif name is not None and node.children[0].type == "export":
+                self.exported.add(_text(name))
+        return self._assign_all(assigned)
 
     def _walk_unset_command(self, node: Node) -> int:
         for child in node.named_children:
@@ -563,18 +701,12 @@ class Shell:
 
     def substituted(self, nodes: Sequence[Node]) -> str:
         """What commands write, without the newlines at the end."""
-        kept = dict(self.variables), list(self.arguments), set(self._options), dict(self._functions)
         self._output.append([])
         try:
             with self._deeper():
-                self._status = self._all(nodes)
-        except _Leaving as leaving:
-            if leaving.kind not in ("exit", "return"):
-                raise
-            self._status = leaving.number
+                self._status = self._apart(nodes)
         finally:
             written = "".join(self._output.pop())
-            self.variables, self.arguments, self._options, self._functions = kept
         return written.rstrip("\n")
 
     def parameter(self, name: str) -> str | None:
@@ -593,6 +725,11 @@ class Shell:
         if found is None and "u" in self._options:
             raise self.unknown(f"${name}", "it is not set, and the script would end there")
         return found
+
+
+def _named(assignments: Sequence[Node]) -> set[str]:
+    names = (each.child_by_field_name("name") for each in assignments)
+    return {_text(name) for name in names if name is not None}
 
 
 def _lost(root: Node, data: bytes) -> bool:
