@@ -10,16 +10,21 @@ import re
 from collections.abc import Mapping
 
 from oci_builder.debian.alternatives import update_alternatives
+from oci_builder.debian.awk import awk
 from oci_builder.debian.capabilities import CAPABILITIES
 from oci_builder.debian.commandoptions import values_of
 from oci_builder.debian.debconf import DEBCONF
 from oci_builder.debian.dpkgcommands import DPKG, TRIGGER
 from oci_builder.debian.filecommands import FILES
+from oci_builder.debian.filemodes import account, account_name
 from oci_builder.debian.findcommand import FINDING
 from oci_builder.debian.grep import grep
 from oci_builder.debian.installcommand import install
 from oci_builder.debian.newusers import ACCOUNTS
+from oci_builder.debian.pamconfig import pam_auth_update
+from oci_builder.debian.plugintables import PLUGIN_TABLES
 from oci_builder.debian.registries import REGISTRIES
+from oci_builder.debian.schemas import compile_schemas
 from oci_builder.debian.sed import sed
 from oci_builder.debian.shell import Call, Command
 from oci_builder.debian.shellbuiltins import BUILTINS, idle
@@ -52,10 +57,42 @@ def _ucf(call: Call) -> int:
 
 
 def _id(call: Call) -> int:
-    if list(call.arguments) not in (["-u"], ["-g"]):
+    letters, _, names = values_of(call, "ugGnr", {}, {"--user": "u", "--group": "g", "--groups": "G", "--name": "n"})
+    if len(names) > 1 or len(letters & set("ugG")) > 1:
         raise call.unknown("whom it asks about is not known here")
-    call.say("0\n")
+    line = account(call, "passwd", names[0] if names else "0")
+    if line is None:
+        return 1
+    if not letters:
+        # Only whether somebody is there is asked so.
+        call.say(f"{line.split(':')[0]}\n")
+        return 0
+    name, _, uid, gid = line.split(":")[:4]
+    groups = [gid, *_groups_of(call, name, gid)]
+    found = {"u": [uid], "g": [gid], "G": groups}[next(iter(letters & set("ugG")), "u")]
+    if "n" in letters:
+        found = [account_name(call, "passwd" if "u" in letters else "group", int(each)) for each in found]
+    call.say(f"{' '.join(found)}\n")
     return 0
+
+
+def _groups_of(call: Call, name: str, own: str) -> list[str]:
+    lines = (line.split(":") for line in call.tree.read("/etc/group").splitlines())
+    return [line[2] for line in lines if len(line) == 4 and name in line[3].split(",") and line[2] != own]
+
+
+def _helpztags(call: Call) -> int:
+    folder = call.arguments[0] if call.arguments else ""
+    if call.tree.is_folder(folder) and any(name.endswith((".txt", "x")) for name in call.tree.children(folder)):
+        raise call.unknown(f"it would list what is in {folder}")
+    return 0
+
+
+def _start_stop(call: Call) -> int:
+    """start-stop-daemon, where there is nothing to stop."""
+    if not {"--stop", "-K", "--status", "-T"} & set(call.arguments):
+        raise call.unknown("it would start something")
+    return int("--oknodo" not in call.arguments and "-o" not in call.arguments)
 
 
 def _as_somebody(call: Call) -> int:
@@ -102,12 +139,14 @@ _IDLE = (
     # What the kernel has, which is the host's; the words of a dictionary for readers who chose none.
     *("apparmor_parser", "modprobe", "update-dictcommon-hunspell", "update-dictcommon-aspell"),
     *("aspell-autobuildhash", "update-binfmts", "sysctl", "sync", "sleep", "logger"),
+    # Catalogs of XML and SGML, whose tools are left out of images as well.
+    *("update-xmlcatalog", "update-catalog"),
     # Messages to services that do not run; keys and numbers of a machine, which are never made.
     *("dbus-send", "dbus-uuidgen", "systemd-machine-id-setup", "ssh-keygen", "make-ssl-cert", "ucfr"),
 )
 """What does nothing, or nothing that a container has a use for."""
 
-_NOTHING_RUNS = ("pidof", "pgrep", "aa-enabled", "ischroot", "start-stop-daemon", "killall", "pkill")
+_NOTHING_RUNS = ("pidof", "pgrep", "aa-enabled", "ischroot", "killall", "pkill", "stty", "tput", "runlevel")
 """What looks for something that runs, and finds nothing."""
 
 COMMANDS: Mapping[str, Command] = {
@@ -122,13 +161,19 @@ COMMANDS: Mapping[str, Command] = {
     **ACCOUNTS,
     **FILES,
     **FINDING,
+    **PLUGIN_TABLES,
     **REGISTRIES,
     **TEXTS,
     "id": _id,
+    "helpztags": _helpztags,
     "install": install,
     "locale": _locale,
     "mountpoint": _mountpoint,
+    "awk": awk,
     "sed": sed,
+    "glib-compile-schemas": compile_schemas,
+    "pam-auth-update": pam_auth_update,
+    "start-stop-daemon": _start_stop,
     "ucf": _ucf,
     "uname": _uname,
     "update-alternatives": update_alternatives,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oci_builder.debian.regexes import Regex, compiled, literal
+from oci_builder.debian.patterns import Regex, compiled, literal
 from oci_builder.debian.shell import Call
 
 _OPTIONS = frozenset("qvEFGsxicolhw")

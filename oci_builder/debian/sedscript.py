@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from oci_builder.debian.regexes import Regex, compiled
+from oci_builder.debian.patterns import Regex, compiled
 from oci_builder.debian.shell import Call
 
 _PLAIN = frozenset("dDpPnNhHgGx=")

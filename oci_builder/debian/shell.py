@@ -36,7 +36,8 @@ MAX_TEXT = 1 << 20
 _LETTERS = 20
 """Letters that count as a step."""
 
-_USUAL = re.compile(r"\A(?:/usr)?/s?bin/(?=[^/]+\Z)|\A/usr/lib/[a-z0-9_]+-linux-gnu/glib-2\.0/(?=[^/]+\Z)")
+_LIBRARIES = r"\A/usr/lib/[a-z0-9_]+-linux-gnu[a-z0-9]*/(?:glib-2\.0|gdk-pixbuf-2\.0|libgtk-3-0|libgtk2\.0-0)/(?=[^/]+\Z)"
+_USUAL = re.compile(rf"\A(?:/usr)?/s?bin/(?=[^/]+\Z)|{_LIBRARIES}")
 """Where a program lies that is known by its name; elsewhere it may be another of that name."""
 
 IS_SHELL = re.compile(r"#! ?(?:/usr)?/bin/(?:sh|dash|bash)(?: -e| -u| -eu)?[ \t]*\n")
@@ -325,7 +326,7 @@ class Shell:
         if any(_has_line(node, one, other) for one, other in pairwise(parts)):
             raise self.unknown(_text(node)[:80], "where the command ends is not clear")
         redirects = [child for child in node.children if child.type == "file_redirect"]
-        words = [word for part in parts for word in self.words(part)]
+        words = self._words_of(parts)
         if not words:
             return 0
         before, exported = dict(self.variables), set(self.exported)
@@ -338,6 +339,35 @@ class Shell:
         finally:
             if assigned:
                 self.variables, self.exported = before, exported
+
+    def _words_of(self, parts: Sequence[Node]) -> list[str]:
+        """The words of a command. ``a/$2`` before a line that goes on is parsed as two, which is put right."""
+        words: list[str] = []
+        at = 0
+        while at < len(parts):
+            last = at
+            while last + 1 < len(parts) and parts[last].end_byte == parts[last + 1].start_byte:
+                last += 1
+            if last == at:
+                words += self.words(parts[at])
+            else:
+                words += self._one_word(b"".join(part.text or b"" for part in parts[at : last + 1]))
+            at = last + 1
+        return words
+
+    def _one_word(self, text: bytes) -> list[str]:
+        """What a word is expanded to that was parsed as several."""
+        parameter = re.fullmatch(rb"(.+)\$([0-9])", text, re.DOTALL)
+        if parameter is not None:
+            value = self.parameter(parameter[2].decode()) or ""
+            words = self._one_word(parameter[1])
+            if len(words) == 1 and not re.search(r"[\s*?\[]", value):
+                return [words[0] + value]
+        root = Parser(Language(tree_sitter_bash.language())).parse(b": " + text).root_node
+        command = root.named_children[0] if root.named_child_count == 1 and not root.has_error else None
+        if command is None or command.type != "command" or command.named_child_count != 2:
+            raise self.unknown(text.decode("utf-8", "replace")[:80], "where a word ends is not clear")
+        return self.words(command.named_children[1])
 
     def call(self, words: Sequence[str], text: str = "") -> int:
         """The status of a command. Raises NotKnown where it is not known."""
@@ -601,7 +631,8 @@ class Shell:
         body = node.child_by_field_name("body")
         redirects = [child for child in node.children if child != body]
         if body is None:
-            raise self.unknown(_text(node)[:80], "a redirection of nothing")
+            with self._redirected(redirects):
+                return 0
         if body.type == "list":
             # It belongs to the last command, though it is parsed as that of all.
             first, operator, last = (child for child in body.children if child.type not in _GOES_ON)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from oci_builder.debian.commandoptions import values_of
+from oci_builder.debian.patterns import compiled
 from oci_builder.debian.shell import Call, Command
 
 _MAX_NUMBER = 1_000_000
@@ -301,6 +302,17 @@ def _expr(call: Call) -> int:
         result = numbers[words[1]](int(words[0]), int(words[2]))
         call.say(f"{result}\n")
         return int(result == 0)
+    if len(words) == 3 and words[1] == ":":
+        match = compiled(call, words[2].removeprefix("^")).match(call, words[0])
+        if match is None or not match.re.groups:
+            call.say(f"{len(match[0]) if match is not None else 0}\n")
+            return int(match is None or not match[0])
+        call.say(f"{match[1] or ''}\n")
+        return int(match[1] in (None, "", "0"))
+    if len(words) == 3 and words[1] in ("=", "!="):
+        holds = (words[0] == words[2]) == (words[1] == "=")
+        call.say(f"{int(holds)}\n")
+        return int(not holds)
     raise call.unknown("its expression is not known here")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from oci_builder.debian.shell import Call
 
@@ -35,25 +35,42 @@ _GNU |= {"<": r"\b(?=\w)", ">": r"\b(?<=\w)", "`": r"\A", "'": r"\Z", "n": "\n",
 _INTERVAL = re.compile(r"([0-9]{1,2})(,?)([0-9]{0,2})")
 
 
-@dataclass(frozen=True)
 class Regex:
-    """A pattern that is known, and how often it may go over a line at worst."""
+    """A pattern that is known, and what in it repeats: each part that does may go over a run of letters once more."""
 
-    pattern: re.Pattern[str]
-    repeats: int
-    groups: int
+    def __init__(self, pattern: re.Pattern[str], repeats: Sequence[str] = ()) -> None:
+        self.pattern, self.groups = pattern, pattern.groups
+        self._repeats = [re.compile(f"(?:{each})+") if each else None for each in repeats]
+        self._line, self._ways = "", 1
+
+    def match(self, call: Call, line: str) -> re.Match[str] | None:
+        """What of ``line`` fits from its beginning. Raises NotKnown where it may take long."""
+        self._count(call, line, 0)
+        return self.pattern.match(line)
 
     def search(self, call: Call, line: str, start: int = 0, *, whole: bool = False) -> re.Match[str] | None:
         """The first place of ``line`` that fits, or all of it where ``whole``. Raises NotKnown where it may take long."""
-        work = len(line) + 1
-        for number in range(self.repeats):
-            work = work * (len(line) + 1) // (number + 2) + 1
-        if work > _MAX_WORK:
-            raise call.unknown("to match what it reads may take for ever")
-        call.shell.match_work += work
-        if call.shell.match_work > _ENOUGH:
-            raise call.unknown("to match what it reads may take for ever")
+        self._count(call, line, start)
         return self.pattern.fullmatch(line) if whole else self.pattern.search(line, start)
+
+    def _count(self, call: Call, line: str, start: int) -> None:
+        if line != self._line or not line:
+            self._line, self._ways = line, self._worst(line)
+        work = (len(line) - start + 1) * self._ways
+        call.shell.match_work += work
+        if work > _MAX_WORK or call.shell.match_work > _ENOUGH:
+            raise call.unknown("to match what it reads may take for ever")
+
+    def _worst(self, line: str) -> int:
+        """How many ways there are at worst to try the pattern from one place of ``line``."""
+        ways, everywhere = 1, 0
+        for each in self._repeats:
+            run = max(map(len, each.findall(line)), default=0) if each is not None else len(line)
+            everywhere += run == len(line)
+            ways = ways * (run + 1) // (everywhere + 1 if run == len(line) else 1) + 1
+            if ways > _MAX_WORK:
+                break
+        return ways
 
 
 def compiled(call: Call, pattern: str, *, extended: bool = False, ignoring_case: bool = False) -> Regex:
@@ -66,12 +83,12 @@ def compiled(call: Call, pattern: str, *, extended: bool = False, ignoring_case:
         known = re.compile(text, re.IGNORECASE if ignoring_case else 0)
     except (re.error, OverflowError) as error:
         raise call.unknown("its pattern is not known here") from error
-    return Regex(known, reading.repeats, known.groups)
+    return Regex(known, reading.repeats)
 
 
 def literal(text: str, *, ignoring_case: bool = False) -> Regex:
     """A pattern that fits ``text`` alone."""
-    return Regex(re.compile(re.escape(text), re.IGNORECASE if ignoring_case else 0), 0, 0)
+    return Regex(re.compile(re.escape(text), re.IGNORECASE if ignoring_case else 0))
 
 
 class _Reading:
@@ -79,7 +96,8 @@ class _Reading:
 
     def __init__(self, call: Call, pattern: str, *, extended: bool) -> None:
         self._call, self._pattern, self._extended = call, pattern, extended
-        self._at, self.repeats = 0, 0
+        self._at = 0
+        self.repeats: list[str] = []
         self._open: list[tuple[int, int]] = []
         self._repeated_group = False
 
@@ -138,7 +156,7 @@ class _Reading:
             return _GNU[letter]
         if letter in "123456789" and not self._open:
             # A group that is seen again is as long as it was.
-            self.repeats += 1
+            self.repeats.append("")
             return f"(?:\\{letter})"
         if not self._extended and letter in "(){|+?":
             return self._operator(letter, out)
@@ -148,7 +166,7 @@ class _Reading:
 
     def _operator(self, letter: str, out: list[str]) -> str:
         if letter == "(":
-            self._open.append((len(out), self.repeats))
+            self._open.append((len(out), len(self.repeats)))
             return "("
         if letter == ")":
             if not self._open:
@@ -156,7 +174,7 @@ class _Reading:
             begin, before = self._open.pop()
             inner = "".join(out[begin:])
             # What repeats in a group that repeats may take for ever, and so may alternatives.
-            self._repeated_group = self.repeats > before or "|" in inner or "?" in inner.replace("(?:", "")
+            self._repeated_group = len(self.repeats) > before or "|" in inner or "?" in inner.replace("(?:", "")
             return ")"
         if letter == "|":
             # The first alternative of Python's, the longest of POSIX's.
@@ -167,7 +185,7 @@ class _Reading:
             return self._interval(out)
         if out[-1] == ")" and letter != "?" and self._repeated_group:
             raise self._unknown()
-        self.repeats += 1
+        self.repeats.append("" if out[-1] == ")" else out[-1])
         return letter
 
     def _interval(self, out: list[str]) -> str:
@@ -176,7 +194,7 @@ class _Reading:
         if match is None or not self._pattern.startswith(end, match.end()) or out[-1] == ")":
             raise self._unknown()
         self._at = match.end() + len(end)
-        self.repeats += 1
+        self.repeats.append(out[-1])
         return f"{{{match[0]}}}"
 
     def _set_of(self, bracket: str) -> str:
