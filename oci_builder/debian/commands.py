@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 from oci_builder.debian.alternatives import update_alternatives
+from oci_builder.debian.apache import APACHE
 from oci_builder.debian.awk import awk
 from oci_builder.debian.capabilities import CAPABILITIES
 from oci_builder.debian.commandoptions import values_of
@@ -20,6 +21,7 @@ from oci_builder.debian.filemodes import account, account_name
 from oci_builder.debian.findcommand import FINDING
 from oci_builder.debian.grep import grep
 from oci_builder.debian.installcommand import install
+from oci_builder.debian.keystore import java
 from oci_builder.debian.newusers import ACCOUNTS
 from oci_builder.debian.pamconfig import pam_auth_update
 from oci_builder.debian.plugintables import PLUGIN_TABLES
@@ -79,6 +81,12 @@ def _id(call: Call) -> int:
 def _groups_of(call: Call, name: str, own: str) -> list[str]:
     lines = (line.split(":") for line in call.tree.read("/etc/group").splitlines())
     return [line[2] for line in lines if len(line) == 4 and name in line[3].split(",") and line[2] != own]
+
+
+def _font_lists(call: Call) -> int:
+    """mkfontscale and mkfontdir: lists for the X server's own fonts, which has some built in; others use fontconfig."""
+    call.tree.lacking["the lists of fonts for X's core protocol (fonts.dir, fonts.scale)"] = None
+    return 0
 
 
 def _helpztags(call: Call) -> int:
@@ -154,6 +162,7 @@ COMMANDS: Mapping[str, Command] = {
     **dict.fromkeys(_NOTHING_RUNS, idle(1)),
     **dict.fromkeys(("grep", "egrep", "fgrep"), grep),
     **dict.fromkeys(("runuser", "setpriv"), _as_somebody),
+    **APACHE,
     **BUILTINS,
     **CAPABILITIES,
     **DEBCONF,
@@ -167,7 +176,10 @@ COMMANDS: Mapping[str, Command] = {
     "id": _id,
     "helpztags": _helpztags,
     "install": install,
+    "java": java,
     "locale": _locale,
+    "mkfontscale": _font_lists,
+    "mkfontdir": _font_lists,
     "mountpoint": _mountpoint,
     "awk": awk,
     "sed": sed,

@@ -21,6 +21,9 @@ from oci_builder.tree.tree import Tree
 RULES = 2
 """Raised when the same scripts make something else than before."""
 
+JAVA_CERTIFICATES = "ca-certificates-java"
+"""The package that makes Java's keystore of the links to certificates, which a base of ours has not."""
+
 _COMPILING = frozenset(("python3-tk", "python3-gdbm", "python3-distutils", "python3-lib2to3"))
 """Packages of one source, whose scripts list their own files and compile these to bytecode; they do nothing else."""
 
@@ -42,11 +45,13 @@ class Unpacked:
 class Configured:
     """What packages put over a base, less what their scripts take away, and what scripts make, by path.
 
-    ``refused`` are the packages whose scripts would have to run, with what is not known of them.
+    ``refused`` are the packages whose scripts would have to run, with what is not known of them; ``lacking`` are words for
+    what an installation would make as well.
     """
 
     tree: Tree = field(default_factory=Tree)
     made: dict[str, Entry] = field(default_factory=dict)
+    lacking: tuple[str, ...] = ()
     refused: dict[Pin, str] = field(default_factory=dict)
 
 
@@ -58,6 +63,7 @@ def configured(unpacked: Unpacked) -> Configured:
     # Loaded where there is a script alone: parsing takes a library.
     from oci_builder.debian.commands import COMMANDS, TRIGGER
     from oci_builder.debian.debconf import PREFIX, answers
+    from oci_builder.debian.keystore import certificate_links
     from oci_builder.debian.shell import IS_SHELL, NotKnown, Shell
 
     known = {key: text for package in unpacked.packages.values() for key, text in answers(package.templates).items()}
@@ -93,11 +99,15 @@ def configured(unpacked: Unpacked) -> Configured:
         after = ScriptTree(together, sources, fixed=unpacked.below)
         after.diversions = before.diversions
         after.packages = {pin.name: [e.path for e in package.entries] for pin, package in unpacked.packages.items()}
+        if any(pin.name == JAVA_CERTIFICATES for pin in order):
+            for entry in list(certificate_links(after)):
+                after.show(entry)
         for pin in order:
             walk(pin, "postinst", ["configure", ""], after)
         named = {key.removeprefix(TRIGGER) for key in known if key.startswith(TRIGGER)}
         for pin, triggers in _triggered(unpacked, order, named):
             walk(pin, "postinst", ["triggered", triggers], after)
+    found.lacking = tuple({**before.lacking, **after.lacking})
     gone = after.gone
     found.tree = tree.without(lambda path: path in gone) if gone else tree
     found.made = {**{path: each for path, each in before.made.items() if path not in gone}, **after.made}

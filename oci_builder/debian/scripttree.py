@@ -62,7 +62,8 @@ class ScriptTree:
     """``below`` with what scripts have made of it; a path is absolute, or below ``cwd``, which ``cd`` changes.
 
     What ``fixed`` has stays: an image's layer takes nothing away from its base. ``mask`` is umask's; ``packages`` are
-    those that were added, with their paths; ``diversions`` say where what others bring at a path goes, and who said so.
+    those that were added, with their paths; ``diversions`` say where what others bring at a path goes, and who said so;
+    ``lacking`` are words for what an installation would make, and nobody has to have.
     """
 
     def __init__(self, below: Tree, sources: MappedFiles, fixed: Tree | None = None) -> None:
@@ -75,6 +76,7 @@ class ScriptTree:
         self.gone: set[EntryPath] = set()
         self.packages: Mapping[str, Sequence[str]] = {}
         self.diversions: dict[str, tuple[str, str]] = {}
+        self.lacking: dict[str, None] = {}
         self.origin = ""
         self.cwd = "/"
         self.mask = 0o022
@@ -203,6 +205,12 @@ class ScriptTree:
         self._over[real] = None
         above, _, name = real.rpartition("/")
         self._index().get(above, set()).discard(name)
+
+    def show(self, entry: Entry) -> None:
+        """Have scripts find ``entry``, which is in no image: what another base would have there."""
+        self._over[entry.path] = entry
+        above, _, name = entry.path.rpartition("/")
+        self._index().setdefault(above, set()).add(name)
 
     def make_room(self, path: str) -> None:
         """Take away the file or link at ``path`` that something else comes in place of. Raises Unwritable."""

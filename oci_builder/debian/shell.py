@@ -357,12 +357,17 @@ class Shell:
 
     def _one_word(self, text: bytes) -> list[str]:
         """What a word is expanded to that was parsed as several."""
-        parameter = re.fullmatch(rb"(.+)\$([0-9])", text, re.DOTALL)
-        if parameter is not None:
-            value = self.parameter(parameter[2].decode()) or ""
-            words = self._one_word(parameter[1])
+        last = re.fullmatch(rb"(.*[^$\\])(?:\$([0-9A-Za-z_]+))", text, re.DOTALL)
+        if last is not None and not re.search(rb"[\"'`{(]", text):
+            words = self._one_word(last[1]) if b"$" in last[1] else [last[1].decode("utf-8", "surrogateescape")]
+            value = self.parameter(last[2].decode()) or ""
             if len(words) == 1 and not re.search(r"[\s*?\[]", value):
                 return [words[0] + value]
+        plain = re.fullmatch(rb"(.*?\$[0-9A-Za-z_]+)([^$0-9A-Za-z_\\\"'`{}()*?\[~]*)", text, re.DOTALL)
+        if plain is not None and plain[2] and not re.search(rb"[\"'`{(\\]", text):
+            words = self._one_word(plain[1]) if plain[1] != text else []
+            if len(words) == 1:
+                return [words[0] + plain[2].decode("utf-8", "surrogateescape")]
         root = Parser(Language(tree_sitter_bash.language())).parse(b": " + text).root_node
         command = root.named_children[0] if root.named_child_count == 1 and not root.has_error else None
         if command is None or command.type != "command" or command.named_child_count != 2:
