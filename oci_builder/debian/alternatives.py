@@ -58,16 +58,18 @@ def update_alternatives(call: Call) -> int:
             raise call.unknown("it would take away an alternative that is there")
         return 0
     if words[:1] in (["--auto"], ["--query"], ["--list"], ["--display"]) and len(words) == 2:
-        if call.tree.has(f"{STATES}/{words[1]}"):
-            if words[0] == "--auto":
-                return 0
-            raise call.unknown("what it tells of alternatives is not known here")
-        return 2
+        group = _read(call, words[1])
+        if group is None:
+            return 2
+        if words[0] != "--auto":
+            call.say(_told(call, words[0], words[1], group))
+        return 0
     if words[:1] != ["--install"]:
         raise call.unknown("what it is to do is not known here")
     link, name, choice, slaves = _asked(call, words[1:])
     if not call.tree.has(choice.path):
-        return 2
+        # Man pages are in packages, and not in images.
+        return 0 if choice.path.startswith("/usr/share/man/") or "/man/man" in choice.path else 2
     group = _read(call, name) or _Group(link)
     if group.link != link:
         raise call.unknown(f"{name} has the link {group.link} already")
@@ -75,6 +77,27 @@ def update_alternatives(call: Call) -> int:
     group.choices[choice.path] = choice
     _write(call.tree, name, group)
     return 0
+
+
+def _told(call: Call, action: str, name: str, group: _Group) -> str:
+    """What it says of a group to programs (--query), or only its paths (--list)."""
+    paths = sorted(group.choices)
+    if action == "--list":
+        return "".join(f"{path}\n" for path in paths)
+    if action != "--query":
+        raise call.unknown("what it tells people is not known here")
+    best = group.best().path
+    lines = [f"Name: {name}", f"Link: {group.link}"]
+    if group.slaves:
+        lines += ["Slaves:", *(f" {slave} {group.slaves[slave]}" for slave in sorted(group.slaves))]
+    lines += ["Status: auto", f"Best: {best}", f"Value: {best}"]
+    for path in paths:
+        choice = group.choices[path]
+        lines += ["", f"Alternative: {path}", f"Priority: {choice.priority}"]
+        if group.slaves:
+            named = [slave for slave in sorted(group.slaves) if choice.slaves.get(slave)]
+            lines += ["Slaves:", *(f" {slave} {choice.slaves[slave]}" for slave in named)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _asked(call: Call, words: Sequence[str]) -> tuple[str, str, _Choice, dict[str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from oci_builder.debian import rootfs
@@ -125,22 +125,20 @@ class Extras:
             globs=[list(self.wanted.drop), list(self.wanted.keep)],
         )
 
-    def _added(self, packages: Mapping[Pin, DebFile]) -> Tree:
+    def _added(self, packages: Mapping[Pin, DebFile], diversions: rootfs.Diversions) -> Tree:
         thinning = Thinning.of_added(self.wanted.drop, self.wanted.keep)
         described = self._described(packages).values()
         takeovers = Takeovers.of([*self._present, *described], self.opening.platform.architecture)
-        return rootfs.added(packages, self.below, thinning, takeovers)
+        return rootfs.added(packages, self.below, thinning, takeovers, diversions)
 
     def _configured(self, packages: Mapping[Pin, DebFile]) -> tuple[Tree, Mapping[Pin, str]]:
         """What ``packages`` put over the base, configured; and which of them cannot be, with the reason."""
-        tree = self._added(packages)
-        together = self.below.overlaid(tree)
+        unpack = partial(self._added, packages)
         architecture = self.opening.platform.architecture
-        found = configured(Unpacked(self._new(packages), self._described(packages), self.below, together, architecture))
-        # What scripts say of a folder that is there counts; else placing would leave it as it was.
-        changed = together.overlaid(entry for entry in found.made.values() if entry.kind is Kind.DIRECTORY)
-        made = place([found.made[path] for path in sorted(found.made)], changed)
-        return tree.overlaid(made), found.refused
+        found = configured(Unpacked(self._new(packages), self._described(packages), self.below, unpack, architecture))
+        together = self.below.overlaid(found.tree)
+        made = place([found.made[path] for path in sorted(found.made)], together)
+        return found.tree.overlaid(made), found.refused
 
     def _described(self, packages: Mapping[Pin, DebFile]) -> dict[str, BinaryPackage]:
         found = (BinaryPackage(stanza(each.control.decode("utf-8", "replace"))) for each in packages.values())

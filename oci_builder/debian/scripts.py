@@ -6,13 +6,13 @@ package after package in the order of what they depend on. What they would make 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oci_builder.debian.archive import BinaryPackage
 from oci_builder.debian.deb import DebFile
 from oci_builder.debian.lock import Pin
+from oci_builder.debian.rootfs import Diversions
 from oci_builder.debian.scripttree import ScriptTree
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry
@@ -21,40 +21,50 @@ from oci_builder.tree.tree import Tree, parents
 RULES = 2
 """Raised when the same scripts make something else than before."""
 
+JAVA_CERTIFICATES = "ca-certificates-java"
+"""The package that makes Java's keystore of the links to certificates, which a base of ours has not."""
+
 _COMPILING = frozenset(("python3-tk", "python3-gdbm", "python3-distutils", "python3-lib2to3"))
 """Packages of one source, whose scripts list their own files and compile these to bytecode; they do nothing else."""
 
-_SHELL = re.compile(rb"#! ?(?:/usr)?/bin/(?:sh|dash|bash)(?: -e| -u| -eu)?[ \t]*\n")
-
-
 @dataclass(frozen=True)
 class Unpacked:
-    """Packages with what their control files say, over ``below``; ``together`` is that with all their files."""
+    """Packages with what their control files say, over ``below``.
+
+    ``unpack`` gives the tree of all their files, those that a script diverts in another place.
+    """
 
     packages: Mapping[Pin, DebFile]
     described: Mapping[str, BinaryPackage]
     below: Tree
-    together: Tree
+    unpack: Callable[[Diversions], Tree]
     architecture: str
 
 
 @dataclass
 class Configured:
-    """What scripts make, by path, and the packages whose scripts would have to run, with what is not known of them."""
+    """What packages put over a base, less what their scripts take away, and what scripts make, by path.
 
+    ``refused`` are the packages whose scripts would have to run, with what is not known of them; ``lacking`` are words for
+    what an installation would make as well.
+    """
+
+    tree: Tree = field(default_factory=Tree)
     made: dict[str, Entry] = field(default_factory=dict)
+    lacking: tuple[str, ...] = ()
     refused: dict[Pin, str] = field(default_factory=dict)
 
 
 def configured(unpacked: Unpacked) -> Configured:
     """Walk the scripts of all packages. What is made by a refused one may be among what is made."""
-    found = Configured()
     if not any(package.scripts for package in unpacked.packages.values()):
-        return found
+        return Configured(unpacked.unpack({}))
+    found = Configured()
     # Loaded where there is a script alone: parsing takes a library.
     from oci_builder.debian.commands import COMMANDS, TRIGGER
     from oci_builder.debian.debconf import PREFIX, answers
-    from oci_builder.debian.shell import NotKnown, Shell
+    from oci_builder.debian.keystore import certificate_links
+    from oci_builder.debian.shell import IS_SHELL, NotKnown, Shell
 
     known = {key: text for package in unpacked.packages.values() for key, text in answers(package.templates).items()}
 
@@ -62,7 +72,7 @@ def configured(unpacked: Unpacked) -> Configured:
         text = unpacked.packages[pin].scripts.get(name)
         if text is None or pin in found.refused or pin.name in _COMPILING:
             return
-        if not _SHELL.match(text):
+        if not IS_SHELL.match(text.decode("latin-1")):
             found.refused[pin] = f"its {name} script would have to run, and is none of a shell"
             return
         tree.origin = str(pin)
@@ -70,9 +80,10 @@ def configured(unpacked: Unpacked) -> Configured:
         try:
             status = shell.run(text.decode("utf-8", "surrogateescape"))
         except NotKnown as error:
+            why = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in error.why)
             at = f"line {error.line}" if error.line else "as a whole"
             command = f", {error.command!r}" if error.command else ""
-            found.refused[pin] = f"its {name} script would have to run, {at}{command}: {error.why}"
+            found.refused[pin] = f"its {name} script would have to run, {at}{command}: {why}"
             return
         if status:
             found.refused[pin] = f"its {name} script would have to run, and ends with status {status}"
@@ -84,13 +95,23 @@ def configured(unpacked: Unpacked) -> Configured:
         for pin in order:
             walk(pin, "config", ["configure", ""], before)
             walk(pin, "preinst", ["install"], before)
-        after = ScriptTree(unpacked.together.overlaid(before.made.values()), sources)
+        tree = unpacked.unpack(before.diversions)
+        together = unpacked.below.overlaid(tree).overlaid(before.made.values())
+        after = ScriptTree(together, sources, fixed=unpacked.below)
+        after.diversions = before.diversions
+        after.packages = {pin.name: [e.path for e in package.entries] for pin, package in unpacked.packages.items()}
+        if any(pin.name == JAVA_CERTIFICATES for pin in order):
+            for entry in list(certificate_links(after)):
+                after.show(entry)
         for pin in order:
             walk(pin, "postinst", ["configure", ""], after)
         named = {key.removeprefix(TRIGGER) for key in known if key.startswith(TRIGGER)}
         for pin, triggers in _triggered(unpacked, order, named):
             walk(pin, "postinst", ["triggered", triggers], after)
-    found.made = {**before.made, **after.made}
+    found.lacking = tuple({**before.lacking, **after.lacking})
+    gone = after.gone
+    found.tree = tree.without(lambda path: path in gone) if gone else tree
+    found.made = {**{path: each for path, each in before.made.items() if path not in gone}, **after.made}
     return found
 
 

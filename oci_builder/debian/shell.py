@@ -40,30 +40,31 @@ _PIECE = 256
 _LETTERS = 20
 """Letters that count as a step."""
 
-_USUAL = re.compile(r"\A(?:/usr)?/s?bin/(?=[^/]+\Z)|\A/usr/lib/[a-z0-9_]+-linux-gnu/glib-2\.0/(?=[^/]+\Z)")
+_LIBRARIES = r"\A/usr/lib/[a-z0-9_]+-linux-gnu[a-z0-9]*/(?:glib-2\.0|gdk-pixbuf-2\.0|libgtk-3-0|libgtk2\.0-0)/(?=[^/]+\Z)"
+_USUAL = re.compile(rf"\A(?:/usr)?/s?bin/(?=[^/]+\Z)|{_LIBRARIES}")
 """Where a program lies that is known by its name; elsewhere it may be another of that name."""
 
-_OPTIONS = re.compile(r"#!\s?\S+ -([a-z]+)\s*\n")
-"""The options of the shell, in a script's first line."""
+IS_SHELL = re.compile(r"#! ?(?:/usr)?/bin/(?:sh|dash|bash)(?: -e| -u| -eu)?[ \t]*\n")
+"""How a script of a shell begins."""
+
+SEARCHED = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""Where programs are looked for."""
 
 _OWN = frozenset(
     (
         *("break", ":", "continue", ".", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "times"),
         *("trap", "unset", "alias", "bg", "cd", "command", "false", "fc", "fg", "getopts", "hash", "jobs", "kill", "local"),
         *("newgrp", "printf", "echo", "pwd", "read", "test", "[", "true", "type", "ulimit", "umask", "unalias", "wait"),
-        *("builtin", "declare", "typeset", "let", "source", "shopt", "enable", "exec", "mapfile", "readarray"),
+        *("builtin", "declare", "typeset", "let", "source", "shopt", "enable", "mapfile", "readarray"),
     )
 )
 """Commands of shells themselves: which of them a function of that name goes before, they do not agree about."""
 
-_KEPT = frozenset((":", ".", "eval", "exec", "export", "readonly", "set", "shift", "trap", "unset", "times"))
+_HOLDING = frozenset((":", ".", "eval", "exec", "export", "readonly", "set", "shift", "trap", "unset", "times"))
 """Before these an assignment holds on (POSIX.1-2017, 2.14)."""
 
-SEARCHED = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-"""The folders of programs, where scripts look for them."""
-
 _CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
-
+_MASK = 0o022
 _GOES_ON = frozenset(("comment", ";", ";;", "\n", "heredoc_end"))
 
 
@@ -81,6 +82,22 @@ class _Leaving(Exception):
     def __init__(self, kind: str, number: int) -> None:
         super().__init__(kind, number)
         self.kind, self.number = kind, number
+
+
+@dataclass
+class _State:
+    """What a subshell may change without the shell that it is in seeing it."""
+
+    variables: dict[str, str]
+    arguments: list[str]
+    options: set[str]
+    functions: dict[str, Node]
+    scopes: list[dict[str, str | None]]
+    exported: set[str]
+    at_exit: str
+    cwd: str
+    mask: int
+    loops: int
 
 
 @dataclass
@@ -124,23 +141,106 @@ class Shell:
         self._options: set[str] = set()
         self._output: list[list[str]] = [[]]
         self._stdin = ""
-        self._locals: list[dict[str, str | None]] = []
         self._readonly: set[str] = set()
         self._status = self._steps = self._letters = self._depth = self._guarded = self._written = self._loops = 0
+        self._at_exit = ""
+        self._scopes: list[dict[str, str | None]] = []
+        self.exported = set(self.variables)
+        self.match_work = 0
+        self.is_bash = False
 
     def run(self, text: str) -> int:
         """The status that a script ends with. Raises NotKnown."""
-        options = _OPTIONS.match(text)
-        self._options |= set(options[1] if options else "")
+        self.tree.mask, self.tree.cwd = _MASK, "/"
         try:
-            return self.source(text)
-        except _Leaving as leaving:
-            return leaving.number
+            return self._ended(text)
         except RecursionError:
             raise NotKnown(self.line, "", "it is nested too deep") from None
 
+    def _ended(self, text: str) -> int:
+        """The status of a script, after what it traps of its end."""
+        head = text.partition("\n")[0]
+        self.is_bash = head.split()[:1] == ["#!/bin/bash"] or "/bash" in head
+        self._options |= set(head.split()[-1][1:]) & set("eu") if re.search(r" -[a-z]+\s*\Z", head) else set()
+        try:
+            status = self.source(text)
+        except _Leaving as leaving:
+            status = leaving.number if leaving.kind in ("exit", "return") else self._status
+        action, self._at_exit, self._status = self._at_exit, "", status
+        if action:
+            try:
+                self.source(action)
+            except _Leaving as leaving:
+                status = leaving.number
+        return status
+
+    def script(self, text: str, arguments: list[str]) -> int:
+        """The status of a script that this one starts, a shell of its own with the variables that are exported."""
+        kept, guarded = self._kept(), self._guarded
+        self.variables = {k: v for k, v in self.variables.items() if k in self.exported or ":" in k}
+        self.arguments, self._options, self._functions = arguments, set(), {}
+        self._scopes, self._at_exit, self._guarded, self._loops = [], "", 0, 0
+        try:
+            with self._deeper():
+                return self._ended(text)
+        finally:
+            # Answers of debconf's and triggers are everybody's.
+            shared = {k: v for k, v in self.variables.items() if ":" in k}
+            self._restore(kept)
+            self.variables |= shared
+            self._guarded = guarded
+
+    def trap(self, action: str) -> None:
+        """Have ``action`` done at the end; nothing where it is empty. No signal ever comes."""
+        self._at_exit = action
+
+    def localize(self, name: str) -> None:
+        """Have a variable be what it was before when the function that is called ends."""
+        if not self._scopes:
+            raise self.unknown(f"local {name}", "it is in no function")
+        self._scopes[-1].setdefault(name, self.variables.get(name))
+
+    def _kept(self) -> _State:
+        self.spend(sum(map(len, (self.variables, self.arguments, self._functions, *self._scopes))))
+        return _State(
+            dict(self.variables),
+            list(self.arguments),
+            set(self._options),
+            dict(self._functions),
+            [dict(each) for each in self._scopes],
+            set(self.exported),
+            self._at_exit,
+            self.tree.cwd,
+            self.tree.mask,
+            self._loops,
+        )
+
+    def _restore(self, kept: _State) -> None:
+        self.variables, self.arguments = kept.variables, kept.arguments
+        self._options, self._functions = kept.options, kept.functions
+        self._scopes, self.exported, self._at_exit = kept.scopes, kept.exported, kept.at_exit
+        self.tree.cwd, self.tree.mask = kept.cwd, kept.mask
+        self._loops = kept.loops
+
+    def _apart(self, nodes: Sequence[Node]) -> int:
+        """The status of a subshell."""
+        kept, self._at_exit = self._kept(), ""
+        self._loops = 0
+        try:
+            status = self._all(nodes)
+        except _Leaving as leaving:
+            if leaving.kind not in ("exit", "return"):
+                raise
+            status = leaving.number
+        finally:
+            trapped = self._at_exit
+            self._restore(kept)
+        if trapped:
+            raise self.unknown("trap", "what a subshell traps is not known here")
+        return status
+
     def source(self, text: str, *, ending: bool = False) -> int:
-        """Walk ``text`` here, as ``.`` does, and with ``ending`` until it returns. Raises NotKnown."""
+        """Walk ``text`` here, as ``eval`` does; with ``ending`` as ``.`` does, until it returns. Raises NotKnown."""
         data = text.encode("utf-8", "surrogateescape")
         if len(data) > MAX_SCRIPT:
             raise NotKnown(0, "", f"it has more than {MAX_SCRIPT} bytes")
@@ -204,13 +304,14 @@ class Shell:
         raise _Leaving(kind, number)
 
     def assign(self, name: str, value: str) -> None:
-        """Give a variable another value. Raises NotKnown where what commands there are would change by it."""
-        if name in self._readonly or (name == "PATH" and not set(value.split(":")) <= {*SEARCHED, ""}):
-            raise self.unknown(f"{name}={value[:80]}", "what scripts look for would be elsewhere, or cannot change")
-        if name in ("IFS", "PATH", "LC_ALL", "LANG") or len(value) <= MAX_TEXT:
-            self.variables[name] = value
-            return
-        raise self.unknown(f"{name}=", f"its value has more than {MAX_TEXT} letters")
+        """Give a variable a value. Raises NotKnown where it cannot change, and where programs would be others then."""
+        if name in self._readonly:
+            raise self.unknown(f"{name}={value[:80]}", "it cannot be changed")
+        if name == "PATH" and not set(value.split(":")) <= {*SEARCHED, ""}:
+            raise self.unknown(f"{name}={value[:80]}", "programs would be looked for elsewhere")
+        if len(value) > MAX_TEXT:
+            raise self.unknown(f"{name}=", f"its value has more than {MAX_TEXT} letters")
+        self.variables[name] = value
 
     # Statements: each gives its status.
 
@@ -272,36 +373,65 @@ class Shell:
         if any(_has_line(data, node.start_byte, one, other) for one, other in pairwise(parts)):
             raise self.unknown(_text(node)[:80], "where the command ends is not clear")
         redirects = [child for child in node.children if child.type == "file_redirect"]
-        words = [word for part in parts for word in self.words(part)]
+        words = self._words_of(parts)
         if not words:
             if redirects or assigned:
                 raise self.unknown(_text(node)[:80], "its command is none")
             # The status of a substitution stays, of a variable there is none.
             return self._failed(self._status if b"`" in data or b"$(" in data else 0, node)
-        before = {name: self.variables.get(name) for name in map(_assigned_name, assigned)}
+        names = _named(assigned)
+        before, exported = {name: self.variables.get(name) for name in names}, names - self.exported
         self._assign_all(assigned)
         try:
+            self.exported |= names
             with self._redirected(redirects):
                 return self._failed(self.call(words, _text(node)), node)
         finally:
-            if words[0] not in _KEPT:
-                self._restore(before)
+            if words[0] not in _HOLDING:
+                self._unassign(before)
+                self.exported -= exported
 
-    def _restore(self, before: Mapping[str, str | None]) -> None:
+    def _unassign(self, before: Mapping[str, str | None]) -> None:
+        """Give variables the values back that they had before."""
         for name, value in before.items():
             if value is None:
                 self.variables.pop(name, None)
             else:
                 self.variables[name] = value
 
-    def _copied(self) -> dict[str, str]:
-        """The variables for a shell of its own, or to come back to."""
-        self.spend(len(self.variables))
-        return dict(self.variables)
+    def _words_of(self, parts: Sequence[Node]) -> list[str]:
+        """The words of a command. ``a/$2`` before a line that goes on is parsed as two, which is put right."""
+        words: list[str] = []
+        at = 0
+        while at < len(parts):
+            last = at
+            while last + 1 < len(parts) and parts[last].end_byte == parts[last + 1].start_byte:
+                last += 1
+            if last == at:
+                words += self.words(parts[at])
+            else:
+                words += self._one_word(b"".join(part.text or b"" for part in parts[at : last + 1]))
+            at = last + 1
+        return words
 
-    def _kept(self) -> tuple[dict[str, str], list[str], set[str], dict[str, Node]]:
-        self.spend(len(self.arguments) + len(self._functions))
-        return self._copied(), list(self.arguments), set(self._options), dict(self._functions)
+    def _one_word(self, text: bytes) -> list[str]:
+        """What a word is expanded to that was parsed as several."""
+        last = re.fullmatch(rb"(.*[^$\\])(?:\$([0-9A-Za-z_]+))", text, re.DOTALL)
+        if last is not None and not re.search(rb"[\"'`{(]", text):
+            words = self._one_word(last[1]) if b"$" in last[1] else [last[1].decode("utf-8", "surrogateescape")]
+            value = self.parameter(last[2].decode()) or ""
+            if len(words) == 1 and not re.search(r"[\s*?\[]", value):
+                return [words[0] + value]
+        plain = re.fullmatch(rb"(.*?\$[0-9A-Za-z_]+)([^$0-9A-Za-z_\\\"'`{}()*?\[~]*)", text, re.DOTALL)
+        if plain is not None and plain[2] and not re.search(rb"[\"'`{(\\]", text):
+            words = self._one_word(plain[1]) if plain[1] != text else []
+            if len(words) == 1:
+                return [words[0] + plain[2].decode("utf-8", "surrogateescape")]
+        root = Parser(Language(tree_sitter_bash.language())).parse(b": " + text).root_node
+        command = root.named_children[0] if root.named_child_count == 1 and not root.has_error else None
+        if command is None or command.type != "command" or command.named_child_count != 2:
+            raise self.unknown(text.decode("utf-8", "replace")[:80], "where a word ends is not clear")
+        return self.words(command.named_children[1])
 
     def call(self, words: Sequence[str], text: str = "", *, functions: bool = True) -> int:
         """The status of a command, which a function may be. Raises NotKnown where it is not known."""
@@ -310,17 +440,46 @@ class Shell:
         if function is not None:
             return self._call_function(function, arguments)
         command = self.commands.get(_USUAL.sub("", name))
+        try:
+            found = self._script_named(name) if command is None else None
+            if found is not None:
+                return self._started(found, arguments, name)
+        except (Unwritable, UnsafePath) as error:
+            raise self.unknown(text[:120] or name, str(error)) from error
         if command is None:
-            raise self.unknown(text[:120] or name, f"what {name[:80]} does is not known")
+            raise self.unknown(text[:120] or name, f"what {name} does is not known")
         try:
             return command(Call(self, name, arguments, self._stdin))
         except (Unwritable, UnsafePath) as error:
             raise self.unknown(text[:120] or name, str(error)) from error
+        except (ArithmeticError, LookupError, ValueError, RecursionError) as error:
+            # No argument, and no file of a package, may end more than the walk.
+            raise self.unknown(text[:120] or name, "what it is given is not known here") from error
+
+    def _script_named(self, name: str) -> str | None:
+        """The text of a shell script of the tree that is a command: what it would do is known as well."""
+        places = [name] if "/" in name else [f"{folder}/{name}" for folder in SEARCHED]
+        path = next((place for place in places if shelltest.holds(["-x", place], self.tree)), None)
+        entry = self.tree.get(path) if path is not None else None
+        if path is None or entry is None or not 0 < entry.size <= MAX_SCRIPT:
+            return None
+        text = self.tree.read(path)
+        return text if IS_SHELL.match(text) else None
+
+    def _started(self, text: str, arguments: list[str], name: str) -> int:
+        line, zero = self.line, self.variables.get("0", "")
+        self.variables["0"] = name
+        try:
+            return self.script(text, arguments)
+        except NotKnown as error:
+            raise NotKnown(line, f"{name}, line {error.line}: {error.command}", error.why) from error
+        finally:
+            self.line, self.variables["0"] = line, zero
 
     def _call_function(self, body: Node, arguments: list[str]) -> int:
         before, self.arguments = self.arguments, arguments
         loops, self._loops = self._loops, 0
-        self._locals.append({})
+        self._scopes.append({})
         try:
             return self._one(body)
         except _Leaving as leaving:
@@ -328,8 +487,8 @@ class Shell:
                 raise
             return leaving.number
         finally:
-            self._restore(self._locals.pop())
             self.arguments, self._loops = before, loops
+            self._unassign(self._scopes.pop())
 
     def _walk_list(self, node: Node) -> int:
         # Lists are parsed as nested to the left; the shell goes from left to right, too.
@@ -375,20 +534,6 @@ class Shell:
 
     def _walk_subshell(self, node: Node) -> int:
         return self._apart(node.named_children)
-
-    def _apart(self, nodes: Sequence[Node]) -> int:
-        """The status of a shell of its own, which leaves nothing behind but what it made and wrote."""
-        kept = self._kept()
-        loops, self._loops = self._loops, 0
-        try:
-            return self._all(nodes)
-        except _Leaving as leaving:
-            if leaving.kind not in ("exit", "return"):
-                raise
-            return leaving.number
-        finally:
-            self.variables, self.arguments, self._options, self._functions = kept
-            self._loops = loops
 
     def _walk_function_definition(self, node: Node) -> int:
         name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
@@ -517,19 +662,21 @@ class Shell:
         return self._status
 
     def _walk_declaration_command(self, node: Node) -> int:
-        kind = node.children[0].type
-        if kind not in ("export", "local", "readonly") or (kind == "local" and not self._locals):
+        if node.children[0].type not in ("export", "local", "readonly"):
             raise self.unknown(_text(node)[:80], "a declaration of a kind that is not known here")
-        names = []
-        for child in node.named_children:
-            if child.type not in ("variable_assignment", "variable_name"):
-                raise self.unknown(_text(node)[:80], "a declaration of a kind that is not known here")
-            names.append(_assigned_name(child) if child.type == "variable_assignment" else _text(child))
-        if kind == "local":
-            for name in names:
-                self._locals[-1].setdefault(name, self.variables.get(name))
-        self._assign_all([child for child in node.named_children if child.type == "variable_assignment"])
-        self._readonly |= set(names) if kind == "readonly" else set()
+        assigned = [child for child in node.named_children if child.type == "variable_assignment"]
+        names = [each.child_by_field_name("name") for each in assigned]
+        names += [child for child in node.named_children if child.type == "variable_name"]
+        if len(names) != len(node.named_children):
+            raise self.unknown(_text(node)[:80], "a declaration of a kind that is not known here")
+        for name in names:
+            if name is not None and node.children[0].type == "local":
+                self.localize(_text(name))
+            elif name is not None and node.children[0].type == "export":
+                self.exported.add(_text(name))
+        self._assign_all(assigned)
+        if node.children[0].type == "readonly":
+            self._readonly |= {_text(name) for name in names if name is not None}
         return 0
 
     def _walk_unset_command(self, node: Node) -> int:
@@ -558,7 +705,8 @@ class Shell:
         body = node.child_by_field_name("body")
         redirects = [child for child in node.children if child != body]
         if body is None:
-            raise self.unknown(_text(node)[:80], "a redirection of nothing")
+            with self._redirected(redirects):
+                return 0
         if body.type == "list":
             # It belongs to the last command, though it is parsed as that of all.
             first, operator, last = (child for child in body.children if child.type not in _GOES_ON)
@@ -689,6 +837,11 @@ class Shell:
         return found
 
 
+def _named(assignments: Sequence[Node]) -> set[str]:
+    names = (each.child_by_field_name("name") for each in assignments)
+    return {_text(name) for name in names if name is not None}
+
+
 def _parsed(data: bytes) -> Node | None:
     """The tree of a script; None for one that is none, or that the parser looks at again and again."""
     language, reads = Language(tree_sitter_bash.language()), 0
@@ -722,11 +875,6 @@ def _lost(root: Node, data: bytes) -> bool:
 def _has_line(data: bytes, start: int, one: Node, other: Node) -> bool:
     """Whether a line ends between two parts of a node that begins at ``start`` and has the text ``data``."""
     return re.search(rb"(?<!\\)\n", data[one.end_byte - start : other.start_byte - start]) is not None
-
-
-def _assigned_name(node: Node) -> str:
-    name = node.child_by_field_name("name")
-    return _text(name) if name is not None else ""
 
 
 def _text(node: Node) -> str:

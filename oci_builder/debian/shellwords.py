@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from oci_builder.debian import shelltest
+from oci_builder.debian import arithmetic, shelltest
 from oci_builder.debian.scripttree import Unwritable
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 _SPECIAL = re.compile(r"[*?\[\]\\]")
 _ESCAPED = re.compile(r"\\(\n|.)", re.DOTALL)
 _ESCAPED_IN_QUOTES = re.compile(r'\\(["$`\\\n])')
+_LITERAL = frozenset(("word", "number", "variable_name", "special_variable_name", "extglob_pattern", "regex"))
 _CLASS = re.compile(r"\[[!^]?[^\]]*\[[:.=]|\[\^(?!\])")
 """What shells and ``fnmatch`` read differently between brackets."""
 
-_LITERAL = frozenset(("word", "number", "variable_name", "special_variable_name", "extglob_pattern", "regex"))
 _MAX_TRIMMED = 10_000
 """Letters of a value that a pattern may take something off."""
 
@@ -41,6 +41,9 @@ class Expander(Protocol):
 
     def substituted(self, nodes: Sequence[Node]) -> str:
         """What commands write."""
+
+    def assign(self, name: str, value: str) -> None:
+        """Give a variable a value."""
 
     def spend(self, letters: int) -> None:
         """Count the work on so many letters."""
@@ -119,7 +122,6 @@ def _paths(shell: Expander, field: Sequence[_Piece]) -> list[str]:
         return [plain]
     shell.spend(len(shell.tree))
     try:
-        # dpkg starts scripts in the root folder.
         return shell.tree.matching(_pattern(field)) or [plain]
     except Unwritable as error:
         raise shell.unknown(plain[:80], str(error)) from error
@@ -138,7 +140,7 @@ def _pieces(shell: Expander, node: Node) -> Iterator[_Piece]:
     elif node.type in ("concatenation", "command_name"):
         for child in node.children:
             yield from _pieces(shell, child)
-    elif node.type in ("simple_expansion", "expansion", "command_substitution"):
+    elif node.type in ("simple_expansion", "expansion", "command_substitution", "arithmetic_expansion"):
         yield from _expanded(shell, node, _Kind.EXPANDED)
     elif not node.is_named:
         yield _Kind.LITERAL, text
@@ -217,6 +219,8 @@ def _values(shell: Expander, node: Node, kind: _Kind) -> Iterator[_Piece]:
             yield kind, shell.parameter(name) or ""
     elif node.type == "expansion":
         yield from _parameter(shell, node, kind)
+    elif node.type == "arithmetic_expansion" and text_of(node).lstrip().startswith("$(("):
+        yield kind, _calculated(shell, node)
     else:
         raise shell.unknown(text_of(node)[:80], f"{node.type.replace('_', ' ')} is not known here")
 
@@ -243,11 +247,41 @@ def _parameter(shell: Expander, node: Node, kind: _Kind) -> Iterator[_Piece]:
             for each in others:
                 found = _pieces(shell, each)
                 yield from ((_Kind.QUOTED, text) for _, text in found) if kind is _Kind.QUOTED else found
+    elif operator in (":=", "="):
+        value = shell.variables.get(name)
+        if value is None or (operator == ":=" and not value):
+            value = "".join(text for each in others for _, text in _pieces(shell, each))
+            shell.assign(name, value)
+        yield kind, value
+    elif operator in (":?", "?") and shell.variables.get(name):
+        yield kind, shell.variables[name]
     elif operator in ("#", "##", "%", "%%"):
         form = "".join(pattern(shell, each) for each in others)
         yield kind, _trimmed(shell, shell.parameter(name) or "", operator, form)
     else:
         raise shell.unknown(text_of(node)[:80], "an expansion of a kind that is not known here")
+
+
+def _calculated(shell: Expander, node: Node) -> str:
+    """``$((...))``, in which words are expanded before anything is reckoned."""
+    data, at, text = node.text or b"", 0, ""
+    todo = list(node.children)
+    found: list[Node] = []
+    while todo:
+        each = todo.pop()
+        if each.type in ("simple_expansion", "expansion", "command_substitution", "arithmetic_expansion"):
+            found.append(each)
+        else:
+            todo += each.children
+    for each in sorted(found, key=lambda one: one.start_byte):
+        begins = each.start_byte - node.start_byte
+        text += data[at:begins].decode() + "".join(piece for _, piece in _expanded(shell, each, _Kind.QUOTED))
+        at = each.end_byte - node.start_byte
+    text = (text + data[at:].decode()).strip()
+    try:
+        return str(arithmetic.calculated(text[3:-2], lambda name: shell.parameter(name) or ""))
+    except arithmetic.BadArithmetic as error:
+        raise shell.unknown(text_of(node)[:80], str(error)) from error
 
 
 def _trimmed(shell: Expander, value: str, operator: str, form: str) -> str:

@@ -82,14 +82,11 @@ class Tree:
 
         Raises UnsafePath when the links go round in a circle.
         """
-        return self._walk(path, follow_last=True)
+        return follow(path, self._target, last=True)
 
     def place(self, path: str) -> EntryPath:
         """Where a new entry named ``path`` really goes: its parents resolved, its own name kept."""
-        return self._walk(path, follow_last=False)
-
-    def _walk(self, path: str, *, follow_last: bool) -> EntryPath:
-        return walked(path, self._target, follow_last=follow_last)
+        return follow(path, self._target, last=False)
 
     def _target(self, path: str) -> str | None:
         """Where the symlink at ``path`` points; None where there is none."""
@@ -99,8 +96,8 @@ class Tree:
         return held.target if held is not None and held.kind is Kind.SYMLINK else None
 
 
-def walked(path: str, target_of: Callable[[str], str | None], *, follow_last: bool) -> EntryPath:
-    """``path`` with its symlinks followed; ``target_of`` says where the one at a path points, None where there is none.
+def follow(path: str, target_of: Callable[[str], str | None], *, last: bool) -> EntryPath:
+    """Where ``path`` really leads, by the links that ``target_of`` tells of; the last part is followed too if ``last``.
 
     Raises UnsafePath when the links go round in a circle.
     """
@@ -111,7 +108,7 @@ def walked(path: str, target_of: Callable[[str], str | None], *, follow_last: bo
             here = here.rpartition("/")[0] if part == ".." else here
             continue
         step = f"{here}/{part}" if here else part
-        target = target_of(step) if todo or follow_last else None
+        target = target_of(step) if todo or last else None
         if target is None:
             here = step
             continue

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from oci_builder.bases import Supply, open_base
@@ -84,8 +85,8 @@ class World:
         debs = {pin: read_package(pin, store, spool) for pin in pins}
         described = {package.name: package for package in found}
         takeovers = Takeovers.of([*self.present, *found], AMD64.architecture)
-        together = self.below.overlaid(added(debs, self.below, Thinning.of_added(), takeovers))
-        walked = configured(Unpacked(debs, described, self.below, together, AMD64.architecture))
+        unpack = partial(added, debs, self.below, Thinning.of_added(), takeovers)
+        walked = configured(Unpacked(debs, described, self.below, unpack, AMD64.architecture))
         return [f"{pin}: {why}" for pin, why in walked.refused.items()]
 
     def differences(self, names: Sequence[str]) -> list[str]:

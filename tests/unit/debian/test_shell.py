@@ -67,15 +67,6 @@ true && echo 12; test -e && echo 13; test -n x && echo 14; [ ! -d /nowhere ] && 
     "names": "basename /a/b.c; basename /a/b.c .c; dirname /a/b; dirname a; basename /; dirname /a; basename b b",
     "semicolons and comments": "echo a; echo b # c\n# d\necho '#' \"#\" x#y",
     "a word over two lines": 'echo a \\\n  b"c\\\nd"',
-    "a return in a sourced file's function": "f() { return 2; }; f; echo $?; x=$(return 4); echo $?",
-    "locals": "x=1 y=2; f() { local x=3 y; y=4; g; echo $x$y; }; g() { echo $x; x=5; z=6; }; f; echo $x$y$z",
-    "an assignment before a function": "f() { y=$x; x=9; }; x=1; x=2 f; echo $x $y; z=3 :; echo $z; z=4 true; echo $z",
-    "exit in a pipeline": "echo a | exit 3; echo $?; echo b | { read x; exit 4; }; echo $? [$x]; exit 5 | echo c; echo d",
-    "a status of a substitution": "$(exit 3); echo $?; x=; $x; echo $?; $(true); echo $?",
-    "a function and a program": "basename() { echo mine; }; basename /a/b; command basename /a/b",
-    "a loop in a function": "f() { for y in 1 2; do break; done; echo f; }; for x in 1 2; do f; done",
-    "options of the shell": "set -eu; x=1; echo ${x} ${y-none}; false || echo a; set +u; echo [$y]",
-    "empty arguments": 'set -- "" "" a; echo $# "[$*]"; for x in "$@"; do echo "<$x>"; done; set -- $1 $3; echo $#',
     "groups": "{ echo a; echo b; } | cat; { false; } || echo c",
     "a status of a test": '[ a = b ]; echo $?; x=$([ a = b ] && echo y); echo "[$x] $?"',
 }
@@ -94,14 +85,6 @@ def test_a_script_says_what_it_says_in_dash(name: str) -> None:
 
 
 def test_dash_is_asked_of_all_that_is_known_to_differ_only_by_refusing() -> None:
-    for text in (
-        *("for x in 1; do f() { break; }; f; done", "break", "exit() { echo a; }; exit 0", "local() { echo a; }", "local x=1"),
-        *("PATH=/opt:$PATH; echo a", "readonly a=1; a=2", "case a1 in *[[:digit:]]) ;; esac", "case a in [^b]) ;; esac"),
-        *("x=; $x > /etc/a", "echo a > /etc/a > /etc/b", "echo a &> /etc/a", "IFS=:; echo a:b | { read x y; }", "unset -f x"),
-        *("[ a = a ] && alias x=y", "echo a 3> /etc/x", "true 0> /etc/x", "read 1x", "continue 2"),
-    ):
-        with pytest.raises(NotKnown):
-            walked(text)
     for text in ("echo 'a\\tb'", "echo ~/x", "echo $((1 + 1))", "cd /x", "eval x", "trap x 0", "a & b", "[[ a = b ]]"):
         with pytest.raises(NotKnown):
             walked(text)
