@@ -27,7 +27,7 @@ MAX_PATH = 4096
 MAX_FOUND = 10_000
 """Paths that a pattern may stand for."""
 
-MAX_LOOKED = 5_000_000
+MAX_LOOKED = 1_500_000
 _LONG = 32
 """Folders that are looked into for all scripts together; so many letters of a path, or bytes that are read, are one more."""
 
@@ -124,7 +124,7 @@ class ScriptTree:
     def children(self, path: str) -> list[str]:
         """The names in a folder, sorted."""
         names = self._index().get(self._resolved(path), ())
-        self._look(len(names) // 8)
+        self._look(len(names))
         return sorted(names)
 
     def matching(self, pattern: str) -> list[str]:
