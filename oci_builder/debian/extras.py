@@ -136,7 +136,9 @@ class Extras:
         unpack = partial(self._added, packages)
         architecture = self.opening.platform.architecture
         found = configured(Unpacked(self._new(packages), self._described(packages), self.below, unpack, architecture))
-        together = self.below.overlaid(found.tree)
+        # What scripts say of a folder that is there counts; else placing would leave it as it was.
+        folders = (entry for entry in found.made.values() if entry.kind is Kind.DIRECTORY)
+        together = self.below.overlaid(found.tree).overlaid(folders)
         made = place([found.made[path] for path in sorted(found.made)], together)
         return found.tree.overlaid(made), found.refused
 

@@ -1,4 +1,4 @@
-"""A root filesystem that dpkg and apt-get made, and what ``apt-get install`` changes in it: all scripts of packages run.
+"""A root filesystem that dpkg and apt-get made, and what ``apt-get install`` changes in it: all scripts run.
 
 Packages come from an archive in a folder, so that nothing is fetched twice, and apt has the very versions that ocibuild
 has. Each installation is laid over the same root filesystem, in mounts that only its own processes see.
@@ -74,9 +74,7 @@ def face_of(path: Path) -> Face | None:
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     has = _CAPABILITY in os.listxattr(path)
-    return Face(
-        kind, mode, found.st_uid, found.st_gid, "", digest, os.getxattr(path, _CAPABILITY) if has else b""
-    )
+    return Face(kind, mode, found.st_uid, found.st_gid, "", digest, os.getxattr(path, _CAPABILITY) if has else b"")
 
 
 def write_archive(folder: Path, packages: Iterable[tuple[Mapping[str, str], Path]]) -> None:

@@ -85,7 +85,10 @@ NAMES = [deb.name for deb in debs(b"x")]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_package_that_means_harm_is_refused_and_none_of_it_runs(
-    name: str, archive: tuple[Path, WebServer, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    name: str,
+    archive: tuple[Path, WebServer, Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder, server, witness = archive
     monkeypatch.setenv("PATH", "/nonexistent")
