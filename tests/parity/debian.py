@@ -37,7 +37,7 @@ from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.tree import Tree
-from tests.parity import installs
+from tests.parity import installs, programs
 from tests.support.aptoracle import AptOracle
 
 HERE = Path(__file__).parent
@@ -151,12 +151,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--list", type=Path, help="a file of such names")
     parser.add_argument("--scripts", action="store_true", help="fetch the packages, and try their scripts instead")
     parser.add_argument("--installs", action="store_true", help="have apt-get install them too, and compare each path")
+    parser.add_argument("--programs", type=Path, help="run programs in images instead, and write a table into a file")
     parser.add_argument("--page", type=Path, help="a file to write what --installs finds into")
     parser.add_argument("--cache", type=Path, default=Path(".parity"), help="a folder for what is downloaded")
     parser.add_argument("--layer", type=Path, default=LAYER, help="the base to try it over")
     chosen = parser.parse_args(arguments)
     usual = HERE / "debian-installs.txt" if chosen.installs else HERE / "debian.txt"
     tries = [tuple(name.split("|")) for name in chosen.names] or corpus(chosen.list or usual)
+    if chosen.programs:
+        return _ran(chosen.programs)
     if chosen.installs:
         return _installed(tries, chosen.layer, chosen.cache, chosen.page)
     differing = 0
@@ -175,6 +178,16 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if differing else 0
 
 
+def _ran(file: Path) -> int:
+    outcomes: list[programs.Ran] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for one in programs.ran(programs.GROUPS, LAYER.name, Path(folder)):
+            outcomes.append(one)
+            print(f"{one.program.name}: {one.refused or one.chroot or one.docker or 'ran'}", flush=True)
+            file.write_text(programs.table(outcomes))
+    return int(any(one.refused or one.chroot or one.docker for one in outcomes))
+
+
 def _installed(tries: Sequence[Sequence[str]], layer: Path, cache: Path, page: Path | None) -> int:
     outcomes: list[installs.Outcome] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -182,10 +195,11 @@ def _installed(tries: Sequence[Sequence[str]], layer: Path, cache: Path, page: P
             outcomes.append(one)
             for line in one.lines:
                 print(f"{' '.join(one.names)}: {line}", flush=True)
+            if page is not None:
+                # After each, for all of them take an hour.
+                page.write_text(installs.page(outcomes, f"layers/{layer.name}"))
     differing = sum(bool(one.lines) for one in outcomes)
     print(f"{len(tries)} tried, {differing} differ")
-    if page is not None:
-        page.write_text(installs.page(outcomes, f"layers/{layer.name}"))
     return 1 if differing else 0
 
 
