@@ -173,7 +173,9 @@ class _Run:
         a, b = self._number(one), self._number(other)
         if operator in ("/", "%") and b == 0:
             raise self._call.unknown("its program divides by zero")
-        return {"+": a + b, "-": a - b, "*": a * b}[operator] if operator in "+-*" else a / b if operator == "/" else a % b
+        return (
+            {"+": a + b, "-": a - b, "*": a * b}[operator] if operator in "+-*" else a / b if operator == "/" else a % b
+        )
 
     def _compared(self, operator: str, one: Value, other: Value) -> bool:
         if _is_numeric(one) and _is_numeric(other):

@@ -10,10 +10,10 @@ from oci_builder.debian.shell import Call
 MAX_PATTERN = 400
 """Letters of a pattern: no script has longer ones."""
 
-_MAX_WORK = 20_000_000
+_MAX_WORK = 10_000_000
 """Letters that matching one line might look at, at worst: each part that repeats goes over the line once more."""
 
-_ENOUGH = 400_000_000
+_ENOUGH = 100_000_000
 """The same of all lines of a script."""
 
 _BRACKET = re.compile(r"\[\^?\]?(?:\[:[a-z]+:\]|[^\]\[]|\[(?![:.=]))*\]")

@@ -27,6 +27,7 @@ JAVA_CERTIFICATES = "ca-certificates-java"
 _COMPILING = frozenset(("python3-tk", "python3-gdbm", "python3-distutils", "python3-lib2to3"))
 """Packages of one source, whose scripts list their own files and compile these to bytecode; they do nothing else."""
 
+
 @dataclass(frozen=True)
 class Unpacked:
     """Packages with what their control files say, over ``below``.

@@ -40,7 +40,7 @@ def _test(call: Call) -> int:
         raise call.unknown(str(error)) from error
 
 
-_ECHOED = re.compile(r"\\(?:0[0-7]{0,3}|.)", re.DOTALL)
+_ECHOED = re.compile(r"\\(?:0[0-7]{0,3}|[1-7][0-7]{0,2}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "\\": "\\", "a": "\a", "b": "\b", "f": "\f", "r": "\r", "v": "\v"}
 
 
@@ -60,7 +60,7 @@ def _echo(call: Call) -> int:
 
 
 def _unescaped(call: Call, escape: str) -> str:
-    if escape.startswith("0"):
+    if escape[0] in "01234567":
         return bytes([int(escape, 8) & 0xFF]).decode("utf-8", "surrogateescape")
     if escape == "c":
         raise call.unknown("shells differ about what it writes")
@@ -157,12 +157,12 @@ def _source(call: Call) -> int:
 
 def _read(call: Call) -> int:
     options, names = split_options(call, "r")
-    line = call.shell.read_line()
-    if "\\" in (line or "") and "r" not in options:
+    line, ends = call.shell.read_line()
+    if "\\" in line and "r" not in options:
         raise call.unknown("a line with a backslash goes on in the next")
-    for name, value in zip(names, _fields(call, line or "", len(names)), strict=True):
+    for name, value in zip(names, _fields(call, line, len(names)), strict=True):
         call.shell.variables[name] = value
-    return int(line is None)
+    return int(not ends)
 
 
 def _fields(call: Call, line: str, count: int) -> list[str]:
@@ -173,7 +173,9 @@ def _fields(call: Call, line: str, count: int) -> list[str]:
     found: list[str] = []
     rest = line.lstrip(blanks) if blanks else line
     if others:
-        end = f"[{re.escape(blanks)}]*[{re.escape(others)}][{re.escape(blanks)}]*" if blanks else f"[{re.escape(others)}]"
+        end = (
+            f"[{re.escape(blanks)}]*[{re.escape(others)}][{re.escape(blanks)}]*" if blanks else f"[{re.escape(others)}]"
+        )
         end = f"(?:{end}|[{re.escape(blanks)}]+)" if blanks else end
     else:
         end = f"[{re.escape(blanks)}]+" if blanks else r"(?!)"
@@ -278,16 +280,17 @@ def _exec(call: Call) -> int:
 def _env(call: Call) -> int:
     """env, nice and the like: the command that they start, with variables of its own."""
     words = list(call.arguments)
-    before = dict(call.shell.variables)
+    before, exported = dict(call.shell.variables), set(call.shell.exported)
     while words and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*=.*", words[0], re.DOTALL):
         name, _, value = words.pop(0).partition("=")
         call.shell.variables[name] = value
+        call.shell.exported.add(name)
     try:
         if not words or words[0].startswith("-"):
             raise call.unknown("its option is not known here")
         return call.shell.call(words)
     finally:
-        call.shell.variables = before
+        call.shell.variables, call.shell.exported = before, exported
 
 
 def _sh(call: Call) -> int:
@@ -298,12 +301,12 @@ def _sh(call: Call) -> int:
         options |= set(words.pop(0)[1:])
     head = f"#!/bin/{call.name} -{'e' if 'e' in options else ''}{'u' if 'u' in options else ''}".rstrip(" -") + "\n"
     if "c" in options and words:
-        text, rest = words[0], words[2:]
+        text, zero, rest = words[0], (words[1:2] or [call.name])[0], words[2:]
     elif words and not words[0].startswith("-"):
-        text, rest = call.tree.read(words[0]), words[1:]
+        text, zero, rest = call.tree.read(words[0]), words[0], words[1:]
     else:
         raise call.unknown("what it is to do is not known here")
-    return call.shell.script(f"{head}{text}", rest)
+    return call.shell.script(f"{head}{text}", rest, zero)
 
 
 def _test_fails(path: str, call: Call) -> bool:
