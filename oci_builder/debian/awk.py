@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 
@@ -69,10 +70,8 @@ class _Run:
                     self._line()
         except _Exit:
             pass
-        try:
+        with contextlib.suppress(_Exit):
             self._rules_of("END")
-        except _Exit:
-            pass
         return self._status
 
     def _rules_of(self, when: str) -> None:

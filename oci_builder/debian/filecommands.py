@@ -283,7 +283,7 @@ def _getent(call: Call) -> int:
 
 
 def _cat(call: Call) -> int:
-    letters, paths = split_options(call, "u")
+    _, paths = split_options(call, "u")
     status, found = 0, list[str]()
     for path in paths or ["-"]:
         if path == "-":

@@ -1,4 +1,4 @@
-"""find, xargs, ls and stat of maintainer scripts, over the tree (findutils, coreutils). Names come in their own order."""
+"""find, xargs, ls and stat of maintainer scripts, over the tree (findutils, coreutils), by the order of names."""
 
 from __future__ import annotations
 
@@ -278,7 +278,9 @@ def _stat(call: Call) -> int:
         entry = call.tree.get(path, follow="L" in letters)
         if entry is None and not call.tree.is_folder(path):
             return 1
-        call.say(re.sub("%([augUGnsF])", lambda match: _told(call, match[1], path, entry), form) + "\n")
+        pieces = re.split("%([augUGnsF])", form)
+        told = (_told(call, piece, path, entry) if at % 2 else piece for at, piece in enumerate(pieces))
+        call.say("".join(told) + "\n")
     return 0
 
 

@@ -49,7 +49,7 @@ class Regex:
         return self.pattern.match(line)
 
     def search(self, call: Call, line: str, start: int = 0, *, whole: bool = False) -> re.Match[str] | None:
-        """The first place of ``line`` that fits, or all of it where ``whole``. Raises NotKnown where it may take long."""
+        """The first place of ``line`` that fits, or all of it where ``whole``. Raises NotKnown if it may take long."""
         self._count(call, line, start)
         return self.pattern.fullmatch(line) if whole else self.pattern.search(line, start)
 
@@ -179,7 +179,7 @@ class _Reading:
         if letter == "|":
             # The first alternative of Python's, the longest of POSIX's.
             return "|"
-        if not self._can_repeat(out) or out[-1][-1] in "*+?}" and len(out[-1]) == 1:
+        if not self._can_repeat(out) or (out[-1][-1] in "*+?}" and len(out[-1]) == 1):
             raise self._unknown()
         if letter == "{":
             return self._interval(out)

@@ -1,4 +1,4 @@
-"""Commands that enter something in a list that a program reads: ODBC's drivers, git's filters, shells, Apache's modules."""
+"""Commands that enter something in a list that a program reads: drivers of ODBC, filters of git, shells, a locale."""
 
 from __future__ import annotations
 

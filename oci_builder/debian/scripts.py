@@ -46,8 +46,8 @@ class Unpacked:
 class Configured:
     """What packages put over a base, less what their scripts take away, and what scripts make, by path.
 
-    ``refused`` are the packages whose scripts would have to run, with what is not known of them; ``lacking`` are words for
-    what an installation would make as well.
+    ``refused`` are the packages whose scripts would have to run, with what is not known of them; ``lacking`` are words
+    for what an installation would make as well.
     """
 
     tree: Tree = field(default_factory=Tree)

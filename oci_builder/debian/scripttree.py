@@ -23,6 +23,9 @@ MAX_WRITTEN = 5000
 _NOT_OURS = re.compile(r"(?:proc|dev|sys|run|var/run|var/lock)(?:/|\Z)")
 """What an engine mounts, or what is empty when a machine starts."""
 
+_STANDARD = frozenset(("etc/default", "etc/skel", "usr/games", "usr/include", "usr/src"))
+"""Folders that every Debian has, though a base may have dropped all that was in them."""
+
 _RUN = re.compile(r"run/")
 """Folders there are made: engines leave it, and services have their sockets in them."""
 
@@ -238,6 +241,8 @@ class ScriptTree:
             raise Unwritable(f"it would make /{entry.path}, which is no part of an image")
         self._count()
         parent, _, name = entry.path.rpartition("/")
+        if parent in _STANDARD and self.get(f"/{parent}") is None:
+            self.folder(f"/{parent}")
         if parent and not self.is_folder(f"/{parent}"):
             raise Unwritable(f"/{parent}, where it would make something, is no folder")
         self._over[entry.path] = entry

@@ -1,4 +1,4 @@
-"""sed of maintainer scripts: its commands over lines of files of the tree, or of what is piped into it (sed(1), GNU's)."""
+"""sed of maintainer scripts: its commands over lines of files of the tree, or of what is piped into it (GNU sed(1))."""
 
 from __future__ import annotations
 

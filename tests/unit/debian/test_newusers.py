@@ -114,7 +114,8 @@ GREPS = {
     "groups": "grep '\\(a\\)' /etc/t; grep 'r\\(o\\)\\1t' /etc/t; grep -E '(o)\\1' /etc/t; grep 'o\\{2\\}' /etc/t",
     "GNU's": "grep 'o\\+' /etc/t; grep '\\bUTF' /etc/t; grep '*a' /etc/t; grep -w UTF /etc/t; grep '\\<in' /etc/t",
     "several patterns": "grep -e root -e UTF /etc/t; printf 'a\\nb\\n' | grep -c 'a\nb'; grep -E 'o{2}|x]' /etc/t",
-    "several files": "grep -c root /etc/t /etc/t | wc -l; grep -h root /etc/t /etc/t; grep -l root /etc/t > /dev/null; echo $?",
+    "several files": "grep -c root /etc/t /etc/t | wc -l; grep -h root /etc/t /etc/t; "
+    "grep -l root /etc/t > /dev/null; echo $?",
     "parts": "grep -o 'o[ot]' /etc/t; grep -oE '[A-Z]+' /etc/t; grep -o 'x*' /etc/t",
     "options behind": "grep root /etc/t -c; grep -iE ROOT /etc/t; grep -ve root /etc/t",
 }

@@ -70,24 +70,31 @@ true && echo 12; test -e && echo 13; test -n x && echo 14; [ ! -d /nowhere ] && 
     "semicolons and comments": "echo a; echo b # c\n# d\necho '#' \"#\" x#y",
     "a word over two lines": 'echo a \\\n  b"c\\\nd"',
     "groups": "{ echo a; echo b; } | cat; { false; } || echo c",
-    "echo of escapes": """echo 'a\\tb\\\\n' "x\\n"; echo 'a\\cb'; echo c; echo '\\101\\0101'; echo -n 'a\\n'; echo -e x""",
-    "arithmetic": """x=5; echo $((1 + 2 * 3)) $((x / 2)) $((x % 3)) $(( (x + 1) << 2 )) $((x > 3 && x < 9)) $((0x10)) $((010))
+    "echo of escapes": """echo 'a\\tb\\\\n' "x\\n"; echo 'a\\cb'; echo c; echo '\\101\\0101'; echo -n 'a\\n'
+echo -e x""",
+    "arithmetic": """x=5
+echo $((1 + 2 * 3)) $((x / 2)) $((x % 3)) $(( (x + 1) << 2 )) $((x > 3 && x < 9)) $((0x10)) $((010))
 echo "$((-7 / 2))" $((!x)) $((~x)) $((x == 5 ? 1 : 2)) $(($x * $(echo 4))) $((nothing + 1)); y=$((x + 1)); echo $y
 [ $((x + 1)) -gt 5 ] && echo yes; set -- a b; echo $(( $# + 1 )) $((2 - -3)) $((1 | 6 ^ 2 & 3))""",
     "local variables": """f() { local a=1 b; b=2; a=3; g; }; g() { echo $a$b; a=4; }; a=x; b=y; f; echo $a$b
-h() { local a; a=$1; [ $1 = 3 ] || h $(($1 + 1)); echo $a; }; h 1; echo $a; k() { local a=2; (a=9); x=$(a=8); echo $a; }; k""",
+h() { local a; a=$1; [ $1 = 3 ] || h $(($1 + 1)); echo $a; }; h 1; echo $a; k() { local a=2; (a=9); x=$(a=8)
+echo $a; }; k""",
     "traps": "trap 'echo bye; echo $?' EXIT; trap '' INT; trap - TERM; f() { exit 3; }; f",
     "traps that are taken back": "trap 'echo no' 0; trap - 0; trap 'echo yes' EXIT HUP; (exit 2); echo in",
     "eval": """x=y; eval "y=1; echo \\$$x"; eval 'f() { echo f$1; }'; f 2; eval "exit 4" """,
     "assigned defaults": 'echo ${x:=a b} "$x"; y=; echo ${y:=c} ${y=d} ${z=}"$z"; : ${q:="r s"}; echo "$q"',
-    "fields that are read": """echo 'a:b:c' | { IFS=: read x y; echo "[$x][$y]"; }; echo ' a  b ' | { read x; echo "[$x]"; }
+    "fields that are read": """echo 'a:b:c' | { IFS=: read x y; echo "[$x][$y]"; }; echo ' a  b ' | { read x
+echo "[$x]"; }
 echo 'a:b' | { IFS=: read x y z; echo "[$x][$y][$z]"; }; echo 'a : b' | { IFS=': ' read x y; echo "[$x][$y]"; }
 printf 'a:b:c:\\n' | { IFS=: read x y; echo "[$x][$y]"; }; printf 'no end' | { read x y; echo "$?[$x][$y]"; }""",
     "words before a line that goes on": "f() { s=m; echo /a/$s/$2 \\\n\t$2 /b/$1/$s/$2 \\\n\t$3; }; f 1 two 3",
     "redirections alone": "cd /; x=$(> /dev/null); echo [$x]; { > /dev/null; } && echo yes",
-    "a failure in a subshell": "set -e; (false; echo no) || echo yes; x=$(false; echo in) && echo [$x]; if (false); then :; fi; echo end",
-    "other shells": "x=1; export y=2; sh -c 'echo [$x][$y] $0 $1' a b; sh -ec 'false; echo no'; echo $?; env z=3 sh -c 'echo $z'",
-    "numbers that are printed": "printf '%d-%03d|%5s|%-5s|%b\\n' 7 7 ab cd 'x\\ty'; printf '%s %s\\n' a b c; printf '\\101\\n'",
+    "a failure in a subshell": "set -e; (false; echo no) || echo yes; x=$(false; echo in) && echo [$x]; "
+    "if (false); then :; fi; echo end",
+    "other shells": "x=1; export y=2; sh -c 'echo [$x][$y] $0 $1' a b; sh -ec 'false; echo no'; echo $?; "
+    "env z=3 sh -c 'echo $z'",
+    "numbers that are printed": "printf '%d-%03d|%5s|%-5s|%b\\n' 7 7 ab cd 'x\\ty'; printf '%s %s\\n' a b c; "
+    "printf '\\101\\n'",
     "options of the first line": "#!/bin/sh -u\nset -e; echo ${x-unset}",
     "a status of a test": '[ a = b ]; echo $?; x=$([ a = b ] && echo y); echo "[$x] $?"',
 }
@@ -136,7 +143,14 @@ FILES = [
 
 
 def test_what_is_made_below_tmp_is_found_again_and_is_in_no_image() -> None:
-    text = "d=$(mktemp -d); f=$(mktemp); echo a > $f; cp $f $d/x; cat $d/x; [ $d != $f ] && mv $d/x /etc/kept; mkdir /run/demo"
+    text = """d=$(mktemp -d)
+f=$(mktemp)
+echo a > $f
+cp $f $d/x
+cat $d/x
+[ $d != $f ] && mv $d/x /etc/kept
+mkdir /run/demo
+"""
     _, output, tree = walked(text, entries=[*FILES, directory("run", origin="base 1")])
     assert output == "a\n"
     assert tree.made.keys() == {"etc/kept", "run/demo"}
