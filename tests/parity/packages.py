@@ -65,7 +65,7 @@ def outcome(world: World, names: Sequence[str]) -> Outcome:
 
 def page(outcomes: Iterable[Outcome]) -> str:
     """The page, without anything that another day would write otherwise but what the archive has new."""
-    known = sorted(outcomes, key=lambda each: each.names)
+    known = sorted(outcomes, key=lambda each: tuple(each.names))
     refused = [each for each in known if each.refused]
     parts = [each for each in known if not each.refused and not each.is_whole]
     whole = [each for each in known if each.is_whole]
