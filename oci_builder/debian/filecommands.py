@@ -344,7 +344,7 @@ def _mktemp(call: Call) -> int:
         template = posixpath.join(values.get("p", "/tmp"), template)
     stem = template.rstrip("X")
     width = len(template) - len(stem)
-    path = next(p for n in range(10**6) if not call.tree.has(p := f"{stem}{n:0{width}d}"))
+    path = next(p for n in range(1000) if not call.tree.has(p := f"{stem}{n:0{width}d}"))
     if "d" in letters:
         call.tree.folder(path)
     else:

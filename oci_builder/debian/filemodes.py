@@ -77,11 +77,16 @@ def owner_of(call: Call, user: str, group: str) -> tuple[int | None, int | None]
 def number_of(call: Call, database: str, name: str) -> int | None:
     """The number of an account; None without a name. Raises NotKnown for a name that is not there."""
     if not name or name.isdecimal():
-        return int(name[:9]) if name else None
+        if len(name) > 9 or not name.isascii():
+            raise call.unknown(f"{name[:40]!r} is no number of /etc/{database}")
+        return int(name) if name else None
     line = account(call, database, name)
     if line is None:
         raise call.unknown(f"there is no {name} in /etc/{database}")
-    return int(line.split(":")[2])
+    number = line.split(":")[2]
+    if not re.fullmatch("[0-9]{1,9}", number):
+        raise call.unknown(f"/etc/{database} has no number for {name}")
+    return int(number)
 
 
 def account(call: Call, database: str, name: str) -> str | None:

@@ -16,7 +16,7 @@ from oci_builder.debian.rootfs import Diversions
 from oci_builder.debian.scripttree import ScriptTree
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry
-from oci_builder.tree.tree import Tree
+from oci_builder.tree.tree import Tree, parents
 
 RULES = 2
 """Raised when the same scripts make something else than before."""
@@ -81,9 +81,10 @@ def configured(unpacked: Unpacked) -> Configured:
         try:
             status = shell.run(text.decode("utf-8", "surrogateescape"))
         except NotKnown as error:
+            why = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in error.why)
             at = f"line {error.line}" if error.line else "as a whole"
             command = f", {error.command!r}" if error.command else ""
-            found.refused[pin] = f"its {name} script would have to run, {at}{command}: {error.why}"
+            found.refused[pin] = f"its {name} script would have to run, {at}{command}: {why}"
             return
         if status:
             found.refused[pin] = f"its {name} script would have to run, and ends with status {status}"
@@ -119,10 +120,11 @@ def _triggered(unpacked: Unpacked, order: Sequence[Pin], named: Collection[str])
     """The packages that wait for a trigger that was ``named``, or for files that came, and what they wait for."""
     directives = {pin: _directives(unpacked.packages[pin].triggers) for pin in order}
     active = {*named, *(name for each in directives.values() for kind, name in each if kind.startswith("activate"))}
-    paths = [entry.path for package in unpacked.packages.values() for entry in package.entries]
+    came = {entry.path for package in unpacked.packages.values() for entry in package.entries}
+    came |= {folder for path in came for folder in parents(path)}
     for pin in order:
         waiting = dict.fromkeys(name for kind, name in directives[pin] if kind.startswith("interest"))
-        fitting = [name for name in waiting if name in active or _came(name.lstrip("/"), paths)]
+        fitting = [name for name in waiting if name in active or (name.startswith("/") and name.strip("/") in came)]
         if fitting:
             yield pin, " ".join(fitting)
 
@@ -130,10 +132,6 @@ def _triggered(unpacked: Unpacked, order: Sequence[Pin], named: Collection[str])
 def _directives(triggers: bytes) -> list[tuple[str, str]]:
     lines = (line.partition("#")[0].split() for line in triggers.decode("utf-8", "replace").splitlines())
     return [(words[0], words[1]) for words in lines if len(words) == 2]
-
-
-def _came(path: str, paths: Sequence[str]) -> bool:
-    return any(each == path or each.startswith(f"{path}/") for each in paths)
 
 
 def _variables(pin: Pin, script: str, architecture: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import fnmatch
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -19,6 +20,16 @@ MAX_FILE = 1 << 20
 
 MAX_WRITTEN = 5000
 """Changes that all scripts together may make."""
+
+MAX_PATH = 4096
+"""Letters of a path, as Linux has it."""
+
+MAX_FOUND = 10_000
+"""Paths that a pattern may stand for."""
+
+MAX_LOOKED = 1_500_000
+_LONG = 32
+"""Folders that are looked into for all scripts together; so many letters of a path, or bytes that are read, are one more."""
 
 _NOT_OURS = re.compile(r"(?:proc|dev|sys|run|var/run|var/lock)(?:/|\Z)")
 """What an engine mounts, or what is empty when a machine starts."""
@@ -74,7 +85,7 @@ class ScriptTree:
         self._fixed = below if fixed is None else fixed
         self._over: dict[EntryPath, Entry | None] = {}
         self._folders: dict[str, set[str]] = {}
-        self._changes = 0
+        self._changes = self._looked = 0
         self.made: dict[str, Entry] = {}
         self.gone: set[EntryPath] = set()
         self.packages: Mapping[str, Sequence[str]] = {}
@@ -115,13 +126,18 @@ class ScriptTree:
 
     def children(self, path: str) -> list[str]:
         """The names in a folder, sorted."""
-        return sorted(self._index().get(self._resolved(path), ()))
+        names = self._index().get(self._resolved(path), ())
+        self._look(len(names))
+        return sorted(names)
 
     def matching(self, pattern: str) -> list[str]:
-        """The paths that a pattern of a shell stands for, sorted; none where it fits nothing."""
+        """The paths that a pattern of a shell stands for, sorted; none where it fits nothing. Raises Unwritable."""
         found = ["/" if pattern.startswith("/") else ""]
         for part in pattern.strip("/").split("/"):
-            found = [path for above in found for path in self._step(above, part)]
+            # Links to folders above them multiply with each part.
+            found = list(islice((path for above in found for path in self._step(above, part)), MAX_FOUND + 1))
+            if len(found) > MAX_FOUND:
+                raise Unwritable(f"{pattern[:80]} fits more than {MAX_FOUND} paths")
         return sorted(f"{path}/" if pattern.endswith("/") else path for path in found)
 
     def _step(self, above: str, part: str) -> Iterator[str]:
@@ -131,7 +147,9 @@ class ScriptTree:
                 yield path
             return
         if self.is_folder(above or "."):
-            for name in self.children(above):
+            names = self.children(above)
+            self._look(len(names) * (1 + len(part) // _LONG))
+            for name in names:
                 if fnmatch.fnmatchcase(name, part) and not (name.startswith(".") and not part.startswith(".")):
                     yield posixpath.join(above, name)
 
@@ -144,6 +162,7 @@ class ScriptTree:
             raise Unwritable(f"{path} is no file")
         if entry.size > MAX_FILE:
             raise Unwritable(f"{path} has more than {MAX_FILE} bytes")
+        self._look(entry.size // _LONG)
         return self._sources.read(entry.content, what=path)
 
     def read(self, path: str) -> str:
@@ -245,6 +264,9 @@ class ScriptTree:
             self.folder(f"/{parent}")
         if parent and not self.is_folder(f"/{parent}"):
             raise Unwritable(f"/{parent}, where it would make something, is no folder")
+        present = self._at(entry.path)
+        if present is not None and (present.kind is Kind.DIRECTORY) != (entry.kind is Kind.DIRECTORY):
+            raise Unwritable(f"/{entry.path} is {'a' if present.kind is Kind.DIRECTORY else 'no'} folder")
         self._over[entry.path] = entry
         self._index().setdefault(parent, set()).add(name)
         if not _SCRATCH.match(entry.path):
@@ -260,11 +282,23 @@ class ScriptTree:
         return self._over[real] if real in self._over else self._below.get(real)
 
     def _resolved(self, path: str, *, last: bool = True) -> EntryPath:
+        if len(path) > MAX_PATH:
+            raise Unwritable(f"a path has more than {MAX_PATH} letters")
         return follow(posixpath.join(self.cwd, path), self._target, last=last)
 
     def _target(self, path: str) -> str | None:
+        self._look(1 + len(path) // _LONG)
         entry = self._at(EntryPath(path))
-        return entry.target if entry is not None and entry.kind is Kind.SYMLINK else None
+        if entry is None or entry.kind is not Kind.SYMLINK:
+            return None
+        self._look(len(entry.target) // _LONG)
+        return entry.target
+
+    def _look(self, places: int) -> None:
+        """Count what is looked at: links lead through links, and scripts ask again and again. Raises Unwritable."""
+        self._looked += places
+        if self._looked > MAX_LOOKED:
+            raise Unwritable("what it looks for takes too long to find")
 
     def _index(self) -> dict[str, set[str]]:
         if not self._folders:

@@ -33,6 +33,10 @@ MAX_DEPTH = 80
 MAX_TEXT = 1 << 20
 """Letters of one value, and of all that is written, to files and to other commands as well."""
 
+MAX_READS = 20_000
+_PIECE = 256
+"""Pieces of so many bytes that the parser may ask for: of a script that is one it asks for each up to four times."""
+
 _LETTERS = 20
 """Letters that count as a step."""
 
@@ -48,6 +52,49 @@ IS_SHELL = re.compile(r"#! ?(?:/usr)?/bin/(?:sh|dash|bash)(?: -e| -u| -eu)?[ \t]
 SEARCHED = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Where programs are looked for."""
 
+_OWN = frozenset(
+    (
+        *(
+            "break",
+            ":",
+            "continue",
+            ".",
+            "eval",
+            "exec",
+            "exit",
+            "export",
+            "readonly",
+            "return",
+            "set",
+            "shift",
+            "times",
+        ),
+        *(
+            "trap",
+            "unset",
+            "alias",
+            "bg",
+            "cd",
+            "command",
+            "false",
+            "fc",
+            "fg",
+            "getopts",
+            "hash",
+            "jobs",
+            "kill",
+            "local",
+        ),
+        *("newgrp", "printf", "echo", "pwd", "read", "test", "[", "true", "type", "ulimit", "umask", "unalias", "wait"),
+        *("builtin", "declare", "typeset", "let", "source", "shopt", "enable", "mapfile", "readarray"),
+    )
+)
+"""Commands of shells themselves: which of them a function of that name goes before, they do not agree about."""
+
+_HOLDING = frozenset((":", ".", "eval", "exec", "export", "readonly", "set", "shift", "trap", "unset", "times"))
+"""Before these an assignment holds on (POSIX.1-2017, 2.14)."""
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 _MASK = 0o022
 _GOES_ON = frozenset(("comment", ";", ";;", "\n", "heredoc_end"))
 
@@ -81,6 +128,7 @@ class _State:
     at_exit: str
     cwd: str
     mask: int
+    loops: int
 
 
 @dataclass
@@ -124,7 +172,8 @@ class Shell:
         self._options: set[str] = set()
         self._output: list[list[str]] = [[]]
         self._stdin = ""
-        self._status = self._steps = self._depth = self._guarded = self._written = 0
+        self._readonly: set[str] = set()
+        self._status = self._steps = self._letters = self._depth = self._guarded = self._written = self._loops = 0
         self._at_exit = ""
         self._scopes: list[dict[str, str | None]] = []
         self.exported = set(self.variables)
@@ -162,7 +211,7 @@ class Shell:
         kept, guarded = self._kept(), self._guarded
         self.variables = {k: v for k, v in self.variables.items() if k in self.exported or ":" in k}
         self.arguments, self._options, self._functions = arguments, set(), {}
-        self._scopes, self._at_exit, self._guarded = [], "", 0
+        self._scopes, self._at_exit, self._guarded, self._loops = [], "", 0, 0
         self.variables["0"] = zero
         self._apartness += 1
         try:
@@ -187,6 +236,7 @@ class Shell:
         self._scopes[-1].setdefault(name, self.variables.get(name))
 
     def _kept(self) -> _State:
+        self.spend(sum(map(len, (self.variables, self.arguments, self._functions, *self._scopes))))
         return _State(
             dict(self.variables),
             list(self.arguments),
@@ -197,6 +247,7 @@ class Shell:
             self._at_exit,
             self.tree.cwd,
             self.tree.mask,
+            self._loops,
         )
 
     def _restore(self, kept: _State) -> None:
@@ -204,11 +255,13 @@ class Shell:
         self._options, self._functions = kept.options, kept.functions
         self._scopes, self.exported, self._at_exit = kept.scopes, kept.exported, kept.at_exit
         self.tree.cwd, self.tree.mask = kept.cwd, kept.mask
+        self._loops = kept.loops
 
     def _apart(self, nodes: Sequence[Node]) -> int:
         """The status of a subshell."""
         kept, self._at_exit = self._kept(), ""
         self._apartness += 1
+        self._loops = 0
         try:
             status = self._all(nodes)
         except _Leaving as leaving:
@@ -223,15 +276,23 @@ class Shell:
             raise self.unknown("trap", "what a subshell traps is not known here")
         return status
 
-    def source(self, text: str) -> int:
-        """Walk ``text`` here, as ``.`` does. Raises NotKnown."""
+    def source(self, text: str, *, ending: bool = False) -> int:
+        """Walk ``text`` here, as ``eval`` does; with ``ending`` as ``.`` does, until it returns. Raises NotKnown."""
         data = text.encode("utf-8", "surrogateescape")
         if len(data) > MAX_SCRIPT:
             raise NotKnown(0, "", f"it has more than {MAX_SCRIPT} bytes")
-        root = Parser(Language(tree_sitter_bash.language())).parse(data).root_node
-        if root.has_error or _lost(root, data):
+        if _CONTROL.search(data):
+            raise NotKnown(0, "", "it has letters that are no text")
+        self.spend(len(data))
+        root = _parsed(data)
+        if root is None or _lost(root, data):
             raise NotKnown(0, "", "it is in no syntax of a shell that is known here")
-        return self._all(root.children)
+        try:
+            return self._all(root.children)
+        except _Leaving as leaving:
+            if not ending or leaving.kind != "return":
+                raise
+            return leaving.number
 
     def put(self, text: str) -> None:
         """Add to what is being written."""
@@ -242,8 +303,8 @@ class Shell:
 
     def spend(self, letters: int) -> None:
         """Count the work on so many letters as steps: what is done again and again is bounded by all that it costs."""
-        self._steps += letters // _LETTERS
-        if self._steps > MAX_STEPS:
+        self._letters += letters
+        if self._steps + self._letters // _LETTERS > MAX_STEPS:
             raise self.unknown("", f"it takes more than {MAX_STEPS} steps")
 
     def unknown(self, command: str, why: str) -> NotKnown:
@@ -275,11 +336,24 @@ class Shell:
 
     def leave(self, kind: str, number: int) -> None:
         """End the script, a function or a loop."""
+        if kind in ("break", "continue") and not 0 < number <= self._loops:
+            raise self.unknown(f"{kind} {number}", "it is in no such loop")
         raise _Leaving(kind, number)
+
+    def assign(self, name: str, value: str) -> None:
+        """Give a variable a value. Raises NotKnown where it cannot change, and where programs would be others then."""
+        if name in self._readonly:
+            raise self.unknown(f"{name}={value[:80]}", "it cannot be changed")
+        if name == "PATH" and not set(value.split(":")) <= {*SEARCHED, ""}:
+            raise self.unknown(f"{name}={value[:80]}", "programs would be looked for elsewhere")
+        if len(value) > MAX_TEXT:
+            raise self.unknown(f"{name}=", f"its value has more than {MAX_TEXT} letters")
+        self.variables[name] = value
 
     # Statements: each gives its status.
 
     def _all(self, nodes: Sequence[Node]) -> int:
+        self.spend(len(nodes))
         for node in nodes:
             if node.type not in _GOES_ON:
                 self._status = self._one(node)
@@ -328,31 +402,41 @@ class Shell:
         assigned = [child for child in node.named_children if child.type == "variable_assignment"]
         if named is None:
             return self._assign_all(assigned)
-        if assigned and _has_line(node, assigned[-1], named):
+        if assigned and _has_line(node.text or b"", node.start_byte, assigned[-1], named):
             # The parser takes "a=1 b=2", a newline and a command for one.
             self._failed(self._assign_all(assigned), node)
             assigned = []
         parts = [child for child in node.children if child.type not in ("variable_assignment", "file_redirect")]
-        if any(_has_line(node, one, other) for one, other in pairwise(parts)):
+        data = node.text or b""
+        self.spend(len(data))
+        if any(_has_line(data, node.start_byte, one, other) for one, other in pairwise(parts)):
             raise self.unknown(_text(node)[:80], "where the command ends is not clear")
         redirects = [child for child in node.children if child.type == "file_redirect"]
         words = self._words_of(parts)
         if not words:
-            return 0
-        before, exported = dict(self.variables), set(self.exported)
+            if redirects or assigned:
+                raise self.unknown(_text(node)[:80], "its command is none")
+            # The status of a substitution stays, of a variable there is none.
+            return self._failed(self._status if b"`" in data or b"$(" in data else 0, node)
+        names = _named(assigned)
+        before, exported = {name: self.variables.get(name) for name in names}, names - self.exported
         self._assign_all(assigned)
         try:
-            if assigned:
-                self.exported |= _named(assigned)
+            self.exported |= names
             with self._redirected(redirects):
                 return self._failed(self.call(words, _text(node)), node)
         finally:
-            for each in _named(assigned):
-                if each in before:
-                    self.variables[each] = before[each]
-                else:
-                    self.variables.pop(each, None)
-            self.exported = exported if assigned else self.exported
+            if words[0] not in _HOLDING:
+                self._unassign(before)
+                self.exported -= exported
+
+    def _unassign(self, before: Mapping[str, str | None]) -> None:
+        """Give variables the values back that they had before."""
+        for name, value in before.items():
+            if value is None:
+                self.variables.pop(name, None)
+            else:
+                self.variables[name] = value
 
     def _words_of(self, parts: Sequence[Node]) -> list[str]:
         """The words of a command. ``a/$2`` before a line that goes on is parsed as two, which is put right."""
@@ -388,10 +472,10 @@ class Shell:
             raise self.unknown(text.decode("utf-8", "replace")[:80], "where a word ends is not clear")
         return self.words(command.named_children[1])
 
-    def call(self, words: Sequence[str], text: str = "") -> int:
-        """The status of a command. Raises NotKnown where it is not known."""
+    def call(self, words: Sequence[str], text: str = "", *, functions: bool = True) -> int:
+        """The status of a command, which a function may be. Raises NotKnown where it is not known."""
         name, *arguments = words
-        function = self._functions.get(name)
+        function = self._functions.get(name) if functions else None
         if function is not None:
             return self._call_function(function, arguments)
         command = self.commands.get(_USUAL.sub("", name))
@@ -407,6 +491,9 @@ class Shell:
             return command(Call(self, name, arguments, self._stdin))
         except (Unwritable, UnsafePath) as error:
             raise self.unknown(text[:120] or name, str(error)) from error
+        except (ArithmeticError, LookupError, ValueError, RecursionError) as error:
+            # No argument, and no file of a package, may end more than the walk.
+            raise self.unknown(text[:120] or name, "what it is given is not known here") from error
 
     def _script_named(self, name: str) -> tuple[str, str] | None:
         """The path and the text of a shell script of the tree that is a command: what it would do is known as well."""
@@ -429,6 +516,7 @@ class Shell:
 
     def _call_function(self, body: Node, arguments: list[str]) -> int:
         before, self.arguments = self.arguments, arguments
+        loops, self._loops = self._loops, 0
         self._scopes.append({})
         try:
             return self._one(body)
@@ -437,12 +525,8 @@ class Shell:
                 raise
             return leaving.number
         finally:
-            self.arguments = before
-            for name, value in self._scopes.pop().items():
-                if value is None:
-                    self.variables.pop(name, None)
-                else:
-                    self.variables[name] = value
+            self.arguments, self._loops = before, loops
+            self._unassign(self._scopes.pop())
 
     def _walk_list(self, node: Node) -> int:
         # Lists are parsed as nested to the left; the shell goes from left to right, too.
@@ -459,24 +543,22 @@ class Shell:
         stages = [child for child in node.children if child.is_named and child.type != "comment"]
         if any(child.type == "|&" for child in node.children):
             raise self.unknown(_text(node)[:80], "|& is not known here")
-        kept = self._kept()
         try:
             for number, stage in enumerate(stages):
+                # Each stage is a shell of its own.
                 if number == len(stages) - 1:
-                    status = self._one(stage)
+                    status = self._apart([stage])
                 else:
                     with self._guard():
                         self._stdin = self._written_by(stage)
         finally:
-            # Each stage is a shell of its own.
             self._stdin = before
-            self._restore(kept)
         return status
 
     def _written_by(self, node: Node) -> str:
         self._output.append([])
         try:
-            self._status = self._one(node)
+            self._status = self._apart([node])
         finally:
             written = "".join(self._output.pop())
         return written
@@ -495,6 +577,8 @@ class Shell:
         name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
         if name is None or body is None:
             raise self.unknown(_text(node)[:80], "a function without a body")
+        if _text(name) in _OWN:
+            raise self.unknown(_text(node)[:80], "a function in the place of a command of the shell's own")
         self._functions[_text(name)] = body
         return 0
 
@@ -502,6 +586,7 @@ class Shell:
         return self._branches(node)
 
     def _branches(self, node: Node) -> int:
+        self.spend(node.child_count)
         condition: list[Node] = []
         body: list[Node] = []
         others: list[Node] = []
@@ -542,11 +627,14 @@ class Shell:
             if item.type != "case_item":
                 continue
             patterns = item.children_by_field_name("value")
-            self.spend(len(text) * len(item.text or b""))
-            if any(shelltest.fits(text, self.pattern(each)) for each in patterns):
+            if any(self._fits(text, self.pattern(each)) for each in patterns):
                 closing = next(number for number, child in enumerate(item.children) if child.type == ")")
                 return self._body(item.children[closing + 1 :])
         return 0
+
+    def _fits(self, text: str, pattern: str) -> bool:
+        self.spend(len(text) + len(pattern) + len(text) * len(pattern) // 10)
+        return shelltest.fits(text, pattern)
 
     def _walk_for_statement(self, node: Node) -> int:
         variable, body = node.child_by_field_name("variable"), node.child_by_field_name("body")
@@ -556,9 +644,10 @@ class Shell:
             words = [word for each in node.children_by_field_name("value") for word in self.words(each)]
         else:
             words = list(self.arguments)
+        self.spend(len(words))
         status = 0
         for word in words:
-            self.variables[_text(variable)] = word
+            self.assign(_text(variable), word)
             ends, status = self._turn(body)
             if ends:
                 break
@@ -582,6 +671,7 @@ class Shell:
 
     def _turn(self, body: Node) -> tuple[bool, int]:
         """One turn of a loop: whether it is the last, and its status."""
+        self._loops += 1
         try:
             with self._deeper():
                 return False, self._body(body.named_children)
@@ -591,6 +681,8 @@ class Shell:
             if leaving.number > 1:
                 raise _Leaving(leaving.kind, leaving.number - 1) from None
             return leaving.kind == "break", 0
+        finally:
+            self._loops -= 1
 
     def _walk_variable_assignments(self, node: Node) -> int:
         return self._failed(self._assign_all(node.named_children), node)
@@ -604,10 +696,7 @@ class Shell:
             name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
             if name is None or name.type != "variable_name" or any(child.type == "+=" for child in node.children):
                 raise self.unknown(_text(node)[:80], "an assignment of a kind that is not known here")
-            text = self.text(value) if value is not None else ""
-            if len(text) > MAX_TEXT:
-                raise self.unknown(_text(node)[:80], f"its value has more than {MAX_TEXT} letters")
-            self.variables[_text(name)] = text
+            self.assign(_text(name), self.text(value) if value is not None else "")
         return self._status
 
     def _walk_declaration_command(self, node: Node) -> int:
@@ -623,10 +712,15 @@ class Shell:
                 self.localize(_text(name))
             elif name is not None and node.children[0].type == "export":
                 self.exported.add(_text(name))
-        return self._assign_all(assigned)
+        self._assign_all(assigned)
+        if node.children[0].type == "readonly":
+            self._readonly |= {_text(name) for name in names if name is not None}
+        return 0
 
     def _walk_unset_command(self, node: Node) -> int:
         for child in node.named_children:
+            if child.type != "variable_name" or _text(child) in self._readonly:
+                raise self.unknown(_text(node)[:80], "what it takes away is not known here")
             self.variables.pop(_text(child), None)
         return 0
 
@@ -682,6 +776,8 @@ class Shell:
             if kind == "<":
                 self._stdin = self._file(word)
             elif kind in (">", ">|", ">>") and number in ("", "1"):
+                if caught:
+                    raise self.unknown(_text(each), "it writes to several places")
                 caught, target, appended = True, word, kind == ">>"
             elif (kind == ">&" and word == "2" and number in ("", "1")) or kind == "&>":
                 caught, target = True, "/dev/null"
@@ -705,6 +801,7 @@ class Shell:
         if start is None or body is None or parts.keys() != {"<<", "heredoc_end"}:
             raise self.unknown(_text(node)[:80], "a here-document of a kind that is not known here")
         # The parser leaves out blanks and empty lines that the text begins with.
+        self.spend(node.end_byte - node.start_byte)
         data, begin = node.text or b"", max(each.end_byte for each in (start, more) if each is not None)
         lead = data[begin - node.start_byte : body.start_byte - node.start_byte].partition(b"\n")[2].decode()
         quoted = _text(start)[:1] in ("'", '"', "\\")
@@ -719,7 +816,8 @@ class Shell:
         word = self.text(target)
         known = kind in ("<", ">", ">>", ">|", ">&", "&>") and (kind != ">&" or word in ("1", "2"))
         to_nobody = word == "/dev/null" or kind == ">&"
-        if not known or (number not in ("", "0", "1") and not to_nobody):
+        usual = number == "" or number == ("0" if kind == "<" else "1")
+        if not known or not (usual or to_nobody) or (kind == "&>" and not to_nobody):
             raise self.unknown(_text(node), "a redirection of a kind that is not known here")
         return kind, number, word
 
@@ -772,9 +870,10 @@ class Shell:
             if not number:
                 return self.variables.get("0", "")
             return self.arguments[number - 1] if number <= len(self.arguments) else None
-        special = {"#": str(len(self.arguments)), "?": str(self._status), "*": " ".join(self.arguments)}
-        if name in special:
-            return special[name]
+        if name == "*":
+            return " ".join(self.arguments)
+        if name in ("#", "?"):
+            return str(len(self.arguments) if name == "#" else self._status)
         if name in ("$", "!", "-", "@", "_"):
             raise self.unknown(f"${name}", "its value is not known")
         found = self.variables.get(name)
@@ -786,6 +885,22 @@ class Shell:
 def _named(assignments: Sequence[Node]) -> set[str]:
     names = (each.child_by_field_name("name") for each in assignments)
     return {_text(name) for name in names if name is not None}
+
+
+def _parsed(data: bytes) -> Node | None:
+    """The tree of a script; None for one that is none, or that the parser looks at again and again."""
+    language, reads = Language(tree_sitter_bash.language()), 0
+
+    def read(at: int, point: object) -> bytes:
+        nonlocal reads
+        reads += 1
+        return data[at : at + _PIECE] if reads <= MAX_READS else b""
+
+    # Of text that is not all there at once the parser has no more than its tree.
+    tried = Parser(language).parse(read)
+    if reads > MAX_READS or tried.root_node.has_error:
+        return None
+    return Parser(language).parse(data).root_node
 
 
 def _lost(root: Node, data: bytes) -> bool:
@@ -802,10 +917,9 @@ def _lost(root: Node, data: bytes) -> bool:
     return bool(data[at:].strip())
 
 
-def _has_line(node: Node, one: Node, other: Node) -> bool:
-    """Whether a line ends between two parts of ``node``."""
-    gap = (node.text or b"")[one.end_byte - node.start_byte : other.start_byte - node.start_byte]
-    return re.search(rb"(?<!\\)\n", gap) is not None
+def _has_line(data: bytes, start: int, one: Node, other: Node) -> bool:
+    """Whether a line ends between two parts of a node that begins at ``start`` and has the text ``data``."""
+    return re.search(rb"(?<!\\)\n", data[one.end_byte - start : other.start_byte - start]) is not None
 
 
 def _text(node: Node) -> str:

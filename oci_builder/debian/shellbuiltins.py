@@ -152,7 +152,7 @@ def _source(call: Call) -> int:
         return 0
     if not path.startswith("/"):
         raise call.unknown("where it lies is not known")
-    return call.shell.source(call.tree.read(path))
+    return call.shell.source(call.tree.read(path), ending=True)
 
 
 def _read(call: Call) -> int:
@@ -161,7 +161,9 @@ def _read(call: Call) -> int:
     if "\\" in line and "r" not in options:
         raise call.unknown("a line with a backslash goes on in the next")
     for name, value in zip(names, _fields(call, line, len(names)), strict=True):
-        call.shell.variables[name] = value
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise call.unknown("what it reads into is no variable")
+        call.shell.assign(name, value)
     return int(not ends)
 
 
@@ -196,7 +198,7 @@ def _command(call: Call) -> int:
         return which(call)
     if not call.arguments or call.arguments[0].startswith("-"):
         raise call.unknown("its option is not known here")
-    return call.shell.call(call.arguments)
+    return call.shell.call(call.arguments, functions=False)
 
 
 def which(call: Call) -> int:
@@ -272,7 +274,7 @@ def _exec(call: Call) -> int:
     if not call.arguments:
         # Redirections alone: those that would matter are not known, and end the walk before.
         raise call.unknown("where it writes from now on is not known here")
-    status = call.shell.call(call.arguments)
+    status = call.shell.call(call.arguments, functions=False)
     call.shell.leave("exit", status)
     return status
 
@@ -283,12 +285,12 @@ def _env(call: Call) -> int:
     before, exported = dict(call.shell.variables), set(call.shell.exported)
     while words and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*=.*", words[0], re.DOTALL):
         name, _, value = words.pop(0).partition("=")
-        call.shell.variables[name] = value
+        call.shell.assign(name, value)
         call.shell.exported.add(name)
     try:
         if not words or words[0].startswith("-"):
             raise call.unknown("its option is not known here")
-        return call.shell.call(words)
+        return call.shell.call(words, functions=False)
     finally:
         call.shell.variables, call.shell.exported = before, exported
 
