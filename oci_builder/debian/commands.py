@@ -89,6 +89,14 @@ def _font_lists(call: Call) -> int:
     return 0
 
 
+def _python(call: Call) -> int:
+    """A Python that compiles modules of a package: that is done at their first import, or when the image is made."""
+    words = [word for word in call.arguments if word not in ("-E", "-S", "-I", "-O", "-OO", "-Wi")]
+    if words[:1] and re.fullmatch(r"(?:/usr/lib/python3\.[0-9]+/)?(?:py_compile|compileall)\.py", words[0]):
+        return 0
+    raise call.unknown("what it runs is not known here")
+
+
 def _helpztags(call: Call) -> int:
     folder = call.arguments[0] if call.arguments else ""
     if call.tree.is_folder(folder) and any(name.endswith((".txt", "x")) for name in call.tree.children(folder)):
@@ -163,6 +171,7 @@ COMMANDS: Mapping[str, Command] = {
     **dict.fromkeys(("grep", "egrep", "fgrep"), grep),
     **dict.fromkeys(("runuser", "setpriv"), _as_somebody),
     **APACHE,
+    **dict.fromkeys(("python3", *(f"python3.{minor}" for minor in range(9, 20))), _python),
     **BUILTINS,
     **CAPABILITIES,
     **DEBCONF,

@@ -64,7 +64,6 @@ def configured(unpacked: Unpacked) -> Configured:
     # Loaded where there is a script alone: parsing takes a library.
     from oci_builder.debian.commands import COMMANDS, TRIGGER
     from oci_builder.debian.debconf import PREFIX, answers
-    from oci_builder.debian.keystore import certificate_links
     from oci_builder.debian.shell import IS_SHELL, NotKnown, Shell
 
     known = {key: text for package in unpacked.packages.values() for key, text in answers(package.templates).items()}
@@ -97,13 +96,7 @@ def configured(unpacked: Unpacked) -> Configured:
             walk(pin, "config", ["configure", ""], before)
             walk(pin, "preinst", ["install"], before)
         tree = unpacked.unpack(before.diversions)
-        together = unpacked.below.overlaid(tree).overlaid(before.made.values())
-        after = ScriptTree(together, sources, fixed=unpacked.below)
-        after.diversions = before.diversions
-        after.packages = {pin.name: [e.path for e in package.entries] for pin, package in unpacked.packages.items()}
-        if any(pin.name == JAVA_CERTIFICATES for pin in order):
-            for entry in list(certificate_links(after)):
-                after.show(entry)
+        after = _unpacked_over(unpacked, tree, before, sources)
         for pin in order:
             walk(pin, "postinst", ["configure", ""], after)
         named = {key.removeprefix(TRIGGER) for key in known if key.startswith(TRIGGER)}
@@ -114,6 +107,20 @@ def configured(unpacked: Unpacked) -> Configured:
     found.tree = tree.without(lambda path: path in gone) if gone else tree
     found.made = {**{path: each for path, each in before.made.items() if path not in gone}, **after.made}
     return found
+
+
+def _unpacked_over(unpacked: Unpacked, tree: Tree, before: ScriptTree, sources: MappedFiles) -> ScriptTree:
+    """What ``postinst`` sees: the files of all packages, and what was made before them."""
+    from oci_builder.debian.keystore import certificate_links
+
+    together = unpacked.below.overlaid(tree).overlaid(before.made.values())
+    after = ScriptTree(together, sources, fixed=unpacked.below)
+    after.diversions = before.diversions
+    after.packages = {pin.name: [e.path for e in package.entries] for pin, package in unpacked.packages.items()}
+    if any(pin.name == JAVA_CERTIFICATES for pin in unpacked.packages):
+        for entry in list(certificate_links(after)):
+            after.show(entry)
+    return after
 
 
 def _triggered(unpacked: Unpacked, order: Sequence[Pin], named: Collection[str]) -> Iterator[tuple[Pin, str]]:

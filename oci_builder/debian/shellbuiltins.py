@@ -295,6 +295,37 @@ def _env(call: Call) -> int:
         call.shell.variables, call.shell.exported = before, exported
 
 
+def _getopts(call: Call) -> int:
+    """getopts: the next option of the arguments (POSIX); ``OPTIND`` says which, and how many letters of it are done."""
+    if len(call.arguments) < 2 or not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", call.arguments[1]):
+        raise call.unknown("its options are not known here")
+    known, name, *given = call.arguments
+    words, variables = given or call.shell.arguments, call.shell.variables
+    at, _, done = variables.get("OPTIND", "1").partition(":")
+    number, letter = int(at if at.isdecimal() and len(at) < 6 else "1"), int(done or "1")
+    word = words[number - 1] if number <= len(words) else ""
+    if number > len(words) or not word.startswith("-") or word in ("-", "--"):
+        variables["OPTIND"], variables[name] = str(number + (word == "--")), "?"
+        return 1
+    option, rest = word[letter], word[letter + 1 :]
+    where = known.lstrip(":").find(option) if option != ":" else -1
+    variables.pop("OPTARG", None)
+    if where >= 0 and known.lstrip(":")[where + 1 : where + 2] == ":":
+        if not rest and number >= len(words):
+            variables[name], variables["OPTARG"] = (":", option) if known.startswith(":") else ("?", "")
+            variables["OPTIND"] = str(number + 1)
+            return 0
+        variables["OPTARG"] = rest or words[number]
+        number, rest = number + (1 if rest else 2), ""
+        variables["OPTIND"] = str(number)
+    else:
+        variables["OPTIND"] = f"{number}:{letter + 1}" if rest else str(number + 1)
+    if where < 0 and known.startswith(":"):
+        variables["OPTARG"] = option
+    variables[name] = option if where >= 0 else "?"
+    return 0
+
+
 def _sh(call: Call) -> int:
     """A shell that is started: with a command, a file, or what is piped into it."""
     words = list(call.arguments)
@@ -329,6 +360,7 @@ BUILTINS: Mapping[str, Command] = {
     "eval": _eval,
     "exec": _exec,
     "false": idle(1),
+    "getopts": _getopts,
     "printf": _printf,
     "pwd": _pwd,
     "read": _read,
