@@ -22,6 +22,7 @@ from oci_builder.debian.findcommand import FINDING
 from oci_builder.debian.grep import grep
 from oci_builder.debian.installcommand import install
 from oci_builder.debian.keystore import java
+from oci_builder.debian.localecommands import LOCALE_COMMANDS
 from oci_builder.debian.newusers import ACCOUNTS
 from oci_builder.debian.pamconfig import pam_auth_update
 from oci_builder.debian.plugintables import PLUGIN_TABLES
@@ -181,6 +182,7 @@ COMMANDS: Mapping[str, Command] = {
     **FINDING,
     **PLUGIN_TABLES,
     **REGISTRIES,
+    **LOCALE_COMMANDS,
     **TEXTS,
     "id": _id,
     "helpztags": _helpztags,

@@ -32,7 +32,9 @@ _COMPILING = frozenset(("python3-tk", "python3-gdbm", "python3-distutils", "pyth
 class Unpacked:
     """Packages with what their control files say, over ``below``.
 
-    ``unpack`` gives the tree of all their files, those that a script diverts in another place.
+    ``unpack`` gives the tree of all their files, those that a script diverts in another place. The scripts of packages
+    in ``skipped`` are passed over. ``numbers`` are those that accounts have, where the lock knows them, by file
+    (passwd, group) and name.
     """
 
     packages: Mapping[Pin, DebFile]
@@ -40,6 +42,8 @@ class Unpacked:
     below: Tree
     unpack: Callable[[Diversions], Tree]
     architecture: str
+    skipped: Collection[str] = ()
+    numbers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -47,13 +51,14 @@ class Configured:
     """What packages put over a base, less what their scripts take away, and what scripts make, by path.
 
     ``refused`` are the packages whose scripts would have to run, with what is not known of them; ``lacking`` are words
-    for what an installation would make as well.
+    for what an installation would make as well. ``accounts`` are the numbers of the users and groups among it.
     """
 
     tree: Tree = field(default_factory=Tree)
     made: dict[str, Entry] = field(default_factory=dict)
     lacking: tuple[str, ...] = ()
     refused: dict[Pin, str] = field(default_factory=dict)
+    accounts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def configured(unpacked: Unpacked) -> Configured:
@@ -64,13 +69,14 @@ def configured(unpacked: Unpacked) -> Configured:
     # Loaded where there is a script alone: parsing takes a library.
     from oci_builder.debian.commands import COMMANDS, TRIGGER
     from oci_builder.debian.debconf import PREFIX, answers
+    from oci_builder.debian.newusers import made_accounts
     from oci_builder.debian.shell import IS_SHELL, NotKnown, Shell
 
     known = {key: text for package in unpacked.packages.values() for key, text in answers(package.templates).items()}
 
     def walk(pin: Pin, name: str, arguments: Sequence[str], tree: ScriptTree) -> None:
         text = unpacked.packages[pin].scripts.get(name)
-        if text is None or pin in found.refused or pin.name in _COMPILING:
+        if text is None or pin in found.refused or pin.name in _COMPILING or pin.name in unpacked.skipped:
             return
         if not IS_SHELL.match(text.decode("latin-1")):
             found.refused[pin] = f"its {name} script would have to run, and is none of a shell"
@@ -91,7 +97,7 @@ def configured(unpacked: Unpacked) -> Configured:
 
     order = list(_in_order(unpacked))
     with MappedFiles() as sources:
-        before = ScriptTree(unpacked.below, sources)
+        before = ScriptTree(unpacked.below, sources, unpacked.numbers)
         for pin in order:
             walk(pin, "config", ["configure", ""], before)
             walk(pin, "preinst", ["install"], before)
@@ -102,6 +108,7 @@ def configured(unpacked: Unpacked) -> Configured:
         named = {key.removeprefix(TRIGGER) for key in known if key.startswith(TRIGGER)}
         for pin, triggers in _triggered(unpacked, order, named):
             walk(pin, "postinst", ["triggered", triggers], after)
+        found.accounts = made_accounts(after, ScriptTree(unpacked.below, sources))
     found.lacking = tuple({**before.lacking, **after.lacking})
     gone = after.gone
     found.tree = tree.without(lambda path: path in gone) if gone else tree
@@ -114,7 +121,7 @@ def _unpacked_over(unpacked: Unpacked, tree: Tree, before: ScriptTree, sources: 
     from oci_builder.debian.keystore import certificate_links
 
     together = unpacked.below.overlaid(tree).overlaid(before.made.values())
-    after = ScriptTree(together, sources, fixed=unpacked.below)
+    after = ScriptTree(together, sources, unpacked.numbers, fixed=unpacked.below)
     after.diversions = before.diversions
     after.packages = {pin.name: [e.path for e in package.entries] for pin, package in unpacked.packages.items()}
     if any(pin.name == JAVA_CERTIFICATES for pin in unpacked.packages):

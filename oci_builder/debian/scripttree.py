@@ -80,9 +80,18 @@ class ScriptTree:
     ``lacking`` are words for what an installation would make, and nobody has to have.
     """
 
-    def __init__(self, below: Tree, sources: MappedFiles, fixed: Tree | None = None) -> None:
+    def __init__(
+        self,
+        below: Tree,
+        sources: MappedFiles,
+        numbers: Mapping[str, Mapping[str, int]] | None = None,
+        *,
+        fixed: Tree | None = None,
+    ) -> None:
         self._below, self._sources = below, sources
         self._fixed = below if fixed is None else fixed
+        self.numbers = numbers or {}
+        """By file of /etc (passwd, group) and name the numbers that accounts are to have, if they are made."""
         self._over: dict[EntryPath, Entry | None] = {}
         self._folders: dict[str, set[str]] = {}
         self._changes = self._looked = 0

@@ -22,7 +22,7 @@ def walked(
     text: str, *arguments: str, entries: Iterable[Entry] = (), removable: bool = False
 ) -> tuple[int, str, ScriptTree]:
     """The status and the output of a script, and what it leaves of a base, or of packages that are ``removable``."""
-    tree = ScriptTree(Tree(entries), MappedFiles(), Tree() if removable else None)
+    tree = ScriptTree(Tree(entries), MappedFiles(), fixed=Tree() if removable else None)
     tree.origin = "demo 1"
     shell = Shell(tree, COMMANDS, {"DPKG_MAINTSCRIPT_ARCH": "amd64"}, list(arguments))
     status = shell.run(text)
@@ -95,7 +95,8 @@ printf 'a:b:c:\\n' | { IFS=: read x y; echo "[$x][$y]"; }; printf 'no end' | { r
     "env z=3 sh -c 'echo $z'",
     "numbers that are printed": "printf '%d-%03d|%5s|%-5s|%b\\n' 7 7 ab cd 'x\\ty'; printf '%s %s\\n' a b c; "
     "printf '\\101\\n'",
-    "getopts": """set -- -a -bc -d x -ey -- z; while getopts abcd:e: o; do echo "$o [$OPTARG]"; done; shift $((OPTIND - 1))
+    "getopts": """set -- -a -bc -d x -ey -- z; while getopts abcd:e: o; do echo "$o [$OPTARG]"; done
+shift $((OPTIND - 1))
 echo $1; set -- -q -f; OPTIND=1; while getopts :f: o; do echo "$o [$OPTARG]"; done; f() { getopts x o && echo $o; }""",
     "options of the first line": "#!/bin/sh -u\nset -e; echo ${x-unset}",
     "a status of a test": '[ a = b ]; echo $?; x=$([ a = b ] && echo y); echo "[$x] $?"',
