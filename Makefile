@@ -89,6 +89,10 @@ parity: $(VENV)/.development  ## install 377 real wheels with pip and with ocibu
 debian-parity: $(VENV)/.development  ## ask apt-get what Debian packages bring over a base, and compare (DEBIAN="git nginx|supervisor" tries those)
 	$(BIN)/python -m tests.parity.debian $(DEBIAN)
 
+.PHONY: debian-packages
+debian-packages: $(VENV)/.development  ## walk the scripts of some 400 Debian packages, and write docs/debian-packages.md
+	$(BIN)/python -m tests.parity.packages
+
 .PHONY: lock-parity
 lock-parity: $(VENV)/.development  ## ask uv, poetry, pdm and pipenv what the locks of the tests mean, and write what they say
 	$(PYTHON) -m venv .locks

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from packaging.utils import canonicalize_name
 
 from oci_builder.bases import Base
+from oci_builder.debian.unscripted import unscripted_label, unscripted_of
 from oci_builder.digest import Digest
 from oci_builder.layer import FORMAT
 from oci_builder.oci.documents import rfc3339
@@ -43,6 +44,9 @@ def annotations_of(
     if recipe.version:
         known[f"{_DEFINED}version"] = recipe.version
     known.update(_unverified(recipe, base, pins))
+    # A base keeps its packages: what it says of them holds.
+    below = unscripted_of({"Labels": base.inherited.run.labels}) if base.inherited else frozenset()
+    known.update(unscripted_label([*base.skipped_scripts, *below]))
     names = sorted({image.name for image in copied if image.reference is not None})
     # A base's label would hold on, though it is of other files.
     if names or (base.inherited is not None and COPIED_FROM in base.inherited.run.labels):

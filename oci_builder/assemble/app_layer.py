@@ -31,7 +31,7 @@ def run_config(recipe: ImageToml, base: Base, *, labels: Mapping[str, str]) -> R
     known = base.inherited.run if base.inherited else RunConfig()
     kept = keeps_user(recipe, base)
     entrypoint, cmd = _command(recipe, known)
-    ours = {} if kept else {"HOME": recipe.user.home}
+    ours = _language(recipe, base) | ({} if kept else {"HOME": recipe.user.home})
     return RunConfig(
         user=known.user if kept else run.user,
         env=expanded(run.env, {**base.env, **ours, "MPLCONFIGDIR": MPLCONFIGDIR}),
@@ -44,6 +44,12 @@ def run_config(recipe: ImageToml, base: Base, *, labels: Mapping[str, str]) -> R
         stop_signal=run.stop_signal or known.stop_signal,
         healthcheck=run.healthcheck,
     )
+
+
+def _language(recipe: ImageToml, base: Base) -> dict[str, str]:
+    """LANG, and LC_ALL where the base sets that, which would be the stronger."""
+    names = ("LANG", "LC_ALL") if base.env.get("LC_ALL") else ("LANG",)
+    return dict.fromkeys(names if recipe.config.locales else (), next(iter(recipe.config.locales), ""))
 
 
 def check_run(recipe: ImageToml, base: Base) -> None:

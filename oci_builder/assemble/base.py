@@ -89,14 +89,16 @@ class BaseResolver:
         return OtherImages(self.source, self.context, self.policy)
 
     def open(self, platform: Platform) -> Base:
-        """The base on ``platform``, with the recipe's ``base-packages``; its layers are in the store afterwards.
+        """The base on ``platform``, with the recipe's ``base-packages`` and locales; all is in the store afterwards.
 
         Raises NotFound, InvalidValue, StaleLock, and what opening a base of its kind raises.
         """
-        context, recipe = self.context, self.source.recipe.debian
+        context, recipe, locales = self.context, self.source.recipe.debian, self.source.recipe.config.locales
         base = self._opened(platform)
-        if recipe.packages:
-            wanted = WantedPackages(names=recipe.packages, keep=recipe.keep, drop=recipe.drop)
+        if recipe.packages or locales:
+            wanted = WantedPackages(
+                names=recipe.names, keep=recipe.keep, drop=recipe.drop, skipped=recipe.skipped, locales=locales
+            )
             lock = self.source.base_lock(platform)
             base = with_packages(
                 base, wanted, lock=lock, supply=self.supply, store=context.store, reporter=context.reporter

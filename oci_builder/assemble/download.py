@@ -228,7 +228,7 @@ class _Work:
         with self.reporter.stage("packages"):
             for platform in _with_host(platforms):
                 known |= self._packages(layer, platform)
-        if self.source.recipe.debian.packages:
+        if self.source.recipe.needs_packages:
             for platform in platforms:
                 known |= self._extras(layer, platform)
             known |= {name for each in self.source.recipe.targets for name in extra_files(self.source.base_lock(each))}

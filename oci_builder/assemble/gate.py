@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ from oci_builder.digest import Digest
 from oci_builder.errors import CheckFailed, InvalidValue
 from oci_builder.gate.finding import Allowance, GateResult, judged, summary
 from oci_builder.gate.gate import RECORDS, BaseContents, GateRules, gate, remembered
+from oci_builder.gate.languages import speaks
 from oci_builder.image import Image
 from oci_builder.inspect.contents import ImageContents
 from oci_builder.inspect.packages import Inventory
@@ -50,11 +51,12 @@ def judge(
 ) -> GateResult:
     """What is wrong with ``image``, and what of it the recipe allows. Raises DigestMismatch for a damaged layer."""
     rules = GateRules(
-        allow=tuple(map(_allowance, source.recipe.checks.allow)),
+        allow=(*map(_allowance, source.recipe.checks.allow), *_unscripted(source.recipe)),
         max_size=source.recipe.max_bytes,
         imports=imports,
         extras={} if policy.frozen else _asked(source, base, context.environ),
         inherited=_inherited(source.recipe),
+        languages=frozenset(filter(speaks, source.recipe.config.env)),
     )
     ground = BaseContents(layers=base.layers, tree=base.tree, target=base.target if base.promise else None)
     return gate(image, ground, rules=rules, supplier=library_supplier(base), store=context.store)
@@ -164,6 +166,12 @@ def _extras(text: str, target: Target) -> Collection[str]:
 
 def _quoted(text: str) -> str:
     return f'"{text}"'
+
+
+def _unscripted(recipe: ImageToml) -> Iterator[Allowance]:
+    """Who has the scripts of a package passed over says why there."""
+    for name, reason in recipe.debian.skipped.items():
+        yield Allowance(reason=reason, finding="scripts-skipped", package=name)
 
 
 def _allowance(recipe: AllowRecipe) -> Allowance:

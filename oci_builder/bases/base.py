@@ -41,6 +41,8 @@ class Base:
     folder: Path | None = None
     inherited: Inherited | None = None
     reference: Reference | None = None
+    skipped_scripts: tuple[str, ...] = ()
+    """Debian packages over it that are there without what their maintainer scripts would do."""
     missing: str = ""
     """Why there is no promise."""
 

@@ -9,7 +9,11 @@ from oci_builder.debian.filecommands import with_parents
 from oci_builder.debian.shell import Call, Command
 
 _CONFIG, _STATE = "/etc/apache2", "/var/lib/apache2"
-_KINDS = {"a2enmod": ("module", "mods", ".load"), "a2enconf": ("conf", "conf", ".conf"), "a2ensite": ("site", "sites", ".conf")}
+_KINDS = {
+    "a2enmod": ("module", "mods", ".load"),
+    "a2enconf": ("conf", "conf", ".conf"),
+    "a2ensite": ("site", "sites", ".conf"),
+}
 _MAX_DEPTH = 20
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 
@@ -69,10 +70,8 @@ class _Run:
                     self._line()
         except _Exit:
             pass
-        try:
+        with contextlib.suppress(_Exit):
             self._rules_of("END")
-        except _Exit:
-            pass
         return self._status
 
     def _rules_of(self, when: str) -> None:
@@ -173,7 +172,9 @@ class _Run:
         a, b = self._number(one), self._number(other)
         if operator in ("/", "%") and b == 0:
             raise self._call.unknown("its program divides by zero")
-        return {"+": a + b, "-": a - b, "*": a * b}[operator] if operator in "+-*" else a / b if operator == "/" else a % b
+        return (
+            {"+": a + b, "-": a - b, "*": a * b}[operator] if operator in "+-*" else a / b if operator == "/" else a % b
+        )
 
     def _compared(self, operator: str, one: Value, other: Value) -> bool:
         if _is_numeric(one) and _is_numeric(other):

@@ -120,7 +120,9 @@ class _Reader:
                 parts.append(self._expression())
                 if self._peek() == ",":
                     self._take()
-            if self._program[: self._at].rstrip().endswith(">") or (token != "print" and len(parts) > (token == "exit")):
+            if self._program[: self._at].rstrip().endswith(">") or (
+                token != "print" and len(parts) > (token == "exit")
+            ):
                 raise self._unknown()
             return AwkNode(token, parts=parts)
         return self._expression()

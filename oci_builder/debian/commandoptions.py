@@ -33,8 +33,8 @@ def values_of(
 ) -> tuple[set[str], dict[str, str], list[str]]:
     """Give the options, those with a value, and what else there is, in whatever order they come.
 
-    ``known`` are the letters of options without a value, ``valued`` those with one by letter, ``words`` the letters that
-    long options stand for. Raises NotKnown for any other.
+    ``known`` are the letters of options without a value, ``valued`` those with one by letter, ``words`` the letters
+    that long options stand for. Raises NotKnown for any other.
     """
     letters: set[str] = set()
     values: dict[str, str] = {}

@@ -22,6 +22,7 @@ from oci_builder.debian.findcommand import FINDING
 from oci_builder.debian.grep import grep
 from oci_builder.debian.installcommand import install
 from oci_builder.debian.keystore import java
+from oci_builder.debian.localecommands import LOCALE_COMMANDS
 from oci_builder.debian.newusers import ACCOUNTS
 from oci_builder.debian.pamconfig import pam_auth_update
 from oci_builder.debian.plugintables import PLUGIN_TABLES
@@ -87,6 +88,14 @@ def _font_lists(call: Call) -> int:
     """mkfontscale and mkfontdir: lists for the X server's own fonts, which has some built in; others use fontconfig."""
     call.tree.lacking["the lists of fonts for X's core protocol (fonts.dir, fonts.scale)"] = None
     return 0
+
+
+def _python(call: Call) -> int:
+    """A Python that compiles modules of a package: that is done at their first import, or when the image is made."""
+    words = [word for word in call.arguments if word not in ("-E", "-S", "-I", "-O", "-OO", "-Wi")]
+    if words[:1] and re.fullmatch(r"(?:/usr/lib/python3\.[0-9]+/)?(?:py_compile|compileall)\.py", words[0]):
+        return 0
+    raise call.unknown("what it runs is not known here")
 
 
 def _helpztags(call: Call) -> int:
@@ -163,6 +172,7 @@ COMMANDS: Mapping[str, Command] = {
     **dict.fromkeys(("grep", "egrep", "fgrep"), grep),
     **dict.fromkeys(("runuser", "setpriv"), _as_somebody),
     **APACHE,
+    **dict.fromkeys(("python3", *(f"python3.{minor}" for minor in range(9, 20))), _python),
     **BUILTINS,
     **CAPABILITIES,
     **DEBCONF,
@@ -172,6 +182,7 @@ COMMANDS: Mapping[str, Command] = {
     **FINDING,
     **PLUGIN_TABLES,
     **REGISTRIES,
+    **LOCALE_COMMANDS,
     **TEXTS,
     "id": _id,
     "helpztags": _helpztags,

@@ -94,7 +94,7 @@ def _shown(call: Call, name: str, form: str) -> int:
             return _state(call, name)
         if key in ("conffiles", "description"):
             raise call.unknown(f"what it tells of {match[1]} is not known here")
-        return {"db:status-status": "installed"}.get(key, fields.get(key, ""))
+        return {"status-status": "installed", "status-want": "install"}.get(key, fields.get(key, ""))
 
     call.say(_FIELD.sub(value, form))
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -16,6 +17,7 @@ _BEFORE = 1
 """Its ``left_out`` is by who depends on it, for what links to nothing was left out; what it locks holds as ever."""
 
 LIMIT = 4 << 20
+_Number = Annotated[int, msgspec.Meta(ge=0, le=4_294_967_294)]
 
 
 class LeftOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,8 +31,25 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return f"{package} is left out, though {_listed(self.wanted_by)} on it: {self.reason}"
 
 
-class ExtraLock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The packages an image puts over its base. ``left_out`` has, by name, dependencies that are not among them."""
+class Accounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The numbers of users and groups that maintainer scripts make, by name: they stay when a package is added."""
+
+    users: dict[str, _Number] = {}
+    groups: dict[str, _Number] = {}
+
+
+class LockedLocales(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The locales of an image, as its recipe calls them, and the package that they are taken out of."""
+
+    names: tuple[str, ...]
+    package: Pin
+
+
+class ExtraLock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The packages an image puts over its base. ``left_out`` has, by name, dependencies that are not among them.
+
+    ``skipped`` are packages whose scripts are passed over, each with the recipe's reason.
+    """
 
     schema: int
     architecture: str
@@ -38,7 +57,16 @@ class ExtraLock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     requested: tuple[str, ...]
     suites: tuple[SuitePin, ...]
     packages: tuple[Pin, ...]
-    left_out: dict[str, LeftOut] = {}
+    left_out: dict[str, LeftOut]
+    skipped: dict[str, str] = {}
+    accounts: Accounts | None = None
+    locales: LockedLocales | None = None
+
+    @property
+    def files(self) -> dict[str, Pin]:
+        """The pins of all packages that are needed, by the names of their files."""
+        pins = (*self.packages, *((self.locales.package,) if self.locales else ()))
+        return {pin.path.rpartition("/")[2]: pin for pin in pins}
 
 
 class _LockBefore(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,6 +110,8 @@ def read_extra_lock(path: Path) -> ExtraLock:
         raise StaleLock(str(path), f"it does not read: {error}", hint=again) from error
     check_suites(lock.suites, what=str(path), hint=again)
     check_pins(lock.packages, what=str(path), hint=again)
+    if lock.locales is not None:
+        check_pins([lock.locales.package], what=str(path), hint=again)
     return lock
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
+import msgspec
+
 from oci_builder.debian import rootfs
 from oci_builder.debian.archive import BinaryPackage, PackageIndex
 from oci_builder.debian.configure import ORIGIN
@@ -18,13 +20,16 @@ from oci_builder.debian.control import stanza
 from oci_builder.debian.cuts import CUTS
 from oci_builder.debian.deb import DebFile
 from oci_builder.debian.depends import resolve
-from oci_builder.debian.extralock import SCHEMA, ExtraLock, LeftOut
+from oci_builder.debian.extralock import SCHEMA, Accounts, ExtraLock, LeftOut, LockedLocales
 from oci_builder.debian.installed import installed
 from oci_builder.debian.libraries import Libraries
+from oci_builder.debian.localenames import has_locale
+from oci_builder.debian.locales import PACKAGE as LOCALES
+from oci_builder.debian.locales import check_locales, locale_layer
 from oci_builder.debian.lock import Pin, SuitePin
 from oci_builder.debian.opening import Opening
 from oci_builder.debian.recipe import LayerRecipe, load_layer
-from oci_builder.debian.scripts import RULES, Unpacked, configured
+from oci_builder.debian.scripts import RULES, Configured, Unpacked, configured
 from oci_builder.debian.signed import Release
 from oci_builder.debian.sources import ArchiveSource, fetch_packages, reason, way_to_packages
 from oci_builder.debian.takeovers import Takeovers
@@ -40,7 +45,7 @@ from oci_builder.tree.entry import Kind, file
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree
 
-_HINT = "leave it out, or use a base image that has it"
+_HINT = "leave it out, or use a base image that has it; or take it without what its scripts would do, and say why: "
 FORMAT = 2
 """Raised when the same packages give another layer than before."""
 
@@ -61,32 +66,55 @@ class Extras:
     def fits(self, lock: ExtraLock) -> bool:
         """Whether ``lock`` was made for these packages on this base."""
         here = (self.wanted.names, self.opening.platform.architecture, self.opening.folder.name)
-        return (lock.requested, lock.architecture, lock.base) == here
+        locales = lock.locales.names if lock.locales else ()
+        return (
+            (lock.requested, lock.architecture, lock.base) == here
+            and lock.skipped.keys() == self.wanted.skipped.keys()
+            and locales == self.wanted.locales
+        )
 
-    def resolve(self, after: Sequence[SuitePin] = ()) -> ExtraLock:
+    def resolve(self, before: ExtraLock | None = None) -> ExtraLock:
         """The newest packages by the signed indexes, with what they depend on; they are in the store afterwards.
 
-        ``after`` are the indexes of the lock that this one replaces: older ones are not believed.
-        Raises PackageError for a package that is not there or has a script to run, PackageUnavailable.
+        ``before`` is the lock that this one replaces: indexes older than its own are not believed, and accounts keep
+        their numbers. Raises PackageError for a package that is not there or has a script to run, InvalidValue for a
+        locale that is not there, PackageUnavailable.
         """
         tried: list[str] = []
         with self.opening.sources(self._recipe) as sources:
             for source in sources:
                 try:
-                    archive = self._archive(source, after)
+                    archive = self._archive(source, before.suites if before else ())
                 except OcibuildError as error:
                     if is_full(error):
                         raise
                     tried.append(f"{source.name}: {reason(error)}")
                     continue
-                return self._resolved(archive, sources)
+                return self._resolved(archive, sources, before.accounts if before else None)
         hint = "the first build with these packages has to be online; its lock then serves"
         if not self.opening.supply.offline:
             hint = f"{hint}\nthere, {way_to_packages()}"
         raise PackageUnavailable("the signed indexes", tried=tried or ["no source to take them from"], hint=hint)
 
-    def layer(self, lock: ExtraLock) -> Layer:
-        """The layer of the packages in ``lock``, from the store or made. Raises PackageError, PackageUnavailable."""
+    def layers(self, lock: ExtraLock) -> tuple[Layer, ...]:
+        """The layer of the packages in ``lock`` and that of its locales, from the store or made; none without any.
+
+        Raises PackageError, PackageUnavailable, InvalidValue.
+        """
+        found = (self._layer(lock),) if lock.requested else ()
+        if lock.locales is None:
+            return found
+        store = self.opening.store
+        tree = self.below.overlaid(entry for layer in found for entry in layer.tree(store))
+        with MappedFiles() as sources:
+            names = [name for name in lock.locales.names if not has_locale(tree, name, sources)]
+        if not names:
+            return found
+        with self.opening.sources(self._recipe) as ways:
+            fetch_packages([lock.locales.package], ways, store=store, reporter=self.opening.reporter)
+        return (*found, locale_layer(names, lock.locales.package, tree, store))
+
+    def _layer(self, lock: ExtraLock) -> Layer:
         store = self.opening.store
         key = self._key(lock)
         layer = find(key, store)
@@ -100,9 +128,9 @@ class Extras:
     def _made(self, lock: ExtraLock, store: Store) -> Layer:
         with store.scratch() as spool, MappedFiles() as sources:
             packages = _Unpacked(store, spool, {}).of(lock.packages)
-            tree, refused = self._configured(packages)
-            for pin, why in refused.items():
-                raise PackageError(str(pin), why, hint=_HINT)
+            tree, found = self._configured(packages, lock.accounts)
+            for pin, why in found.refused.items():
+                raise self._refused(pin, why)
             together = self.below.overlaid(tree)
             libraries = Libraries.of(together, self.opening.platform.machine, sources)
             libraries.check()
@@ -123,7 +151,12 @@ class Extras:
             packages=sorted([pin.name, pin.sha256] for pin in lock.packages),
             requested=list(lock.requested),
             globs=[list(self.wanted.drop), list(self.wanted.keep)],
+            **({"skipped": sorted(lock.skipped)} if lock.skipped else {}),
+            **({"accounts": msgspec.to_builtins(lock.accounts)} if lock.accounts else {}),
         )
+
+    def _refused(self, pin: Pin, why: str) -> PackageError:
+        return PackageError(str(pin), why, hint=f"{_HINT}{self.wanted.line_with_skipped(pin.name)}")
 
     def _added(self, packages: Mapping[Pin, DebFile], diversions: rootfs.Diversions) -> Tree:
         thinning = Thinning.of_added(self.wanted.drop, self.wanted.keep)
@@ -131,16 +164,26 @@ class Extras:
         takeovers = Takeovers.of([*self._present, *described], self.opening.platform.architecture)
         return rootfs.added(packages, self.below, thinning, takeovers, diversions)
 
-    def _configured(self, packages: Mapping[Pin, DebFile]) -> tuple[Tree, Mapping[Pin, str]]:
-        """What ``packages`` put over the base, configured; and which of them cannot be, with the reason."""
-        unpack = partial(self._added, packages)
-        architecture = self.opening.platform.architecture
-        found = configured(Unpacked(self._new(packages), self._described(packages), self.below, unpack, architecture))
+    def _configured(self, packages: Mapping[Pin, DebFile], accounts: Accounts | None) -> tuple[Tree, Configured]:
+        """What ``packages`` put over the base, configured; and which of them cannot be, with the reason.
+
+        ``accounts`` have numbers already, if they are made.
+        """
+        unpacked = Unpacked(
+            self._new(packages),
+            self._described(packages),
+            self.below,
+            partial(self._added, packages),
+            self.opening.platform.architecture,
+            skipped=self.wanted.skipped.keys(),
+            numbers={"passwd": accounts.users, "group": accounts.groups} if accounts else {},
+        )
+        found = configured(unpacked)
         # What scripts say of a folder that is there counts; else placing would leave it as it was.
         folders = (entry for entry in found.made.values() if entry.kind is Kind.DIRECTORY)
         together = self.below.overlaid(found.tree).overlaid(folders)
         made = place([found.made[path] for path in sorted(found.made)], together)
-        return found.tree.overlaid(made), found.refused
+        return found.tree.overlaid(made), found
 
     def _described(self, packages: Mapping[Pin, DebFile]) -> dict[str, BinaryPackage]:
         found = (BinaryPackage(stanza(each.control.decode("utf-8", "replace"))) for each in packages.values())
@@ -171,10 +214,13 @@ class Extras:
         trust.remember(release for release, _ in found)
         return PackageIndex(found, architecture)
 
-    def _resolved(self, archive: PackageIndex, sources: Sequence[ArchiveSource]) -> ExtraLock:
+    def _resolved(
+        self, archive: PackageIndex, sources: Sequence[ArchiveSource], accounts: Accounts | None
+    ) -> ExtraLock:
         store = self.opening.store
+        locales = self._locales(archive, sources)
         with store.scratch() as spool, MappedFiles() as contents:
-            search = _Search(Libraries.of(self.below, self.opening.platform.machine, contents))
+            search = _Search(Libraries.of(self.below, self.opening.platform.machine, contents), accounts)
             unpacked = _Unpacked(store, spool, {})
             while True:
                 requested = [*self.wanted.names, *search.linked]
@@ -184,6 +230,7 @@ class Extras:
                 fetch_packages(pins, sources, store=store, reporter=self.opening.reporter)
                 if not self._narrowed(unpacked.of(pins), search):
                     break
+            self._say_needless(unpacked.known)
         reasons = {**CUTS, **search.unready}
         return ExtraLock(
             schema=SCHEMA,
@@ -193,7 +240,29 @@ class Extras:
             suites=archive.suites,
             packages=tuple(sorted(pins, key=lambda pin: pin.name)),
             left_out={name: LeftOut(reason=reasons[name], wanted_by=by) for name, by in found.left_out.items()},
+            skipped=dict(sorted(self.wanted.skipped.items())),
+            accounts=search.accounts,
+            locales=locales,
         )
+
+    def _say_needless(self, packages: Mapping[Pin, DebFile]) -> None:
+        for pin in packages:
+            if pin.name in self.wanted.skipped and not packages[pin].scripts:
+                self.opening.reporter.note(f'{pin.name} has no maintainer scripts: scripts = "skip" is for nothing')
+
+    def _locales(self, archive: PackageIndex, sources: Sequence[ArchiveSource]) -> LockedLocales | None:
+        """The locales that are wanted, which their package has; it is of the C library that the base has."""
+        if not self.wanted.locales:
+            return None
+        pin, store = archive.pin(LOCALES), self.opening.store
+        here = next((package.version for package in self._present if package.name == "libc6"), "")
+        if here.rpartition("-")[0] != pin.version.rpartition("-")[0]:
+            raise PackageError(
+                str(pin), f"the base has the C library {here or 'of somebody else'}, and this is of another"
+            )
+        fetch_packages([pin], sources, store=store, reporter=self.opening.reporter)
+        check_locales(self.wanted.locales, pin, store)
+        return LockedLocales(names=self.wanted.locales, package=pin)
 
     def _named_again(self, requested: Sequence[str], archive: PackageIndex) -> list[Pin]:
         """The packages of the base that are asked for, for what it left out of them; not in another version."""
@@ -207,12 +276,14 @@ class Extras:
 
         Raises PackageError for what has to be there and has a script to run, and for a library that nobody brings.
         """
-        tree, unready = self._configured(packages)
-        together = self.below.overlaid(tree)
+        tree, found = self._configured(packages, search.before)
+        unready, together = found.refused, self.below.overlaid(tree)
         needed = {*self.wanted.names, *search.linked}
         for pin, why in unready.items():
             if pin.name in needed:
-                raise PackageError(str(pin), why, hint=_HINT)
+                raise self._refused(pin, why)
+        users, groups = (dict(found.accounts.get(file, {})) for file in ("passwd", "group"))
+        search.accounts = Accounts(users=users, groups=groups) if users or groups else None
         if unready:
             search.unready |= {pin.name: why for pin, why in unready.items()}
             return True
@@ -240,10 +311,13 @@ class Extras:
 class _Search:
     """What was learned of the packages so far: which have to be there, and which cannot be.
 
-    ``known`` are the libraries of the base.
+    ``known`` are the libraries of the base, ``before`` the accounts of the lock that is replaced, ``accounts`` those
+    that the packages make.
     """
 
     known: Libraries
+    before: Accounts | None
+    accounts: Accounts | None = None
     linked: dict[str, None] = field(default_factory=dict)
     unready: dict[str, str] = field(default_factory=dict)
 

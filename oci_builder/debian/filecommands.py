@@ -88,7 +88,13 @@ def _rmdir(call: Call) -> int:
 
 
 def _ln(call: Call) -> int:
-    words = {"--symbolic": "s", "--force": "f", "--no-dereference": "n", "--no-target-directory": "T", "--relative": "r"}
+    words = {
+        "--symbolic": "s",
+        "--force": "f",
+        "--no-dereference": "n",
+        "--no-target-directory": "T",
+        "--relative": "r",
+    }
     letters, values, paths = values_of(call, "sfnTvr", {"t": "t"}, words)
     if "t" in values:
         paths = [*paths, values["t"]]
@@ -277,7 +283,7 @@ def _getent(call: Call) -> int:
 
 
 def _cat(call: Call) -> int:
-    letters, paths = split_options(call, "u")
+    _, paths = split_options(call, "u")
     status, found = 0, list[str]()
     for path in paths or ["-"]:
         if path == "-":

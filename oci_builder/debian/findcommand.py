@@ -1,4 +1,4 @@
-"""find, xargs, ls and stat of maintainer scripts, over the tree (findutils, coreutils). Names come in their own order."""
+"""find, xargs, ls and stat of maintainer scripts, over the tree (findutils, coreutils), by the order of names."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from oci_builder.debian.commandoptions import split_options, values_of
 from oci_builder.debian.filecommands import account_name, number_of
@@ -98,10 +99,14 @@ class _Expression:
             return self._delete
         if word in ("-print", "-print0"):
             end = "\n" if word == "-print" else "\0"
-            return lambda found: self._call.say(f"{found.path}{end}") is None
+            return partial(self._print, end)
         if word in ("-prune", "-ls"):
             raise self._call.unknown(f"its test {word} is not known here")
         return self._true()
+
+    def _print(self, end: str, found: _Found) -> bool:
+        self._call.say(f"{found.path}{end}")
+        return True
 
     def _is_empty(self, found: _Found) -> bool:
         if found.entry is not None and found.entry.kind is Kind.FILE:
@@ -126,7 +131,7 @@ class _Expression:
         if how == "+":
             paths: list[str] = []
             self.gathered.append((command[:-1], paths))
-            return lambda found: paths.append(found.path) is None
+            return partial(_gather, paths)
         return lambda found: self._call.shell.call([word.replace("{}", found.path) for word in command]) == 0
 
     def _valued(self, word: str, value: str) -> _Test:
@@ -147,11 +152,16 @@ class _Expression:
         if word in ("-user", "-group"):
             number = number_of(self._call, "passwd" if word == "-user" else "group", value)
             return lambda found: (
-                (found.entry.uid if word == "-user" else found.entry.gid) if found.entry else 0
-            ) == number
+                ((found.entry.uid if word == "-user" else found.entry.gid) if found.entry else 0) == number
+            )
         if word == "-perm" and re.fullmatch(r"[-/]?[0-7]{1,4}", value):
             return lambda found: _permits(found.entry, value)
         raise self._call.unknown(f"its test {word} is not known here")
+
+
+def _gather(paths: list[str], found: _Found) -> bool:
+    paths.append(found.path)
+    return True
 
 
 def _permits(entry: Entry | None, value: str) -> bool:
@@ -268,7 +278,9 @@ def _stat(call: Call) -> int:
         entry = call.tree.get(path, follow="L" in letters)
         if entry is None and not call.tree.is_folder(path):
             return 1
-        call.say(re.sub("%([augUGnsF])", lambda match: _told(call, match[1], path, entry), form) + "\n")
+        pieces = re.split("%([augUGnsF])", form)
+        told = (_told(call, piece, path, entry) if at % 2 else piece for at, piece in enumerate(pieces))
+        call.say("".join(told) + "\n")
     return 0
 
 

@@ -45,9 +45,7 @@ PLUGINS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "libgvplugin_dot_layout.so.6": (
         "dot_layout",
-        (
-            "layout dot=0",
-        ),
+        ("layout dot=0",),
     ),
     "libgvplugin_gd.so.6": (
         "gd",
@@ -59,17 +57,14 @@ PLUGINS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "gd2:ps=1 !gd2:lasi=1 gif:ps=1 !gif:lasi=1 jpeg:ps=1 jpg:ps=1 jpe:ps=1 !jpeg:lasi=1 !jpg:lasi=1 "
             "!jpe:lasi=1 png:ps=1 !png:lasi=1 xbm:ps=1 !xbm:lasi=1 gd:cairo=1 gd2:cairo=1 gif:cairo=1 "
             "jpeg:cairo=1 jpg:cairo=1 jpe:cairo=1 png:cairo=-1 xbm:cairo=1",
-            "device gif:cairo=10 wbmp:cairo=5 jpe:cairo=5 jpeg:cairo=5 jpg:cairo=5 png:cairo=5 gd:cairo=5 "
-            "gd2:cairo=5",
+            "device gif:cairo=10 wbmp:cairo=5 jpe:cairo=5 jpeg:cairo=5 jpg:cairo=5 png:cairo=5 gd:cairo=5 gd2:cairo=5",
             "device gif:gd=1 wbmp:gd=1 jpe:gd=1 jpeg:gd=1 jpg:gd=1 png:gd=1 gd:gd=1 gd2:gd=1",
             "device vrml:vrml=1",
         ),
     ),
     "libgvplugin_neato_layout.so.6": (
         "neato_layout",
-        (
-            "layout neato=0 fdp=0 sfdp=0 twopi=0 circo=0 patchwork=0 osage=0 nop=0 nop1=0 nop2=0",
-        ),
+        ("layout neato=0 fdp=0 sfdp=0 twopi=0 circo=0 patchwork=0 osage=0 nop=0 nop1=0 nop2=0",),
     ),
     "libgvplugin_pango.so.6": (
         "cairo",
@@ -96,9 +91,7 @@ PLUGINS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "libgvplugin_xlib.so.6": (
         "xlib",
-        (
-            "device xlib:cairo=0 x11:cairo=0",
-        ),
+        ("device xlib:cairo=0 x11:cairo=0",),
     ),
 }
 

@@ -90,7 +90,7 @@ def _given(call: Call) -> tuple[set[str], list[str], list[str]]:
             break
         if word in _LONG:
             letters.add(_LONG[word])
-        elif word.startswith("-e") or word.startswith("--regexp="):
+        elif word.startswith(("-e", "--regexp=")):
             value = word.removeprefix("-e") if word.startswith("-e") else word.removeprefix("--regexp=")
             patterns.append(value or (words.pop(0) if words and word == "-e" else ""))
         elif len(word) > 1 and word[0] == "-" and set(word[1:-1]) <= _OPTIONS and word[-1] == "e" and words:

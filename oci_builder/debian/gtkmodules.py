@@ -1,4 +1,4 @@
-"""What loaders of gdk-pixbuf and input methods of GTK say of themselves: data of Debian 12's, which only loading them tells.
+"""What loaders of gdk-pixbuf and input methods of GTK say of themselves: data of Debian 12's, which only loading tells.
 
 Each is the lines of ``gdk-pixbuf-query-loaders`` and ``gtk-query-immodules-3.0`` after the module's own path.
 """
@@ -51,12 +51,13 @@ LOADERS: Mapping[str, str] = {
 "icns" ""
 "icns" "" 100
 """,
-    "libpixbufloader-ico.so": r"""
+    "libpixbufloader-ico.so": """
 "ico" 5 "gdk-pixbuf" "Windows icon" "LGPL"
-"image/x-icon" "image/x-ico" "image/x-win-bitmap" "image/vnd.microsoft.icon" "application/ico" "image/ico" "image/icon" "text/ico" ""
+"image/x-icon" "image/x-ico" "image/x-win-bitmap" "image/vnd.microsoft.icon" "application/ico" \
+"image/ico" "image/icon" "text/ico" ""
 "ico" "cur" ""
-"  \001   " "zz znz" 100
-"  \002   " "zz znz" 100
+"  \\001   " "zz znz" 100
+"  \\002   " "zz znz" 100
 """,
     "libpixbufloader-pnm.so": r"""
 "pnm" 4 "gdk-pixbuf" "PNM/PBM/PGM/PPM" "LGPL"

@@ -6,7 +6,15 @@ import re
 import struct
 from dataclasses import dataclass
 
-_FIXED = {"b": ("<B", 1), "y": ("<B", 1), "n": ("<h", 2), "q": ("<H", 2), "i": ("<i", 4), "u": ("<I", 4), "d": ("<d", 8)}
+_FIXED = {
+    "b": ("<B", 1),
+    "y": ("<B", 1),
+    "n": ("<h", 2),
+    "q": ("<H", 2),
+    "i": ("<i", 4),
+    "u": ("<I", 4),
+    "d": ("<d", 8),
+}
 _FIXED |= {"x": ("<q", 8), "t": ("<Q", 8)}
 _STRINGS = "sog"
 _NUMBER = re.compile(r"-?(?:0[xX][0-9a-fA-F]+|[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|\.[0-9]+|inf|nan)")

@@ -1,15 +1,19 @@
 """Users and groups of the system's that maintainer scripts make, in the tree's files (passwd(5), group(5), shadow(5)).
 
 Numbers are those that Debian's own programs would give: adduser takes the first that is free from 100 on, useradd and
-groupadd go down from the lowest that is taken. They follow from the packages and their order alone.
+groupadd go down from the lowest that is taken. They follow from the packages and their order alone, unless the lock has
+them already: then they stay, whatever packages come along.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from oci_builder.debian.scripttree import ScriptTree, Unwritable
 from oci_builder.debian.shell import Call, Command
+from oci_builder.errors import UnsafePath
 
 _FIRST, _LAST = 100, 999
 _LOWEST = 101
@@ -17,6 +21,7 @@ _USERS = 100
 _NOGROUP = 65_534
 _NOBODYS = "/nonexistent"
 _NO_SHELL = "/usr/sbin/nologin"
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 _FLAGS = frozenset(
     (
@@ -93,19 +98,24 @@ def _taken(call: Call, file: str) -> set[int]:
     return {_number(call, line[2]) for line in _lines(call, file) if len(line) > 2}
 
 
-def _up(call: Call, file: str) -> int:
+def _up(call: Call, file: str, name: str) -> int:
     """The first free number, as adduser looks for one."""
-    return _first(call, range(_FIRST, _LAST + 1), _taken(call, file))
+    return _first(call, range(_FIRST, _LAST + 1), file, name)
 
 
-def _down(call: Call, file: str) -> int:
+def _down(call: Call, file: str, name: str) -> int:
     """The number below the lowest that is taken, as useradd and groupadd take it; else the highest free one."""
     taken = _taken(call, file)
     lowest = min((number for number in taken if _LOWEST <= number <= _LAST), default=_LAST + 1)
-    return _first(call, (*range(lowest - 1, _LOWEST - 1, -1), *range(_LAST, lowest, -1)), taken)
+    return _first(call, (*range(lowest - 1, _LOWEST - 1, -1), *range(_LAST, lowest, -1)), file, name)
 
 
-def _first(call: Call, numbers: Iterable[int], taken: set[int]) -> int:
+def _first(call: Call, numbers: Iterable[int], file: str, name: str) -> int:
+    """The number that the lock has for ``name``; else the first that is free, and nobody's there."""
+    locked, taken = call.tree.numbers.get(file, {}), _taken(call, file)
+    if (known := locked.get(name)) is not None and known not in taken:
+        return known
+    taken |= set(locked.values())
     found = next((number for number in numbers if number not in taken), None)
     if found is None:
         raise call.unknown("no number of the system's is free")
@@ -141,7 +151,7 @@ def _group(call: Call) -> int:
     if _find(call, "group", asked.names[0]) is not None:
         return 0 if call.name == "addgroup" or not asked.flags.isdisjoint(("-f", "--force")) else 9
     wanted, next_one = asked.values.get("gid"), _down if call.name == "groupadd" else _up
-    number = next_one(call, "group") if wanted is None else _number(call, wanted)
+    number = next_one(call, "group", asked.names[0]) if wanted is None else _number(call, wanted)
     _make_group(call, asked.names[0], number)
     return 0
 
@@ -156,10 +166,10 @@ def _adduser(call: Call) -> int:
     (name,) = asked.names
     if _find(call, "passwd", name) is not None:
         return 0
-    uid = _up(call, "passwd") if "uid" not in asked.values else _number(call, asked.values["uid"])
+    uid = _up(call, "passwd", name) if "uid" not in asked.values else _number(call, asked.values["uid"])
     if "--group" in asked.flags:
         there = _find(call, "group", name)
-        gid = _make_group(call, name, _up(call, "group")) if there is None else _number(call, there[2])
+        gid = _make_group(call, name, _up(call, "group", name)) if there is None else _number(call, there[2])
     else:
         group = asked.values.get("ingroup", asked.values.get("gid"))
         gid = _NOGROUP if group is None else _group_of(call, group)
@@ -181,11 +191,13 @@ def _useradd(call: Call) -> int:
         return 9
     group, alone = asked.values.get("gid"), asked.flags.isdisjoint(("-N", "--no-user-group"))
     given = asked.values.get("uid")
-    uid = _down(call, "passwd") if given is None else _number(call, given)
+    uid = _down(call, "passwd", name) if given is None else _number(call, given)
     if group is None and not alone:
         group = str(_USERS)
     # Its own group has its number, where that is free.
-    own = uid if uid not in _taken(call, "group") else _down(call, "group")
+    locked = call.tree.numbers.get("group", {})
+    is_free = name not in locked and uid not in {*_taken(call, "group"), *locked.values()}
+    own = uid if is_free else _down(call, "group", name)
     gid = _make_group(call, name, own) if group is None else _group_of(call, group)
     _make_user(call, name, uid, gid, asked, home=asked.values.get("home", f"/home/{name}"))
     return _join(call, name, [each for each in asked.values.get("groups", "").split(",") if each])
@@ -230,6 +242,24 @@ def _join(call: Call, user: str, groups: Sequence[str]) -> int:
 def _with_member(line: list[str], user: str) -> list[str]:
     members = [each for each in line[3].split(",") if each]
     return [*line[:3], ",".join(members if user in members else [*members, user])]
+
+
+def made_accounts(tree: ScriptTree, below: ScriptTree) -> dict[str, dict[str, int]]:
+    """By file of /etc (passwd, group) the numbers of the accounts that ``tree`` has, and ``below`` has not."""
+    found: dict[str, dict[str, int]] = {}
+    for file in ("passwd", "group"):
+        before, after = (_numbers_in(each, f"/etc/{file}") for each in (below, tree))
+        found[file] = {name: number for name, number in sorted(after.items()) if name not in before}
+    return found
+
+
+def _numbers_in(tree: ScriptTree, path: str) -> dict[str, int]:
+    try:
+        text = tree.read(path)
+    except (Unwritable, UnsafePath):
+        return {}
+    lines = (line.split(":") for line in text.splitlines())
+    return {line[0]: int(line[2]) for line in lines if len(line) > 2 and _NUMBER.fullmatch(line[2])}
 
 
 ACCOUNTS: Mapping[str, Command] = {

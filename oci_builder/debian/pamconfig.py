@@ -10,7 +10,11 @@ from oci_builder.debian.shell import Call
 _PROFILES, _TEMPLATES, _FILES, _SAVED = "/usr/share/pam-configs", "/usr/share/pam", "/etc/pam.d", "/var/lib/pam"
 _TYPES = ("auth", "account", "password", "session", "session-noninteractive")
 _BLOCKS = (
-    ("Primary", '# here are the per-package modules (the "Primary" block)', "# here's the fallback if no module succeeds"),
+    (
+        "Primary",
+        '# here are the per-package modules (the "Primary" block)',
+        "# here's the fallback if no module succeeds",
+    ),
     (
         "Additional",
         '# and here are more per-package modules (the "Additional" block)',

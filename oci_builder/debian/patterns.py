@@ -10,10 +10,10 @@ from oci_builder.debian.shell import Call
 MAX_PATTERN = 400
 """Letters of a pattern: no script has longer ones."""
 
-_MAX_WORK = 20_000_000
+_MAX_WORK = 10_000_000
 """Letters that matching one line might look at, at worst: each part that repeats goes over the line once more."""
 
-_ENOUGH = 400_000_000
+_ENOUGH = 100_000_000
 """The same of all lines of a script."""
 
 _BRACKET = re.compile(r"\[\^?\]?(?:\[:[a-z]+:\]|[^\]\[]|\[(?![:.=]))*\]")
@@ -49,7 +49,7 @@ class Regex:
         return self.pattern.match(line)
 
     def search(self, call: Call, line: str, start: int = 0, *, whole: bool = False) -> re.Match[str] | None:
-        """The first place of ``line`` that fits, or all of it where ``whole``. Raises NotKnown where it may take long."""
+        """The first place of ``line`` that fits, or all of it where ``whole``. Raises NotKnown if it may take long."""
         self._count(call, line, start)
         return self.pattern.fullmatch(line) if whole else self.pattern.search(line, start)
 
@@ -179,7 +179,7 @@ class _Reading:
         if letter == "|":
             # The first alternative of Python's, the longest of POSIX's.
             return "|"
-        if not self._can_repeat(out) or out[-1][-1] in "*+?}" and len(out[-1]) == 1:
+        if not self._can_repeat(out) or (out[-1][-1] in "*+?}" and len(out[-1]) == 1):
             raise self._unknown()
         if letter == "{":
             return self._interval(out)

@@ -1,4 +1,4 @@
-"""Commands that enter something in a list that a program reads: ODBC's drivers, git's filters, shells, Apache's modules."""
+"""Commands that enter something in a list that a program reads: drivers of ODBC, filters of git, shells."""
 
 from __future__ import annotations
 
@@ -79,7 +79,10 @@ def _shells(call: Call) -> int:
 def _run_parts(call: Call) -> int:
     """run-parts: the scripts of a folder, of which each is walked."""
     letters, values, folders = values_of(
-        call, "v", {"a": "a"}, {"--verbose": "v", "--arg": "a", "--exit-on-error": "e", "--regex": "x", "--lsbsysinit": "l"}
+        call,
+        "v",
+        {"a": "a"},
+        {"--verbose": "v", "--arg": "a", "--exit-on-error": "e", "--regex": "x", "--lsbsysinit": "l"},
     )
     if len(folders) != 1 or letters & {"x", "l"}:
         raise call.unknown("what it is to do is not known here")
@@ -89,7 +92,12 @@ def _run_parts(call: Call) -> int:
     for name in call.tree.children(folders[0]):
         path = posixpath.join(folders[0], name)
         entry = call.tree.get(path)
-        if re.fullmatch("[A-Za-z0-9_-]+", name) and entry is not None and entry.mode & 0o111 and not call.tree.is_folder(path):
+        if (
+            re.fullmatch("[A-Za-z0-9_-]+", name)
+            and entry is not None
+            and entry.mode & 0o111
+            and not call.tree.is_folder(path)
+        ):
             status = call.shell.call([path, *([values["a"]] if "a" in values else [])]) or status
     return status
 

@@ -243,9 +243,7 @@ class _File:
             else:
                 kind = b"H"
                 start, end = self.table(value)
-        struct.pack_into(
-            "<IIIHcxII", self.data, where, _hash(name), parent, begin, len(text), kind, start, end
-        )
+        struct.pack_into("<IIIHcxII", self.data, where, _hash(name), parent, begin, len(text), kind, start, end)
 
 
 def _hash(name: str) -> int:
@@ -254,4 +252,3 @@ def _hash(name: str) -> int:
         # The builder takes bytes for signed.
         found = (found * 33 + (letter - 256 if letter > 127 else letter)) & 0xFFFFFFFF
     return found
-

@@ -27,11 +27,14 @@ JAVA_CERTIFICATES = "ca-certificates-java"
 _COMPILING = frozenset(("python3-tk", "python3-gdbm", "python3-distutils", "python3-lib2to3"))
 """Packages of one source, whose scripts list their own files and compile these to bytecode; they do nothing else."""
 
+
 @dataclass(frozen=True)
 class Unpacked:
     """Packages with what their control files say, over ``below``.
 
-    ``unpack`` gives the tree of all their files, those that a script diverts in another place.
+    ``unpack`` gives the tree of all their files, those that a script diverts in another place. The scripts of packages
+    in ``skipped`` are passed over. ``numbers`` are those that accounts have, where the lock knows them, by file
+    (passwd, group) and name.
     """
 
     packages: Mapping[Pin, DebFile]
@@ -39,20 +42,23 @@ class Unpacked:
     below: Tree
     unpack: Callable[[Diversions], Tree]
     architecture: str
+    skipped: Collection[str] = ()
+    numbers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass
 class Configured:
     """What packages put over a base, less what their scripts take away, and what scripts make, by path.
 
-    ``refused`` are the packages whose scripts would have to run, with what is not known of them; ``lacking`` are words for
-    what an installation would make as well.
+    ``refused`` are the packages whose scripts would have to run, with what is not known of them; ``lacking`` are words
+    for what an installation would make as well. ``accounts`` are the numbers of the users and groups among it.
     """
 
     tree: Tree = field(default_factory=Tree)
     made: dict[str, Entry] = field(default_factory=dict)
     lacking: tuple[str, ...] = ()
     refused: dict[Pin, str] = field(default_factory=dict)
+    accounts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def configured(unpacked: Unpacked) -> Configured:
@@ -63,14 +69,14 @@ def configured(unpacked: Unpacked) -> Configured:
     # Loaded where there is a script alone: parsing takes a library.
     from oci_builder.debian.commands import COMMANDS, TRIGGER
     from oci_builder.debian.debconf import PREFIX, answers
-    from oci_builder.debian.keystore import certificate_links
+    from oci_builder.debian.newusers import made_accounts
     from oci_builder.debian.shell import IS_SHELL, NotKnown, Shell
 
     known = {key: text for package in unpacked.packages.values() for key, text in answers(package.templates).items()}
 
     def walk(pin: Pin, name: str, arguments: Sequence[str], tree: ScriptTree) -> None:
         text = unpacked.packages[pin].scripts.get(name)
-        if text is None or pin in found.refused or pin.name in _COMPILING:
+        if text is None or pin in found.refused or pin.name in _COMPILING or pin.name in unpacked.skipped:
             return
         if not IS_SHELL.match(text.decode("latin-1")):
             found.refused[pin] = f"its {name} script would have to run, and is none of a shell"
@@ -91,28 +97,37 @@ def configured(unpacked: Unpacked) -> Configured:
 
     order = list(_in_order(unpacked))
     with MappedFiles() as sources:
-        before = ScriptTree(unpacked.below, sources)
+        before = ScriptTree(unpacked.below, sources, unpacked.numbers)
         for pin in order:
             walk(pin, "config", ["configure", ""], before)
             walk(pin, "preinst", ["install"], before)
         tree = unpacked.unpack(before.diversions)
-        together = unpacked.below.overlaid(tree).overlaid(before.made.values())
-        after = ScriptTree(together, sources, fixed=unpacked.below)
-        after.diversions = before.diversions
-        after.packages = {pin.name: [e.path for e in package.entries] for pin, package in unpacked.packages.items()}
-        if any(pin.name == JAVA_CERTIFICATES for pin in order):
-            for entry in list(certificate_links(after)):
-                after.show(entry)
+        after = _unpacked_over(unpacked, tree, before, sources)
         for pin in order:
             walk(pin, "postinst", ["configure", ""], after)
         named = {key.removeprefix(TRIGGER) for key in known if key.startswith(TRIGGER)}
         for pin, triggers in _triggered(unpacked, order, named):
             walk(pin, "postinst", ["triggered", triggers], after)
+        found.accounts = made_accounts(after, ScriptTree(unpacked.below, sources))
     found.lacking = tuple({**before.lacking, **after.lacking})
     gone = after.gone
     found.tree = tree.without(lambda path: path in gone) if gone else tree
     found.made = {**{path: each for path, each in before.made.items() if path not in gone}, **after.made}
     return found
+
+
+def _unpacked_over(unpacked: Unpacked, tree: Tree, before: ScriptTree, sources: MappedFiles) -> ScriptTree:
+    """What ``postinst`` sees: the files of all packages, and what was made before them."""
+    from oci_builder.debian.keystore import certificate_links
+
+    together = unpacked.below.overlaid(tree).overlaid(before.made.values())
+    after = ScriptTree(together, sources, unpacked.numbers, fixed=unpacked.below)
+    after.diversions = before.diversions
+    after.packages = {pin.name: [e.path for e in package.entries] for pin, package in unpacked.packages.items()}
+    if any(pin.name == JAVA_CERTIFICATES for pin in unpacked.packages):
+        for entry in list(certificate_links(after)):
+            after.show(entry)
+    return after
 
 
 def _triggered(unpacked: Unpacked, order: Sequence[Pin], named: Collection[str]) -> Iterator[tuple[Pin, str]]:

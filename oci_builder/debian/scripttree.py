@@ -34,6 +34,9 @@ _LONG = 32
 _NOT_OURS = re.compile(r"(?:proc|dev|sys|run|var/run|var/lock)(?:/|\Z)")
 """What an engine mounts, or what is empty when a machine starts."""
 
+_STANDARD = frozenset(("etc/default", "etc/skel", "usr/games", "usr/include", "usr/src"))
+"""Folders that every Debian has, though a base may have dropped all that was in them."""
+
 _RUN = re.compile(r"run/")
 """Folders there are made: engines leave it, and services have their sockets in them."""
 
@@ -77,9 +80,18 @@ class ScriptTree:
     ``lacking`` are words for what an installation would make, and nobody has to have.
     """
 
-    def __init__(self, below: Tree, sources: MappedFiles, fixed: Tree | None = None) -> None:
+    def __init__(
+        self,
+        below: Tree,
+        sources: MappedFiles,
+        numbers: Mapping[str, Mapping[str, int]] | None = None,
+        *,
+        fixed: Tree | None = None,
+    ) -> None:
         self._below, self._sources = below, sources
         self._fixed = below if fixed is None else fixed
+        self.numbers = numbers or {}
+        """By file of /etc (passwd, group) and name the numbers that accounts are to have, if they are made."""
         self._over: dict[EntryPath, Entry | None] = {}
         self._folders: dict[str, set[str]] = {}
         self._changes = self._looked = 0
@@ -257,6 +269,8 @@ class ScriptTree:
             raise Unwritable(f"it would make /{entry.path}, which is no part of an image")
         self._count()
         parent, _, name = entry.path.rpartition("/")
+        if parent in _STANDARD and self.get(f"/{parent}") is None:
+            self.folder(f"/{parent}")
         if parent and not self.is_folder(f"/{parent}"):
             raise Unwritable(f"/{parent}, where it would make something, is no folder")
         present = self._at(entry.path)

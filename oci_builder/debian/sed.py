@@ -1,4 +1,4 @@
-"""sed of maintainer scripts: its commands over lines of files of the tree, or of what is piped into it (sed(1), GNU's)."""
+"""sed of maintainer scripts: its commands over lines of files of the tree, or of what is piped into it (GNU sed(1))."""
 
 from __future__ import annotations
 
@@ -118,8 +118,14 @@ class _Run:
         return self._number == len(self._lines)
 
     def _put(self, text: str) -> None:
-        # A last line without its newline is written so.
-        self.out.append(text if self._is_last() and not self._whole else f"{text}\n")
+        # A last line without its newline is written so, unless more comes.
+        ends = not self._is_last() or self._whole
+        self._say(f"{text}\n" if ends else text)
+
+    def _say(self, text: str) -> None:
+        if self.out and not self.out[-1].endswith("\n"):
+            self.out.append("\n")
+        self.out.append(text)
 
     def _cycle(self) -> None:
         self._changed = False
@@ -137,7 +143,11 @@ class _Run:
             at = next_at
         if not deleted and not self.quiet:
             self._put(self._space)
-        self.out += self._after
+        self._add_after()
+
+    def _add_after(self) -> None:
+        for text in self._after:
+            self._say(text)
         self._after = []
 
     def _does(self, at: int, command: SedCommand) -> int | None:
@@ -145,7 +155,7 @@ class _Run:
         name = command.name
         if name in ("d", "q", "Q", "c"):
             if name == "c" and (command.second is None or self._active.get(at) is None):
-                self.out.append(f"{command.text}\n")
+                self._say(f"{command.text}\n")
             if name in ("q", "Q"):
                 self.quit, self._status = True, int(command.text or "0")
             return None
@@ -166,8 +176,7 @@ class _Run:
         before = self._space
         if not add and not self.quiet:
             self._put(before)
-        self.out += self._after
-        self._after = []
+        self._add_after()
         self._take()
         if add:
             self._space = f"{before}\n{self._space}"
@@ -179,13 +188,13 @@ class _Run:
         elif name == "p":
             self._put(self._space)
         elif name == "P":
-            self.out.append(self._space.partition("\n")[0] + "\n")
+            self._say(self._space.partition("\n")[0] + "\n")
         elif name == "=":
-            self.out.append(f"{self._number}\n")
+            self._say(f"{self._number}\n")
         elif name == "y":
             self._space = self._space.translate(command.table)
         elif name == "i":
-            self.out.append(f"{command.text}\n")
+            self._say(f"{command.text}\n")
         elif name == "a":
             self._after.append(f"{command.text}\n")
         elif name in ("h", "H", "g", "G", "x"):
@@ -257,7 +266,10 @@ class _Run:
             # The range was over before; this line may begin another.
             del self._active[at]
             command = self.commands[at]
-            return command.first is not None and self._fits(command.first) and self._begins(at, second) is None
+            fits = command.first is not None and self._fits(command.first)
+            if fits:
+                self._begins(at, second)
+            return fits
         if (end is not None and self._number == end) or (end is None and self._fits(second)):
             del self._active[at]
             if self.commands[at].first == Address(line=0):
@@ -273,4 +285,3 @@ class _Run:
             line = address.line or 0
             return self._number >= line and (self._number - line) % address.step == 0
         return self._number == address.line
-

@@ -40,7 +40,9 @@ _PIECE = 256
 _LETTERS = 20
 """Letters that count as a step."""
 
-_LIBRARIES = r"\A/usr/lib/[a-z0-9_]+-linux-gnu[a-z0-9]*/(?:glib-2\.0|gdk-pixbuf-2\.0|libgtk-3-0|libgtk2\.0-0)/(?=[^/]+\Z)"
+_LIBRARIES = (
+    r"\A/usr/lib/[a-z0-9_]+-linux-gnu[a-z0-9]*/(?:glib-2\.0|gdk-pixbuf-2\.0|libgtk-3-0|libgtk2\.0-0)/(?=[^/]+\Z)"
+)
 _USUAL = re.compile(rf"\A(?:/usr)?/s?bin/(?=[^/]+\Z)|{_LIBRARIES}")
 """Where a program lies that is known by its name; elsewhere it may be another of that name."""
 
@@ -52,8 +54,37 @@ SEARCHED = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin
 
 _OWN = frozenset(
     (
-        *("break", ":", "continue", ".", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "times"),
-        *("trap", "unset", "alias", "bg", "cd", "command", "false", "fc", "fg", "getopts", "hash", "jobs", "kill", "local"),
+        *(
+            "break",
+            ":",
+            "continue",
+            ".",
+            "eval",
+            "exec",
+            "exit",
+            "export",
+            "readonly",
+            "return",
+            "set",
+            "shift",
+            "times",
+        ),
+        *(
+            "trap",
+            "unset",
+            "alias",
+            "bg",
+            "cd",
+            "command",
+            "false",
+            "fc",
+            "fg",
+            "getopts",
+            "hash",
+            "jobs",
+            "kill",
+            "local",
+        ),
         *("newgrp", "printf", "echo", "pwd", "read", "test", "[", "true", "type", "ulimit", "umask", "unalias", "wait"),
         *("builtin", "declare", "typeset", "let", "source", "shopt", "enable", "mapfile", "readarray"),
     )
@@ -146,6 +177,7 @@ class Shell:
         self._at_exit = ""
         self._scopes: list[dict[str, str | None]] = []
         self.exported = set(self.variables)
+        self._apartness = 0
         self.match_work = 0
         self.is_bash = False
 
@@ -174,12 +206,14 @@ class Shell:
                 status = leaving.number
         return status
 
-    def script(self, text: str, arguments: list[str]) -> int:
+    def script(self, text: str, arguments: list[str], zero: str) -> int:
         """The status of a script that this one starts, a shell of its own with the variables that are exported."""
         kept, guarded = self._kept(), self._guarded
         self.variables = {k: v for k, v in self.variables.items() if k in self.exported or ":" in k}
         self.arguments, self._options, self._functions = arguments, set(), {}
         self._scopes, self._at_exit, self._guarded, self._loops = [], "", 0, 0
+        self.variables["0"] = zero
+        self._apartness += 1
         try:
             with self._deeper():
                 return self._ended(text)
@@ -189,6 +223,7 @@ class Shell:
             self._restore(kept)
             self.variables |= shared
             self._guarded = guarded
+            self._apartness -= 1
 
     def trap(self, action: str) -> None:
         """Have ``action`` done at the end; nothing where it is empty. No signal ever comes."""
@@ -225,6 +260,7 @@ class Shell:
     def _apart(self, nodes: Sequence[Node]) -> int:
         """The status of a subshell."""
         kept, self._at_exit = self._kept(), ""
+        self._apartness += 1
         self._loops = 0
         try:
             status = self._all(nodes)
@@ -235,6 +271,7 @@ class Shell:
         finally:
             trapped = self._at_exit
             self._restore(kept)
+            self._apartness -= 1
         if trapped:
             raise self.unknown("trap", "what a subshell traps is not known here")
         return status
@@ -283,10 +320,10 @@ class Shell:
         """What the script has written so far."""
         return "".join(self._output[0])
 
-    def read_line(self) -> str | None:
-        """The next line of what is read, without its newline; None at the end."""
+    def read_line(self) -> tuple[str, bool]:
+        """The next line of what is read, and whether it has a newline; the end has none."""
         line, newline, self._stdin = self._stdin.partition("\n")
-        return line if line or newline else None
+        return line, bool(newline)
 
     @property
     def status(self) -> int:
@@ -355,6 +392,8 @@ class Shell:
     def _failed(self, status: int, node: Node) -> int:
         """``status``, unless it ends the script, which then has not been configured."""
         if status and "e" in self._options and not self._guarded:
+            if self._apartness:
+                raise _Leaving("exit", status)
             raise NotKnown(node.start_point[0] + 1, _text(node)[:120], f"it would fail there, with status {status}")
         return status
 
@@ -456,25 +495,24 @@ class Shell:
             # No argument, and no file of a package, may end more than the walk.
             raise self.unknown(text[:120] or name, "what it is given is not known here") from error
 
-    def _script_named(self, name: str) -> str | None:
-        """The text of a shell script of the tree that is a command: what it would do is known as well."""
+    def _script_named(self, name: str) -> tuple[str, str] | None:
+        """The path and the text of a shell script of the tree that is a command: what it would do is known as well."""
         places = [name] if "/" in name else [f"{folder}/{name}" for folder in SEARCHED]
         path = next((place for place in places if shelltest.holds(["-x", place], self.tree)), None)
         entry = self.tree.get(path) if path is not None else None
         if path is None or entry is None or not 0 < entry.size <= MAX_SCRIPT:
             return None
         text = self.tree.read(path)
-        return text if IS_SHELL.match(text) else None
+        return (path, text) if IS_SHELL.match(text) else None
 
-    def _started(self, text: str, arguments: list[str], name: str) -> int:
-        line, zero = self.line, self.variables.get("0", "")
-        self.variables["0"] = name
+    def _started(self, found: tuple[str, str], arguments: list[str], name: str) -> int:
+        line, (path, text) = self.line, found
         try:
-            return self.script(text, arguments)
+            return self.script(text, arguments, path)
         except NotKnown as error:
             raise NotKnown(line, f"{name}, line {error.line}: {error.command}", error.why) from error
         finally:
-            self.line, self.variables["0"] = line, zero
+            self.line = line
 
     def _call_function(self, body: Node, arguments: list[str]) -> int:
         before, self.arguments = self.arguments, arguments
@@ -701,6 +739,10 @@ class Shell:
         else:
             yield _text(node)
 
+    def _walk_file_redirect(self, node: Node) -> int:
+        with self._redirected([node]):
+            return 0
+
     def _walk_redirected_statement(self, node: Node) -> int:
         body = node.child_by_field_name("body")
         redirects = [child for child in node.children if child != body]
@@ -811,10 +853,13 @@ class Shell:
     def substituted(self, nodes: Sequence[Node]) -> str:
         """What commands write, without the newlines at the end."""
         self._output.append([])
+        # Dash ends a substitution at what fails in it, wherever that is.
+        guarded, self._guarded = self._guarded, 0
         try:
             with self._deeper():
                 self._status = self._apart(nodes)
         finally:
+            self._guarded = guarded
             written = "".join(self._output.pop())
         return written.rstrip("\n")
 

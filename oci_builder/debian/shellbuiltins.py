@@ -40,7 +40,7 @@ def _test(call: Call) -> int:
         raise call.unknown(str(error)) from error
 
 
-_ECHOED = re.compile(r"\\(?:0[0-7]{0,3}|.)", re.DOTALL)
+_ECHOED = re.compile(r"\\(?:0[0-7]{0,3}|[1-7][0-7]{0,2}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "\\": "\\", "a": "\a", "b": "\b", "f": "\f", "r": "\r", "v": "\v"}
 
 
@@ -60,7 +60,7 @@ def _echo(call: Call) -> int:
 
 
 def _unescaped(call: Call, escape: str) -> str:
-    if escape.startswith("0"):
+    if escape[0] in "01234567":
         return bytes([int(escape, 8) & 0xFF]).decode("utf-8", "surrogateescape")
     if escape == "c":
         raise call.unknown("shells differ about what it writes")
@@ -157,14 +157,14 @@ def _source(call: Call) -> int:
 
 def _read(call: Call) -> int:
     options, names = split_options(call, "r")
-    line = call.shell.read_line()
-    if "\\" in (line or "") and "r" not in options:
+    line, ends = call.shell.read_line()
+    if "\\" in line and "r" not in options:
         raise call.unknown("a line with a backslash goes on in the next")
-    for name, value in zip(names, _fields(call, line or "", len(names)), strict=True):
+    for name, value in zip(names, _fields(call, line, len(names)), strict=True):
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise call.unknown("what it reads into is no variable")
         call.shell.assign(name, value)
-    return int(line is None)
+    return int(not ends)
 
 
 def _fields(call: Call, line: str, count: int) -> list[str]:
@@ -175,7 +175,9 @@ def _fields(call: Call, line: str, count: int) -> list[str]:
     found: list[str] = []
     rest = line.lstrip(blanks) if blanks else line
     if others:
-        end = f"[{re.escape(blanks)}]*[{re.escape(others)}][{re.escape(blanks)}]*" if blanks else f"[{re.escape(others)}]"
+        end = (
+            f"[{re.escape(blanks)}]*[{re.escape(others)}][{re.escape(blanks)}]*" if blanks else f"[{re.escape(others)}]"
+        )
         end = f"(?:{end}|[{re.escape(blanks)}]+)" if blanks else end
     else:
         end = f"[{re.escape(blanks)}]+" if blanks else r"(?!)"
@@ -280,16 +282,48 @@ def _exec(call: Call) -> int:
 def _env(call: Call) -> int:
     """env, nice and the like: the command that they start, with variables of its own."""
     words = list(call.arguments)
-    before = dict(call.shell.variables)
+    before, exported = dict(call.shell.variables), set(call.shell.exported)
     while words and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*=.*", words[0], re.DOTALL):
         name, _, value = words.pop(0).partition("=")
         call.shell.assign(name, value)
+        call.shell.exported.add(name)
     try:
         if not words or words[0].startswith("-"):
             raise call.unknown("its option is not known here")
         return call.shell.call(words, functions=False)
     finally:
-        call.shell.variables = before
+        call.shell.variables, call.shell.exported = before, exported
+
+
+def _getopts(call: Call) -> int:
+    """getopts: the next option of the arguments (POSIX); ``OPTIND`` says which, and how many letters of it are done."""
+    if len(call.arguments) < 2 or not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", call.arguments[1]):
+        raise call.unknown("its options are not known here")
+    known, name, *given = call.arguments
+    words, variables = given or call.shell.arguments, call.shell.variables
+    at, _, done = variables.get("OPTIND", "1").partition(":")
+    number, letter = int(at if at.isdecimal() and len(at) < 6 else "1"), int(done or "1")
+    word = words[number - 1] if number <= len(words) else ""
+    if number > len(words) or not word.startswith("-") or word in ("-", "--"):
+        variables["OPTIND"], variables[name] = str(number + (word == "--")), "?"
+        return 1
+    option, rest = word[letter], word[letter + 1 :]
+    where = known.lstrip(":").find(option) if option != ":" else -1
+    variables.pop("OPTARG", None)
+    if where >= 0 and known.lstrip(":")[where + 1 : where + 2] == ":":
+        if not rest and number >= len(words):
+            variables[name], variables["OPTARG"] = (":", option) if known.startswith(":") else ("?", "")
+            variables["OPTIND"] = str(number + 1)
+            return 0
+        variables["OPTARG"] = rest or words[number]
+        number, rest = number + (1 if rest else 2), ""
+        variables["OPTIND"] = str(number)
+    else:
+        variables["OPTIND"] = f"{number}:{letter + 1}" if rest else str(number + 1)
+    if where < 0 and known.startswith(":"):
+        variables["OPTARG"] = option
+    variables[name] = option if where >= 0 else "?"
+    return 0
 
 
 def _sh(call: Call) -> int:
@@ -300,12 +334,12 @@ def _sh(call: Call) -> int:
         options |= set(words.pop(0)[1:])
     head = f"#!/bin/{call.name} -{'e' if 'e' in options else ''}{'u' if 'u' in options else ''}".rstrip(" -") + "\n"
     if "c" in options and words:
-        text, rest = words[0], words[2:]
+        text, zero, rest = words[0], (words[1:2] or [call.name])[0], words[2:]
     elif words and not words[0].startswith("-"):
-        text, rest = call.tree.read(words[0]), words[1:]
+        text, zero, rest = call.tree.read(words[0]), words[0], words[1:]
     else:
         raise call.unknown("what it is to do is not known here")
-    return call.shell.script(f"{head}{text}", rest)
+    return call.shell.script(f"{head}{text}", rest, zero)
 
 
 def _test_fails(path: str, call: Call) -> bool:
@@ -326,6 +360,7 @@ BUILTINS: Mapping[str, Command] = {
     "eval": _eval,
     "exec": _exec,
     "false": idle(1),
+    "getopts": _getopts,
     "printf": _printf,
     "pwd": _pwd,
     "read": _read,

@@ -220,11 +220,8 @@ def _head(call: Call) -> int:
     parts = re.findall(r"[^\n]*\n|[^\n]+\Z", text) if "c" not in values else list(text)
     if "c" in values and not text.isascii():
         raise call.unknown("letters of several bytes are not known here")
-    if ends:
-        parts = parts[max(count - 1, 0) :] if from_start else parts[max(len(parts) - count, 0) :]
-    else:
-        parts = parts[:count]
-    call.say("".join(parts))
+    begin = 0 if not ends else max(count - 1, 0) if from_start else max(len(parts) - count, 0)
+    call.say("".join(parts[begin:] if ends else parts[:count]))
     return 0
 
 

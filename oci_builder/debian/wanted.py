@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
 class WantedPackages:
-    """Packages that a recipe names, and globs of what stays and of what goes too; ``keep`` is the stronger."""
+    """Packages that a recipe names, and globs of what stays and of what goes too; ``keep`` is the stronger.
+
+    ``skipped`` are those of the packages whose maintainer scripts are passed over, each with the recipe's reason;
+    ``locales`` are those that are to be taken out of Debian's package of all.
+    """
 
     names: tuple[str, ...]
     keep: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    locales: tuple[str, ...] = ()
+
+    def line_with_skipped(self, name: str) -> str:
+        """The line of image.toml that says the same, and has the scripts of the package ``name`` passed over."""
+        reasons = {**self.skipped, name: "what they do is not needed"}
+        words = [
+            f'{{ name = "{each}", scripts = "skip", reason = {json.dumps(reasons[each])} }}'
+            if each in reasons
+            else f'"{each}"'
+            for each in dict.fromkeys((*self.names, name))
+        ]
+        key = "packages" if self.keep or self.drop else "base-packages"
+        return f"{key} = [{', '.join(words)}]"

@@ -101,6 +101,9 @@ class Draft:
     config: dict[str, object] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    locales: list[str] = field(default_factory=list)
+    """Locales that are made."""
+
     ignored: list[str] = field(default_factory=list)
     """Lines of a .dockerignore."""
 

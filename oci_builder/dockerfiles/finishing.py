@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from oci_builder.dockerfiles.draft import INSTALLERS_OWN, Account, Copied, Draft, Place, Verdict, number_of
+from oci_builder.dockerfiles.locales import PACKAGES, settle_locales
 from oci_builder.dockerfiles.locking import LOCKS
 from oci_builder.dockerfiles.running import FETCHERS
 from oci_builder.projects.packages import is_foreign
@@ -28,6 +29,7 @@ def finish(draft: Draft, place: Place) -> tuple[dict[str, Any], dict[str, str]]:
         draft.base = draft.image
         comments["base"] = "a shell is named that the bases of layers/ do not have"
     document: dict[str, Any] = {"base": draft.base}
+    locales = settle_locales(draft, place.env)
     packages = _packages(draft, config)
     if packages:
         document["base-packages"] = packages
@@ -35,7 +37,7 @@ def finish(draft: Draft, place: Place) -> tuple[dict[str, Any], dict[str, str]]:
             draft.remarks.append("base-packages go over a base of layers/: choose one, or an image that has them")
     document["python"] = _python(draft)
     document["user"] = _user(draft, user)
-    document["config"] = _config(config, place)
+    document["config"] = _config(config, place, locales)
     kept = [copy for copy in draft.copies if not copy.is_dropped]
     document["copy"] = [_copy(copy, draft, user) for copy in kept]
     comments |= {f"copy[{number}]": copy.note for number, copy in enumerate(kept) if copy.note}
@@ -70,7 +72,9 @@ def _packages(draft: Draft, config: dict[str, object]) -> list[str]:
     said = f"{config.get('cmd')} {config.get('entrypoint')} {config.get('healthcheck')}"
     kept = []
     for name, line in draft.packages.items():
-        if name in FETCHERS and name not in said:
+        if name in PACKAGES and draft.locales:
+            draft.say(line, Verdict.NOT_NEEDED, f"{name}: [config] locale says it")
+        elif name in FETCHERS and name not in said:
             draft.say(line, Verdict.NOT_NEEDED, f"{name}: nothing that runs in the image names it")
         else:
             draft.say(line, Verdict.DONE, f"base-packages: {name}")
@@ -148,7 +152,7 @@ def _account(account: Account, draft: Draft) -> dict[str, Any]:
     return found
 
 
-def _config(config: dict[str, object], place: Place) -> dict[str, Any]:
+def _config(config: dict[str, object], place: Place, locales: Sequence[str]) -> dict[str, Any]:
     env = {name: value for name, value in place.env.items() if not INSTALLERS_OWN.fullmatch(name)}
     for folder in place.environments:
         env = {name: value for name, value in env.items() if value != folder}
@@ -159,6 +163,8 @@ def _config(config: dict[str, object], place: Place) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if "workdir" in config:
         found["workdir"] = config["workdir"]
+    if locales:
+        found["locale"] = locales[0] if len(locales) == 1 else list(locales)
     if env:
         found["env"] = {name: _literal(name, value) for name, value in env.items()}
     for key in ("labels", "exposed-ports", "volumes", "stop-signal", "entrypoint", "cmd", "healthcheck"):

@@ -10,6 +10,7 @@ from itertools import pairwise
 from oci_builder.dockerfiles.accounts import make_group, make_user
 from oci_builder.dockerfiles.draft import Copied, Place, Verdict
 from oci_builder.dockerfiles.installing import install_with_pip
+from oci_builder.dockerfiles.locales import make_locales, makes_locales
 from oci_builder.dockerfiles.locking import LOCKS, install_with_tool
 from oci_builder.dockerfiles.removing import find, remove
 from oci_builder.dockerfiles.shell import Command, commands
@@ -97,6 +98,9 @@ def _run(command: Command, line: int, place: Place) -> None:
     name = posixpath.basename(words[0])
     if re.fullmatch(r"python[0-9.]*", name) and words[1:2] == ["-m"] and len(words) > 2:
         name, words = words[2], [words[2], *words[3:]]
+    if makes_locales(command):
+        make_locales(command, line, place)
+        return
     if not command.is_plain and name not in ("apt-get", "apt", "pip", "rm"):
         _cannot(place, line, command)
         return
@@ -134,6 +138,10 @@ def _other_archive(found: list[Command], line: int, place: Place) -> None:
 
 
 def _pipe(piped: list[Command], line: int, place: Place) -> None:
+    if makes_locales(piped[-1]):
+        # echo … | tee /etc/locale.gen
+        make_locales(piped[0], line, place)
+        return
     text = " | ".join(map(str, piped))
     if re.search(_INSTALLERS, text):
         place.draft.say(line, Verdict.NOT_NEEDED, "an installer of Python packages; none is in the image")

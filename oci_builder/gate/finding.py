@@ -16,7 +16,9 @@ KINDS = (
     *("library", "library-path", "symbol-version", "machine", "program-loader", "damaged-elf"),
     *("start", "interpreter"),
     *("requirement", "requires-python", "script", "import"),
-    *("setuid", "world-writable", "secret", "installed-twice", "same-bytes", "max-size", "unused-allow"),
+    *("setuid", "world-writable", "secret", "installed-twice", "same-bytes", "max-size", "scripts-skipped"),
+    "locale",
+    "unused-allow",
 )
 """Every kind of finding: what ``[checks] allow`` calls ``finding``."""
 

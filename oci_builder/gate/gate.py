@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from oci_builder.debian.unscripted import SAID, unscripted_of
 from oci_builder.digest import Digest
 from oci_builder.gate.copied import copied_import_findings
 from oci_builder.gate.dlopen import by_name_findings
 from oci_builder.gate.facts import Distribution, ElfFile, Facts, layer_facts
 from oci_builder.gate.finding import Allowance, Finding, GateResult, judged
 from oci_builder.gate.imports import import_findings
+from oci_builder.gate.languages import language_findings
 from oci_builder.gate.modules import Modules
 from oci_builder.gate.native import Native, library_findings
 from oci_builder.gate.programs import Programs
@@ -41,13 +43,14 @@ Supplier = Callable[[str], str]
 class GateRules:
     """What a recipe says of the check. ``max_size`` is in bytes of files, 0 for no limit; ``imports`` reads every
     module too, which takes seconds the first time. ``extras`` are those it asks for, by normalised name; ``inherited``
-    are the keys of the configuration that come from the base."""
+    are the keys of the configuration that come from the base, ``languages`` its variables that name locales."""
 
     allow: tuple[Allowance, ...] = ()
     max_size: int = 0
     imports: bool = False
     extras: Mapping[str, Collection[str]] = field(default_factory=dict)
     inherited: frozenset[str] = frozenset()
+    languages: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +83,16 @@ def gate(image: Image, ground: BaseContents, *, rules: GateRules, supplier: Supp
             if finding.origin != IMPORTED
         )
         store.put_record(RECORDS, key, msgspec.json.encode(findings))
-    return judged((_with_supplier(finding, supplier) for finding in findings), rules.allow)
+    # A label costs nothing to read, and is no part of the layers that findings are remembered by.
+    return judged((_with_supplier(finding, supplier) for finding in (*findings, *_unscripted(image))), rules.allow)
+
+
+def _unscripted(image: Image) -> Iterator[Finding]:
+    """The packages that the image names so, less those of its base, of which its maker knew."""
+    inherited = image.inherited.run.labels if image.inherited is not None else {}
+    for name in sorted(unscripted_of({"Labels": image.run.labels}) - unscripted_of({"Labels": inherited})):
+        message = f"{name}: {SAID}"
+        yield Finding(severity="warning", kind="scripts-skipped", origin=name, subject=name, message=message)
 
 
 def _key(image: Image, ground: BaseContents, rules: GateRules) -> str:
@@ -95,6 +107,7 @@ def _key(image: Image, ground: BaseContents, rules: GateRules) -> str:
         "healthcheck": image.run.healthcheck.test if image.run.healthcheck else [],
         "path": [image.run.env.get(name, "") for name in ("PATH", "PYTHONPATH")],
         "inherited": sorted(rules.inherited),
+        **({"languages": {name: image.run.env.get(name, "") for name in rules.languages}} if rules.languages else {}),
         "max_size": rules.max_size,
         "imports": rules.imports,
         "extras": {name: sorted(extras) for name, extras in rules.extras.items()},
@@ -129,6 +142,9 @@ def _findings(image: Image, ground: BaseContents, rules: GateRules, store: Store
         started = judge_starts(tree, image.run, programs, inherited=rules.inherited, modules=modules, scripts=scripts)
         yield from started.findings
         yield from started.scripts(ours)
+        # To musl every name is one.
+        if rules.languages and ground.target is not None and ground.target.promise.musl == (0, 0):
+            yield from language_findings(image, tree, rules.languages, sources)
     if ground.target is not None and modules is not None:
         native = _native(image, ground, tree, files, distributions, modules)
         yield from replace(native, started=started.files).findings()

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 from msgspec import Meta, field
 from msgspec.structs import force_setattr
 
+from oci_builder.debian.localenames import is_built_in
 from oci_builder.errors import BadKey, InvalidValue
 from oci_builder.oci.documents import Healthcheck, RunConfig
 from oci_builder.platforms import Platform
@@ -31,6 +32,7 @@ from oci_builder.recipes.values import (
     Inside,
     LabelName,
     Line,
+    LocaleName,
     Name,
     PathGlob,
     Port,
@@ -199,6 +201,10 @@ class ConfigRecipe(Table, frozen=True, kw_only=True):
     exposed_ports: Annotated[tuple[Port, ...], Meta(description='a list of ports such as 8080 or "53/udp"')] = ()
     volumes: Annotated[tuple[Absolute, ...], Meta(description="a list of absolute paths of the image")] = ()
     stop_signal: Signal | None = None
+    locale: (
+        LocaleName
+        | Annotated[tuple[LocaleName, ...], Meta(description="a list of locales, of which the first is LANG")]
+    ) = ()
     healthcheck: HealthcheckRecipe | None = None
 
     def __post_init__(self) -> None:
@@ -211,6 +217,25 @@ class ConfigRecipe(Table, frozen=True, kw_only=True):
         ports = {normal_port(f"exposed-ports[{number}]", port) for number, port in enumerate(self.exposed_ports)}
         force_setattr(self, "exposed_ports", tuple(sorted(ports, key=lambda port: (int(port.split("/")[0]), port))))
 
+    @property
+    def locales(self) -> tuple[str, ...]:
+        """The locales that are in the image, the one of LANG first."""
+        return tuple(dict.fromkeys((self.locale,) if isinstance(self.locale, str) else self.locale))
+
+
+class UnscriptedPackage(Table, frozen=True, kw_only=True):
+    """A Debian package that is taken without what its maintainer scripts would do, though that is not known."""
+
+    name: DebianPackage
+    scripts: Annotated[Literal["skip"], Meta(description='"skip", to pass over its maintainer scripts')]
+    reason: Text
+
+
+DebianPackages = Annotated[
+    tuple[DebianPackage | UnscriptedPackage, ...],
+    Meta(description='a list of Debian packages, such as "libgl1"'),
+]
+
 
 class PackagesRecipe(Table, frozen=True, kw_only=True):
     """``[base-packages]``: Debian packages over the base, and which of their files.
@@ -218,9 +243,19 @@ class PackagesRecipe(Table, frozen=True, kw_only=True):
     ``keep`` is stronger than ``drop``.
     """
 
-    packages: Annotated[tuple[DebianPackage, ...], Meta(description='a list of Debian packages, such as "libgl1"')] = ()
+    packages: DebianPackages = ()
     keep: Annotated[tuple[PathGlob, ...], Meta(description="a list of globs of files that stay all the same")] = ()
     drop: Annotated[tuple[PathGlob, ...], Meta(description="a list of globs of files that are left out too")] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the packages are called."""
+        return tuple(each if isinstance(each, str) else each.name for each in self.packages)
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """The packages whose maintainer scripts are passed over, with the reasons."""
+        return {each.name: each.reason for each in self.packages if not isinstance(each, str)}
 
 
 class LayeringRecipe(Table, frozen=True, kw_only=True):
@@ -269,10 +304,7 @@ class ImageToml(Table, frozen=True, kw_only=True):
             extra={"meant": meanings.base},
         ),
     ] = BASE_DEFAULT
-    base_packages: (
-        Annotated[tuple[DebianPackage, ...], Meta(description='a list of Debian packages, such as "libgl1"')]
-        | PackagesRecipe
-    ) = ()
+    base_packages: DebianPackages | PackagesRecipe = ()
     platforms: Annotated[tuple[Line, ...], Meta(description='a list of "linux/amd64", "linux/arm64" or both')] = (
         "linux/amd64",
     )
@@ -308,6 +340,11 @@ class ImageToml(Table, frozen=True, kw_only=True):
         """The Debian packages over the base, however they are written."""
         packages = self.base_packages
         return packages if isinstance(packages, PackagesRecipe) else PackagesRecipe(packages=packages)
+
+    @property
+    def needs_packages(self) -> bool:
+        """Whether Debian packages come over the base: those that are named, or that of a locale."""
+        return bool(self.debian.packages) or not all(map(is_built_in, self.config.locales))
 
     @property
     def references(self) -> tuple[Reference, ...]:

@@ -100,6 +100,16 @@ def debian_package(value: object) -> Iterator[object]:
     yield re.split(r"[=<>(\s:]", value.strip().lower(), maxsplit=1)[0] if isinstance(value, str) else ""
 
 
+def locale(value: object) -> Iterator[object]:
+    """Languages as browsers call them, and as LANG has them in quotes."""
+    text = value.strip().strip("\"'").replace("-", "_", 1) if isinstance(value, str) else ""
+    found = re.fullmatch(r"([A-Za-z]{2,3})[_ ]([A-Za-z]{2})[. ]?[Uu][Tt][Ff]_?-?8", text)
+    if found or re.fullmatch(r"[A-Za-z]{2,3}_[A-Za-z]{2}", text):
+        language, country = (found[1], found[2]) if found else text.split("_")
+        yield f"{language.lower()}_{country.upper()}.UTF-8"
+    yield text
+
+
 def sha256(value: object) -> Iterator[object]:
     """Digests as OCI and others write them."""
     yield value.strip().lower().removeprefix("sha256:").removeprefix("sha256=") if isinstance(value, str) else ""

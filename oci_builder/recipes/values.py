@@ -115,6 +115,14 @@ DebianPackage = Annotated[
         extra={"meant": meant.debian_package},
     ),
 ]
+LocaleName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z]+(_[A-Za-z]+)?(\.[A-Za-z0-9:_-]+)?(@[A-Za-z0-9]+)?$(?!\n)",
+        description='the name of a locale, such as "de_DE.UTF-8"',
+        extra={"meant": meant.locale},
+    ),
+]
 PathGlob = Annotated[
     str,
     Meta(

@@ -85,3 +85,5 @@ def _properties(item: Item) -> Iterator[Property]:
         yield Property(name="dev.ocibuild:debian-source", value=item.source)
     if item.unverified:
         yield Property(name="dev.ocibuild:unverified", value="true")
+    if item.unscripted:
+        yield Property(name="dev.ocibuild:scripts-skipped", value="true")

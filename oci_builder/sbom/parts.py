@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from packageurl import PackageURL
 
+from oci_builder.debian.unscripted import unscripted_of
 from oci_builder.digest import Digest
 from oci_builder.errors import InvalidValue, UnsupportedImage
 from oci_builder.imported.documents import as_object
@@ -33,7 +34,8 @@ class Item:
 
     ``inside`` are what a wheel brought along: shared libraries, and what its own bills list (PEP 770). ``needs`` are
     the keys of other items. ``bills`` are paths of its own bills with their sha256. One that is ``unverified`` was not
-    held to the digests in its RECORD when the image was built.
+    held to the digests in its RECORD when the image was built; the maintainer scripts of one that is ``unscripted``
+    were passed over.
     """
 
     key: str
@@ -52,6 +54,7 @@ class Item:
     inside: tuple[Item, ...] = ()
     needs: tuple[str, ...] = ()
     unverified: bool = False
+    unscripted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +144,7 @@ def _item(
         inside=tuple(_inside(package, found, key)),
         needs=tuple(sorted(needed)),
         unverified=package.kind == "python" and package.label in unverified_of(found.contents.run),
+        unscripted=package.kind == "debian" and package.label in unscripted_of(found.contents.run),
     )
 
 

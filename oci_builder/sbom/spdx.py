@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 
+from oci_builder.debian.unscripted import SAID
 from oci_builder.inspect.installed import Licence
 from oci_builder.oci.jsonio import JSON, encode
 from oci_builder.sbom.parts import Bill, Item
@@ -56,11 +57,17 @@ def _package(item: Item) -> JSON:
         "summary": item.summary,
         "homepage": item.homepage if re.match(r"https?://[^\s]+\Z", item.homepage) else "",
         "sourceInfo": f"at /{item.place}" if item.place else "",
-        "comment": "not held to the digests in its RECORD when the image was built" if item.unverified else "",
+        "comment": _comment(item),
         "checksums": [{"algorithm": "SHA256", "checksumValue": item.sha256}] if item.sha256 else [],
         "externalRefs": list(_references(item)),
     }
     return {name: value for name, value in fields.items() if value not in ("", [])}
+
+
+def _comment(item: Item) -> str:
+    if item.unscripted:
+        return SAID
+    return "not held to the digests in its RECORD when the image was built" if item.unverified else ""
 
 
 def _references(item: Item) -> Iterator[Mapping[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from oci_builder.debian.unscripted import SAID, unscripted_of
 from oci_builder.digest import Digest
 from oci_builder.image import MAX_LAYERS
 from oci_builder.imported.documents import Findings, as_object, read_object
@@ -60,7 +61,7 @@ class Checker:
         if contents.config is not None:
             diff_ids = [layer.diff_id if layer else None for layer in layers]
             check_config(contents.config, diff_ids, self._findings, what=what)
-            self._say_unverified(contents.config)
+            self._say_labelled(contents.config)
         return CheckedImage(
             id=Digest.of(contents.config) if contents.config is not None else None,
             digest=contents.manifest_digest,
@@ -68,10 +69,12 @@ class Checker:
             layers=tuple(layer for layer in layers if layer),
         )
 
-    def _say_unverified(self, config: bytes) -> None:
+    def _say_labelled(self, config: bytes) -> None:
         run = as_object(as_object(read_object(config, "configuration", Findings())).get("config"))
         for name in sorted(unverified_of(run)):
             self.remarks.add(f"{name} was not held to the digests in its RECORD ([python] unverified)")
+        for name in sorted(unscripted_of(run)):
+            self.remarks.add(f"{name}: {SAID}")
 
     def _layers(self, layers: Sequence[LayerFile]) -> list[CheckedLayer | None]:
         links: set[str] = set()

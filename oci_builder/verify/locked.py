@@ -229,6 +229,6 @@ def _compare_bytecode(contents: ImageContents, bytecode: BytecodeWatcher, report
 def _owner(layer: LayerContents) -> str:
     if layer.created_by.startswith(_WHEELS):
         return "wheels"
-    if layer.created_by.startswith(("ocibuild base", "ocibuild packages")):
+    if layer.created_by.startswith(("ocibuild base", "ocibuild packages", "ocibuild locales")):
         return "base"
     return "ocibuild" if layer.created_by.startswith("ocibuild ") else "nobody"

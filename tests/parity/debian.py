@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from oci_builder.bases import Supply, open_base
 from oci_builder.debian.apt import Apt
@@ -26,7 +27,7 @@ from oci_builder.debian.installed import installed
 from oci_builder.debian.opening import Opening
 from oci_builder.debian.recipe import key_files, load_layer
 from oci_builder.debian.rootfs import added, read_package
-from oci_builder.debian.scripts import Unpacked, configured
+from oci_builder.debian.scripts import Configured, Unpacked, configured
 from oci_builder.debian.sources import fetch_packages
 from oci_builder.debian.takeovers import Takeovers
 from oci_builder.debian.thinning import Thinning
@@ -76,10 +77,17 @@ class World:
 
     def unknown_scripts(self, names: Sequence[str], spool: Path) -> list[str]:
         """The packages that come by ``names`` and have a script that does what is not known: they are not whole."""
+        _, walked = self.walked(names, spool)
+        return [walked] if isinstance(walked, str) else [f"{pin}: {why}" for pin, why in walked.refused.items()]
+
+    def walked(
+        self, names: Sequence[str], spool: Path, left_out: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, Configured | str]:
+        """How many packages come by ``names``, and what their scripts make; or why they are not to be had."""
         try:
-            found = resolve(self.index, self.present, names, CUTS).packages
+            found = resolve(self.index, self.present, names, {**CUTS, **left_out}).packages
         except PackageError as error:
-            return [str(error)]
+            return 0, str(error)
         pins, store = [self.index.pin(package.name) for package in found], self.opening.store
         with self.opening.sources(load_layer(self.opening.folder)) as sources:
             fetch_packages(pins, sources, store=store, reporter=Quiet())
@@ -87,8 +95,7 @@ class World:
         described = {package.name: package for package in found}
         takeovers = Takeovers.of([*self.present, *found], AMD64.architecture)
         unpack = partial(added, debs, self.below, Thinning.of_added(), takeovers)
-        walked = configured(Unpacked(debs, described, self.below, unpack, AMD64.architecture))
-        return [f"{pin}: {why}" for pin, why in walked.refused.items()]
+        return len(found), configured(Unpacked(debs, described, self.below, unpack, AMD64.architecture))
 
     def differences(self, names: Sequence[str]) -> list[str]:
         """What apt-get and ocibuild differ in, where ``names`` are asked for together."""

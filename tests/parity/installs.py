@@ -109,7 +109,7 @@ class Ground:
         libraries = read_libraries(libraries_path(self.opening.folder, AMD64))
         extras = Extras(self.opening, self.base.tree, self.base.layers[-1].diff_id, wanted, libraries)
         lock = extras.resolve()
-        layer = extras.layer(lock)
+        layer = extras.layers(lock)[0]
         packages = {*(package.name for package in self.present), *(pin.name for pin in lock.packages)}
         return Added(lock, packages, _faces(layer, self.opening.store), self, layer)
 

@@ -380,7 +380,52 @@ def test_packages_are_a_list_or_a_table_with_globs(tmp_path: Path) -> None:
     ):
         (tmp_path / "image.toml").write_text(f"{written}\n")
         found = load_image(tmp_path).recipe.debian
-        assert (found.packages, found.keep, found.drop) == (("git",), keep, ())
+        assert (found.names, found.keep, found.drop, found.skipped) == (("git",), keep, (), {})
+
+
+@pytest.mark.parametrize("written", ["base-packages = [{}]", "[base-packages]\npackages = [{}]"])
+def test_scripts_of_a_package_are_passed_over_for_a_reason(tmp_path: Path, written: str) -> None:
+    text = written.format('"git", { name = "x1", scripts = "skip", reason = "only a cache" }')
+    (tmp_path / "image.toml").write_text(f"{text}\n")
+    found = load_image(tmp_path).recipe.debian
+    assert (found.names, found.skipped) == (("git", "x1"), {"x1": "only a cache"})
+
+
+@pytest.mark.parametrize(
+    ("written", "locales"),
+    [
+        ('"de_DE.UTF-8"', ("de_DE.UTF-8",)),
+        ('["de_DE.UTF-8", "en_US.UTF-8", "de_DE.UTF-8"]', ("de_DE.UTF-8", "en_US.UTF-8")),
+        ('"ca_ES.UTF-8@valencia"', ("ca_ES.UTF-8@valencia",)),
+        ('"C.UTF-8"', ("C.UTF-8",)),
+        ("[]", ()),
+    ],
+)
+def test_a_locale_is_one_or_a_list(tmp_path: Path, written: str, locales: tuple[str, ...]) -> None:
+    (tmp_path / "image.toml").write_text(f"[config]\nlocale = {written}\n")
+    recipe = load_image(tmp_path).recipe
+    assert recipe.config.locales == locales
+    assert recipe.needs_packages is any(name != "C.UTF-8" for name in locales)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ('"de-DE"', "de_DE.UTF-8"),
+        ('"de_DE utf8"', "de_DE.UTF-8"),
+        ('"en-us.utf-8"', "en_US.UTF-8"),
+        ('["C", "fr-FR"]', "fr_FR.UTF-8"),
+        ('"../etc"', None),
+        ("1", None),
+    ],
+)
+def test_a_locale_that_is_written_as_elsewhere_has_its_name_as_hint(
+    tmp_path: Path, written: str, meant: str | None
+) -> None:
+    (tmp_path / "image.toml").write_text(f"[config]\nlocale = {written}\n")
+    with pytest.raises(RecipeError, match="locale") as failed:
+        load_image(tmp_path)
+    assert meant is None or meant in (failed.value.hint or "")
 
 
 @pytest.mark.parametrize(
@@ -392,6 +437,9 @@ def test_packages_are_a_list_or_a_table_with_globs(tmp_path: Path) -> None:
         ('[base-packages]\npackages = ["git"]\nkep = ["x"]', "base-packages.kep"),
         ('[base-packages]\npackages = ["git"]\ndrop = ["//"]', "base-packages.drop[0]"),
         ('[base-packages]\npackages = ["git"]\ndrop = "x"', "base-packages.drop"),
+        ('base-packages = [{ name = "x1", scripts = "skip" }]', "base-packages[0].reason"),
+        ('base-packages = [{ name = "x1", reason = "y" }]', "base-packages[0].scripts"),
+        ('base-packages = [{ name = "x1", scripts = "run", reason = "y" }]', "base-packages[0].scripts"),
     ],
 )
 def test_packages_that_are_written_wrongly_are_named(tmp_path: Path, written: str, key: str) -> None:

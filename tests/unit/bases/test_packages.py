@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -115,9 +115,10 @@ class World:
 
     said: list[str] = field(default_factory=list)
 
-    def add(self, *packages: str, supply: Supply | None = None, **files: Sequence[str]) -> Base:
-        """The base with ``packages``; ``files`` are globs to keep and to drop."""
-        wanted = WantedPackages(names=packages, **{key: tuple(globs) for key, globs in files.items()})
+    def add(self, *packages: str, supply: Supply | None = None, **more: Any) -> Base:
+        """The base with ``packages``; ``more`` is what else a recipe wants of them."""
+        wishes: dict[str, Any] = {key: tuple(each) if isinstance(each, list) else each for key, each in more.items()}
+        wanted = WantedPackages(names=packages, **wishes)
         how, self.said = supply or self.supply, []
         return with_packages(self.base, wanted, lock=self.lock, supply=how, store=self.store, reporter=Heard(self.said))
 

@@ -92,8 +92,35 @@ def test_what_does_not_start_is_found_and_nothing_else(store: Store) -> None:
     assert [found for _, found, _ in kinds(gated)] == ["start"]
 
 
+@pytest.mark.parametrize(
+    ("env", "found"),
+    [
+        ({"LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8", "LC_TIME": "fr_FR.UTF-8"}, ["de_DE.UTF-8", "fr_FR.UTF-8"]),
+        ({"LANG": "C.UTF-8", "LC_ALL": "POSIX", "LC_CTYPE": ""}, []),
+        ({"LANG": "not/a name"}, ["not/a name"]),
+        ({"LANG": "en_US.utf8"}, []),
+    ],
+)
+def test_a_variable_that_names_a_locale_which_is_not_there_is_found(
+    store: Store, env: dict[str, str], found: list[str]
+) -> None:
+    english = file("usr/lib/locale/en_US.utf8/LC_CTYPE", b"x", origin="locales-all 1")
+    rules = GateRules(languages=frozenset(env))
+    gated = judged(store, *SOUND, english, rules=rules, env=env)
+    assert [(finding.kind, finding.subject) for finding in gated.warnings] == [("locale", each) for each in found]
+    assert judged(store, *SOUND, english, env=env).warnings == ()
+
+
+def test_whose_scripts_were_passed_over_is_found_and_allowed(store: Store) -> None:
+    run = RunConfig(labels={"dev.ocibuild.scripts-skipped": "odd 1.0-1"})
+    assert kinds(judged(store, *SOUND, rules=LIMITS, run=run)) == [("warning", "scripts-skipped", "odd 1.0-1")]
+    allow = (Allowance(finding="scripts-skipped", package="odd", reason="a cache"),)
+    allowed = judged(store, *SOUND, rules=GateRules(allow=allow), run=run)
+    assert [reason for _, reason in allowed.allowed] == ["a cache"] and not allowed.warnings
+
+
 def test_no_kind_is_left_out_here() -> None:
-    assert {*SEEDS, "max-size", "unused-allow", "start"} == set(KINDS)
+    assert {*SEEDS, "max-size", "unused-allow", "scripts-skipped", "locale", "start"} == set(KINDS)
 
 
 def test_every_kind_is_explained() -> None:
