@@ -95,17 +95,17 @@ KINDS = (
     ),
     Kind("cut's files", "what scripts of systemd, dbus and PAM make, which are cut", _missing(_MADE_BY_CUT)),
     Kind(
-        "linked",
-        "a file needs the library, and its package does not depend on it: the library comes along all the same",
-        lambda one: one.theirs is None and one.linked,
-    ),
-    Kind(
         "database",
         "dpkg's and apt's own files: no package manager is in the image; scanners read var/lib/dpkg/status.d",
         _any(
             r"var/lib/dpkg(?!/alternatives/)|(var/lib|var/cache|etc|var/log)/(apt|debconf)(/|\Z)"
             r"|var/log/(dpkg|alternatives)\.log|var/lib/(ucf|shells\.state|emacsen-common|dictionaries-common|sgml-base|xml-core)(/|\Z)"
         ),
+    ),
+    Kind(
+        "linked",
+        "a file needs the library, and its package does not depend on it: the library comes along all the same",
+        lambda one: one.theirs is None and one.linked,
     ),
     Kind(
         "choices",
