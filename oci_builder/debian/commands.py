@@ -134,6 +134,15 @@ def _mountpoint(call: Call) -> int:
     return int(paths not in (["/proc"], ["/dev"], ["/sys"]))
 
 
+def _paperconf(call: Call) -> int:
+    """paperconf: the paper that /etc/papersize names, which libpaper1 makes a4 where nobody says otherwise."""
+    lines = call.tree.read("/etc/papersize").split() if call.tree.has("/etc/papersize") else ["a4"]
+    if call.arguments or len(lines) != 1:
+        raise call.unknown("which paper there is is not known here")
+    call.say(f"{lines[0]}\n")
+    return 0
+
+
 def _locale(call: Call) -> int:
     """locale: the paper of the C locale, which is what an image has."""
     known = {"width": "210", "height": "297", "LC_PAPER": "297\n210", "charmap": "ANSI_X3.4-1968"}
@@ -196,6 +205,7 @@ COMMANDS: Mapping[str, Command] = {
     "sed": sed,
     "glib-compile-schemas": compile_schemas,
     "pam-auth-update": pam_auth_update,
+    "paperconf": _paperconf,
     "start-stop-daemon": _start_stop,
     "ucf": _ucf,
     "uname": _uname,

@@ -41,7 +41,7 @@ from oci_builder.files import is_full
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
-from oci_builder.tree.entry import Kind, file
+from oci_builder.tree.entry import file
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree
 
