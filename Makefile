@@ -23,7 +23,7 @@ STALE := $(shell if [ -e $(VENV) ] && ! $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/
 
 # Debian's packages of the programs that tests/real drives, and of what the newest runc is built with. The tests skip what
 # is missing, unless OCIBUILD_REQUIRE_REAL=1.
-SYSTEM := ca-certificates chromium containerd docker-compose docker.io docker-registry git libseccomp-dev pkg-config podman qemu-user-static runc skopeo strace umoci
+SYSTEM := ca-certificates chromium containerd docker-compose docker.io docker-registry git libseccomp-dev mmdebstrap pkg-config podman qemu-user-static runc skopeo strace umoci
 
 .PHONY: help
 help:  ## what there is

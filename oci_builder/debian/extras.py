@@ -179,7 +179,9 @@ class Extras:
             numbers={"passwd": accounts.users, "group": accounts.groups} if accounts else {},
         )
         found = configured(unpacked)
-        together = self.below.overlaid(found.tree)
+        # What scripts say of a folder that is there counts; else placing would leave it as it was.
+        folders = (entry for entry in found.made.values() if entry.kind is Kind.DIRECTORY)
+        together = self.below.overlaid(found.tree).overlaid(folders)
         made = place([found.made[path] for path in sorted(found.made)], together)
         return found.tree.overlaid(made), found
 

@@ -38,6 +38,7 @@ from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.tree import Tree
+from tests.parity import installs, programs
 from tests.support.aptoracle import AptOracle
 
 HERE = Path(__file__).parent
@@ -154,12 +155,20 @@ def main(arguments: Sequence[str]) -> int:
     """Try what is named, or all of the list; say what differs."""
     parser = argparse.ArgumentParser(prog="python -m tests.parity.debian", description=__doc__)
     parser.add_argument("names", nargs="*", help="packages to try; several at once are joined with |")
-    parser.add_argument("--list", type=Path, default=HERE / "debian.txt", help="a file of such names")
+    parser.add_argument("--list", type=Path, help="a file of such names")
     parser.add_argument("--scripts", action="store_true", help="fetch the packages, and try their scripts instead")
+    parser.add_argument("--installs", action="store_true", help="have apt-get install them too, and compare each path")
+    parser.add_argument("--programs", type=Path, help="run programs in images instead, and write a table into a file")
+    parser.add_argument("--page", type=Path, help="a file to write what --installs finds into")
     parser.add_argument("--cache", type=Path, default=Path(".parity"), help="a folder for what is downloaded")
     parser.add_argument("--layer", type=Path, default=LAYER, help="the base to try it over")
     chosen = parser.parse_args(arguments)
-    tries = [tuple(name.split("|")) for name in chosen.names] or corpus(chosen.list)
+    usual = HERE / "debian-installs.txt" if chosen.installs else HERE / "debian.txt"
+    tries = [tuple(name.split("|")) for name in chosen.names] or corpus(chosen.list or usual)
+    if chosen.programs:
+        return _ran(chosen.programs)
+    if chosen.installs:
+        return _installed(tries, chosen.layer, chosen.cache, chosen.page)
     differing = 0
     with tempfile.TemporaryDirectory() as folder:
         world = World.of(chosen.layer, Path(folder), Store(chosen.cache))
@@ -173,6 +182,31 @@ def main(arguments: Sequence[str]) -> int:
             for line in found:
                 print(f"{' '.join(names)}: {line}")
     print(f"{len(tries)} tried, {differing} {'are not whole' if chosen.scripts else 'differ'}")
+    return 1 if differing else 0
+
+
+def _ran(file: Path) -> int:
+    outcomes: list[programs.Ran] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for one in programs.ran(programs.GROUPS, LAYER.name, Path(folder)):
+            outcomes.append(one)
+            print(f"{one.program.name}: {one.refused or one.chroot or one.docker or 'ran'}", flush=True)
+            file.write_text(programs.table(outcomes))
+    return int(any(one.refused or one.chroot or one.docker for one in outcomes))
+
+
+def _installed(tries: Sequence[Sequence[str]], layer: Path, cache: Path, page: Path | None) -> int:
+    outcomes: list[installs.Outcome] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for one in installs.installs(tries, layer, Store(cache), Path(folder)):
+            outcomes.append(one)
+            for line in one.lines:
+                print(f"{' '.join(one.names)}: {line}", flush=True)
+            if page is not None:
+                # After each, for all of them take an hour.
+                page.write_text(installs.page(outcomes, f"layers/{layer.name}"))
+    differing = sum(bool(one.lines) for one in outcomes)
+    print(f"{len(tries)} tried, {differing} differ")
     return 1 if differing else 0
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import shutil
 import stat
 import tarfile
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -32,11 +34,13 @@ from oci_builder.debian.sonames import libraries_path, read_libraries
 from oci_builder.debian.sources import ArchiveSource, fetch_packages
 from oci_builder.debian.trust import Trust
 from oci_builder.debian.wanted import WantedPackages
+from oci_builder.errors import PackageError
 from oci_builder.layer import Layer
 from oci_builder.platforms import AMD64
 from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
+from tests.parity.kinds import KINDS, LISTS, SECRET, Difference, Kind
 from tests.support.chroots import Chroot, Face, Installation, write_archive
 
 _ESSENTIAL = re.compile(rb"^Package: (\S+)\n(?:[^\n]+\n)*?Essential: yes$", re.MULTILINE)
@@ -107,7 +111,7 @@ class Ground:
         lock = extras.resolve()
         layer = extras.layers(lock)[0]
         packages = {*(package.name for package in self.present), *(pin.name for pin in lock.packages)}
-        return Added(lock, packages, _faces(layer, self.opening.store), self.below, self.opening.store, layer)
+        return Added(lock, packages, _faces(layer, self.opening.store), self, layer)
 
     @cached_property
     def below(self) -> Mapping[str, Face]:
@@ -122,8 +126,7 @@ class Added:
     lock: ExtraLock
     packages: Collection[str]
     faces: Mapping[str, Face]
-    below: Mapping[str, Face]
-    store: Store
+    ground: Ground
     layer: Layer
 
     @property
@@ -133,7 +136,20 @@ class Added:
 
     def at(self, path: str) -> Face | None:
         """What is at ``path`` with the layer over the base."""
-        return self.faces.get(path) or self.below.get(path)
+        return self.faces.get(path) or self.ground.below.get(path)
+
+    @cached_property
+    def origins(self) -> Mapping[str, str]:
+        """The package of each path of the layer."""
+        return {entry.path: entry.origin.partition(" ")[0] for entry in self.layer.entries}
+
+    def lines(self, path: str) -> set[bytes]:
+        """The lines that the layer adds to a file of the base."""
+        if path not in self.faces:
+            return set()
+        store = self.ground.opening.store
+        before = b"".join(_read(layer, store, path) for layer in self.ground.base.layers)
+        return _lines(_read(self.layer, store, path)) - _lines(before)
 
 
 def _faces(layer: Layer, store: Store) -> dict[str, Face]:
@@ -158,129 +174,48 @@ def _face(archive: tarfile.TarFile, member: tarfile.TarInfo, found: Mapping[str,
     return Face(stat.S_IFREG, member.mode, member.uid, member.gid, "", digest, capability)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A path that apt-get and ocibuild leave other things at; None stands for nothing.
-
-    ``package`` has the path by dpkg; ``cut`` says that ocibuild left it out on purpose.
-    """
-
-    path: str
-    theirs: Face | None
-    ours: Face | None
-    package: str
-    cut: bool
-
-    def __str__(self) -> str:
-        if self.ours is None:
-            return f"/{self.path} is only apt-get's ({self.package or 'made by a script'})"
-        if self.theirs is None:
-            return f"/{self.path} is only ocibuild's"
-        fields = [name for name in Face.__annotations__ if getattr(self.ours, name) != getattr(self.theirs, name)]
-        told = ", ".join(
-            f"{name} {_told(getattr(self.theirs, name))} by apt-get and {_told(getattr(self.ours, name))} by ocibuild"
-            for name in fields
-        )
-        return f"/{self.path}: {told}"
-
-
-def _told(value: object) -> str:
-    return f"{value:o}" if isinstance(value, int) else str(value)[:60]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of differences, and the reason that there are such."""
-
-    name: str
-    reason: str
-    fits: Callable[[Difference], bool]
-
-
-_READ = r"usr/share/(man|info|doc|doc-base|gtk-doc|help|gnome/help|locale|locale-langpack)(/|\Z)"
-
-
-def _missing(pattern: str) -> Callable[[Difference], bool]:
-    known = re.compile(pattern)
-    return lambda one: one.ours is None and known.match(one.path) is not None
-
-
-def _any(pattern: str) -> Callable[[Difference], bool]:
-    known = re.compile(pattern)
-    return lambda one: known.match(one.path) is not None
-
-
-def _is_documentation(one: Difference) -> bool:
-    target = one.theirs.target if one.theirs is not None else ""
-    return one.ours is None and (
-        re.match(_READ, one.path) is not None
-        or re.match(rf"/{_READ}|/etc/alternatives/.*\.[0-9]\w*\.gz\Z", target) is not None
-    )
-
-
-KINDS = (
-    Kind("documentation", "man pages, documentation and translations are dropped, and links to them", _is_documentation),
-    Kind(
-        "cut",
-        "the package is in the list of what images do without, or only those need it; the lock names it",
-        lambda one: one.ours is None and one.cut,
-    ),
-    Kind(
-        "database",
-        "dpkg's and apt's own files: no package manager is in the image; scanners read var/lib/dpkg/status.d",
-        _any(r"var/lib/dpkg(?!/alternatives/)|(var/lib|var/cache|etc|var/log)/(apt|debconf)(/|\Z)|var/log/(dpkg|alternatives)\.log"),
-    ),
-    Kind(
-        "bytecode", "Debian's modules are compiled when they are first imported", _missing(r".*/__pycache__(/|\Z)|.*\.pyc\Z")
-    ),
-    Kind("services", "no init system runs in a container", _missing(r"etc/systemd/|etc/rc[0-9S]\.d/|var/lib/systemd/")),
-    Kind(
-        "caches",
-        "programs make them when they lack them, or are slower without",
-        _missing(
-            r"var/cache/(fontconfig|man|ldconfig)(/|\Z)|usr/share/icons/.*/icon-theme\.cache\Z|usr/share/mime/"
-            r"|usr/lib/.*/giomodule\.cache\Z|usr/share/applications/mimeinfo\.cache\Z|etc/mailcap\Z"
-        ),
-    ),
-    Kind("loader", "the loader's cache has the libraries of the whole tree, and the trees differ", lambda one: one.path == "etc/ld.so.cache"),
-    Kind("secrets", "keys and numbers of one machine are never made", _missing(r"etc/machine-id\Z|var/lib/dbus/|etc/ssh/ssh_host_|etc/ssl/private/")),
-    Kind("copies", "copies of account files that tools keep", _missing(r"etc/(passwd|group|shadow|gshadow|subuid|subgid)-\Z")),
-)  # fmt: skip
-"""All kinds, the first that fits being that of a difference."""
-
-_LISTS = ("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "etc/shells")
-"""Files that packages add lines to; what was there before is the base's, and need not be alike."""
-
-
-def differences(
-    theirs: Installation, ours: Added, below: Callable[[str], bytes]
-) -> list[tuple[Difference, Kind | None]]:
-    """What differs, with its kind; ``below`` gives what a file of the base holds."""
+def differences(theirs: Installation, ours: Added) -> list[tuple[Difference, Kind | None]]:
+    """What differs, with its kind."""
+    installed_names = {*theirs.owners.values()}
     found: list[tuple[Difference, Kind | None]] = []
     for path in sorted({*theirs.changed(), *ours.faces}):
-        package = theirs.owners.get(path, "")
-        cut = package != "" and package not in ours.packages
-        one = Difference(path, theirs.at(path), ours.at(path), package, cut)
-        if one.theirs == one.ours or (path in _LISTS and _adds_alike(one, theirs, ours, below)):
+        mine, other = ours.at(path), theirs.at(path)
+        if mine == other:
             continue
+        fewer = False
+        if path in LISTS:
+            mine_added, others_added = ours.lines(path), _added_lines(theirs, path)
+            if mine_added == others_added or (mine is None and path in SECRET):
+                # What was there before is the base's; one without passwords has no file for them.
+                continue
+            fewer = {_name(line) for line in mine_added} < {_name(line) for line in others_added}
+        package, owner = theirs.owners.get(path, ""), ours.origins.get(path, "")
+        one = Difference(
+            path,
+            other,
+            mine,
+            package,
+            cut=package != "" and package not in ours.packages,
+            linked=owner != "" and owner not in installed_names,
+            was_there=(theirs.base / path).is_file(),
+            fewer=fewer,
+        )
         found.append((one, next((kind for kind in KINDS if kind.fits(one)), None)))
     return found
 
 
-def _adds_alike(one: Difference, theirs: Installation, ours: Added, below: Callable[[str], bytes]) -> bool:
-    """Whether both add the same lines."""
-    before = theirs.base / one.path
-    mine = _lines(_read(ours.layer, ours.store, one.path)) - _lines(below(one.path))
-    other = _lines(theirs.read(one.path)) - _lines(before.read_bytes() if before.is_file() else b"")
-    if one.ours is None:
-        # A base without passwords has no file for them.
-        return one.path in ("etc/shadow", "etc/gshadow") or not other
-    return mine == other
+def _added_lines(theirs: Installation, path: str) -> set[bytes]:
+    before = theirs.base / path
+    return _lines(theirs.read(path)) - _lines(before.read_bytes() if before.is_file() else b"")
 
 
 def _lines(text: bytes) -> set[bytes]:
     # Of a password's line the day when it was last changed differs by the day.
     return {re.sub(rb"\A([^:]*:!?[*!]?):[0-9]*:0?:[0-9]*:[0-9]*:", rb"\1:::::", line) for line in text.splitlines()}
+
+
+def _name(line: bytes) -> bytes:
+    return line.partition(b":")[0]
 
 
 def _read(layer: Layer, store: Store, path: str) -> bytes:
@@ -289,3 +224,102 @@ def _read(layer: Layer, store: Store, path: str) -> bytes:
             if member.name.strip("/") == path and (stream := archive.extractfile(member)):
                 return stream.read()
     return b""
+
+
+@dataclass
+class Outcome:
+    """What came of packages that were installed together; ``refused`` is why ocibuild has them not."""
+
+    names: Sequence[str]
+    refused: str = ""
+    not_whole: Sequence[str] = ()
+    packages: int = 0
+    entries: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    faults: Sequence[str] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """What is wrong, in words."""
+        return [*([f"refused: {self.refused}"] if self.refused else []), *self.not_whole, *self.faults]
+
+
+def installs(tries: Sequence[Sequence[str]], layer: Path, store: Store, folder: Path) -> Iterator[Outcome]:
+    """Install each of ``tries`` with apt-get and with ocibuild over the base ``layer``; ``folder`` is empty."""
+    for part in ("apt", "archive", "chroot"):
+        (folder / part).mkdir()
+    ground = Ground.of(layer, folder / "apt", store)
+    names = ground.archive(tries, folder / "archive")
+    chroot = Chroot(folder / "chroot", folder / "archive", names)
+    for number, each in enumerate(tries):
+        place = folder / str(number)
+        place.mkdir()
+        yield _outcome(each, ground, chroot, place)
+        shutil.rmtree(place)
+
+
+def _outcome(names: Sequence[str], ground: Ground, chroot: Chroot, folder: Path) -> Outcome:
+    try:
+        ours = ground.added(names)
+    except PackageError as error:
+        return Outcome(names, refused=str(error))
+    found = differences(chroot.install(names, folder), ours)
+    return Outcome(
+        names,
+        not_whole=ours.not_whole,
+        packages=len(ours.lock.packages),
+        entries=len(ours.faces),
+        kinds=Counter(kind.name for _, kind in found if kind is not None),
+        faults=[str(one) for one, kind in found if kind is None],
+    )
+
+
+_HEAD = """# What apt-get installs, and what ocibuild puts into a layer
+
+`make debian-parity DEBIAN=--installs` has `apt-get install --no-install-recommends` install packages in a root
+filesystem of Debian's with the packages of `{layer}`, where all their scripts run. What that changed is compared with
+the layer that ocibuild makes of the same packages in the same versions, path by path: what is there, mode, owner, link,
+bytes and capability. `--page` writes this page; `tests/real/test_debian_installs.py` holds some of it in all tests.
+
+Of {tried} tries {same} are alike but for differences of these kinds, {hollow} lack a package whose script is not known,
+{refused} are refused, and {faulty} differ otherwise.
+
+| kind of difference | tries | paths | reason |
+|---|--:|--:|---|
+{kinds}
+
+| packages | with all they need | paths | differences | otherwise |
+|---|--:|--:|---|---|
+"""
+
+
+def page(outcomes: Sequence[Outcome], layer: str) -> str:
+    """The page of what came of all tries."""
+    kinds = "\n".join(
+        f"| {kind.name} | {sum(kind.name in each.kinds for each in outcomes)} "
+        f"| {sum(each.kinds[kind.name] for each in outcomes):,} | {kind.reason} |"
+        for kind in KINDS
+    )
+    head = _HEAD.format(
+        layer=layer,
+        tried=len(outcomes),
+        same=sum(not each.lines for each in outcomes),
+        hollow=sum(bool(each.not_whole) for each in outcomes),
+        refused=sum(bool(each.refused) for each in outcomes),
+        faulty=sum(bool(each.faults) and not each.not_whole for each in outcomes),
+        kinds=kinds,
+    )
+    return head + "".join(map(_row, outcomes))
+
+
+def _row(one: Outcome) -> str:
+    name = " ".join(one.names)
+    if one.refused:
+        return f"| {name} | | | | {_cell(f'refused: {one.refused}')} |\n"
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in one.kinds.most_common())
+    more = f" and {len(one.lines) - 3} more" if len(one.lines) > 3 else ""
+    return f"| {name} | {one.packages} | {one.entries:,} | {kinds} | {_cell('; '.join(one.lines[:3]) + more)} |\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

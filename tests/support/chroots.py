@@ -1,4 +1,4 @@
-"""A root filesystem that dpkg and apt-get made, and what ``apt-get install`` changes in it: all scripts of packages run.
+"""A root filesystem that dpkg and apt-get made, and what ``apt-get install`` changes in it: all scripts run.
 
 Packages come from an archive in a folder, so that nothing is fetched twice, and apt has the very versions that ocibuild
 has. Each installation is laid over the same root filesystem, in mounts that only its own processes see.
