@@ -41,7 +41,7 @@ from oci_builder.files import is_full
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
-from oci_builder.tree.entry import file
+from oci_builder.tree.entry import Kind, file
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree
 
@@ -131,6 +131,8 @@ class Extras:
             tree, found = self._configured(packages, lock.accounts)
             for pin, why in found.refused.items():
                 raise self._refused(pin, why)
+            for line in found.lacking:
+                self.opening.reporter.note(f"{self.opening.folder.name}: {', '.join(lock.requested)} without {line}")
             together = self.below.overlaid(tree)
             libraries = Libraries.of(together, self.opening.platform.machine, sources)
             libraries.check()
