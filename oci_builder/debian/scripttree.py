@@ -29,7 +29,7 @@ MAX_FOUND = 10_000
 
 MAX_LOOKED = 1_500_000
 _LONG = 32
-"""Folders that are looked into for all scripts together; so many letters of a path, or bytes read, are one more."""
+"""Folders that are looked into for all scripts together; so many letters of a path or bytes of a file are one more."""
 
 _NOT_OURS = re.compile(r"(?:proc|dev|sys|run|var/run|var/lock)(?:/|\Z)")
 """What an engine mounts, or what is empty when a machine starts."""

@@ -1,7 +1,7 @@
 """``make debian-parity DEBIAN=--programs``: programs of added packages, run in a built image as its unprivileged user.
 
-They run in a chroot, in namespaces of their own, and in the distribution's docker, without network. An image has several
-of them, so that they have to get along with each other; one that is refused is tried alone, and said.
+They run in a chroot, in namespaces of their own, and in the distribution's docker, without network. An image has
+several of them, so that they have to get along with each other; one that is refused is left out, and said.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from tests.support.real import need
 _PDF = "head -c 4 /tmp/p.pdf"
 _C = r"#include <libpq-fe.h>\n#include <stdio.h>\nint main(){printf(\"%%d\\n\", PQlibVersion() > 150000);return 0;}\n"
 _CONF = (
-    "pid /tmp/n; error_log /tmp/e; events {} http { access_log off; client_body_temp_path /tmp/1; proxy_temp_path /tmp/2; "
-    "fastcgi_temp_path /tmp/3; uwsgi_temp_path /tmp/4; scgi_temp_path /tmp/5; }"
+    "pid /tmp/n; error_log /tmp/e; events {} http { access_log off; client_body_temp_path /tmp/1; "
+    "proxy_temp_path /tmp/2; fastcgi_temp_path /tmp/3; uwsgi_temp_path /tmp/4; scgi_temp_path /tmp/5; }"
 )
 
 
@@ -184,18 +184,22 @@ def ran(groups: Iterable[Sequence[Program]], base: str, folder: Path) -> Iterato
 
 def _group(programs: list[Program], base: str, folder: Path, docker: DockerLike) -> Iterator[Ran]:
     refused: dict[str, str] = {}
-    why = _built(programs, base, folder / "all")
+    taken, number = programs, 0
+    why = _built(taken, base, folder / "0")
+    while why:
+        # A package that is named is why; or one that others link to, and then each is tried alone.
+        named = why.removeprefix("ocibuild: ").partition(" ")[0]
+        named_by = {one.name: why for one in taken if named in one.packages}
+        refused |= named_by or {one.name: alone for one in taken if (alone := _alone(one, base, folder / "alone"))}
+        left = [one for one in programs if one.name not in refused]
+        if not left or left == taken:
+            break
+        taken, number = left, number + 1
+        why = _built(taken, base, folder / str(number))
+    yield from (Ran(one, refused=refused.get(one.name, why)) for one in programs if why or one.name in refused)
     if why:
-        # Which of them it is: each alone, then those that are taken, together.
-        refused = {one.name: _alone(one, base, folder / one.name) for one in programs}
-        programs_taken = [one for one in programs if not refused[one.name]]
-        why = _built(programs_taken, base, folder / "some") if programs_taken else why
-    taken = [one for one in programs if not refused.get(one.name)]
-    yield from (Ran(one, refused=refused[one.name]) for one in programs if refused.get(one.name))
-    archive = folder / ("some" if refused else "all") / "image.tar"
-    if why or not taken:
-        yield from (Ran(one, refused=why) for one in taken)
         return
+    archive = folder / str(number) / "image.tar"
     root = folder / "root"
     for layer in layers_of(archive):
         with tarfile.open(fileobj=io.BytesIO(layer)) as plain:
@@ -246,8 +250,8 @@ def _wrong(one: Program, said: str, errors: str) -> str:
 def table(outcomes: Sequence[Ran]) -> str:
     """A table of what became of all programs."""
     lines = [
-        f"{len(outcomes)} programs, each run in an image as its user, without network and with a read-only root file system "
-        f"in docker: {sum(not (one.refused or one.chroot or one.docker) for one in outcomes)} did what they were to do.",
+        f"{len(outcomes)} programs, each run in an image as its user, without network: "
+        f"{sum(not (one.refused or one.chroot or one.docker) for one in outcomes)} did what they were to do.",
         "",
         "| program | packages | in a chroot | in Docker 20.10 |",
         "|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""Packages installed by apt-get, whose scripts run, and by ocibuild, which runs none: differences are of known kinds."""
+"""Packages installed by apt-get, whose scripts run, and by ocibuild, which runs none: differences are of few kinds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages that mean harm, from an archive whose signature holds: each is refused with the reason, and makes nothing."""
+"""Packages that mean harm, from an archive whose signature holds: each is refused with the reason, and none runs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from tests.support.webserver import WebServer, serving
 
 HOST = Platform.parse(os.uname().machine)
 SH = b"#!/bin/sh\nset -e\n"
+OWN = "usr/lib/own/mkdir"
+TRIGGERS = b"".join(b"interest /t%d\n" % number for number in range(50_000))
 
 
 def scripted(name: str, script: bytes, **more: object) -> Deb:
@@ -40,8 +42,8 @@ def debs(witness: bytes) -> list[Deb]:
         scripted("python", b"#!/usr/bin/env python3\nopen('" + witness + b"', 'w')\n"),
         scripted("no-shebang", run),
         scripted("eval", SH + b"eval \"$(printf 'ch%s x' passwd)\"; /usr/lib/own/runs\n"),
-        scripted("own-program", SH + b"/usr/lib/own/mkdir /x\n", files={"usr/lib/own/mkdir": b"\x7fELF"}, modes={"usr/lib/own/mkdir": 0o755}),
-        scripted("other-path", SH + b"PATH=/usr/lib/own:$PATH\nmkdir /x\n", files={"usr/lib/own/mkdir": b"\x7fELF"}),
+        scripted("own-program", SH + b"/usr/lib/own/mkdir /x\n", files={OWN: b"\x7fELF"}, modes={OWN: 0o755}),
+        scripted("other-path", SH + b"PATH=/usr/lib/own:$PATH\nmkdir /x\n", files={OWN: b"\x7fELF"}),
         scripted("idle-function", SH + b"exit() { :; }\nexit 0\n" + run),
         scripted("controls", SH + b"frob '\x1b]0;owned\x07'\n"),
         scripted("direction", SH + "\u202efrob \u2028x\n".encode()),
@@ -54,7 +56,7 @@ def debs(witness: bytes) -> list[Deb]:
         scripted("awk", SH + b"awk 'BEGIN { system(\"" + run.strip() + b"\") }'\n"),
         scripted("sed", SH + b"echo a | sed 's/a/" + run.strip().replace(b"/", b"\\/") + b"/e'\n"),
         scripted("exits", SH + b"exit 3\n"),
-        Deb(name="many-triggers", scripts={"triggers": b"".join(b"interest /t%d\n" % n for n in range(50_000)), "postinst": SH + b"for x in $2; do frob $x; done\nfrob\n"}),
+        Deb(name="many-triggers", scripts={"triggers": TRIGGERS, "postinst": SH + b"for x in $2; do :; done\nfrob\n"}),
         Deb(name="config-loops", scripts={"config": SH + b"until false; do :; done\n"}),
         Deb(name="preinst-runs", scripts={"preinst": SH + b"/bin/frob\n"}),
     ]  # fmt: skip

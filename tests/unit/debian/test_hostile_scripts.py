@@ -97,7 +97,9 @@ HOSTILE = {
     "grep re": "while :; do grep -qE '(a*)*(a|b)*c' /usr/share/big; done",
     "rmdir": "while :; do rmdir --ignore-fail-on-non-empty /usr/share/many; done",
     "accounts": "i=; while :; do i=${i}a; addgroup --system $i; done",
-    "alternatives": "i=; while :; do i=${i}a; touch /usr/bin/$i; update-alternatives --install /usr/bin/z z /usr/bin/$i 1; done",
+    "alternatives": (
+        "i=; while :; do i=${i}a; touch /usr/bin/$i; update-alternatives --install /usr/bin/z z /usr/bin/$i 1; done"
+    ),
     "alternatives slaves": "touch /usr/bin/q; update-alternatives --install /usr/bin/z z /usr/bin/q 1 "
     + " ".join(f"--slave /usr/bin/s{i} s{i} /usr/bin/t{i}" for i in range(4000)),
     "alternatives both": "touch /usr/bin/q; update-alternatives --install /usr/bin/z z /usr/bin/q 1 "
@@ -143,7 +145,9 @@ HOSTILE = {
     "mkfifo": "mkfifo /etc/x",
     "dev null file": "cat < /dev/zero",
     "dots": "echo x > ../../../../etc/../../x; mkdir -p ../../../a/../b",
-    "canary": "touch /dev/shm/canary; /usr/bin/touch /dev/shm/canary; $(touch /dev/shm/canary); `touch /dev/shm/canary`",
+    "canary": (
+        "touch /dev/shm/canary; /usr/bin/touch /dev/shm/canary; $(touch /dev/shm/canary); `touch /dev/shm/canary`"
+    ),
     "eval": "eval 'touch /x'",
     "exec": "exec touch /x",
     "trap": "trap 'touch /x' EXIT; exit 0",
@@ -201,16 +205,30 @@ HOSTILE = {
     "mv up": "mkdir /etc/a; mv /etc/a /etc/a/b",
     "rm root": "rm -rf / ; rm -rf /*",
     "ln loops": "ln -s a /etc/a; cat /etc/a; echo x > /etc/a; mkdir -p /etc/a/b",
-    "ln out": "ln -s ../../../../../../proc/sys /etc/p; echo x > /etc/p/kernel; ln -s / /etc/root; echo x > /etc/root/dev/sda",
+    "ln out": (
+        "ln -s ../../../../../../proc/sys /etc/p; echo x > /etc/p/kernel; ln -s / /etc/root; echo x > /etc/root/dev/sda"
+    ),
     "chmod odd": "chmod 99999999 /etc/passwd; chmod u+zzz /etc/passwd; chmod -R 777 /",
     "install odd": "install -m 99999 /etc/passwd /etc/x; install -o 99999999999 /etc/passwd /etc/y",
-    "useradd odd": "useradd -r -u 99999999999999 x; usermod -aG root x:y; echo 'a:b:c:d' >> /etc/passwd; chown a /etc/group",
+    "useradd odd": (
+        "useradd -r -u 99999999999999 x; usermod -aG root x:y; echo 'a:b:c:d' >> /etc/passwd; chown a /etc/group"
+    ),
     "group odd": "echo 'g:x:zz:' >> /etc/group; addgroup --system q; chgrp g /etc/passwd",
-    "divert": "dpkg-divert --add --rename --divert /../../x /etc/passwd; dpkg-divert --add --rename --divert /dev/sda /etc/group",
+    "divert": (
+        "dpkg-divert --add --rename --divert /../../x /etc/passwd; "
+        "dpkg-divert --add --rename --divert /dev/sda /etc/group"
+    ),
     "statoverride": "dpkg-statoverride --update --add root root 99999999 /etc/passwd",
     "ucf": "ucf /etc/passwd /dev/sda; ucf /etc/passwd /../proc/x",
-    "state file": "mkdir -p /var/lib/dpkg/alternatives; printf 'auto\\n/usr/bin/z\\n\\n/usr/bin/q\\nnumber\\n\\n' > /var/lib/dpkg/alternatives/z; touch /usr/bin/q; update-alternatives --install /usr/bin/z z /usr/bin/q 1",
-    "alt name": "update-alternatives --install /usr/bin/z ../../../etc/passwd /etc/group 1; update-alternatives --install /usr/bin/z z /etc/group --5",
+    "state file": (
+        "mkdir -p /var/lib/dpkg/alternatives; "
+        "printf 'auto\\n/usr/bin/z\\n\\n/usr/bin/q\\nnumber\\n\\n' > /var/lib/dpkg/alternatives/z; "
+        "touch /usr/bin/q; update-alternatives --install /usr/bin/z z /usr/bin/q 1"
+    ),
+    "alt name": (
+        "update-alternatives --install /usr/bin/z ../../../etc/passwd /etc/group 1; "
+        "update-alternatives --install /usr/bin/z z /etc/group --5"
+    ),
     "command skip": "mkdir() { :; }; command mkdir /dev/x",
     "setcap": "setcap " + "cap_chown," * 20000 + "+ep /etc/passwd",
     "crlf": "echo a\r\nexit 0\r\n",
@@ -242,7 +260,9 @@ HARMLESS = frozenset(
 LIKE_DASH = {
     "locals": "x=1 y=2; f() { local x=3 y; y=4; g; echo $x$y; }; g() { echo $x; x=5; z=6; }; f; echo $x$y$z",
     "an assignment before a function": "f() { y=$x; x=9; }; x=1; x=2 f; echo $x $y; z=3 :; echo $z; z=4 true; echo $z",
-    "exit in a pipeline": "echo a | exit 3; echo $?; echo b | { read x; exit 4; }; echo $? [$x]; exit 5 | echo c; echo d",
+    "exit in a pipeline": (
+        "echo a | exit 3; echo $?; echo b | { read x; exit 4; }; echo $? [$x]; exit 5 | echo c; echo d"
+    ),
     "a status of a substitution": "$(exit 3); echo $?; x=; $x; echo $?; $(true); echo $?",
     "a function and a program": "basename() { echo mine; }; basename /a/b; command basename /a/b",
     "a loop in a function": "f() { for y in 1 2; do break; done; echo f; }; for x in 1 2; do f; done",
