@@ -28,7 +28,7 @@ class ImageRecipe:
     requirements: Sequence[str] = ()
     name: str = "image"
     base: str = "python-3.11"
-    base_packages: Sequence[str] | Mapping[str, Sequence[str]] = ()
+    base_packages: Sequence[str | Mapping[str, str]] | Mapping[str, Sequence[Any]] = ()
     platforms: Sequence[str] = ("linux/amd64",)
     tags: Sequence[str] = ()
     cmd: Sequence[str] | None = None
@@ -86,7 +86,7 @@ class ImageRecipe:
         return ImageSource(folder, recipe, Within(folder, folder))
 
 
-def _listed(values: Sequence[str]) -> list[str] | str:
+def _listed(values: Sequence[Any]) -> list[Any] | str:
     """A list, as it is written in TOML; a text stays one, and is refused as it is there: its letters are no words."""
     return values if isinstance(values, str) else list(values)
 

@@ -25,6 +25,9 @@ from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
 
+_WITH_UTF8 = (2, 35)
+"""The C library that has C.UTF-8 without a file."""
+
 
 def with_packages(
     base: Base, wanted: WantedPackages, *, lock: Path, supply: Supply, store: Store, reporter: Reporter
@@ -78,8 +81,10 @@ def with_packages(
 
 def _absent_locales(base: Base, names: Sequence[str]) -> tuple[str, ...]:
     """Those of ``names`` that containers of ``base`` would not have."""
+    glibc = base.promise.glibc if base.promise is not None else (0, 0)
+    modern = glibc == (0, 0) or glibc >= _WITH_UTF8
     with MappedFiles() as sources:
-        return tuple(name for name in names if not has_locale(base.tree, name, sources))
+        return tuple(name for name in names if not has_locale(base.tree, name, sources, speaks_utf8=modern))
 
 
 def _no_locale(base: Base, name: str) -> InvalidValue:

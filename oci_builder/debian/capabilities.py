@@ -90,7 +90,10 @@ def _getcap(call: Call) -> int:
         entry = call.tree.get(path)
         held = dict(entry.attributes).get(ATTRIBUTE) if entry is not None else None
         if held is not None:
-            call.say(f"{path} {_text(held.encode('utf-8', 'surrogateescape'))}\n")
+            text = _text(held.encode("utf-8", "surrogateescape"))
+            if " " in text:
+                raise call.unknown("how it tells of several sets is not known here")
+            call.say(f"{path} {text}\n")
     return 0
 
 

@@ -47,7 +47,10 @@ def _uname(call: Call) -> int:
 def _ucf(call: Call) -> int:
     """Copy a configuration file to where it is read; nobody has changed it."""
     words = {"--three-way": "w", "--debconf-ok": "o", "--sum-file": "s", "--src-dir": "d", "--state-dir": "d"}
-    _, _, paths = values_of(call, "", {"s": "s", "d": "d"}, words)
+    letters, _, paths = values_of(call, "p", {"s": "s", "d": "d"}, {**words, "--purge": "p"})
+    if "p" in letters:
+        # What it knows of a file is forgotten, which is nothing.
+        return 0
     if len(paths) != 2:
         raise call.unknown("what it is to do is not known here")
     source, path = paths
@@ -134,6 +137,22 @@ def _mountpoint(call: Call) -> int:
     return int(paths not in (["/proc"], ["/dev"], ["/sys"]))
 
 
+def _squid(call: Call) -> int:
+    if list(call.arguments) != ["-k", "parse"]:
+        raise call.unknown("what it is to do is not known here")
+    # It looks whether its configuration holds, which is the package's own.
+    return 0
+
+
+def _paperconf(call: Call) -> int:
+    """paperconf: the paper that /etc/papersize names, which libpaper1 makes a4 where nobody says otherwise."""
+    lines = call.tree.read("/etc/papersize").split() if call.tree.has("/etc/papersize") else ["a4"]
+    if call.arguments or len(lines) != 1:
+        raise call.unknown("which paper there is is not known here")
+    call.say(f"{lines[0]}\n")
+    return 0
+
+
 def _locale(call: Call) -> int:
     """locale: the paper of the C locale, which is what an image has."""
     known = {"width": "210", "height": "297", "LC_PAPER": "297\n210", "charmap": "ANSI_X3.4-1968"}
@@ -155,7 +174,7 @@ _IDLE = (
     *("update-mime-database", "mandb", "catman", "install-docs", "update-initramfs", "udevadm", "restorecon"),
     # What the kernel has, which is the host's; the words of a dictionary for readers who chose none.
     *("apparmor_parser", "modprobe", "update-dictcommon-hunspell", "update-dictcommon-aspell"),
-    *("aspell-autobuildhash", "update-binfmts", "sysctl", "sync", "sleep", "logger"),
+    *("aspell-autobuildhash", "update-binfmts", "sysctl", "sync", "sleep", "logger", "journalctl"),
     # Catalogs of XML and SGML, whose tools are left out of images as well.
     *("update-xmlcatalog", "update-catalog"),
     # Messages to services that do not run; keys and numbers of a machine, which are never made.
@@ -196,6 +215,8 @@ COMMANDS: Mapping[str, Command] = {
     "sed": sed,
     "glib-compile-schemas": compile_schemas,
     "pam-auth-update": pam_auth_update,
+    "paperconf": _paperconf,
+    "squid": _squid,
     "start-stop-daemon": _start_stop,
     "ucf": _ucf,
     "uname": _uname,

@@ -131,6 +131,8 @@ class Extras:
             tree, found = self._configured(packages, lock.accounts)
             for pin, why in found.refused.items():
                 raise self._refused(pin, why)
+            for line in found.lacking:
+                self.opening.reporter.note(f"{self.opening.folder.name}: {', '.join(lock.requested)} without {line}")
             together = self.below.overlaid(tree)
             libraries = Libraries.of(together, self.opening.platform.machine, sources)
             libraries.check()

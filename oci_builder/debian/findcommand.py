@@ -25,6 +25,11 @@ class _Found:
     entry: Entry | None
     depth: int
 
+    @property
+    def below(self) -> str:
+        """The path below the one that find was given."""
+        return "/".join(self.path.rstrip("/").split("/")[-self.depth :]) if self.depth else ""
+
 
 _Test = Callable[[_Found], bool]
 
@@ -108,6 +113,11 @@ class _Expression:
         self._call.say(f"{found.path}{end}")
         return True
 
+    def _print_form(self, form: str, found: _Found) -> bool:
+        told = {"%f": posixpath.basename(found.path), "%p": found.path, "%P": found.below, "\\n": "\n"}
+        self._call.say(re.sub(r"%[fpP]|\\n", lambda match: told[match[0]], form))
+        return True
+
     def _is_empty(self, found: _Found) -> bool:
         if found.entry is not None and found.entry.kind is Kind.FILE:
             return found.entry.size == 0
@@ -154,6 +164,9 @@ class _Expression:
             return lambda found: (
                 ((found.entry.uid if word == "-user" else found.entry.gid) if found.entry else 0) == number
             )
+        if word == "-printf" and re.fullmatch(r"(?:[^%\\]|%[fpP]|\\n)*", value):
+            self.acts = True
+            return partial(self._print_form, value)
         if word == "-perm" and re.fullmatch(r"[-/]?[0-7]{1,4}", value):
             return lambda found: _permits(found.entry, value)
         raise self._call.unknown(f"its test {word} is not known here")

@@ -103,12 +103,16 @@ def charset_of(entry: Entry, sources: MappedFiles) -> str:
     return data[start : data.find(b"\0", start)].decode("ascii", "replace")
 
 
-def has_locale(tree: Tree, text: str, sources: MappedFiles) -> bool:
-    """Whether containers of ``tree`` have the locale ``text``, as a folder, in the archive, or built in."""
+def has_locale(tree: Tree, text: str, sources: MappedFiles, *, speaks_utf8: bool = True) -> bool:
+    """Whether containers of ``tree`` have the locale ``text``, as a folder, in the archive, or built in.
+
+    Of a C library that is older than 2.35 C.UTF-8 is no locale of its own: it is none that ``speaks_utf8``.
+    """
     name = LocaleName.parse(text)
     if name is None:
         return False
-    if name.is_built_in or find_locale(tree, text, sources) is not None:
+    is_built_in = name.is_built_in and (speaks_utf8 or not name.charset)
+    if is_built_in or find_locale(tree, text, sources) is not None:
         return True
     return not {folder for folder, is_asked in name.folders if not is_asked}.isdisjoint(_archived(tree, sources))
 

@@ -60,6 +60,13 @@ class Configured:
     refused: dict[Pin, str] = field(default_factory=dict)
     accounts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
+    def take(self, tree: Tree, before: ScriptTree, after: ScriptTree) -> None:
+        """Hold what scripts left of ``tree``, and what they made of the base and after that."""
+        gone = after.gone
+        self.lacking = tuple({**before.lacking, **after.lacking})
+        self.tree = tree.without(lambda path: path in gone) if gone else tree
+        self.made = {**{path: each for path, each in before.made.items() if path not in gone}, **after.made}
+
 
 def configured(unpacked: Unpacked) -> Configured:
     """Walk the scripts of all packages. What is made by a refused one may be among what is made."""
@@ -109,10 +116,7 @@ def configured(unpacked: Unpacked) -> Configured:
         for pin, triggers in _triggered(unpacked, order, named):
             walk(pin, "postinst", ["triggered", triggers], after)
         found.accounts = made_accounts(after, ScriptTree(unpacked.below, sources))
-    found.lacking = tuple({**before.lacking, **after.lacking})
-    gone = after.gone
-    found.tree = tree.without(lambda path: path in gone) if gone else tree
-    found.made = {**{path: each for path, each in before.made.items() if path not in gone}, **after.made}
+    found.take(tree, before, after)
     return found
 
 

@@ -705,7 +705,8 @@ class Shell:
         assigned = [child for child in node.named_children if child.type == "variable_assignment"]
         names = [each.child_by_field_name("name") for each in assigned]
         names += [child for child in node.named_children if child.type == "variable_name"]
-        if len(names) != len(node.named_children):
+        flags = [_text(child) for child in node.named_children if child.type == "word"]
+        if len(names) + len(flags) != len(node.named_children) or (flags and (flags != ["-r"] or not self.is_bash)):
             raise self.unknown(_text(node)[:80], "a declaration of a kind that is not known here")
         for name in names:
             if name is not None and node.children[0].type == "local":

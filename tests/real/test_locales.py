@@ -57,10 +57,8 @@ def test_programs_of_the_image_speak_its_locales(speaking: Path, docker: DockerL
         *("ca_ES.UTF-8@valencia", "en_IN.UTF-8", "en_IN", "C.UTF-8"),
         "no fr_FR.UTF-8",
     ]
-    there = docker.run(image, "locale", "-a").stdout.split()
-    assert sorted(there) == ["C", "C.utf8", "POSIX", "ca_ES.utf8@valencia", "de_DE.utf8", "en_IN"] or sorted(there) == [
-        *("C", "C.utf8", "POSIX", "ca_ES@valencia", "de_DE.utf8", "en_IN")
-    ]
+    there = sorted(docker.run(image, "locale", "-a").stdout.split())
+    assert there == ["C", "C.utf8", "POSIX", "ca_ES@valencia", "de_DE.utf8", "en_IN"]
     assert "LANG=de_DE.UTF-8" in docker.run(image, "locale").stdout
 
 

@@ -47,6 +47,8 @@ SAYS = {
     "find deep -maxdepth 1 -type f | sort; find deep ! -name '*.conf' -type f | sort; find deep none -type l; echo $?; "
     "find deep -mindepth 2 | sort; find deep \\( -name '*.txt' -o -name '.h*' \\) -print | sort; "
     "find deep -path '*er/*'",
+    "find that prints": "find deep -name '*.conf' -printf '%f %P %p\\n' | sort; "
+    "find deep -maxdepth 0 -printf '[%P]\\n'",
     "find acts": "find deep -name '*.conf' -exec echo got {} \\; | sort; find deep -name '*.txt' -delete; ls deep; "
     "find deep -type d -empty -delete; ls deep; find deep -name '*.conf' -print0 | xargs -0 -n1 basename | sort; "
     "find deep -type f -exec cat {} + | sort",
