@@ -23,7 +23,7 @@ STALE := $(shell if [ -e $(VENV) ] && ! $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/
 
 # Debian's packages of the programs that tests/real drives, and of what the newest runc is built with. The tests skip what
 # is missing, unless OCIBUILD_REQUIRE_REAL=1.
-SYSTEM := ca-certificates chromium containerd docker-compose docker.io docker-registry git libseccomp-dev pkg-config podman qemu-user-static runc skopeo strace umoci
+SYSTEM := ca-certificates chromium containerd docker-compose docker.io docker-registry git libseccomp-dev mmdebstrap pkg-config podman qemu-user-static runc skopeo strace umoci
 
 .PHONY: help
 help:  ## what there is
@@ -93,6 +93,10 @@ parity: $(VENV)/.development  ## install 377 real wheels with pip and with ocibu
 .PHONY: debian-parity
 debian-parity: $(VENV)/.development  ## ask apt-get what Debian packages bring over a base, and compare (DEBIAN="git nginx|supervisor" tries those)
 	$(BIN)/python -m tests.parity.debian $(DEBIAN)
+
+.PHONY: debian-packages
+debian-packages: $(VENV)/.development  ## walk the scripts of some 400 Debian packages, and write docs/debian-packages.md
+	$(BIN)/python -m tests.parity.packages
 
 .PHONY: lock-parity
 lock-parity: $(VENV)/.development  ## ask uv, poetry, pdm and pipenv what the locks of the tests mean, and write what they say

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,11 @@ from oci_builder.tree.entry import Kind
 
 LINKS = "/etc/alternatives"
 STATES = "/var/lib/dpkg/alternatives"
+
+
+_PRIORITY = re.compile(r"-?[0-9]{1,9}")
+_NAME = re.compile(r"[^/\s]+")
+_PLACE = re.compile(r"/[^\n]+")
 
 
 @dataclass(frozen=True)
@@ -52,17 +58,19 @@ def update_alternatives(call: Call) -> int:
             raise call.unknown("it would take away an alternative that is there")
         return 0
     if words[:1] in (["--auto"], ["--query"], ["--list"], ["--display"]) and len(words) == 2:
-        if call.tree.has(f"{STATES}/{words[1]}"):
-            if words[0] == "--auto":
-                return 0
-            raise call.unknown("what it tells of alternatives is not known here")
-        return 2
+        group = _read(call, words[1])
+        if group is None:
+            return 2
+        if words[0] != "--auto":
+            call.say(_told(call, words[0], words[1], group))
+        return 0
     if words[:1] != ["--install"]:
         raise call.unknown("what it is to do is not known here")
     link, name, choice, slaves = _asked(call, words[1:])
     if not call.tree.has(choice.path):
-        return 2
-    group = _read(call.tree, name) or _Group(link)
+        # Man pages are in packages, and not in images.
+        return 0 if choice.path.startswith("/usr/share/man/") or "/man/man" in choice.path else 2
+    group = _read(call, name) or _Group(link)
     if group.link != link:
         raise call.unknown(f"{name} has the link {group.link} already")
     group.slaves |= slaves
@@ -71,8 +79,29 @@ def update_alternatives(call: Call) -> int:
     return 0
 
 
+def _told(call: Call, action: str, name: str, group: _Group) -> str:
+    """What it says of a group to programs (--query), or only its paths (--list)."""
+    paths = sorted(group.choices)
+    if action == "--list":
+        return "".join(f"{path}\n" for path in paths)
+    if action != "--query":
+        raise call.unknown("what it tells people is not known here")
+    best = group.best().path
+    lines = [f"Name: {name}", f"Link: {group.link}"]
+    if group.slaves:
+        lines += ["Slaves:", *(f" {slave} {group.slaves[slave]}" for slave in sorted(group.slaves))]
+    lines += ["Status: auto", f"Best: {best}", f"Value: {best}"]
+    for path in paths:
+        choice = group.choices[path]
+        lines += ["", f"Alternative: {path}", f"Priority: {choice.priority}"]
+        if group.slaves:
+            named = [slave for slave in sorted(group.slaves) if choice.slaves.get(slave)]
+            lines += ["Slaves:", *(f" {slave} {choice.slaves[slave]}" for slave in named)]
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _asked(call: Call, words: Sequence[str]) -> tuple[str, str, _Choice, dict[str, str]]:
-    if len(words) < 4 or not words[3].lstrip("-").isdecimal() or len(words[3]) > 9:
+    if len(words) < 4 or not _PRIORITY.fullmatch(words[3]):
         raise call.unknown("its arguments are not known here")
     links: dict[str, str] = {}
     paths: dict[str, str] = {}
@@ -83,20 +112,29 @@ def _asked(call: Call, words: Sequence[str]) -> tuple[str, str, _Choice, dict[st
         link, name, path = rest[1:4]
         links[name], paths[name] = link, path
         del rest[:4]
+    names, places = [words[1], *paths], [words[0], words[2], *links.values(), *paths.values()]
+    if not all(map(_NAME.fullmatch, names)) or not all(map(_PLACE.fullmatch, places)):
+        raise call.unknown("its names are none of alternatives, or its paths none of files")
     return words[0], words[1], _Choice(words[2], int(words[3]), paths), links
 
 
-def _read(tree: ScriptTree, name: str) -> _Group | None:
+def _read(call: Call, name: str) -> _Group | None:
     path = f"{STATES}/{name}"
-    if not tree.has(path):
+    if not call.tree.has(path):
         return None
-    lines = iter(tree.read(path).split("\n")[1:])
+    text = call.tree.read(path)
+    # Each call reads and writes all of a group.
+    call.shell.spend(len(text))
+    lines = iter(text.split("\n")[1:])
     group = _Group(next(lines, ""))
     for slave in _until_blank(lines):
         group.slaves[slave] = next(lines, "")
     names = sorted(group.slaves)
     for choice in _until_blank(lines):
-        priority = int(next(lines, "0"))
+        number = next(lines, "")
+        if not _PRIORITY.fullmatch(number):
+            raise call.unknown(f"{path} is in no form that is known here")
+        priority = int(number)
         paths = {slave: path for slave in names if (path := next(lines, ""))}
         group.choices[choice] = _Choice(choice, priority, paths)
     return group

@@ -9,137 +9,32 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from oci_builder.debian import shelltest
 from oci_builder.debian.alternatives import update_alternatives
-from oci_builder.debian.commandoptions import split_options
-from oci_builder.debian.debconf import CONFMODULE, DEBCONF
-from oci_builder.debian.filecommands import FILES, mode_of, number_of
+from oci_builder.debian.apache import APACHE
+from oci_builder.debian.awk import awk
+from oci_builder.debian.capabilities import CAPABILITIES
+from oci_builder.debian.commandoptions import values_of
+from oci_builder.debian.debconf import DEBCONF
+from oci_builder.debian.dpkgcommands import DPKG, TRIGGER
+from oci_builder.debian.filecommands import FILES
+from oci_builder.debian.filemodes import account, account_name
+from oci_builder.debian.findcommand import FINDING
 from oci_builder.debian.grep import grep
+from oci_builder.debian.installcommand import install
+from oci_builder.debian.keystore import java
 from oci_builder.debian.localecommands import LOCALE_COMMANDS
 from oci_builder.debian.newusers import ACCOUNTS
+from oci_builder.debian.pamconfig import pam_auth_update
+from oci_builder.debian.plugintables import PLUGIN_TABLES
+from oci_builder.debian.registries import REGISTRIES
+from oci_builder.debian.schemas import compile_schemas
+from oci_builder.debian.sed import sed
 from oci_builder.debian.shell import Call, Command
-from oci_builder.debian.versions import version_key
+from oci_builder.debian.shellbuiltins import BUILTINS, idle
+from oci_builder.debian.textcommands import TEXTS
 from oci_builder.tree.entry import Kind
 
-_BUILTINS = frozenset(
-    (
-        *("true", "false", ":", "echo", "printf", "exit", "return", "set", "shift", "command", "test", "[", "read"),
-        *("cd", "pwd", "umask", "export", "eval", "break", "continue", "trap", "type", "unset", "wait"),
-    )
-)
-_SEARCHED = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-
-
-def _status(status: int) -> Command:
-    def command(call: Call) -> int:
-        return status
-
-    return command
-
-
-def _test(call: Call) -> int:
-    words = list(call.arguments)
-    if call.name == "[":
-        if words[-1:] != ["]"]:
-            raise call.unknown("its bracket is not closed")
-        words.pop()
-    try:
-        return int(not shelltest.holds(words, call.tree))
-    except shelltest.BadTest as error:
-        raise call.unknown(str(error)) from error
-
-
-def _echo(call: Call) -> int:
-    words = list(call.arguments)
-    newline = "" if words[:1] == ["-n"] else "\n"
-    if any("\\" in word for word in words) or words[:1] == ["-e"]:
-        raise call.unknown("shells differ about what it writes")
-    call.say(" ".join(words[1:] if not newline else words) + newline)
-    return 0
-
-
-def _printf(call: Call) -> int:
-    if not call.arguments:
-        raise call.unknown("it has no format")
-    form, *values = call.arguments
-    pieces = re.split(r"(%s|%%|\\n|\\t)", form)
-    if any("%" in piece or "\\" in piece for piece in pieces[::2]) or ("%s" not in form and values):
-        raise call.unknown("its format is not known here")
-    left = list(values)
-    known = {"%%": "%", "\\n": "\n", "\\t": "\t"}
-    while True:
-        # The format is used again as long as there is anything left.
-        for each in pieces:
-            word = (left.pop(0) if left else "") if each == "%s" else each
-            call.say(known.get(each, word))
-        if not left:
-            return 0
-
-
-def _leave(call: Call) -> int:
-    usual = call.shell.status if call.name in ("exit", "return") else 1
-    number = call.arguments[0] if call.arguments else str(usual)
-    if not re.fullmatch(r"[0-9]{1,3}", number):
-        raise call.unknown("its number is none")
-    call.shell.leave(call.name, int(number))
-    return 0
-
-
-def _set(call: Call) -> int:
-    words = list(call.arguments)
-    while words and re.fullmatch(r"[-+][a-z]+", words[0]):
-        option = words.pop(0)
-        for letter in option[1:]:
-            if letter not in "euxvf":
-                raise call.unknown(f"its option {letter} is not known here")
-            call.shell.set_option(letter, on=option[0] == "-")
-    if words[:1] == ["--"]:
-        call.shell.arguments = words[1:]
-    elif words:
-        raise call.unknown("what it sets is not known here")
-    return 0
-
-
-def _shift(call: Call) -> int:
-    count = int(call.arguments[0]) if call.arguments and call.arguments[0] in "123456789" else 1
-    if count > len(call.shell.arguments):
-        return 1
-    del call.shell.arguments[:count]
-    return 0
-
-
-def _source(call: Call) -> int:
-    path = call.arguments[0] if call.arguments else ""
-    if path == CONFMODULE:
-        return 0
-    if not path.startswith("/"):
-        raise call.unknown("where it lies is not known")
-    return call.shell.source(call.tree.read(path))
-
-
-def _read(call: Call) -> int:
-    options, names = split_options(call, "r")
-    line = call.shell.read_line()
-    parts = (line or "").split(None, max(len(names) - 1, 0)) if names else []
-    if "\\" in (line or "") and "r" not in options:
-        raise call.unknown("a line with a backslash goes on in the next")
-    for number, name in enumerate(names):
-        call.shell.variables[name] = parts[number].rstrip() if number < len(parts) else ""
-    return int(line is None)
-
-
-def _command(call: Call) -> int:
-    if call.arguments[:1] in (["-v"], ["-V"]):
-        return _which(call)
-    if not call.arguments or call.arguments[0].startswith("-"):
-        raise call.unknown("its option is not known here")
-    return call.shell.call(call.arguments)
-
-
-def _umask(call: Call) -> int:
-    if list(call.arguments) not in (["022"], ["0022"]):
-        raise call.unknown("what is made after that would have other modes")
-    return 0
+__all__ = ["COMMANDS", "TRIGGER"]
 
 
 def _uname(call: Call) -> int:
@@ -151,7 +46,11 @@ def _uname(call: Call) -> int:
 
 def _ucf(call: Call) -> int:
     """Copy a configuration file to where it is read; nobody has changed it."""
-    _, paths = split_options(call, "", "--three-way", "--debconf-ok", "--sum-file")
+    words = {"--three-way": "w", "--debconf-ok": "o", "--sum-file": "s", "--src-dir": "d", "--state-dir": "d"}
+    letters, _, paths = values_of(call, "p", {"s": "s", "d": "d"}, {**words, "--purge": "p"})
+    if "p" in letters:
+        # What it knows of a file is forgotten, which is nothing.
+        return 0
     if len(paths) != 2:
         raise call.unknown("what it is to do is not known here")
     source, path = paths
@@ -163,110 +62,105 @@ def _ucf(call: Call) -> int:
     return 0
 
 
-def _which(call: Call) -> int:
-    """Tell where programs are: in the tree, or among those that whoever installs packages has."""
-    status = 0
-    for name in call.arguments:
-        if name.startswith("-"):
-            continue
-        if call.name == "command" and (name in _BUILTINS or call.shell.is_function(name)):
-            call.say(f"{name}\n")
-            continue
-        places = [name] if name.startswith("/") else [f"{folder}/{name}" for folder in _SEARCHED]
-        found = next((place for place in places if not shelltest_fails(place, call)), "")
-        if found:
-            call.say(f"{found}\n")
-        status = status if found else 1
+def _id(call: Call) -> int:
+    letters, _, names = values_of(call, "ugGnr", {}, {"--user": "u", "--group": "g", "--groups": "G", "--name": "n"})
+    if len(names) > 1 or len(letters & set("ugG")) > 1:
+        raise call.unknown("whom it asks about is not known here")
+    line = account(call, "passwd", names[0] if names else "0")
+    if line is None:
+        return 1
+    if not letters:
+        # Only whether somebody is there is asked so.
+        call.say(f"{line.split(':')[0]}\n")
+        return 0
+    name, _, uid, gid = line.split(":")[:4]
+    groups = [gid, *_groups_of(call, name, gid)]
+    found = {"u": [uid], "g": [gid], "G": groups}[next(iter(letters & set("ugG")), "u")]
+    if "n" in letters:
+        found = [account_name(call, "passwd" if "u" in letters else "group", int(each)) for each in found]
+    call.say(f"{' '.join(found)}\n")
+    return 0
+
+
+def _groups_of(call: Call, name: str, own: str) -> list[str]:
+    lines = (line.split(":") for line in call.tree.read("/etc/group").splitlines())
+    return [line[2] for line in lines if len(line) == 4 and name in line[3].split(",") and line[2] != own]
+
+
+def _font_lists(call: Call) -> int:
+    """mkfontscale and mkfontdir: lists for the X server's own fonts, which has some built in; others use fontconfig."""
+    call.tree.lacking["the lists of fonts for X's core protocol (fonts.dir, fonts.scale)"] = None
+    return 0
+
+
+def _python(call: Call) -> int:
+    """A Python that compiles modules of a package: that is done at their first import, or when the image is made."""
+    words = [word for word in call.arguments if word not in ("-E", "-S", "-I", "-O", "-OO", "-Wi")]
+    if words[:1] and re.fullmatch(r"(?:/usr/lib/python3\.[0-9]+/)?(?:py_compile|compileall)\.py", words[0]):
+        return 0
+    raise call.unknown("what it runs is not known here")
+
+
+def _helpztags(call: Call) -> int:
+    folder = call.arguments[0] if call.arguments else ""
+    if call.tree.is_folder(folder) and any(name.endswith((".txt", "x")) for name in call.tree.children(folder)):
+        raise call.unknown(f"it would list what is in {folder}")
+    return 0
+
+
+def _start_stop(call: Call) -> int:
+    """start-stop-daemon, where there is nothing to stop."""
+    if not {"--stop", "-K", "--status", "-T"} & set(call.arguments):
+        raise call.unknown("it would start something")
+    return int("--oknodo" not in call.arguments and "-o" not in call.arguments)
+
+
+def _as_somebody(call: Call) -> int:
+    """runuser and setpriv: what is started as somebody else has to change nothing, for it would be theirs."""
+    words = list(call.arguments)
+    if "--" in words:
+        words = words[words.index("--") + 1 :]
+    elif call.name == "setpriv":
+        words = [word for word in words if not word.startswith("--")]
+    else:
+        raise call.unknown("whom it starts what as is not known here")
+    before = len(call.tree.made)
+    status = call.shell.call(words)
+    if len(call.tree.made) != before:
+        raise call.unknown("what it makes would be somebody else's")
     return status
 
 
-def shelltest_fails(path: str, call: Call) -> bool:
-    """Whether no program is at ``path``."""
-    return not shelltest.holds(["-x", path], call.tree) or call.tree.is_folder(path)
+def _mountpoint(call: Call) -> int:
+    """Whether a path is where something is mounted: what every container has."""
+    _, _, paths = values_of(call, "qd", {}, {"--quiet": "q"})
+    return int(paths not in (["/proc"], ["/dev"], ["/sys"]))
 
 
-def _id(call: Call) -> int:
-    if list(call.arguments) not in (["-u"], ["-g"]):
-        raise call.unknown("whom it asks about is not known here")
-    call.say("0\n")
-    return 0
-
-
-def _cd(call: Call) -> int:
-    if list(call.arguments) != ["/"]:
-        raise call.unknown("the folder that a script is in is the root here")
-    return 0
-
-
-# dpkg's.
-
-_COMPARISONS = {"lt": (-1,), "le": (-1, 0), "eq": (0,), "ne": (-1, 1), "ge": (0, 1), "gt": (1,)}
-
-
-def _dpkg(call: Call) -> int:
-    words = list(call.arguments)
-    if words == ["--print-architecture"]:
-        call.say(f"{call.shell.variables['DPKG_MAINTSCRIPT_ARCH']}\n")
-        return 0
-    if len(words) == 4 and words[0] == "--compare-versions":
-        one, relation, other = words[1:]
-        known = _COMPARISONS.get(relation.removesuffix("-nl"))
-        if known is None:
-            raise call.unknown("its comparison is not known here")
-        return int(_compared(one, other, without=1 if relation.endswith("-nl") else -1) not in known)
-    raise call.unknown("what it asks for is not known here")
-
-
-def _compared(one: str, other: str, *, without: int) -> int:
-    """Like ``cmp``; no version at all is before any, or after any (dpkg(1), ``lt-nl``), as ``without`` says."""
-    if not one or not other:
-        return (bool(other) - bool(one)) * without
-    first, second = version_key(one), version_key(other)
-    return (first > second) - (first < second)
-
-
-def _maintscript_helper(call: Call) -> int:
-    if call.arguments[:1] and call.arguments[0] in _MAINTSCRIPT:
-        # What was there before is moved or taken away, and nothing was.
-        return 0
-    raise call.unknown("what it is to do is not known here")
-
-
-_MAINTSCRIPT = ("rm_conffile", "mv_conffile", "symlink_to_dir", "dir_to_symlink", "supports")
-
-
-TRIGGER = "trigger:"
-"""Before the name of a trigger in the variables of a shell, where no variable of a script can be."""
-
-
-def _trigger(call: Call) -> int:
-    """Have the packages that wait for a trigger configured for it, at the end."""
-    _, words = split_options(call, "", "--no-await", "--await")
-    if len(words) != 1:
+def _squid(call: Call) -> int:
+    if list(call.arguments) != ["-k", "parse"]:
         raise call.unknown("what it is to do is not known here")
-    call.shell.variables[f"{TRIGGER}{words[0]}"] = "1"
+    # It looks whether its configuration holds, which is the package's own.
     return 0
 
 
-def _statoverride(call: Call) -> int:
-    if "--list" in call.arguments:
-        # Nobody has overridden anything.
-        return 1
-    words = [word for word in call.arguments if word not in ("--update", "--add", "--force", "--force-all", "--quiet")]
-    if "--add" not in call.arguments or "--update" not in call.arguments or len(words) != 4:
-        raise call.unknown("what it is to do is not known here")
-    user, group, mode, path = words
-    if not call.tree.has(path):
-        return 2
-    owner = number_of(call, "passwd", user), number_of(call, "group", group)
-    call.tree.change(path, mode=mode_of(call, mode), owner=owner)
+def _paperconf(call: Call) -> int:
+    """paperconf: the paper that /etc/papersize names, which libpaper1 makes a4 where nobody says otherwise."""
+    lines = call.tree.read("/etc/papersize").split() if call.tree.has("/etc/papersize") else ["a4"]
+    if call.arguments or len(lines) != 1:
+        raise call.unknown("which paper there is is not known here")
+    call.say(f"{lines[0]}\n")
     return 0
 
 
-def _schemas(call: Call) -> int:
-    folder = "/usr/share/glib-2.0/schemas"
-    if call.tree.is_folder(folder) and any(name.endswith(".xml") for name in call.tree.children(folder)):
-        raise call.unknown(f"it would compile the settings in {folder}")
+def _locale(call: Call) -> int:
+    """locale: the paper of the C locale, which is what an image has."""
+    known = {"width": "210", "height": "297", "LC_PAPER": "297\n210", "charmap": "ANSI_X3.4-1968"}
+    if len(call.arguments) != 1 or not re.fullmatch("[A-Za-z_]+", call.arguments[0]):
+        raise call.unknown("what it asks for is not known here")
+    if call.arguments[0] not in known:
+        raise call.unknown("what it asks for is not known here")
+    call.say(f"{known[call.arguments[0]]}\n")
     return 0
 
 
@@ -277,43 +171,55 @@ _IDLE = (
     *("fc-cache", "py3compile", "py3clean", "pypy3compile", "pypy3clean", "ldconfig", "gio-querymodules"),
     # Menus and icons of desktops, and what only they ask for.
     *("update-menus", "update-mime", "update-desktop-database", "update-icon-caches", "gtk-update-icon-cache"),
-    "update-mime-database",
+    *("update-mime-database", "mandb", "catman", "install-docs", "update-initramfs", "udevadm", "restorecon"),
     # What the kernel has, which is the host's; the words of a dictionary for readers who chose none.
     *("apparmor_parser", "modprobe", "update-dictcommon-hunspell", "update-dictcommon-aspell"),
+    *("aspell-autobuildhash", "update-binfmts", "sysctl", "sync", "sleep", "logger", "journalctl"),
+    # Catalogs of XML and SGML, whose tools are left out of images as well.
+    *("update-xmlcatalog", "update-catalog"),
+    # Messages to services that do not run; keys and numbers of a machine, which are never made.
+    *("dbus-send", "dbus-uuidgen", "systemd-machine-id-setup", "ssh-keygen", "make-ssl-cert", "ucfr"),
 )
 """What does nothing, or nothing that a container has a use for."""
 
+_NOTHING_RUNS = ("pidof", "pgrep", "aa-enabled", "ischroot", "killall", "pkill", "stty", "tput", "runlevel")
+"""What looks for something that runs, and finds nothing."""
+
 COMMANDS: Mapping[str, Command] = {
-    **dict.fromkeys(_IDLE, _status(0)),
-    **dict.fromkeys(("true", ":"), _status(0)),
-    **dict.fromkeys(("test", "["), _test),
-    **dict.fromkeys(("exit", "return", "break", "continue"), _leave),
+    **dict.fromkeys(_IDLE, idle(0)),
+    **dict.fromkeys(_NOTHING_RUNS, idle(1)),
     **dict.fromkeys(("grep", "egrep", "fgrep"), grep),
+    **dict.fromkeys(("runuser", "setpriv"), _as_somebody),
+    **APACHE,
+    **dict.fromkeys(("python3", *(f"python3.{minor}" for minor in range(9, 20))), _python),
+    **BUILTINS,
+    **CAPABILITIES,
     **DEBCONF,
+    **DPKG,
     **ACCOUNTS,
     **FILES,
+    **FINDING,
+    **PLUGIN_TABLES,
+    **REGISTRIES,
     **LOCALE_COMMANDS,
-    ".": _source,
-    "aa-enabled": _status(1),
-    "cd": _cd,
-    "command": _command,
-    "dpkg": _dpkg,
-    "dpkg-maintscript-helper": _maintscript_helper,
-    "dpkg-statoverride": _statoverride,
-    "dpkg-trigger": _trigger,
-    "echo": _echo,
-    "false": _status(1),
-    "glib-compile-schemas": _schemas,
+    **TEXTS,
     "id": _id,
-    "printf": _printf,
-    "read": _read,
-    "set": _set,
-    "shift": _shift,
+    "helpztags": _helpztags,
+    "install": install,
+    "java": java,
+    "locale": _locale,
+    "mkfontscale": _font_lists,
+    "mkfontdir": _font_lists,
+    "mountpoint": _mountpoint,
+    "awk": awk,
+    "sed": sed,
+    "glib-compile-schemas": compile_schemas,
+    "pam-auth-update": pam_auth_update,
+    "paperconf": _paperconf,
+    "squid": _squid,
+    "start-stop-daemon": _start_stop,
     "ucf": _ucf,
-    "ucfr": _status(0),
-    "umask": _umask,
     "uname": _uname,
     "update-alternatives": update_alternatives,
-    "which": _which,
 }
 """All that are known, by name."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import msgspec
@@ -41,7 +41,7 @@ from oci_builder.files import is_full
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
-from oci_builder.tree.entry import file
+from oci_builder.tree.entry import Kind, file
 from oci_builder.tree.placing import place
 from oci_builder.tree.tree import Tree
 
@@ -131,6 +131,8 @@ class Extras:
             tree, found = self._configured(packages, lock.accounts)
             for pin, why in found.refused.items():
                 raise self._refused(pin, why)
+            for line in found.lacking:
+                self.opening.reporter.note(f"{self.opening.folder.name}: {', '.join(lock.requested)} without {line}")
             together = self.below.overlaid(tree)
             libraries = Libraries.of(together, self.opening.platform.machine, sources)
             libraries.check()
@@ -158,31 +160,32 @@ class Extras:
     def _refused(self, pin: Pin, why: str) -> PackageError:
         return PackageError(str(pin), why, hint=f"{_HINT}{self.wanted.line_with_skipped(pin.name)}")
 
-    def _added(self, packages: Mapping[Pin, DebFile]) -> Tree:
+    def _added(self, packages: Mapping[Pin, DebFile], diversions: rootfs.Diversions) -> Tree:
         thinning = Thinning.of_added(self.wanted.drop, self.wanted.keep)
         described = self._described(packages).values()
         takeovers = Takeovers.of([*self._present, *described], self.opening.platform.architecture)
-        return rootfs.added(packages, self.below, thinning, takeovers)
+        return rootfs.added(packages, self.below, thinning, takeovers, diversions)
 
     def _configured(self, packages: Mapping[Pin, DebFile], accounts: Accounts | None) -> tuple[Tree, Configured]:
         """What ``packages`` put over the base, configured; and which of them cannot be, with the reason.
 
         ``accounts`` have numbers already, if they are made.
         """
-        tree = self._added(packages)
-        together = self.below.overlaid(tree)
         unpacked = Unpacked(
             self._new(packages),
             self._described(packages),
             self.below,
-            together,
+            partial(self._added, packages),
             self.opening.platform.architecture,
             skipped=self.wanted.skipped.keys(),
             numbers={"passwd": accounts.users, "group": accounts.groups} if accounts else {},
         )
         found = configured(unpacked)
+        # What scripts say of a folder that is there counts; else placing would leave it as it was.
+        folders = (entry for entry in found.made.values() if entry.kind is Kind.DIRECTORY)
+        together = self.below.overlaid(found.tree).overlaid(folders)
         made = place([found.made[path] for path in sorted(found.made)], together)
-        return tree.overlaid(made), found
+        return found.tree.overlaid(made), found
 
     def _described(self, packages: Mapping[Pin, DebFile]) -> dict[str, BinaryPackage]:
         found = (BinaryPackage(stanza(each.control.decode("utf-8", "replace"))) for each in packages.values())

@@ -1,131 +1,121 @@
-"""grep, as far as maintainer scripts go: lines of files of the tree, or of what they are piped."""
+"""grep, as far as maintainer scripts go: lines of files of the tree, or of what is piped into it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-
+from oci_builder.debian.patterns import Regex, compiled, literal
 from oci_builder.debian.shell import Call
 
-_OPTIONS = frozenset("qvEFsxic")
-_LONG = {"--quiet": "q", "--silent": "q", "--invert-match": "v", "--line-regexp": "x", "--fixed-strings": "F"}
-_BRACKET = re.compile(r"\[\^?\]?(?:\[:[a-z]+:\]|[^\]\[])*\]")
-_CLASSES = {
-    "[:space:]": r"\s",
-    "[:alpha:]": "A-Za-z",
-    "[:digit:]": "0-9",
-    "[:alnum:]": "A-Za-z0-9",
-    "[:blank:]": r" \t",
+_OPTIONS = frozenset("qvEFGsxicolhw")
+_LONG = {
+    "--quiet": "q",
+    "--silent": "q",
+    "--no-messages": "s",
+    "--invert-match": "v",
+    "--line-regexp": "x",
+    "--fixed-strings": "F",
+    "--extended-regexp": "E",
+    "--ignore-case": "i",
+    "--count": "c",
+    "--only-matching": "o",
+    "--files-with-matches": "l",
+    "--no-filename": "h",
+    "--word-regexp": "w",
 }
-
-MAX_PATTERN = 200
-"""Letters of a pattern: no script has longer ones, and matching one takes time by its length."""
-
-MAX_LINE = 4096
-_REPEATS = 4
 _ABSENT = 2
 
 
 def grep(call: Call) -> int:
     """Say the lines that fit, and tell by the status whether any does."""
-    letters, words = _given(call)
-    if not words or len(words[0]) > MAX_PATTERN:
-        raise call.unknown("its pattern is not known here")
-    pattern, *paths = words
-    fits = _compiled(call, pattern, letters)
-    texts = [call.tree.read(path) if call.tree.has(path) else None for path in paths] or [call.stdin]
-    if None in texts and "s" not in letters and "q" not in letters:
-        raise call.unknown("a file that it reads is not there")
-    lines = [line for text in texts if text is not None for line in text.splitlines()]
-    found = [line for line in lines if bool(fits(line)) != ("v" in letters)]
-    if "c" in letters:
-        call.say(f"{len(found)}\n")
-    elif "q" not in letters:
-        if len(paths) > 1:
-            raise call.unknown("of several files it says which one")
-        call.say("".join(f"{line}\n" for line in found))
-    if None in texts and not found:
-        return _ABSENT
-    return int(not found)
+    letters, patterns, paths = _given(call)
+    known = [_pattern(call, each, letters) for each in patterns]
+    texts = [_text(call, path) for path in paths] or [call.stdin]
+    found = False
+    for path, text in zip(paths or ["(standard input)"], texts, strict=True):
+        if text is not None:
+            found |= _lines(call, known, letters, path if len(paths) > 1 and "h" not in letters else "", text)
+    if found and "q" in letters:
+        return 0
+    return _ABSENT if None in texts else int(not found)
 
 
-def _given(call: Call) -> tuple[set[str], list[str]]:
+def _text(call: Call, path: str) -> str | None:
+    if path == "-":
+        return call.stdin
+    return call.tree.read(path) if call.tree.has(path) and not call.tree.is_folder(path) else None
+
+
+def _lines(call: Call, known: list[Regex], letters: set[str], path: str, text: str) -> bool:
+    """Say the lines of one file that fit, and whether any does."""
+    count, begin = 0, f"{path}:" if path else ""
+    for line in text.removesuffix("\n").split("\n") if text else []:
+        matches = [match for each in known if (match := each.search(call, line, whole="x" in letters)) is not None]
+        if bool(matches) == ("v" in letters):
+            continue
+        count += 1
+        if not letters & {"c", "q", "l", "o"}:
+            call.say(f"{begin}{line}\n")
+        elif "o" in letters and not letters & {"c", "q", "l", "v"}:
+            _each(call, known, line, begin)
+    if "l" in letters and count and "q" not in letters:
+        call.say(f"{path or '(standard input)'}\n")
+    elif "c" in letters and "q" not in letters:
+        call.say(f"{begin}{count}\n")
+    return count > 0
+
+
+def _each(call: Call, known: list[Regex], line: str, begin: str) -> None:
+    if len(known) != 1:
+        raise call.unknown("which of several patterns is found first is not known here")
+    at = 0
+    while (match := known[0].search(call, line, at)) is not None:
+        if match[0]:
+            call.say(f"{begin}{match[0]}\n")
+        at = max(match.end(), at + 1) if match[0] else match.end() + 1
+        if at > len(line):
+            return
+
+
+def _given(call: Call) -> tuple[set[str], list[str], list[str]]:
+    """The options, the patterns and the files."""
     letters: set[str] = set()
+    patterns: list[str] = []
+    others: list[str] = []
     words = list(call.arguments)
     if call.name != "grep":
         letters.add("E" if call.name == "egrep" else "F")
-    while words and words[0].startswith("-") and len(words[0]) > 1:
+    while words:
         word = words.pop(0)
         if word == "--":
-            break
-        if word == "-e" and words:
+            others += words
             break
         if word in _LONG:
             letters.add(_LONG[word])
-        elif not word.startswith("--") and set(word[1:]) <= _OPTIONS:
+        elif word.startswith(("-e", "--regexp=")):
+            value = word.removeprefix("-e") if word.startswith("-e") else word.removeprefix("--regexp=")
+            patterns.append(value or (words.pop(0) if words and word == "-e" else ""))
+        elif len(word) > 1 and word[0] == "-" and set(word[1:-1]) <= _OPTIONS and word[-1] == "e" and words:
+            letters |= set(word[1:-1])
+            patterns.append(words.pop(0))
+        elif len(word) > 1 and word[0] == "-" and word[1] != "-" and set(word[1:]) <= _OPTIONS:
             letters |= set(word[1:])
-        else:
+        elif len(word) > 1 and word[0] == "-":
             raise call.unknown(f"its option {word} is not known here")
-    return letters, words
-
-
-def _compiled(call: Call, pattern: str, letters: set[str]) -> Callable[[str], object]:
-    """What tells whether a line fits."""
-    text = re.escape(pattern) if "F" in letters else _translated(call, pattern, extended="E" in letters)
-    try:
-        known = re.compile(text, re.IGNORECASE if "i" in letters else 0)
-    except re.error as error:
-        raise call.unknown("its pattern is not known here") from error
-    match = known.fullmatch if "x" in letters else known.search
-
-    def fits(line: str) -> object:
-        if len(line) > MAX_LINE:
-            raise call.unknown(f"a line that it reads has more than {MAX_LINE} letters")
-        return match(line)
-
-    return fits
-
-
-def _translated(call: Call, pattern: str, *, extended: bool) -> str:
-    """A pattern of grep (regex(7)) as Python's; what the two read differently is not known."""
-    out, at, repeats = "", 0, 0
-    while at < len(pattern):
-        letter = pattern[at]
-        bracket = _BRACKET.match(pattern, at) if letter == "[" else None
-        if bracket is not None:
-            out += _set_of(call, bracket[0])
-            at = bracket.end()
-            continue
-        if letter == "\\":
-            at += 1
-            letter = pattern[at : at + 1]
-            if not letter or letter.isalnum() or letter in "<>\"`'" or (not extended and letter in "(){}|+?"):
-                raise call.unknown("its pattern is not known here")
-            out += re.escape(letter)
-        elif letter == "*" or (extended and letter in "+?"):
-            repeats += 1
-            # Groups that repeat, and many repetitions, may take for ever.
-            if not out or out[-1] in "*+?^(|)" or repeats > _REPEATS:
-                raise call.unknown("its pattern is not known here")
-            out += letter
-        elif letter in "^$." or (extended and letter in "()|"):
-            out += letter
-        elif letter == "[" or (extended and letter in "{}"):
-            raise call.unknown("its pattern is not known here")
         else:
-            out += re.escape(letter)
-        at += 1
-    return out
+            others.append(word)
+    if not patterns:
+        if not others:
+            raise call.unknown("it has no pattern")
+        patterns = [others.pop(0)]
+    return letters, [line for each in patterns for line in each.split("\n")], others
 
 
-def _set_of(call: Call, bracket: str) -> str:
-    body = bracket[1:-1]
-    inverted, body = body.startswith("^"), body.removeprefix("^")
-    pieces = re.split(r"(\[:[a-z]+:\])", body)
-    # A backslash stands for itself between brackets.
-    safe = ["".join(f"\\{each}" if each in "]^&~|[\\" else each for each in piece) for piece in pieces[::2]]
-    classes = [_CLASSES.get(name) for name in pieces[1::2]]
-    if None in classes:
-        raise call.unknown("its pattern is not known here")
-    joined = "".join(part for pair in zip(safe, [*classes, ""], strict=True) for part in pair if part)
-    return f"[{'^' if inverted else ''}{joined}]"
+def _pattern(call: Call, pattern: str, letters: set[str]) -> Regex:
+    if "F" in letters:
+        if "w" in letters:
+            raise call.unknown("its options are not known together here")
+        return literal(pattern, ignoring_case="i" in letters)
+    if "w" in letters:
+        if not pattern.replace("_", "").isalnum():
+            raise call.unknown("what word it looks for is not known here")
+        pattern = f"\\<{pattern}\\>"
+    return compiled(call, pattern, extended="E" in letters, ignoring_case="i" in letters)

@@ -123,7 +123,7 @@ def _first(call: Call, numbers: Iterable[int], file: str, name: str) -> int:
 
 
 def _number(call: Call, text: str) -> int:
-    if not text.isdecimal() or len(text) > 9:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
         raise call.unknown(f"{text!r} is no number")
     return int(text)
 
@@ -226,6 +226,8 @@ def _usermod(call: Call) -> int:
 
 def _join(call: Call, user: str, groups: Sequence[str]) -> int:
     """Have ``user`` be in ``groups`` too, which are there."""
+    if ":" in user or "\n" in user:
+        raise call.unknown("a line of an account cannot hold that")
     if any(_find(call, "group", group) is None for group in groups):
         return 6
     for file in ("group", "gshadow") if groups else ():

@@ -36,6 +36,9 @@ FORMAT = 2
 
 _MERGED = re.compile(r"(bin|sbin|lib|lib32|lib64|libx32)(?=/|\Z)")
 
+Diversions = Mapping[str, tuple[str, str]]
+"""Where what packages bring at a path goes, and the package that said so, whose own file lies there."""
+
 Compilers = Callable[[Tree, MappedFiles], AbstractContextManager[Compiler | None]]
 """Given the tree so far, opens what compiles its standard library, or None where nothing can."""
 
@@ -76,15 +79,22 @@ def entries(
     return list(tree)
 
 
-def added(packages: Mapping[Pin, DebFile], below: Tree, thinning: Thinning, takeovers: Takeovers) -> Tree:
+def added(
+    packages: Mapping[Pin, DebFile],
+    below: Tree,
+    thinning: Thinning,
+    takeovers: Takeovers,
+    diversions: Diversions | None = None,
+) -> Tree:
     """What more ``packages`` put over ``below``, a base, less what ``thinning`` drops.
 
-    A file that two packages have is that of the one that replaces the other, by ``takeovers``. No script is looked at.
+    A file that two packages have is that of the one that replaces the other, by ``takeovers``, or that diverts it. No
+    script is looked at.
     Raises PackageError, UnsafePath, PathConflict.
     """
     merged, said = _Merger(takeovers), list[Entry]()
     for pin, package in sorted(packages.items(), key=lambda pair: pair[0].name):
-        merged.add(package.entries, pin)
+        merged.add(_diverted(package.entries, pin.name, diversions or {}), pin)
         # Of a package that the base has, and of which more is added, the base has said so already.
         said += (entry for entry in status(pin.name, package) if entry.path not in below)
     tree = with_parents(thinned(Tree(merged.entries()), thinning), said)
@@ -101,6 +111,14 @@ def read_package(pin: Pin, store: Store, spool: Path) -> DebFile:
             why = f"its control file says {key} {fields.get(key, 'nothing')!r}, and the lock {listed!r}"
             raise PackageError(str(pin), why, hint="the archive's index is wrong; name another mirror with --mirror")
     return package
+
+
+def _diverted(entries: Iterable[Entry], package: str, diversions: Diversions) -> Iterator[Entry]:
+    """``entries`` of a package, those that another one diverts in the places that it says (dpkg-divert(1))."""
+    places = {_moved(path[1:]): _moved(place[1:]) for path, (place, by) in diversions.items() if by != package}
+    for entry in entries:
+        place = places.get(_moved(entry.path)) if places else None
+        yield entry if place is None else replace(entry, path=entry_path(place))
 
 
 def _fresh(tree: Tree, below: Tree, takeovers: Takeovers) -> Iterator[Entry]:

@@ -6,39 +6,41 @@ package after package in the order of what they depend on. What they would make 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oci_builder.debian.archive import BinaryPackage
 from oci_builder.debian.deb import DebFile
 from oci_builder.debian.lock import Pin
+from oci_builder.debian.rootfs import Diversions
 from oci_builder.debian.scripttree import ScriptTree
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry
-from oci_builder.tree.tree import Tree
+from oci_builder.tree.tree import Tree, parents
 
-RULES = 1
+RULES = 2
 """Raised when the same scripts make something else than before."""
+
+JAVA_CERTIFICATES = "ca-certificates-java"
+"""The package that makes Java's keystore of the links to certificates, which a base of ours has not."""
 
 _COMPILING = frozenset(("python3-tk", "python3-gdbm", "python3-distutils", "python3-lib2to3"))
 """Packages of one source, whose scripts list their own files and compile these to bytecode; they do nothing else."""
 
-_SHELL = re.compile(rb"#! ?(?:/usr)?/bin/(?:sh|dash|bash)(?: -e| -u| -eu)?[ \t]*\n")
-
 
 @dataclass(frozen=True)
 class Unpacked:
-    """Packages with what their control files say, over ``below``; ``together`` is that with all their files.
+    """Packages with what their control files say, over ``below``.
 
-    The scripts of packages in ``skipped`` are passed over. ``numbers`` are those that accounts have, where the lock
-    knows them, by file (passwd, group) and name.
+    ``unpack`` gives the tree of all their files, those that a script diverts in another place. The scripts of packages
+    in ``skipped`` are passed over. ``numbers`` are those that accounts have, where the lock knows them, by file
+    (passwd, group) and name.
     """
 
     packages: Mapping[Pin, DebFile]
     described: Mapping[str, BinaryPackage]
     below: Tree
-    together: Tree
+    unpack: Callable[[Diversions], Tree]
     architecture: str
     skipped: Collection[str] = ()
     numbers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -46,26 +48,36 @@ class Unpacked:
 
 @dataclass
 class Configured:
-    """What scripts make, by path, and the packages whose scripts would have to run, with what is not known of them.
+    """What packages put over a base, less what their scripts take away, and what scripts make, by path.
 
-    ``accounts`` are the numbers of the users and groups among it.
+    ``refused`` are the packages whose scripts would have to run, with what is not known of them; ``lacking`` are words
+    for what an installation would make as well. ``accounts`` are the numbers of the users and groups among it.
     """
 
+    tree: Tree = field(default_factory=Tree)
     made: dict[str, Entry] = field(default_factory=dict)
+    lacking: tuple[str, ...] = ()
     refused: dict[Pin, str] = field(default_factory=dict)
     accounts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def take(self, tree: Tree, before: ScriptTree, after: ScriptTree) -> None:
+        """Hold what scripts left of ``tree``, and what they made of the base and after that."""
+        gone = after.gone
+        self.lacking = tuple({**before.lacking, **after.lacking})
+        self.tree = tree.without(lambda path: path in gone) if gone else tree
+        self.made = {**{path: each for path, each in before.made.items() if path not in gone}, **after.made}
 
 
 def configured(unpacked: Unpacked) -> Configured:
     """Walk the scripts of all packages. What is made by a refused one may be among what is made."""
-    found = Configured()
     if not any(package.scripts for package in unpacked.packages.values()):
-        return found
+        return Configured(unpacked.unpack({}))
+    found = Configured()
     # Loaded where there is a script alone: parsing takes a library.
     from oci_builder.debian.commands import COMMANDS, TRIGGER
     from oci_builder.debian.debconf import PREFIX, answers
     from oci_builder.debian.newusers import made_accounts
-    from oci_builder.debian.shell import NotKnown, Shell
+    from oci_builder.debian.shell import IS_SHELL, NotKnown, Shell
 
     known = {key: text for package in unpacked.packages.values() for key, text in answers(package.templates).items()}
 
@@ -73,7 +85,7 @@ def configured(unpacked: Unpacked) -> Configured:
         text = unpacked.packages[pin].scripts.get(name)
         if text is None or pin in found.refused or pin.name in _COMPILING or pin.name in unpacked.skipped:
             return
-        if not _SHELL.match(text):
+        if not IS_SHELL.match(text.decode("latin-1")):
             found.refused[pin] = f"its {name} script would have to run, and is none of a shell"
             return
         tree.origin = str(pin)
@@ -81,9 +93,10 @@ def configured(unpacked: Unpacked) -> Configured:
         try:
             status = shell.run(text.decode("utf-8", "surrogateescape"))
         except NotKnown as error:
+            why = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in error.why)
             at = f"line {error.line}" if error.line else "as a whole"
             command = f", {error.command!r}" if error.command else ""
-            found.refused[pin] = f"its {name} script would have to run, {at}{command}: {error.why}"
+            found.refused[pin] = f"its {name} script would have to run, {at}{command}: {why}"
             return
         if status:
             found.refused[pin] = f"its {name} script would have to run, and ends with status {status}"
@@ -95,25 +108,41 @@ def configured(unpacked: Unpacked) -> Configured:
         for pin in order:
             walk(pin, "config", ["configure", ""], before)
             walk(pin, "preinst", ["install"], before)
-        after = ScriptTree(unpacked.together.overlaid(before.made.values()), sources, unpacked.numbers)
+        tree = unpacked.unpack(before.diversions)
+        after = _unpacked_over(unpacked, tree, before, sources)
         for pin in order:
             walk(pin, "postinst", ["configure", ""], after)
         named = {key.removeprefix(TRIGGER) for key in known if key.startswith(TRIGGER)}
         for pin, triggers in _triggered(unpacked, order, named):
             walk(pin, "postinst", ["triggered", triggers], after)
         found.accounts = made_accounts(after, ScriptTree(unpacked.below, sources))
-    found.made = {**before.made, **after.made}
+    found.take(tree, before, after)
     return found
+
+
+def _unpacked_over(unpacked: Unpacked, tree: Tree, before: ScriptTree, sources: MappedFiles) -> ScriptTree:
+    """What ``postinst`` sees: the files of all packages, and what was made before them."""
+    from oci_builder.debian.keystore import certificate_links
+
+    together = unpacked.below.overlaid(tree).overlaid(before.made.values())
+    after = ScriptTree(together, sources, unpacked.numbers, fixed=unpacked.below)
+    after.diversions = before.diversions
+    after.packages = {pin.name: [e.path for e in package.entries] for pin, package in unpacked.packages.items()}
+    if any(pin.name == JAVA_CERTIFICATES for pin in unpacked.packages):
+        for entry in list(certificate_links(after)):
+            after.show(entry)
+    return after
 
 
 def _triggered(unpacked: Unpacked, order: Sequence[Pin], named: Collection[str]) -> Iterator[tuple[Pin, str]]:
     """The packages that wait for a trigger that was ``named``, or for files that came, and what they wait for."""
     directives = {pin: _directives(unpacked.packages[pin].triggers) for pin in order}
     active = {*named, *(name for each in directives.values() for kind, name in each if kind.startswith("activate"))}
-    paths = [entry.path for package in unpacked.packages.values() for entry in package.entries]
+    came = {entry.path for package in unpacked.packages.values() for entry in package.entries}
+    came |= {folder for path in came for folder in parents(path)}
     for pin in order:
         waiting = dict.fromkeys(name for kind, name in directives[pin] if kind.startswith("interest"))
-        fitting = [name for name in waiting if name in active or _came(name.lstrip("/"), paths)]
+        fitting = [name for name in waiting if name in active or (name.startswith("/") and name.strip("/") in came)]
         if fitting:
             yield pin, " ".join(fitting)
 
@@ -121,10 +150,6 @@ def _triggered(unpacked: Unpacked, order: Sequence[Pin], named: Collection[str])
 def _directives(triggers: bytes) -> list[tuple[str, str]]:
     lines = (line.partition("#")[0].split() for line in triggers.decode("utf-8", "replace").splitlines())
     return [(words[0], words[1]) for words in lines if len(words) == 2]
-
-
-def _came(path: str, paths: Sequence[str]) -> bool:
-    return any(each == path or each.startswith(f"{path}/") for each in paths)
 
 
 def _variables(pin: Pin, script: str, architecture: str) -> dict[str, str]:

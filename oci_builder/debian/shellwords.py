@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from oci_builder.debian import shelltest
+from oci_builder.debian import arithmetic, shelltest
+from oci_builder.debian.scripttree import Unwritable
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -18,8 +19,14 @@ _SPECIAL = re.compile(r"[*?\[\]\\]")
 _ESCAPED = re.compile(r"\\(\n|.)", re.DOTALL)
 _ESCAPED_IN_QUOTES = re.compile(r'\\(["$`\\\n])')
 _LITERAL = frozenset(("word", "number", "variable_name", "special_variable_name", "extglob_pattern", "regex"))
+_CLASS = re.compile(r"\[[!^]?[^\]]*\[[:.=]|\[\^(?!\])")
+"""What shells and ``fnmatch`` read differently between brackets."""
+
 _MAX_TRIMMED = 10_000
 """Letters of a value that a pattern may take something off."""
+
+_MAX_SEPARATORS = 10
+"""Letters of IFS."""
 
 
 class Expander(Protocol):
@@ -34,6 +41,9 @@ class Expander(Protocol):
 
     def substituted(self, nodes: Sequence[Node]) -> str:
         """What commands write."""
+
+    def assign(self, name: str, value: str) -> None:
+        """Give a variable a value."""
 
     def spend(self, letters: int) -> None:
         """Count the work on so many letters."""
@@ -55,6 +65,7 @@ _Piece = tuple[_Kind, str]
 def words(shell: Expander, node: Node) -> list[str]:
     """The words that ``node`` is: expanded, split where it is not quoted, and the paths that patterns stand for."""
     fields: list[list[_Piece]] = [[]]
+    shell.spend(node.end_byte - node.start_byte)
     for kind, text in _pieces(shell, node):
         if kind is _Kind.BREAK:
             fields.append([])
@@ -67,14 +78,17 @@ def words(shell: Expander, node: Node) -> list[str]:
 
 def joined(shell: Expander, node: Node) -> str:
     """What ``node`` is where nothing is split."""
-    text = "".join(" " if kind is _Kind.BREAK else text for kind, text in _pieces(shell, node))
-    shell.spend(len(text))
-    return text
+    shell.spend(node.end_byte - node.start_byte)
+    return "".join(" " if kind is _Kind.BREAK else text for kind, text in _pieces(shell, node))
 
 
 def pattern(shell: Expander, node: Node) -> str:
     """What ``node`` is as a pattern; what is quoted in it stands for itself."""
-    return _pattern(list(_pieces(shell, node)))
+    shell.spend(node.end_byte - node.start_byte)
+    form = _pattern(list(_pieces(shell, node)))
+    if _CLASS.search(form):
+        raise shell.unknown(form[:80], "a pattern of a kind that is not known here")
+    return form
 
 
 def _pattern(pieces: Sequence[_Piece]) -> str:
@@ -84,6 +98,8 @@ def _pattern(pieces: Sequence[_Piece]) -> str:
 def _split(shell: Expander, text: str, fields: list[list[_Piece]]) -> None:
     shell.spend(len(text))
     letters = shell.variables.get("IFS", " \t\n")
+    if len(letters) > _MAX_SEPARATORS:
+        raise shell.unknown(text[:80], "it is split at more letters than are known here")
     if letters and letters.strip(" \t\n") and letters.strip(" \t\n") != letters:
         raise shell.unknown(text[:80], "it is split at blanks and at other letters, which is not known here")
     if not letters:
@@ -105,8 +121,10 @@ def _paths(shell: Expander, field: Sequence[_Piece]) -> list[str]:
     if not any(kind is _Kind.LITERAL and re.search(r"[*?\[]", text) for kind, text in field):
         return [plain]
     shell.spend(len(shell.tree))
-    # dpkg starts scripts in the root folder.
-    return shell.tree.matching(_pattern(field)) or [plain]
+    try:
+        return shell.tree.matching(_pattern(field)) or [plain]
+    except Unwritable as error:
+        raise shell.unknown(plain[:80], str(error)) from error
 
 
 def _pieces(shell: Expander, node: Node) -> Iterator[_Piece]:
@@ -122,7 +140,7 @@ def _pieces(shell: Expander, node: Node) -> Iterator[_Piece]:
     elif node.type in ("concatenation", "command_name"):
         for child in node.children:
             yield from _pieces(shell, child)
-    elif node.type in ("simple_expansion", "expansion", "command_substitution"):
+    elif node.type in ("simple_expansion", "expansion", "command_substitution", "arithmetic_expansion"):
         yield from _expanded(shell, node, _Kind.EXPANDED)
     elif not node.is_named:
         yield _Kind.LITERAL, text
@@ -162,17 +180,17 @@ def _quoted(shell: Expander, node: Node) -> Iterator[_Piece]:
 
 def here(shell: Expander, node: Node) -> str:
     """The text of a here-document: expanded as between double quotes, which themselves mean nothing."""
-    data, at, found = node.text or b"", 0, ""
+    data, at, found = node.text or b"", 0, list[str]()
     for child in node.named_children:
         if child.type in ("heredoc_content", "string_content"):
             continue
         own = child.text or b""
         begins = child.start_byte - node.start_byte + len(own) - len(own.lstrip())
-        found += _plain(data[at:begins]) + "".join(text for _, text in _expanded(shell, child, _Kind.QUOTED))
+        found += (_plain(data[at:begins]), *(text for _, text in _expanded(shell, child, _Kind.QUOTED)))
         at = child.end_byte - node.start_byte
     if b"`" in data.replace(b"\\`", b"") or b'\\"' in data:
         raise shell.unknown("<<", "a here-document with a command, or a quote that is escaped")
-    return found + _plain(data[at:])
+    return "".join((*found, _plain(data[at:])))
 
 
 def _plain(data: bytes) -> str:
@@ -181,6 +199,13 @@ def _plain(data: bytes) -> str:
 
 
 def _expanded(shell: Expander, node: Node, kind: _Kind) -> Iterator[_Piece]:
+    for piece in _values(shell, node, kind):
+        # Before anything is joined: a value that is named ten thousand times in one word is that many times its length.
+        shell.spend(len(piece[1]) + 1)
+        yield piece
+
+
+def _values(shell: Expander, node: Node, kind: _Kind) -> Iterator[_Piece]:
     if node.type == "command_substitution":
         yield kind, shell.substituted(node.named_children)
     elif node.type == "simple_expansion":
@@ -194,6 +219,8 @@ def _expanded(shell: Expander, node: Node, kind: _Kind) -> Iterator[_Piece]:
             yield kind, shell.parameter(name) or ""
     elif node.type == "expansion":
         yield from _parameter(shell, node, kind)
+    elif node.type == "arithmetic_expansion" and text_of(node).lstrip().startswith("$(("):
+        yield kind, _calculated(shell, node)
     else:
         raise shell.unknown(text_of(node)[:80], f"{node.type.replace('_', ' ')} is not known here")
 
@@ -220,6 +247,14 @@ def _parameter(shell: Expander, node: Node, kind: _Kind) -> Iterator[_Piece]:
             for each in others:
                 found = _pieces(shell, each)
                 yield from ((_Kind.QUOTED, text) for _, text in found) if kind is _Kind.QUOTED else found
+    elif operator in (":=", "="):
+        value = shell.variables.get(name)
+        if value is None or (operator == ":=" and not value):
+            value = "".join(text for each in others for _, text in _pieces(shell, each))
+            shell.assign(name, value)
+        yield kind, value
+    elif operator in (":?", "?") and shell.variables.get(name):
+        yield kind, shell.variables[name]
     elif operator in ("#", "##", "%", "%%"):
         form = "".join(pattern(shell, each) for each in others)
         yield kind, _trimmed(shell, shell.parameter(name) or "", operator, form)
@@ -227,10 +262,33 @@ def _parameter(shell: Expander, node: Node, kind: _Kind) -> Iterator[_Piece]:
         raise shell.unknown(text_of(node)[:80], "an expansion of a kind that is not known here")
 
 
+def _calculated(shell: Expander, node: Node) -> str:
+    """``$((...))``, in which words are expanded before anything is reckoned."""
+    data, at, text = node.text or b"", 0, ""
+    todo = list(node.children)
+    found: list[Node] = []
+    while todo:
+        each = todo.pop()
+        if each.type in ("simple_expansion", "expansion", "command_substitution", "arithmetic_expansion"):
+            found.append(each)
+        else:
+            todo += each.children
+    for each in sorted(found, key=lambda one: one.start_byte):
+        begins = each.start_byte - node.start_byte
+        text += data[at:begins].decode() + "".join(piece for _, piece in _expanded(shell, each, _Kind.QUOTED))
+        at = each.end_byte - node.start_byte
+    text = (text + data[at:].decode()).strip()
+    try:
+        return str(arithmetic.calculated(text[3:-2], lambda name: shell.parameter(name) or ""))
+    except arithmetic.BadArithmetic as error:
+        raise shell.unknown(text_of(node)[:80], str(error)) from error
+
+
 def _trimmed(shell: Expander, value: str, operator: str, form: str) -> str:
     if len(value) > _MAX_TRIMMED:
         raise shell.unknown(value[:80], f"it has more than {_MAX_TRIMMED} letters")
-    shell.spend(len(value) * len(value) // 10)
+    # Each length is tried, and where a pattern has stars, each place that one might end at.
+    shell.spend(len(form) + len(value) * len(value) * (1 + form.count("*")) // 10)
     lengths = range(len(value) + 1) if len(operator) == 1 else range(len(value), -1, -1)
     for length in lengths:
         if operator[0] == "#" and shelltest.fits(value[:length], form):

@@ -82,31 +82,11 @@ class Tree:
 
         Raises UnsafePath when the links go round in a circle.
         """
-        return self._walk(path, follow_last=True)
+        return follow(path, self._target, last=True)
 
     def place(self, path: str) -> EntryPath:
         """Where a new entry named ``path`` really goes: its parents resolved, its own name kept."""
-        return self._walk(path, follow_last=False)
-
-    def _walk(self, path: str, *, follow_last: bool) -> EntryPath:
-        todo, here, links = [part for part in reversed(path.split("/")) if part], "", 0
-        while todo:
-            part = todo.pop()
-            if part in (".", ".."):
-                here = here.rpartition("/")[0] if part == ".." else here
-                continue
-            step = f"{here}/{part}" if here else part
-            target = self._target(step) if todo or follow_last else None
-            if target is None:
-                here = step
-                continue
-            links += 1
-            if links > _MAX_LINKS:
-                raise UnsafePath(path, "its symlinks go round in a circle")
-            if target.startswith("/"):
-                here = ""
-            todo.extend(part for part in reversed(target.split("/")) if part)
-        return EntryPath(here)
+        return follow(path, self._target, last=False)
 
     def _target(self, path: str) -> str | None:
         """Where the symlink at ``path`` points; None where there is none."""
@@ -114,6 +94,31 @@ class Tree:
         if isinstance(held, int):
             return self._read(held >> 1).target if held & 1 else None
         return held.target if held is not None and held.kind is Kind.SYMLINK else None
+
+
+def follow(path: str, target_of: Callable[[str], str | None], *, last: bool) -> EntryPath:
+    """Where ``path`` really leads, by the links that ``target_of`` tells of; the last part is followed too if ``last``.
+
+    Raises UnsafePath when the links go round in a circle.
+    """
+    todo, here, links = [part for part in reversed(path.split("/")) if part], "", 0
+    while todo:
+        part = todo.pop()
+        if part in (".", ".."):
+            here = here.rpartition("/")[0] if part == ".." else here
+            continue
+        step = f"{here}/{part}" if here else part
+        target = target_of(step) if todo or last else None
+        if target is None:
+            here = step
+            continue
+        links += 1
+        if links > _MAX_LINKS:
+            raise UnsafePath(path, "its symlinks go round in a circle")
+        if target.startswith("/"):
+            here = ""
+        todo.extend(part for part in reversed(target.split("/")) if part)
+    return EntryPath(here)
 
 
 class _Values(Mapping[EntryPath, Entry]):

@@ -13,7 +13,9 @@ import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from oci_builder.bases import Supply, open_base
 from oci_builder.debian.apt import Apt
@@ -25,7 +27,7 @@ from oci_builder.debian.installed import installed
 from oci_builder.debian.opening import Opening
 from oci_builder.debian.recipe import key_files, load_layer
 from oci_builder.debian.rootfs import added, read_package
-from oci_builder.debian.scripts import Unpacked, configured
+from oci_builder.debian.scripts import Configured, Unpacked, configured
 from oci_builder.debian.sources import fetch_packages
 from oci_builder.debian.takeovers import Takeovers
 from oci_builder.debian.thinning import Thinning
@@ -36,6 +38,7 @@ from oci_builder.reporter import Quiet
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.tree import Tree
+from tests.parity import installs, programs
 from tests.support.aptoracle import AptOracle
 
 HERE = Path(__file__).parent
@@ -74,19 +77,25 @@ class World:
 
     def unknown_scripts(self, names: Sequence[str], spool: Path) -> list[str]:
         """The packages that come by ``names`` and have a script that does what is not known: they are not whole."""
+        _, walked = self.walked(names, spool)
+        return [walked] if isinstance(walked, str) else [f"{pin}: {why}" for pin, why in walked.refused.items()]
+
+    def walked(
+        self, names: Sequence[str], spool: Path, left_out: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, Configured | str]:
+        """How many packages come by ``names``, and what their scripts make; or why they are not to be had."""
         try:
-            found = resolve(self.index, self.present, names, CUTS).packages
+            found = resolve(self.index, self.present, names, {**CUTS, **left_out}).packages
         except PackageError as error:
-            return [str(error)]
+            return 0, str(error)
         pins, store = [self.index.pin(package.name) for package in found], self.opening.store
         with self.opening.sources(load_layer(self.opening.folder)) as sources:
             fetch_packages(pins, sources, store=store, reporter=Quiet())
         debs = {pin: read_package(pin, store, spool) for pin in pins}
         described = {package.name: package for package in found}
         takeovers = Takeovers.of([*self.present, *found], AMD64.architecture)
-        together = self.below.overlaid(added(debs, self.below, Thinning.of_added(), takeovers))
-        walked = configured(Unpacked(debs, described, self.below, together, AMD64.architecture))
-        return [f"{pin}: {why}" for pin, why in walked.refused.items()]
+        unpack = partial(added, debs, self.below, Thinning.of_added(), takeovers)
+        return len(found), configured(Unpacked(debs, described, self.below, unpack, AMD64.architecture))
 
     def differences(self, names: Sequence[str]) -> list[str]:
         """What apt-get and ocibuild differ in, where ``names`` are asked for together."""
@@ -146,12 +155,20 @@ def main(arguments: Sequence[str]) -> int:
     """Try what is named, or all of the list; say what differs."""
     parser = argparse.ArgumentParser(prog="python -m tests.parity.debian", description=__doc__)
     parser.add_argument("names", nargs="*", help="packages to try; several at once are joined with |")
-    parser.add_argument("--list", type=Path, default=HERE / "debian.txt", help="a file of such names")
+    parser.add_argument("--list", type=Path, help="a file of such names")
     parser.add_argument("--scripts", action="store_true", help="fetch the packages, and try their scripts instead")
+    parser.add_argument("--installs", action="store_true", help="have apt-get install them too, and compare each path")
+    parser.add_argument("--programs", type=Path, help="run programs in images instead, and write a table into a file")
+    parser.add_argument("--page", type=Path, help="a file to write what --installs finds into")
     parser.add_argument("--cache", type=Path, default=Path(".parity"), help="a folder for what is downloaded")
     parser.add_argument("--layer", type=Path, default=LAYER, help="the base to try it over")
     chosen = parser.parse_args(arguments)
-    tries = [tuple(name.split("|")) for name in chosen.names] or corpus(chosen.list)
+    usual = HERE / "debian-installs.txt" if chosen.installs else HERE / "debian.txt"
+    tries = [tuple(name.split("|")) for name in chosen.names] or corpus(chosen.list or usual)
+    if chosen.programs:
+        return _ran(chosen.programs)
+    if chosen.installs:
+        return _installed(tries, chosen.layer, chosen.cache, chosen.page)
     differing = 0
     with tempfile.TemporaryDirectory() as folder:
         world = World.of(chosen.layer, Path(folder), Store(chosen.cache))
@@ -165,6 +182,31 @@ def main(arguments: Sequence[str]) -> int:
             for line in found:
                 print(f"{' '.join(names)}: {line}")
     print(f"{len(tries)} tried, {differing} {'are not whole' if chosen.scripts else 'differ'}")
+    return 1 if differing else 0
+
+
+def _ran(file: Path) -> int:
+    outcomes: list[programs.Ran] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for one in programs.ran(programs.GROUPS, LAYER.name, Path(folder)):
+            outcomes.append(one)
+            print(f"{one.program.name}: {one.refused or one.chroot or one.docker or 'ran'}", flush=True)
+            file.write_text(programs.table(outcomes))
+    return int(any(one.refused or one.chroot or one.docker for one in outcomes))
+
+
+def _installed(tries: Sequence[Sequence[str]], layer: Path, cache: Path, page: Path | None) -> int:
+    outcomes: list[installs.Outcome] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for one in installs.installs(tries, layer, Store(cache), Path(folder)):
+            outcomes.append(one)
+            for line in one.lines:
+                print(f"{' '.join(one.names)}: {line}", flush=True)
+            if page is not None:
+                # After each, for all of them take an hour.
+                page.write_text(installs.page(outcomes, f"layers/{layer.name}"))
+    differing = sum(bool(one.lines) for one in outcomes)
+    print(f"{len(tries)} tried, {differing} differ")
     return 1 if differing else 0
 
 

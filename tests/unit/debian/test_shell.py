@@ -18,9 +18,11 @@ from oci_builder.tree.tree import Tree
 from tests.support.real import need
 
 
-def walked(text: str, *arguments: str, entries: Iterable[Entry] = ()) -> tuple[int, str, ScriptTree]:
-    """The status and the output of a script, and what it leaves."""
-    tree = ScriptTree(Tree(entries), MappedFiles())
+def walked(
+    text: str, *arguments: str, entries: Iterable[Entry] = (), removable: bool = False
+) -> tuple[int, str, ScriptTree]:
+    """The status and the output of a script, and what it leaves of a base, or of packages that are ``removable``."""
+    tree = ScriptTree(Tree(entries), MappedFiles(), fixed=Tree() if removable else None)
     tree.origin = "demo 1"
     shell = Shell(tree, COMMANDS, {"DPKG_MAINTSCRIPT_ARCH": "amd64"}, list(arguments))
     status = shell.run(text)
@@ -68,6 +70,35 @@ true && echo 12; test -e && echo 13; test -n x && echo 14; [ ! -d /nowhere ] && 
     "semicolons and comments": "echo a; echo b # c\n# d\necho '#' \"#\" x#y",
     "a word over two lines": 'echo a \\\n  b"c\\\nd"',
     "groups": "{ echo a; echo b; } | cat; { false; } || echo c",
+    "echo of escapes": """echo 'a\\tb\\\\n' "x\\n"; echo 'a\\cb'; echo c; echo '\\101\\0101'; echo -n 'a\\n'
+echo -e x""",
+    "arithmetic": """x=5
+echo $((1 + 2 * 3)) $((x / 2)) $((x % 3)) $(( (x + 1) << 2 )) $((x > 3 && x < 9)) $((0x10)) $((010))
+echo "$((-7 / 2))" $((!x)) $((~x)) $((x == 5 ? 1 : 2)) $(($x * $(echo 4))) $((nothing + 1)); y=$((x + 1)); echo $y
+[ $((x + 1)) -gt 5 ] && echo yes; set -- a b; echo $(( $# + 1 )) $((2 - -3)) $((1 | 6 ^ 2 & 3))""",
+    "local variables": """f() { local a=1 b; b=2; a=3; g; }; g() { echo $a$b; a=4; }; a=x; b=y; f; echo $a$b
+h() { local a; a=$1; [ $1 = 3 ] || h $(($1 + 1)); echo $a; }; h 1; echo $a; k() { local a=2; (a=9); x=$(a=8)
+echo $a; }; k""",
+    "traps": "trap 'echo bye; echo $?' EXIT; trap '' INT; trap - TERM; f() { exit 3; }; f",
+    "traps that are taken back": "trap 'echo no' 0; trap - 0; trap 'echo yes' EXIT HUP; (exit 2); echo in",
+    "eval": """x=y; eval "y=1; echo \\$$x"; eval 'f() { echo f$1; }'; f 2; eval "exit 4" """,
+    "assigned defaults": 'echo ${x:=a b} "$x"; y=; echo ${y:=c} ${y=d} ${z=}"$z"; : ${q:="r s"}; echo "$q"',
+    "fields that are read": """echo 'a:b:c' | { IFS=: read x y; echo "[$x][$y]"; }; echo ' a  b ' | { read x
+echo "[$x]"; }
+echo 'a:b' | { IFS=: read x y z; echo "[$x][$y][$z]"; }; echo 'a : b' | { IFS=': ' read x y; echo "[$x][$y]"; }
+printf 'a:b:c:\\n' | { IFS=: read x y; echo "[$x][$y]"; }; printf 'no end' | { read x y; echo "$?[$x][$y]"; }""",
+    "words before a line that goes on": "f() { s=m; echo /a/$s/$2 \\\n\t$2 /b/$1/$s/$2 \\\n\t$3; }; f 1 two 3",
+    "redirections alone": "cd /; x=$(> /dev/null); echo [$x]; { > /dev/null; } && echo yes",
+    "a failure in a subshell": "set -e; (false; echo no) || echo yes; x=$(false; echo in) && echo [$x]; "
+    "if (false); then :; fi; echo end",
+    "other shells": "x=1; export y=2; sh -c 'echo [$x][$y] $0 $1' a b; sh -ec 'false; echo no'; echo $?; "
+    "env z=3 sh -c 'echo $z'",
+    "numbers that are printed": "printf '%d-%03d|%5s|%-5s|%b\\n' 7 7 ab cd 'x\\ty'; printf '%s %s\\n' a b c; "
+    "printf '\\101\\n'",
+    "getopts": """set -- -a -bc -d x -ey -- z; while getopts abcd:e: o; do echo "$o [$OPTARG]"; done
+shift $((OPTIND - 1))
+echo $1; set -- -q -f; OPTIND=1; while getopts :f: o; do echo "$o [$OPTARG]"; done; f() { getopts x o && echo $o; }""",
+    "options of the first line": "#!/bin/sh -u\nset -e; echo ${x-unset}",
     "a status of a test": '[ a = b ]; echo $?; x=$([ a = b ] && echo y); echo "[$x] $?"',
 }
 
@@ -85,7 +116,16 @@ def test_a_script_says_what_it_says_in_dash(name: str) -> None:
 
 
 def test_dash_is_asked_of_all_that_is_known_to_differ_only_by_refusing() -> None:
-    for text in ("echo 'a\\tb'", "echo ~/x", "echo $((1 + 1))", "cd /x", "eval x", "trap x 0", "a & b", "[[ a = b ]]"):
+    for text in (
+        "echo ~/x",
+        "echo $((x = 1))",
+        "cd -",
+        "trap x ERR",
+        "a & b",
+        "[[ a = b ]]",
+        "(trap x 0)",
+        "exec > /x",
+    ):
         with pytest.raises(NotKnown):
             walked(text)
 
@@ -103,6 +143,33 @@ FILES = [
     directory("usr/share", origin="base 1"),
     *(file(f"usr/share/{name}", b"", origin="base 1") for name in ("a.conf", "b.conf", ".c.conf", "d")),
 ]
+
+
+def test_what_is_made_below_tmp_is_found_again_and_is_in_no_image() -> None:
+    text = """d=$(mktemp -d)
+f=$(mktemp)
+echo a > $f
+cp $f $d/x
+cat $d/x
+[ $d != $f ] && mv $d/x /etc/kept
+mkdir /run/demo
+"""
+    _, output, tree = walked(text, entries=[*FILES, directory("run", origin="base 1")])
+    assert output == "a\n"
+    assert tree.made.keys() == {"etc/kept", "run/demo"}
+
+
+def test_a_shell_script_of_the_tree_is_walked_and_a_program_is_not() -> None:
+    script = file("usr/bin/helper", b"#!/bin/sh -e\necho $0 $1 [$inner][$outer]\nexit 3\n", mode=0o755, origin="x")
+    program = file("usr/bin/program", b"\x7fELF", mode=0o755, origin="x")
+    text = "inner=1; export outer=2; helper a || echo $?; [ -x /usr/bin/program ] && echo $inner"
+    assert walked(text, entries=[*FILES, script, program])[1] == "/usr/bin/helper a [][2]\n3\n1\n"
+    with pytest.raises(NotKnown, match="what program does is not known"):
+        walked("program", entries=[*FILES, program])
+    broken = file("usr/bin/helper", b"#!/bin/sh\ntrue\nodd --now\n", mode=0o755, origin="x")
+    with pytest.raises(NotKnown, match="what odd does is not known") as caught:
+        walked("\nhelper", entries=[*FILES, broken])
+    assert (caught.value.line, caught.value.command) == (2, "helper, line 3: odd --now")
 
 
 def test_files_links_and_folders_are_made_with_modes_and_owners() -> None:
@@ -154,22 +221,22 @@ def test_patterns_are_paths_of_the_tree() -> None:
         ("x=fc-cache.sh; $x", 1, "what fc-cache.sh does is not known"),
         ("echo x > /proc/sys/kernel/core_pattern", 1, "is no part of an image"),
         ("ln -s a /dev/x", 1, "is no part of an image"),
-        ("mkdir -p /var/run/demo", 1, "is no part of an image"),
-        ("mkdir /run/demo", 1, "is no part of an image"),
+        ("echo x > /run/demo", 1, "is no part of an image"),
+        ("ln -s a /var/run/demo", 1, "is no part of an image"),
         ("mkdir -p /../../x/../y", 1, "refusing path"),
         ("echo x > /no/folder/x", 1, "is no folder"),
         ("rm /usr/bin/tool", 1, "it would take away /usr/bin/tool"),
         ("mv /usr/bin/tool /usr/bin/x", 1, "it would take away"),
-        ("rm -rf /usr", 1, "/usr is a folder"),
-        ("chmod u+s /usr/bin/tool", 1, "the mode 'u\\+s' is not known"),
+        ("rm -rf /usr", 1, "/usr, which is of the base"),
+        ("chmod u+q /usr/bin/tool", 1, "the mode 'u\\+q' is not known"),
         ("chown nobody /usr/bin/tool", 1, "there is no nobody in /etc/passwd"),
         ("set -e\nfalse\ntrue", 2, "it would fail there, with status 1"),
         ("set -u; echo $nothing", 1, "it is not set"),
-        ("cat /etc/shadow", 1, "is no file"),
+        (". /etc/shadow", 1, "is no file"),
         (". /usr/share/nothing", 1, "is no file"),
         ("echo $$", 1, "its value is not known"),
         ("if then", 0, "in no syntax"),
-        ("umask 077", 1, "other modes"),
+        ("umask u=rwx", 1, "modes that are not known"),
         ("update-alternatives --config editor", 1, "what it is to do is not known"),
         ("dpkg-trigger", 1, "what it is to do"),
     ],
