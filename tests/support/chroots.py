@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,6 +74,7 @@ def face_of(path: Path) -> Face | None:
         return Face(kind, mode, found.st_uid, found.st_gid)
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    assert sys.platform == "linux"
     has = _CAPABILITY in os.listxattr(path)
     return Face(kind, mode, found.st_uid, found.st_gid, "", digest, os.getxattr(path, _CAPABILITY) if has else b"")
 
