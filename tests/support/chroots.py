@@ -12,16 +12,15 @@ import os
 import shutil
 import stat
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from tests.support.attributes import capability
 from tests.support.real import need
 
 PROGRAMS = ("apt-get", "mmdebstrap", "unshare", "chroot", "mount")
-_CAPABILITY = "security.capability"
 _ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C",
@@ -74,9 +73,7 @@ def face_of(path: Path) -> Face | None:
         return Face(kind, mode, found.st_uid, found.st_gid)
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    assert sys.platform == "linux"
-    has = _CAPABILITY in os.listxattr(path)
-    return Face(kind, mode, found.st_uid, found.st_gid, "", digest, os.getxattr(path, _CAPABILITY) if has else b"")
+    return Face(kind, mode, found.st_uid, found.st_gid, "", digest, capability(path))
 
 
 def write_archive(folder: Path, packages: Iterable[tuple[Mapping[str, str], Path]]) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from oci_builder.debian.gtkmodules import LOADERS, METHODS
 from oci_builder.debian.keystore import keystore
 from oci_builder.debian.shell import NotKnown
 from oci_builder.tree.entry import Entry, directory, file
+from tests.support.attributes import capability
 from tests.support.real import need
 from tests.unit.debian.test_shell import walked
 
@@ -72,8 +71,7 @@ def test_a_capability_is_the_attribute_that_setcap_writes(text: str, tmp_path: P
         assert said.returncode
         return
     assert (status, said.returncode) == (0, 0)
-    assert sys.platform == "linux"
-    real = os.getxattr(there, "security.capability")
+    real = capability(there)
     entry = tree.get("/usr/bin/program")
     assert entry is not None
     assert [(name, value.encode("utf-8", "surrogateescape")) for name, value in entry.attributes] == [
