@@ -12,22 +12,29 @@ from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.other_images import OtherImages
 from oci_builder.assemble.pinned_images import ImagePinning
 from oci_builder.bases import (
+    Archives,
     Base,
     Compiling,
     Pulling,
+    Suite,
     Supply,
     WantedPackages,
+    archives_of,
     base_target,
+    check_packaged,
     compiling,
     find_python,
     near_layer,
     open_base,
+    release_of,
     with_packages,
 )
-from oci_builder.catalog import find_base, find_layer
+from oci_builder.catalog import find_base, find_layer, known_layers
+from oci_builder.debian.archives import layer_of
 from oci_builder.debian.recipe import is_layer
 from oci_builder.debian.running import FindPython
-from oci_builder.errors import NotFound, RegistryError
+from oci_builder.errors import InvalidValue, NotFound, RegistryError
+from oci_builder.files import in_words
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.reference import Reference
@@ -96,7 +103,8 @@ class BaseResolver:
         context, recipe = self.context, self.source.recipe.debian
         base = self._opened(platform)
         if recipe.packages:
-            wanted = WantedPackages(names=recipe.packages, keep=recipe.keep, drop=recipe.drop)
+            archives = self.archives(base)
+            wanted = WantedPackages(names=recipe.packages, keep=recipe.keep, drop=recipe.drop, archives=archives)
             lock = self.source.base_lock(platform)
             base = with_packages(
                 base, wanted, lock=lock, supply=self.supply, store=context.store, reporter=context.reporter
@@ -105,6 +113,29 @@ class BaseResolver:
             triggers = "; ".join(base.inherited.triggers)
             context.reporter.note(f"{base.name}: its ONBUILD instructions are not run: {triggers}")
         return base
+
+    def archives(self, base: Base) -> Archives:
+        """Where the packages over ``base`` come from: from the suites that the recipe names, or whence itself is.
+
+        Raises PackageError for a base that is no Debian, or of a release that nobody has named.
+        """
+        recipe = self.source.recipe.debian
+        check_packaged(base, recipe.packages[0])
+        if not recipe.suites:
+            return archives_of(base, self._layers, wanted=recipe.packages[0])
+        return Archives(suites=tuple(map(Suite.parse, recipe.suites)), keys=tuple(map(self._key, recipe.keys)))
+
+    def _key(self, name: str) -> Path:
+        try:
+            return self.source.within.find(name, follow=True).path
+        except OSError as error:
+            hint = "keys in [base-packages] are files beside image.toml, as /usr/share/keyrings of a Debian has them"
+            raise InvalidValue("file of keys", name, in_words(error), hint=hint) from error
+
+    def layer_of_release(self, base: Base) -> Path | None:
+        """The base of ``layers/`` that is of the release of ``base``, an image made elsewhere; None where none is."""
+        found = release_of(base)
+        return layer_of(found, self._layers) if found is not None else None
 
     def target(self, platform: Platform) -> Target:
         """What the base promises on ``platform``. Raises NoPython, and what opening it raises."""
@@ -179,6 +210,12 @@ class BaseResolver:
             pulling=self.pulling if isinstance(self.place, Reference) else None,
             reporter=self.context.reporter,
         )
+
+    @property
+    def _layers(self) -> tuple[Path, ...]:
+        """The folders of all bases of ``layers/``."""
+        names = known_layers(project_dir=self.context.project, extra=self.policy.layer_path)
+        return tuple(folder for name in names if (folder := self._layer(name)) is not None)
 
     def _layer(self, name: str) -> Path | None:
         try:

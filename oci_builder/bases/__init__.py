@@ -22,11 +22,12 @@ from oci_builder.bases.layers import (
     update_libraries,
 )
 from oci_builder.bases.layers import own_interpreter as interpreter
-from oci_builder.bases.packages import extra_files, fetch_extras, with_packages
+from oci_builder.bases.packages import archives_of, check_packaged, extra_files, fetch_extras, release_of, with_packages
 from oci_builder.bases.pulled import LayoutDownload, Pulling, fetch_copy, open_reference
-from oci_builder.debian.opening import Supply
-from oci_builder.debian.recipe import is_layer
+from oci_builder.debian.archives import Archives
+from oci_builder.debian.recipe import Suite, is_layer
 from oci_builder.debian.running import host_platform
+from oci_builder.debian.supply import Supply
 from oci_builder.debian.wanted import WantedPackages
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
@@ -34,17 +35,21 @@ from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 
 __all__ = [
+    "Archives",
     "Base",
     "BaseGlance",
     "Compiling",
     "LayoutDownload",
     "Packages",
     "Pulling",
+    "Suite",
     "Supply",
     "WantedPackages",
+    "archives_of",
     "base_files",
     "base_target",
     "blobs_of",
+    "check_packaged",
     "compiling",
     "extra_files",
     "fetch_base",
@@ -61,6 +66,7 @@ __all__ = [
     "library_supplier",
     "near_layer",
     "open_base",
+    "release_of",
     "update_base",
     "update_libraries",
     "with_packages",

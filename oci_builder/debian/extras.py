@@ -7,33 +7,36 @@ run, unless a library links to it. The lock says what was left out, and why.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from oci_builder.debian import rootfs
+from oci_builder.debian.adding import added
 from oci_builder.debian.archive import BinaryPackage, PackageIndex
 from oci_builder.debian.configure import ORIGIN
 from oci_builder.debian.control import stanza
-from oci_builder.debian.cuts import CUTS
+from oci_builder.debian.cuts import cuts_over
+from oci_builder.debian.database import recorded
 from oci_builder.debian.deb import DebFile
 from oci_builder.debian.depends import resolve
 from oci_builder.debian.extralock import SCHEMA, ExtraLock, LeftOut
-from oci_builder.debian.installed import installed
+from oci_builder.debian.ground import Ground
 from oci_builder.debian.libraries import Libraries
 from oci_builder.debian.lock import Pin, SuitePin
-from oci_builder.debian.opening import Opening
-from oci_builder.debian.recipe import LayerRecipe, load_layer
 from oci_builder.debian.scripts import RULES, Unpacked, configured
 from oci_builder.debian.signed import Release
 from oci_builder.debian.sources import ArchiveSource, fetch_packages, reason, way_to_packages
+from oci_builder.debian.supply import Supply
 from oci_builder.debian.takeovers import Takeovers
 from oci_builder.debian.thinning import Thinning
+from oci_builder.debian.trust import Trust
 from oci_builder.debian.wanted import WantedPackages
-from oci_builder.digest import Digest
 from oci_builder.errors import OcibuildError, PackageError, PackageUnavailable
 from oci_builder.files import is_full
 from oci_builder.layer import Layer, LayerKey, find, keep, write_layer
+from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import file
@@ -47,20 +50,17 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Extras:
-    """Packages ``wanted`` over ``below``, the tree of the base that ``opening`` opens.
+    """Packages ``wanted`` over a base, ``ground``, taken from what ``supply`` says."""
 
-    ``base`` is the diff ID of its topmost layer; ``libraries`` maps sonames to packages.
-    """
-
-    opening: Opening
-    below: Tree
-    base: Digest
+    ground: Ground
     wanted: WantedPackages
-    libraries: Mapping[str, str]
+    supply: Supply
+    store: Store
+    reporter: Reporter
 
     def fits(self, lock: ExtraLock) -> bool:
         """Whether ``lock`` was made for these packages on this base."""
-        here = (self.wanted.names, self.opening.platform.architecture, self.opening.folder.name)
+        here = (self.wanted.names, self.ground.platform.architecture, self.ground.name)
         return (lock.requested, lock.architecture, lock.base) == here
 
     def resolve(self, after: Sequence[SuitePin] = ()) -> ExtraLock:
@@ -70,7 +70,7 @@ class Extras:
         Raises PackageError for a package that is not there or has a script to run, PackageUnavailable.
         """
         tried: list[str] = []
-        with self.opening.sources(self._recipe) as sources:
+        with self._sources() as sources:
             for source in sources:
                 try:
                     archive = self._archive(source, after)
@@ -81,62 +81,70 @@ class Extras:
                     continue
                 return self._resolved(archive, sources)
         hint = "the first build with these packages has to be online; its lock then serves"
-        if not self.opening.supply.offline:
+        if not self.supply.offline:
             hint = f"{hint}\nthere, {way_to_packages()}"
         raise PackageUnavailable("the signed indexes", tried=tried or ["no source to take them from"], hint=hint)
 
     def layer(self, lock: ExtraLock) -> Layer:
         """The layer of the packages in ``lock``, from the store or made. Raises PackageError, PackageUnavailable."""
-        store = self.opening.store
         key = self._key(lock)
-        layer = find(key, store)
+        layer = find(key, self.store)
         if layer is None:
-            with self.opening.sources(self._recipe) as sources:
-                fetch_packages(lock.packages, sources, store=store, reporter=self.opening.reporter)
-            layer = self._made(lock, store)
-            keep(layer, key, store)
+            with self._sources() as sources:
+                fetch_packages(lock.packages, sources, store=self.store, reporter=self.reporter)
+            layer = self._made(lock)
+            keep(layer, key, self.store)
         return layer
 
-    def _made(self, lock: ExtraLock, store: Store) -> Layer:
-        with store.scratch() as spool, MappedFiles() as sources:
-            packages = _Unpacked(store, spool, {}).of(lock.packages)
+    def _made(self, lock: ExtraLock) -> Layer:
+        below = self.ground.tree
+        with self.store.scratch() as spool, MappedFiles() as sources:
+            packages = _Unpacked(self.store, spool, {}).of(lock.packages)
             tree, refused = self._configured(packages)
             for pin, why in refused.items():
                 raise PackageError(str(pin), why, hint=_HINT)
-            together = self.below.overlaid(tree)
-            libraries = Libraries.of(together, self.opening.platform.machine, sources)
-            libraries.check()
-            # As the ldconfig trigger of the packages would do.
-            cache = place([file("etc/ld.so.cache", libraries.cache(), origin=ORIGIN)], together)
+            tree = self._written_down(tree, packages)
+            libraries = Libraries.of(below.overlaid(tree), self.ground.platform.machine, sources)
+            # Who made the base answers for what is in it.
+            libraries.check(tree.paths)
+            if self.ground.has_loaders_cache:
+                # As the ldconfig trigger of the packages would do.
+                made = [file("etc/ld.so.cache", libraries.cache(), origin=ORIGIN)]
+                tree = tree.overlaid(place(made, libraries.tree))
             return write_layer(
-                tree.overlaid(cache),
-                store,
+                tree,
+                self.store,
                 created_by=f"ocibuild packages: {', '.join(lock.requested)}",
                 holds=tuple(map(str, lock.packages)),
             )
+
+    def _written_down(self, tree: Tree, packages: Mapping[Pin, DebFile]) -> Tree:
+        """``tree`` with what says that ``packages`` are there."""
+        together = self.ground.tree.overlaid(tree)
+        return tree.overlaid(place(recorded(self._new(packages), self.ground), together))
 
     def _key(self, lock: ExtraLock) -> LayerKey:
         return LayerKey.of(
             kind="debian packages",
             format=[FORMAT, rootfs.FORMAT, RULES],
-            base=str(self.base),
+            base=self.ground.identity,
             packages=sorted([pin.name, pin.sha256] for pin in lock.packages),
             requested=list(lock.requested),
             globs=[list(self.wanted.drop), list(self.wanted.keep)],
         )
 
     def _added(self, packages: Mapping[Pin, DebFile]) -> Tree:
-        thinning = Thinning.of_added(self.wanted.drop, self.wanted.keep)
+        thinning = Thinning.of_added(self.wanted.drop, self.wanted.keep, self.ground.settings)
         described = self._described(packages).values()
-        takeovers = Takeovers.of([*self._present, *described], self.opening.platform.architecture)
-        return rootfs.added(packages, self.below, thinning, takeovers)
+        takeovers = Takeovers.of([*self.ground.packages, *described], self.ground.platform.architecture)
+        return added(packages, self.ground, thinning, takeovers)
 
     def _configured(self, packages: Mapping[Pin, DebFile]) -> tuple[Tree, Mapping[Pin, str]]:
         """What ``packages`` put over the base, configured; and which of them cannot be, with the reason."""
+        below, architecture = self.ground.tree, self.ground.platform.architecture
         tree = self._added(packages)
-        together = self.below.overlaid(tree)
-        architecture = self.opening.platform.architecture
-        found = configured(Unpacked(self._new(packages), self._described(packages), self.below, together, architecture))
+        together = below.overlaid(tree)
+        found = configured(Unpacked(self._new(packages), self._described(packages), below, together, architecture))
         made = place([found.made[path] for path in sorted(found.made)], together)
         return tree.overlaid(made), found.refused
 
@@ -146,47 +154,43 @@ class Extras:
 
     def _new(self, packages: Mapping[Pin, DebFile]) -> Mapping[Pin, DebFile]:
         """Those that the base does not have; of one that it has, what it left out is added, and it is configured."""
-        present = {package.name for package in self._present}
+        present = {package.name for package in self.ground.packages}
         return {pin: package for pin, package in packages.items() if pin.name not in present}
 
-    @cached_property
-    def _recipe(self) -> LayerRecipe:
-        return load_layer(self.opening.folder)
-
-    @cached_property
-    def _present(self) -> Sequence[BinaryPackage]:
-        """The packages of the base."""
-        with MappedFiles() as sources:
-            return list(installed(self.below, sources))
+    def _sources(self) -> AbstractContextManager[list[ArchiveSource]]:
+        archives = self.ground.archives
+        return self.supply.sources(archives.suites, archives.mirrors, self.ground.platform, self.store)
 
     def _archive(self, source: ArchiveSource, after: Sequence[SuitePin]) -> PackageIndex:
-        shipped, architecture = self.opening.shipped(), self.opening.platform.architecture
-        trust = self.opening.trust((*(shipped.suites if shipped else ()), *after))
+        archives, architecture = self.ground.archives, self.ground.platform.architecture
+        locked = (*archives.locked, *after)
+        trust = Trust(keys=archives.keys, now=self.supply.now, suites=locked, store=self.store)
         found: list[tuple[Release, bytes]] = []
-        for suite in self._recipe.source.suite_list():
+        for suite in archives.suites:
             release = trust.release(source, suite)
             found.append((release, source.packages_index(release, architecture)))
         trust.remember(release for release, _ in found)
         return PackageIndex(found, architecture)
 
     def _resolved(self, archive: PackageIndex, sources: Sequence[ArchiveSource]) -> ExtraLock:
-        store = self.opening.store
+        ground, store = self.ground, self.store
+        cuts = cuts_over(has_dpkg=ground.has_dpkg, has_python="usr/bin/python3" in ground.tree)
         with store.scratch() as spool, MappedFiles() as contents:
-            search = _Search(Libraries.of(self.below, self.opening.platform.machine, contents))
+            search = _Search(Libraries.of(ground.tree, ground.platform.machine, contents))
             unpacked = _Unpacked(store, spool, {})
             while True:
                 requested = [*self.wanted.names, *search.linked]
-                found = resolve(archive, self._present, requested, {*CUTS, *search.unready})
+                found = resolve(archive, ground.packages, requested, {*cuts, *search.unready})
                 new = [archive.pin(package.name) for package in found.packages]
                 pins = [*self._named_again(requested, archive), *new]
-                fetch_packages(pins, sources, store=store, reporter=self.opening.reporter)
+                fetch_packages(pins, sources, store=store, reporter=self.reporter)
                 if not self._narrowed(unpacked.of(pins), search):
                     break
-        reasons = {**CUTS, **search.unready}
+        reasons = {**cuts, **search.unready}
         return ExtraLock(
             schema=SCHEMA,
-            architecture=self.opening.platform.architecture,
-            base=self.opening.folder.name,
+            architecture=ground.platform.architecture,
+            base=ground.name,
             requested=self.wanted.names,
             suites=archive.suites,
             packages=tuple(sorted(pins, key=lambda pin: pin.name)),
@@ -195,7 +199,9 @@ class Extras:
 
     def _named_again(self, requested: Sequence[str], archive: PackageIndex) -> list[Pin]:
         """The packages of the base that are asked for, for what it left out of them; not in another version."""
-        here = {package.name: package.version for package in self._present}
+        if not self.ground.is_ours:
+            return []
+        here = {package.name: package.version for package in self.ground.packages}
         named = [name for name in dict.fromkeys(requested) if name in here]
         newest = {name: package.version for name in named if (package := archive.newest(name)) is not None}
         return [archive.pin(name) for name in named if newest.get(name) == here[name]]
@@ -206,7 +212,6 @@ class Extras:
         Raises PackageError for what has to be there and has a script to run, and for a library that nobody brings.
         """
         tree, unready = self._configured(packages)
-        together = self.below.overlaid(tree)
         needed = {*self.wanted.names, *search.linked}
         for pin, why in unready.items():
             if pin.name in needed:
@@ -215,23 +220,25 @@ class Extras:
             search.unready |= {pin.name: why for pin, why in unready.items()}
             return True
         with MappedFiles() as sources:
-            files = {**search.known.files, **Libraries.of(tree, search.known.machine, sources).files}
-        wanting = self._wanting(
-            Libraries(together, search.known.machine, files), {pin.name for pin in packages} | needed
-        )
+            libraries = search.known.overlaid(tree, sources)
+        wanting = self._wanting(libraries, tree, {pin.name for pin in packages} | needed)
         search.linked |= wanting
         return bool(wanting)
 
-    def _wanting(self, libraries: Libraries, present: set[str]) -> dict[str, None]:
-        """The packages of the libraries that are missing. Raises PackageError for one that nobody brings."""
+    def _wanting(self, libraries: Libraries, tree: Tree, present: set[str]) -> dict[str, None]:
+        """The packages of the libraries that ``tree`` misses. Raises PackageError for one that nobody brings."""
         wanted: dict[str, None] = {}
-        for library, path in libraries.missing():
-            package = self.libraries.get(library, "")
+        for library, path in libraries.missing(tree.paths):
+            package = self._suppliers.get(library, "")
             if not package or package in present:
                 why = f"/{path} needs {library}, and no package known here brings it"
                 raise PackageError(libraries.tree.paths[path].origin, why, hint="name its package in base-packages too")
             wanted[package] = None
         return wanted
+
+    @cached_property
+    def _suppliers(self) -> Mapping[str, str]:
+        return self.ground.archives.suppliers()
 
 
 @dataclass

@@ -58,7 +58,7 @@ def test_a_path_that_leaves_the_tree_is_refused(tmp_path: Path, path: str) -> No
         (b"", "not an ar archive"),
         (b"!<arch>\n", "holds nothing"),
         (ar({"debian-binary": b"2.0\n"}), "not a .deb of format 2"),
-        (ar({"debian-binary": b"2.0\n", "control.tar.zst": b"", "data.tar.xz": b""}), r"packed with \.zst"),
+        (ar({"debian-binary": b"2.0\n", "control.tar.lz4": b"", "data.tar.xz": b""}), r"packed with \.lz4"),
         (ar({"debian-binary": b"2.0\n", "control.tar.xz": b"junk", "data.tar.xz": b""}), "not a readable .deb"),
     ],
 )

@@ -1,0 +1,160 @@
+"""A base as packages over it find it: what is installed, whose files those are, and what dpkg was told there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from msgspec.structs import replace
+
+from oci_builder.bounded import parse_decimal
+from oci_builder.debian.archive import BinaryPackage
+from oci_builder.debian.archives import Archives
+from oci_builder.debian.distribution import has_dpkg
+from oci_builder.debian.installed import installed
+from oci_builder.errors import UnsafePath
+from oci_builder.platforms import Platform
+from oci_builder.tree.content import MappedFiles
+from oci_builder.tree.entry import Entry, EntryPath, Kind
+from oci_builder.tree.tree import Tree
+
+INFO = "var/lib/dpkg/info/"
+_DIVERSIONS = "var/lib/dpkg/diversions"
+_OVERRIDES = "var/lib/dpkg/statoverride"
+_LINKED = ("bin", "sbin", "lib")
+_LDCONFIG = ("etc/ld.so.cache", "usr/sbin/ldconfig", "sbin/ldconfig")
+_MAX_TEXT = 16 << 20
+_SETTINGS = re.compile(r"etc/dpkg/dpkg\.cfg\.d/[A-Za-z0-9_-]+\Z")
+_MODE = re.compile(r"[0-7]{1,4}\Z")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """A base that packages are put over. ``identity`` names its bytes, ``name`` is what a lock calls it.
+
+    ``is_ours`` says that it was made here: then each entry names the package that it is of. Others have that in lists
+    of dpkg's, and what dpkg has been told: diversions (dpkg-divert(1)), modes and owners (dpkg-statoverride(1)).
+    """
+
+    name: str
+    identity: str
+    tree: Tree
+    platform: Platform
+    archives: Archives
+    is_ours: bool = False
+
+    @cached_property
+    def packages(self) -> tuple[BinaryPackage, ...]:
+        """What is installed, for this machine. Raises PackageError for what is half installed."""
+        fitting = (self.platform.architecture, "all", "")
+        with MappedFiles() as sources:
+            found = [each for each in installed(self.tree, sources) if each.fields.get("architecture", "") in fitting]
+        return tuple({package.name: package for package in reversed(found)}.values())[::-1]
+
+    @cached_property
+    def has_dpkg(self) -> bool:
+        """Whether packages are to be written down in dpkg's own list, where dpkg and apt find them."""
+        return has_dpkg(self.tree)
+
+    @property
+    def has_loaders_cache(self) -> bool:
+        """Whether there is a cache of the loader's, or ldconfig, which would make one for packages that come."""
+        return self.is_ours or any(path in self.tree for path in _LDCONFIG)
+
+    @cached_property
+    def is_merged(self) -> bool:
+        """Whether its programs and libraries lie below /usr alone, and links lead there (usrmerge)."""
+        return any((entry := self.tree.get(name)) is not None and entry.kind is Kind.SYMLINK for name in _LINKED)
+
+    def owner(self, entry: Entry) -> str:
+        """The package and version that an entry of the base is of; empty for one that is no package's."""
+        return entry.origin if self.is_ours else self._owners.get(entry.path, "")
+
+    def diverted(self, path: EntryPath, package: str) -> EntryPath:
+        """Where the file of ``package`` that would lie at ``path`` lies."""
+        to, by = self._diversions.get(path, (path, package))
+        return path if by == package else to
+
+    def overridden(self, entry: Entry) -> Entry:
+        """``entry`` with the owner and mode that the base has asked for."""
+        found = self._overrides.get(entry.path)
+        if found is None or entry.kind is Kind.SYMLINK:
+            return entry
+        uid, gid, mode = found
+        return replace(entry, uid=uid, gid=gid, mode=mode)
+
+    def text(self, path: str) -> str:
+        """What a small file of the base holds; empty without one."""
+        with MappedFiles() as sources:
+            return _text(self.tree, path, sources)
+
+    @property
+    def settings(self) -> Sequence[str]:
+        """The texts of dpkg's own configuration, in the order in which dpkg reads them."""
+        parts = [path for path in self.tree.paths if _SETTINGS.match(path)]
+        return [self.text(path) for path in (*parts, "etc/dpkg/dpkg.cfg")]
+
+    @cached_property
+    def _owners(self) -> Mapping[EntryPath, str]:
+        labels = {package.name: f"{package.name} {package.version}" for package in self.packages}
+        found: dict[EntryPath, str] = {}
+        folders: dict[str, str] = {}
+        with MappedFiles() as sources:
+            for path in [path for path in self.tree.paths if path.startswith(INFO) and path.endswith(".list")]:
+                name = path.removeprefix(INFO).removesuffix(".list").partition(":")[0]
+                if name in labels:
+                    for line in _text(self.tree, path, sources).split("\n"):
+                        placed = self._placed(line.strip(), folders)
+                        found.setdefault(self.diverted(placed, name), labels[name])
+        return found
+
+    def _placed(self, path: str, folders: dict[str, str]) -> EntryPath:
+        folder, _, name = path.strip("/").rpartition("/")
+        if folder not in folders:
+            try:
+                folders[folder] = self.tree.resolve(folder)
+            except UnsafePath:
+                folders[folder] = folder
+        return EntryPath(f"{folders[folder]}/{name}".lstrip("/"))
+
+    @cached_property
+    def _diversions(self) -> Mapping[EntryPath, tuple[EntryPath, str]]:
+        lines = self.text(_DIVERSIONS).split("\n")
+        folders: dict[str, str] = {}
+        # Three lines each: from where, to where, and the package whose file stays, or a colon for nobody's.
+        return {
+            self._placed(lines[at], folders): (self._placed(lines[at + 1], folders), lines[at + 2].strip())
+            for at in range(0, len(lines) - 2, 3)
+        }
+
+    @cached_property
+    def _overrides(self) -> Mapping[EntryPath, tuple[int, int, int]]:
+        return dict(self._overriding())
+
+    def _overriding(self) -> Iterator[tuple[EntryPath, tuple[int, int, int]]]:
+        folders: dict[str, str] = {}
+        for line in self.text(_OVERRIDES).split("\n"):
+            words = line.split(None, 3)
+            if len(words) == 4 and _MODE.match(words[2]):
+                uid, gid = self._number("etc/passwd", words[0]), self._number("etc/group", words[1])
+                if uid is not None and gid is not None:
+                    yield self._placed(words[3], folders), (uid, gid, int(words[2], 8))
+
+    def _number(self, file: str, name: str) -> int | None:
+        text = name.removeprefix("#")
+        if text == name:
+            lines = (line.split(":") for line in self.text(file).split("\n"))
+            text = next((fields[2] for fields in lines if len(fields) > 2 and fields[0] == name), "")
+        try:
+            return parse_decimal(text, most=(1 << 32) - 2)
+        except ValueError:
+            return None
+
+
+def _text(tree: Tree, path: str, sources: MappedFiles) -> str:
+    entry = tree.get(tree.resolve(path))
+    if entry is None or entry.content is None or entry.size > _MAX_TEXT:
+        return ""
+    return sources.read(entry.content, what=f"/{path}").decode("utf-8", "surrogateescape")
