@@ -24,9 +24,13 @@ class _Choice:
 
 @dataclass
 class _Group:
-    """A group of alternatives: the link that all have, that of each slave, and the choices by path."""
+    """A group of alternatives: the link that all have, that of each slave, and the choices by path.
+
+    In one that is ``manual`` somebody chose, and the links stay as they are whoever comes.
+    """
 
     link: str
+    manual: bool = False
     slaves: dict[str, str] = field(default_factory=dict)
     choices: dict[str, _Choice] = field(default_factory=dict)
 
@@ -37,7 +41,12 @@ class _Group:
     def state(self) -> str:
         """The text of its file in dpkg's folder (as dpkg 1.21 writes it)."""
         names = sorted(self.slaves)
-        lines = ["auto", self.link, *(line for name in names for line in (name, self.slaves[name])), ""]
+        lines = [
+            "manual" if self.manual else "auto",
+            self.link,
+            *(line for name in names for line in (name, self.slaves[name])),
+            "",
+        ]
         for path in sorted(self.choices):
             choice = self.choices[path]
             lines += [path, str(choice.priority), *(choice.slaves.get(name, "") for name in names)]
@@ -90,8 +99,9 @@ def _read(tree: ScriptTree, name: str) -> _Group | None:
     path = f"{STATES}/{name}"
     if not tree.has(path):
         return None
-    lines = iter(tree.read(path).split("\n")[1:])
-    group = _Group(next(lines, ""))
+    lines = iter(tree.read(path).split("\n"))
+    is_manual = next(lines) == "manual"
+    group = _Group(next(lines, ""), is_manual)
     for slave in _until_blank(lines):
         group.slaves[slave] = next(lines, "")
     names = sorted(group.slaves)
@@ -114,6 +124,8 @@ def _write(tree: ScriptTree, name: str, group: _Group) -> None:
         if not tree.is_folder(folder):
             tree.folder(folder)
     tree.write(f"{STATES}/{name}", group.state())
+    if group.manual:
+        return
     best = group.best()
     _link(tree, group.link, name, best.path)
     for slave, link in sorted(group.slaves.items()):

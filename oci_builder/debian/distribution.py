@@ -62,6 +62,8 @@ def distribution_of(tree: Tree, sources: MappedFiles) -> OsRelease | None:
             continue
         fields = _fields(sources.read(entry.content, what=f"/{path}").decode("utf-8", "replace"))
         name, version = fields.get("ID", "").lower(), fields.get("VERSION_ID", "")
+        if not name:
+            continue
         said = _IN_BRACKETS.search(fields.get("VERSION", ""))
         codename = fields.get("VERSION_CODENAME", "") or (said[1].lower() if said else "")
         if not codename and name == "debian":

@@ -144,7 +144,10 @@ class Extras:
         below, architecture = self.ground.tree, self.ground.platform.architecture
         tree = self._added(packages)
         together = below.overlaid(tree)
-        found = configured(Unpacked(self._new(packages), self._described(packages), below, together, architecture))
+        new = self._new(packages)
+        waiting = self.ground.waiting if new else {}
+        described = self._described(packages)
+        found = configured(Unpacked(new, described, below, together, architecture, waiting, self.ground.answers))
         made = place([found.made[path] for path in sorted(found.made)], together)
         return tree.overlaid(made), found.refused
 
@@ -214,6 +217,8 @@ class Extras:
         tree, unready = self._configured(packages)
         needed = {*self.wanted.names, *search.linked}
         for pin, why in unready.items():
+            if pin in self.ground.waiting:
+                raise PackageError(str(pin), f"the base has it, and what comes wakes it: {why}", hint=_HINT)
             if pin.name in needed:
                 raise PackageError(str(pin), why, hint=_HINT)
         if unready:

@@ -12,8 +12,11 @@ from msgspec.structs import replace
 from oci_builder.bounded import parse_decimal
 from oci_builder.debian.archive import BinaryPackage
 from oci_builder.debian.archives import Archives
+from oci_builder.debian.control import stanza
+from oci_builder.debian.deb import DebFile
 from oci_builder.debian.distribution import has_dpkg
 from oci_builder.debian.installed import installed
+from oci_builder.debian.lock import Pin
 from oci_builder.errors import UnsafePath
 from oci_builder.platforms import Platform
 from oci_builder.tree.content import MappedFiles
@@ -23,6 +26,7 @@ from oci_builder.tree.tree import Tree
 INFO = "var/lib/dpkg/info/"
 _DIVERSIONS = "var/lib/dpkg/diversions"
 _OVERRIDES = "var/lib/dpkg/statoverride"
+_ANSWERS = "var/cache/debconf/config.dat"
 _LINKED = ("bin", "sbin", "lib")
 _LDCONFIG = ("etc/ld.so.cache", "usr/sbin/ldconfig", "sbin/ldconfig")
 _MAX_TEXT = 16 << 20
@@ -97,6 +101,26 @@ class Ground:
         return [self.text(path) for path in (*parts, "etc/dpkg/dpkg.cfg")]
 
     @cached_property
+    def waiting(self) -> Mapping[Pin, DebFile]:
+        """The packages that wait for triggers, with their scripts: what comes may wake them (deb-triggers(5))."""
+        return {pin: found for package in self.packages if (found := self._waiting(pin := _pin(package), package))}
+
+    @cached_property
+    def answers(self) -> Mapping[str, str]:
+        """What debconf was told: the values of its questions by their names."""
+        stanzas = (stanza(text) for text in self.text(_ANSWERS).split("\n\n"))
+        return {each["name"]: each["value"] for each in stanzas if "name" in each and "value" in each}
+
+    def _waiting(self, pin: Pin, package: BinaryPackage) -> DebFile | None:
+        for name in (pin.name, f"{pin.name}:{pin.architecture}"):
+            triggers = self.text(f"{INFO}{name}.triggers")
+            script = self.text(f"{INFO}{name}.postinst") if "interest" in triggers else ""
+            if script:
+                scripts = {"postinst": script.encode("utf-8", "surrogateescape")}
+                return DebFile(control=b"", md5sums=b"", entries=(), scripts=scripts, triggers=triggers.encode())
+        return None
+
+    @cached_property
     def _owners(self) -> Mapping[EntryPath, str]:
         labels = {package.name: f"{package.name} {package.version}" for package in self.packages}
         found: dict[EntryPath, str] = {}
@@ -151,6 +175,13 @@ class Ground:
             return parse_decimal(text, most=(1 << 32) - 2)
         except ValueError:
             return None
+
+
+def _pin(package: BinaryPackage) -> Pin:
+    """A package of the base as those that come are called; where it came from nobody knows."""
+    source, architecture = package.fields.get("source", package.name), package.fields.get("architecture", "all")
+    named = {"name": package.name, "version": package.version, "source": source, "architecture": architecture}
+    return Pin(**named, archive="", suite="", path="", size=0, sha256="")
 
 
 def _text(tree: Tree, path: str, sources: MappedFiles) -> str:

@@ -29,13 +29,22 @@ _SHELL = re.compile(rb"#! ?(?:/usr)?/bin/(?:sh|dash|bash)(?: -e| -u| -eu)?[ \t]*
 
 @dataclass(frozen=True)
 class Unpacked:
-    """Packages with what their control files say, over ``below``; ``together`` is that with all their files."""
+    """Packages with what their control files say, over ``below``; ``together`` is that with all their files.
+
+    ``waiting`` are packages of the base that wait for triggers, and ``answers`` what debconf was told there.
+    """
 
     packages: Mapping[Pin, DebFile]
     described: Mapping[str, BinaryPackage]
     below: Tree
     together: Tree
     architecture: str
+    waiting: Mapping[Pin, DebFile] = field(default_factory=dict)
+    answers: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, pin: Pin) -> DebFile:
+        """A package that comes, or one that waits."""
+        return self.packages[pin] if pin in self.packages else self.waiting[pin]
 
 
 @dataclass
@@ -49,7 +58,7 @@ class Configured:
 def configured(unpacked: Unpacked) -> Configured:
     """Walk the scripts of all packages. What is made by a refused one may be among what is made."""
     found = Configured()
-    if not any(package.scripts for package in unpacked.packages.values()):
+    if not any(package.scripts for package in (*unpacked.packages.values(), *unpacked.waiting.values())):
         return found
     # Loaded where there is a script alone: parsing takes a library.
     from oci_builder.debian.commands import COMMANDS, TRIGGER
@@ -57,9 +66,10 @@ def configured(unpacked: Unpacked) -> Configured:
     from oci_builder.debian.shell import NotKnown, Shell
 
     known = {key: text for package in unpacked.packages.values() for key, text in answers(package.templates).items()}
+    known.update({f"{PREFIX}{name}": answer for name, answer in unpacked.answers.items()})
 
     def walk(pin: Pin, name: str, arguments: Sequence[str], tree: ScriptTree) -> None:
-        text = unpacked.packages[pin].scripts.get(name)
+        text = unpacked.of(pin).scripts.get(name)
         if text is None or pin in found.refused or pin.name in _COMPILING:
             return
         if not _SHELL.match(text):
@@ -88,7 +98,7 @@ def configured(unpacked: Unpacked) -> Configured:
         for pin in order:
             walk(pin, "postinst", ["configure", ""], after)
         named = {key.removeprefix(TRIGGER) for key in known if key.startswith(TRIGGER)}
-        for pin, triggers in _triggered(unpacked, order, named):
+        for pin, triggers in _triggered(unpacked, [*order, *unpacked.waiting], named):
             walk(pin, "postinst", ["triggered", triggers], after)
     found.made = {**before.made, **after.made}
     return found
@@ -96,12 +106,14 @@ def configured(unpacked: Unpacked) -> Configured:
 
 def _triggered(unpacked: Unpacked, order: Sequence[Pin], named: Collection[str]) -> Iterator[tuple[Pin, str]]:
     """The packages that wait for a trigger that was ``named``, or for files that came, and what they wait for."""
-    directives = {pin: _directives(unpacked.packages[pin].triggers) for pin in order}
-    active = {*named, *(name for each in directives.values() for kind, name in each if kind.startswith("activate"))}
+    directives = {pin: _directives(unpacked.of(pin).triggers) for pin in order}
+    coming = [directives[pin] for pin in order if pin in unpacked.packages]
+    active = {*named, *(name for each in coming for kind, name in each if kind.startswith("activate"))}
+    # What is left out of them wakes nobody.
     paths = [entry.path for package in unpacked.packages.values() for entry in package.entries]
     for pin in order:
         waiting = dict.fromkeys(name for kind, name in directives[pin] if kind.startswith("interest"))
-        fitting = [name for name in waiting if name in active or _came(name.lstrip("/"), paths)]
+        fitting = [name for name in waiting if name in active or _came(name.lstrip("/"), paths, unpacked.together)]
         if fitting:
             yield pin, " ".join(fitting)
 
@@ -111,8 +123,8 @@ def _directives(triggers: bytes) -> list[tuple[str, str]]:
     return [(words[0], words[1]) for words in lines if len(words) == 2]
 
 
-def _came(path: str, paths: Sequence[str]) -> bool:
-    return any(each == path or each.startswith(f"{path}/") for each in paths)
+def _came(path: str, paths: Sequence[str], together: Tree) -> bool:
+    return any((each == path or each.startswith(f"{path}/")) and together.place(each) in together for each in paths)
 
 
 def _variables(pin: Pin, script: str, architecture: str) -> dict[str, str]:
