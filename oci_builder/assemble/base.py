@@ -29,7 +29,7 @@ from oci_builder.bases import (
     release_of,
     with_packages,
 )
-from oci_builder.catalog import find_base, find_layer, known_layers
+from oci_builder.catalog import find_base, find_layer, layer_folders
 from oci_builder.debian.archives import layer_of
 from oci_builder.debian.recipe import is_layer
 from oci_builder.debian.running import FindPython
@@ -100,19 +100,27 @@ class BaseResolver:
 
         Raises NotFound, InvalidValue, StaleLock, and what opening a base of its kind raises.
         """
-        context, recipe = self.context, self.source.recipe.debian
-        base = self._opened(platform)
-        if recipe.packages:
-            archives = self.archives(base)
-            wanted = WantedPackages(names=recipe.packages, keep=recipe.keep, drop=recipe.drop, archives=archives)
+        context = self.context
+        base = self.opened(platform)
+        if self.source.recipe.debian.packages:
             lock = self.source.base_lock(platform)
             base = with_packages(
-                base, wanted, lock=lock, supply=self.supply, store=context.store, reporter=context.reporter
+                base,
+                self.wanted(base),
+                lock=lock,
+                supply=self.supply,
+                store=context.store,
+                reporter=context.reporter,
             )
         if base.inherited is not None and base.inherited.triggers:
             triggers = "; ".join(base.inherited.triggers)
             context.reporter.note(f"{base.name}: its ONBUILD instructions are not run: {triggers}")
         return base
+
+    def wanted(self, base: Base) -> WantedPackages:
+        """The recipe's ``base-packages``, and where they come from. Raises as ``archives``."""
+        recipe = self.source.recipe.debian
+        return WantedPackages(names=recipe.packages, keep=recipe.keep, drop=recipe.drop, archives=self.archives(base))
 
     def archives(self, base: Base) -> Archives:
         """Where the packages over ``base`` come from: from the suites that the recipe names, or whence itself is.
@@ -141,7 +149,7 @@ class BaseResolver:
         """What the base promises on ``platform``. Raises NoPython, and what opening it raises."""
         if isinstance(self.place, Path) and is_layer(self.place):
             return base_target(self.place, platform)
-        return self._opened(platform).target
+        return self.opened(platform).target
 
     def promised_target(self, platform: Platform) -> Target | None:
         """What the base promises on ``platform``, if that can be told without it: by the recipe of a layer."""
@@ -196,7 +204,8 @@ class BaseResolver:
         """The base of ``layers/`` that may be asked to compile for ``target``; None where none is, or no bytecode."""
         return None if self.source.recipe.python.bytecode == "none" else self._layer(near_layer(target))
 
-    def _opened(self, platform: Platform) -> Base:
+    def opened(self, platform: Platform) -> Base:
+        """The base on ``platform`` alone. Raises as ``open``."""
         recipe = self.source.recipe
         with allowing(recipe.max_entries, unpacked=recipe.max_unpacked_bytes):
             return self._open(platform)
@@ -214,8 +223,9 @@ class BaseResolver:
     @property
     def _layers(self) -> tuple[Path, ...]:
         """The folders of all bases of ``layers/``."""
-        names = known_layers(project_dir=self.context.project, extra=self.policy.layer_path)
-        return tuple(folder for name in names if (folder := self._layer(name)) is not None)
+        return layer_folders(
+            recipe_folder=self.source.folder, project_dir=self.context.project, extra=self.policy.layer_path
+        )
 
     def _layer(self, name: str) -> Path | None:
         try:

@@ -22,7 +22,15 @@ from oci_builder.bases.layers import (
     update_libraries,
 )
 from oci_builder.bases.layers import own_interpreter as interpreter
-from oci_builder.bases.packages import archives_of, check_packaged, extra_files, fetch_extras, release_of, with_packages
+from oci_builder.bases.packages import (
+    archives_of,
+    check_packaged,
+    extra_files,
+    fetch_extras,
+    glance_packages,
+    release_of,
+    with_packages,
+)
 from oci_builder.bases.pulled import LayoutDownload, Pulling, fetch_copy, open_reference
 from oci_builder.debian.archives import Archives
 from oci_builder.debian.recipe import Suite, is_layer
@@ -59,6 +67,7 @@ __all__ = [
     "find_named",
     "find_python",
     "glance_base",
+    "glance_packages",
     "host_platform",
     "interpreter",
     "keep_interpreter",

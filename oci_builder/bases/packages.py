@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oci_builder import inputs
 from oci_builder.bases.base import Base
+from oci_builder.bases.glance import BaseGlance
 from oci_builder.bases.layers import Packages
 from oci_builder.debian.archives import Archives, layer_of
 from oci_builder.debian.distribution import ADDED_BY, OsRelease, distribution_of, has_dpkg, packager_of
@@ -20,9 +22,12 @@ from oci_builder.digest import Digest
 from oci_builder.errors import FileProblem, PackageError, StaleLock
 from oci_builder.files import is_closed
 from oci_builder.platforms import Platform
-from oci_builder.reporter import Reporter
+from oci_builder.reporter import Quiet, Reporter
 from oci_builder.store import Store
 from oci_builder.tree.content import MappedFiles
+
+if TYPE_CHECKING:
+    from oci_builder.debian.extras import Extras
 
 _OTHER_BASES = 'base = "python-3.11" of layers/, or an image of Debian such as docker.io/library/python:3.12-slim'
 
@@ -97,22 +102,7 @@ def with_packages(
     ``supply`` is locked. Raises StaleLock, PackageError for a package that is not there or has a script that would
     have to run, or for a base that has none, PackageUnavailable.
     """
-    check_packaged(base, wanted.names[0])
-    # Loaded only where packages are added.
-    from oci_builder.debian.extras import Extras
-    from oci_builder.debian.ground import Ground
-
-    ours = base.folder is not None
-    identity = _identity(base)
-    ground = Ground(
-        name=base.name if ours else identity,
-        identity=identity,
-        tree=base.tree,
-        platform=base.platform,
-        archives=wanted.archives or archives_of(base, (), wanted=wanted.names[0]),
-        is_ours=ours,
-    )
-    extras = Extras(ground, wanted, supply, store, reporter)
+    extras = _extras(base, wanted, supply, store, reporter)
     known = read_extra_lock(lock) if supply.locked or inputs.is_file(lock) else None
     if known is None or not extras.fits(known):
         if supply.locked:
@@ -128,6 +118,43 @@ def with_packages(
         return base
     layer = extras.layer(known)
     return replace(base, layers=(*base.layers, layer), tree=base.tree.overlaid(layer.tree(store)))
+
+
+def glance_packages(base: Base, wanted: WantedPackages, *, lock: Path, supply: Supply, store: Store) -> BaseGlance:
+    """What is here of the layer of packages over ``base``, without fetching or making anything of it.
+
+    Raises PackageError for a base that has none, StaleLock.
+    """
+    extras = _extras(base, wanted, supply, store, Quiet())
+    known = read_extra_lock(lock) if inputs.is_file(lock) else None
+    name = f"packages: {', '.join(wanted.names)}"
+    if known is None or not extras.fits(known):
+        why = f"{lock.name} is for other packages or another base" if known else f"there is no {lock.name} yet"
+        return BaseGlance(name=name, there=False, why=why)
+    there = not known.packages or extras.found(known) is not None
+    absent = sum(pin.size for pin in known.packages if not store.has(pin.digest, pin.size))
+    return BaseGlance(
+        name=name, there=there, why="" if there else "it was not made here yet", fetch=0 if there else absent
+    )
+
+
+def _extras(base: Base, wanted: WantedPackages, supply: Supply, store: Store, reporter: Reporter) -> Extras:
+    check_packaged(base, wanted.names[0])
+    # Loaded only where packages are added.
+    from oci_builder.debian.extras import Extras
+    from oci_builder.debian.ground import Ground
+
+    ours = base.folder is not None
+    identity = _identity(base)
+    ground = Ground(
+        name=base.name if ours else identity,
+        identity=identity,
+        tree=base.tree,
+        platform=base.platform,
+        archives=wanted.archives or archives_of(base, (), wanted=wanted.names[0]),
+        is_ours=ours,
+    )
+    return Extras(ground, wanted, supply, store, reporter)
 
 
 def _identity(base: Base) -> str:

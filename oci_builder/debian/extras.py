@@ -85,6 +85,10 @@ class Extras:
             hint = f"{hint}\nthere, {way_to_packages()}"
         raise PackageUnavailable("the signed indexes", tried=tried or ["no source to take them from"], hint=hint)
 
+    def found(self, lock: ExtraLock) -> Layer | None:
+        """The layer of the packages in ``lock``, if it was made."""
+        return find(self._key(lock), self.store)
+
     def layer(self, lock: ExtraLock) -> Layer:
         """The layer of the packages in ``lock``, from the store or made. Raises PackageError, PackageUnavailable."""
         key = self._key(lock)
