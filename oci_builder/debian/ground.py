@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from oci_builder.debian.deb import DebFile
 from oci_builder.debian.distribution import has_dpkg
 from oci_builder.debian.installed import installed
 from oci_builder.debian.lock import Pin
-from oci_builder.errors import UnsafePath
+from oci_builder.errors import PackageError, UnsafePath
 from oci_builder.platforms import Platform
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, EntryPath, Kind
@@ -30,6 +30,8 @@ _ANSWERS = "var/cache/debconf/config.dat"
 _LINKED = ("bin", "sbin", "lib")
 _LDCONFIG = ("etc/ld.so.cache", "usr/sbin/ldconfig", "sbin/ldconfig")
 _MAX_TEXT = 16 << 20
+_MAX_TEXTS = 256 << 20
+"""Bytes that are read of what dpkg has written down, all files together: ten times what a desktop has."""
 _SETTINGS = re.compile(r"etc/dpkg/dpkg\.cfg\.d/[A-Za-z0-9_-]+\Z")
 _MODE = re.compile(r"[0-7]{1,4}\Z")
 
@@ -48,6 +50,7 @@ class Ground:
     platform: Platform
     archives: Archives
     is_ours: bool = False
+    _spent: list[int] = field(default_factory=lambda: [0], init=False, repr=False, compare=False)
 
     @cached_property
     def packages(self) -> tuple[BinaryPackage, ...]:
@@ -92,7 +95,17 @@ class Ground:
     def text(self, path: str) -> str:
         """What a small file of the base holds; empty without one."""
         with MappedFiles() as sources:
-            return _text(self.tree, path, sources)
+            return self._text(path, sources)
+
+    def _text(self, path: str, sources: MappedFiles) -> str:
+        entry = self.tree.get(self.tree.resolve(path))
+        if entry is None or entry.content is None or entry.size > _MAX_TEXT:
+            return ""
+        self._spent[0] += entry.size
+        if self._spent[0] > _MAX_TEXTS:
+            why = f"what dpkg has written down there takes more than {_MAX_TEXTS} bytes"
+            raise PackageError("the base", why, hint="take a base that is a Debian as Debian makes it")
+        return sources.read(entry.content, what=f"/{path}").decode("utf-8", "surrogateescape")
 
     @property
     def settings(self) -> Sequence[str]:
@@ -129,7 +142,7 @@ class Ground:
             for path in [path for path in self.tree.paths if path.startswith(INFO) and path.endswith(".list")]:
                 name = path.removeprefix(INFO).removesuffix(".list").partition(":")[0]
                 if name in labels:
-                    for line in _text(self.tree, path, sources).split("\n"):
+                    for line in self._text(path, sources).split("\n"):
                         placed = self._placed(line.strip(), folders)
                         found.setdefault(self.diverted(placed, name), labels[name])
         return found
@@ -182,10 +195,3 @@ def _pin(package: BinaryPackage) -> Pin:
     source, architecture = package.fields.get("source", package.name), package.fields.get("architecture", "all")
     named = {"name": package.name, "version": package.version, "source": source, "architecture": architecture}
     return Pin(**named, archive="", suite="", path="", size=0, sha256="")
-
-
-def _text(tree: Tree, path: str, sources: MappedFiles) -> str:
-    entry = tree.get(tree.resolve(path))
-    if entry is None or entry.content is None or entry.size > _MAX_TEXT:
-        return ""
-    return sources.read(entry.content, what=f"/{path}").decode("utf-8", "surrogateescape")

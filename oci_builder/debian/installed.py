@@ -24,12 +24,16 @@ def installed(tree: Tree, sources: MappedFiles) -> Iterator[BinaryPackage]:
     """The packages that ``tree`` has, for whatever machine. Raises PackageError for one that is half installed."""
     text = status_text(tree, sources)
     yield from _listed(text)
+    left = MAX_STATUS
     for path in tree.paths:
         if not path.startswith(FOLDER) or path.endswith(".md5sums"):
             continue
         entry = tree.get(tree.resolve(path))
         if entry is None or entry.content is None or entry.size > _MAX_STANZA:
             continue
+        left -= entry.size
+        if left < 0:
+            raise PackageError("the base", f"its /{FOLDER} has more than {MAX_STATUS} bytes")
         fields = stanza(sources.read(entry.content, what=path).decode("utf-8", "replace"))
         if "package" in fields:
             yield BinaryPackage(fields)

@@ -18,7 +18,7 @@ from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry
 from oci_builder.tree.tree import Tree
 
-RULES = 1
+RULES = 2
 """Raised when the same scripts make something else than before."""
 
 _COMPILING = frozenset(("python3-tk", "python3-gdbm", "python3-distutils", "python3-lib2to3"))

@@ -19,9 +19,7 @@ from tests.support.real import need, skip
 pytestmark = pytest.mark.real
 
 PACKAGES = ["curl", "openssh-client", "vim-tiny"]
-SUITES = [
-    *("debian bookworm", "debian bookworm-updates", "debian-security bookworm-security"),
-]
+SUITES = ["debian bookworm", "debian bookworm-updates", "debian-security bookworm-security"]
 DOCUMENTATION = r"usr/share/(?:doc|man|info|locale|doc-base)/.*"
 OTHERWISE = re.compile(
     # Documentation is left out, and with man pages the alternatives of them.
@@ -79,6 +77,7 @@ def installed(docker: DockerLike, tmp_path_factory: pytest.TempPathFactory) -> I
         skip(f"apt-get gives no packages here ({error})")
     base, name = f"debian-base:{tag}", f"over-image:{tag}"
     docker.call("import", folder / "root.tar", base)
+    (folder / "root.tar").unlink()
     docker.call("save", "--output", folder / "base.tar", base)
     image = folder / "build" / "over"
     image.mkdir(parents=True)
@@ -126,5 +125,4 @@ def test_what_was_added_runs(installed: Installed) -> None:
     assert docker.run(name, "curl", "--version").stdout.startswith("curl 7.88")
     assert docker.run(name, "vi", "--version").stdout.startswith("VIM")
     assert docker.run(name, "ssh", "-V").stderr.startswith("OpenSSH")
-    listed = [docker.run(name, "ldconfig", "-p", *more, read_only=False) for more in ([], ["-N"])]
-    assert "libcurl.so.4 (libc6,x86-64)" in listed[0].stdout or "AArch64" in listed[0].stdout
+    assert "libcurl.so.4 (libc6," in docker.run(name, "ldconfig", "-p").stdout

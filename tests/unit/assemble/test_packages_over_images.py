@@ -161,3 +161,15 @@ def test_keys_outside_of_the_project_are_refused(project: Project) -> None:
     (project.image / "image.toml").write_text(RECIPE.replace('["tool"]', keyed))
     code, said = project.build()
     assert code == 2 and "outside" in said
+
+
+def test_a_missing_library_is_said_with_its_package_for_an_image_of_the_release(project: Project) -> None:
+    index = {"schema": 1, "packages": {"libgone1": "libgone.so.1"}}
+    (project.root / "layers" / "tiny" / "libraries.amd64.json").write_text(json.dumps(index))
+    (project.image / "liblinked.so").write_bytes(LINKED)
+    copied = '[[copy]]\nsrc = "liblinked.so"\ndest = "/usr/lib/liblinked.so"\n'
+    (project.image / "image.toml").write_text(f"{RECIPE}{copied}")
+    code, said = project.build()
+    assert (code, "libgone1" in said) == (3, True) or code == 0, said
+    if code == 3:
+        assert 'add to image.toml: base-packages = ["libgone1"]' in said
