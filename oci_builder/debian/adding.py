@@ -49,7 +49,8 @@ class OnBase(UsrMerge):
         if top is not None and top[1] not in self._ground.tree and self._ground.is_merged:
             return super().of(path, kind=kind, package=package)
         if kind is Kind.DIRECTORY:
-            return self._ground.tree.resolve(path)
+            # A link may lead to the root itself.
+            return self._ground.tree.resolve(path) or None
         return self._ground.diverted(self._landed(path), package)
 
     def _landed(self, path: str) -> EntryPath:

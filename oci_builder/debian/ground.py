@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from oci_builder.debian.lock import Pin
 from oci_builder.errors import PackageError, UnsafePath
 from oci_builder.platforms import Platform
 from oci_builder.tree.content import MappedFiles
-from oci_builder.tree.entry import Entry, EntryPath, Kind
+from oci_builder.tree.entry import Entry, EntryPath, Kind, entry_path
 from oci_builder.tree.tree import Tree
 
 INFO = "var/lib/dpkg/info/"
@@ -143,28 +144,32 @@ class Ground:
                 name = path.removeprefix(INFO).removesuffix(".list").partition(":")[0]
                 if name in labels:
                     for line in self._text(path, sources).split("\n"):
-                        placed = self._placed(line.strip(), folders)
-                        found.setdefault(self.diverted(placed, name), labels[name])
+                        with contextlib.suppress(UnsafePath):
+                            placed = self._placed(line, folders)
+                            found.setdefault(self.diverted(placed, name), labels[name])
         return found
 
     def _placed(self, path: str, folders: dict[str, str]) -> EntryPath:
+        """Where a path of dpkg's lists really is. Raises UnsafePath for one that is none of a file."""
         folder, _, name = path.strip("/").rpartition("/")
         if folder not in folders:
             try:
                 folders[folder] = self.tree.resolve(folder)
             except UnsafePath:
                 folders[folder] = folder
-        return EntryPath(f"{folders[folder]}/{name}".lstrip("/"))
+        return entry_path(f"{folders[folder]}/{name}".lstrip("/"))
 
     @cached_property
     def _diversions(self) -> Mapping[EntryPath, tuple[EntryPath, str]]:
         lines = self.text(_DIVERSIONS).split("\n")
         folders: dict[str, str] = {}
+        found: dict[EntryPath, tuple[EntryPath, str]] = {}
         # Three lines each: from where, to where, and the package whose file stays, or a colon for nobody's.
-        return {
-            self._placed(lines[at], folders): (self._placed(lines[at + 1], folders), lines[at + 2].strip())
-            for at in range(0, len(lines) - 2, 3)
-        }
+        for at in range(0, len(lines) - 2, 3):
+            with contextlib.suppress(UnsafePath):
+                place, other = (self._placed(line.strip(), folders) for line in lines[at : at + 2])
+                found[place] = other, lines[at + 2].strip()
+        return found
 
     @cached_property
     def _overrides(self) -> Mapping[EntryPath, tuple[int, int, int]]:
@@ -177,7 +182,8 @@ class Ground:
             if len(words) == 4 and _MODE.match(words[2]):
                 uid, gid = self._number("etc/passwd", words[0]), self._number("etc/group", words[1])
                 if uid is not None and gid is not None:
-                    yield self._placed(words[3], folders), (uid, gid, int(words[2], 8))
+                    with contextlib.suppress(UnsafePath):
+                        yield self._placed(words[3], folders), (uid, gid, int(words[2], 8))
 
     def _number(self, file: str, name: str) -> int | None:
         text = name.removeprefix("#")

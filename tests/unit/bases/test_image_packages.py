@@ -417,5 +417,13 @@ def test_suites_and_keys_that_somebody_names_serve_a_release_that_nobody_knows(w
 def test_an_odd_path_in_dpkgs_lists_is_no_reason_to_fail(world: World) -> None:
     odd = [member("var/lib/dpkg/info/libc6:amd64.list", data=b"/usr/bin/caf\xe9\n\n/\n")]
     odd.append(member("usr/round", tarfile.SYMTYPE, target="round"))
-    base = world.base(debian(*odd, ("var/lib/dpkg/diversions", b"/usr/round/x\n/usr/round/y\n:\nrest")))
+    base = world.base(
+        debian(
+            *odd,
+            (
+                "var/lib/dpkg/diversions",
+                b"/usr/round/x\n/usr/round/y\n:\n/usr/bin/tool\n/usr/bin/.wh.x\n:\n/..\n/\n:\nrest",
+            ),
+        )
+    )
     assert "usr/bin/tool" in world.add(base, "tool").tree
