@@ -210,7 +210,22 @@ def _innermost(error: BaseException) -> BaseException:
         seen.append(deeper)
 
 
-class _Trusting(HTTPAdapter):
+class _Wide(HTTPAdapter):
+    """Sends bodies in pieces that are worth a system call: urllib3's own are of 16 KiB."""
+
+    def __init__(self) -> None:
+        super().__init__(pool_maxsize=_CONNECTIONS)
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:
+        """With larger pieces."""
+        super().init_poolmanager(*args, blocksize=_PIECE, **more)
+
+    def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
+        """With larger pieces, through a proxy too."""
+        return super().proxy_manager_for(proxy, blocksize=_PIECE, **more)
+
+
+class _Trusting(_Wide):
     """Trusts the system's certificates and those of ``ca_file``, besides the bundle that requests brings along."""
 
     def __init__(self, ca_file: Path | None, *, insecure: bool) -> None:
@@ -224,7 +239,7 @@ class _Trusting(HTTPAdapter):
         if insecure:
             self._context.check_hostname = False
             self._context.verify_mode = ssl.CERT_NONE
-        super().__init__(pool_maxsize=_CONNECTIONS)
+        super().__init__()
 
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
         """With our context."""
@@ -237,6 +252,7 @@ class _Trusting(HTTPAdapter):
 
 def _session() -> requests.Session:
     session = requests.Session()
+    session.mount("http://", _Wide())
     # Some registries (Harbor) take a cookie for the sign of a browser, and want more of it.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     # Without this requests would put a .netrc's password over our token.

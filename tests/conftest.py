@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from oci_builder.store import Store
 from tests.support import engines
 from tests.support.engines import Containerd, DockerLike
 from tests.support.real import need, oracles
+
+# How long it takes to think of inputs says how busy the machine is.
+settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,7 +14,10 @@ from pathlib import Path
 
 from oci_builder.api.images import BuiltImage, OpenedImage
 from oci_builder.api.recipe import ImageRecipe
-from oci_builder.assemble import BuildContext, BuildPlan, BuildPolicy, BuildTask, Built, Planner, build_all, build_and
+from oci_builder.assemble.build import BuildTask, Built, build_all, build_and
+from oci_builder.assemble.context import BuildContext, BuildPolicy
+from oci_builder.assemble.plan import BuildPlan
+from oci_builder.assemble.planner import Planner
 from oci_builder.errors import ImagesFailed, OcibuildError
 from oci_builder.gate.finding import GateResult
 from oci_builder.inputs import Recording, recording
@@ -108,7 +111,7 @@ class Builder:
 
     def check(self, what: str | Path | ImageRecipe, *, platform: str | None = None) -> GateResult:
         """All that the gate finds in the image of a recipe; nothing is written. Raises OcibuildError."""
-        from oci_builder.assemble import check
+        from oci_builder.assemble.build import check
 
         source = self._source(what)
         wanted = Platform.parse(platform) if platform else source.recipe.targets[0]

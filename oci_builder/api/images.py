@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oci_builder.assemble import BuildContext, Built, write_image
+from oci_builder.assemble.build import Built, write_image
+from oci_builder.assemble.context import BuildContext
 from oci_builder.errors import InvalidValue
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from oci_builder.assemble.build import Built
-from oci_builder.assemble.context import BuildContext
-from oci_builder.assemble.proof import layout_proof
-from oci_builder.digest import Digest, verified_chunks
+from oci_builder.digest import Digest
 from oci_builder.errors import UnsupportedImage
 from oci_builder.export import docker_archive, oci_layout
 from oci_builder.files import explained
-from oci_builder.imported.parts import ImageParts, LayerBlob, open_parts
-from oci_builder.imported.repacked import in_gzip
-from oci_builder.imported.travel import LayoutBlobs, read_parcel
+from oci_builder.imported.documents import Findings
+from oci_builder.imported.parts import ImageParts, LayerBlob, find_parts, open_parts
+from oci_builder.imported.travel import FileBlobs, open_files, read_parcel
 from oci_builder.oci.contracts import Blobs, ImageDocuments
 from oci_builder.oci.documents import Descriptor
 from oci_builder.oci.jsonio import JSON, MAX_DOCUMENT, decode
@@ -28,6 +26,10 @@ from oci_builder.registry.pulling import fetch_blobs, fetch_image, fetch_manifes
 from oci_builder.registry.pushing import Pushed, Pusher
 from oci_builder.registry.registries import Registries
 from oci_builder.store import Store
+
+if TYPE_CHECKING:
+    from oci_builder.assemble.build import Built
+    from oci_builder.assemble.context import BuildContext
 
 _PLATFORM = ("architecture", "os", "os.version", "variant")
 """Keys of a configuration that are keys of a platform as well (image-index.md)."""
@@ -59,16 +61,20 @@ def push_file(path: Path, references: Sequence[Reference], context: BuildContext
     What its documents say is what arrives, byte for byte, and every blob is verified on the way. Raises
     UnsupportedImage for what is no image, and what ``push`` raises.
     """
-    blobs: Blobs
-    parcel = read_parcel(path)
-    if parcel is None:
-        images = (_read_image(path, None),)
-        parcel, blobs = pack(images), FileBlobs(path, images)
-    else:
-        blobs = LayoutBlobs(path, parcel)
-    pusher = _pusher(context, blobs)
-    with context.reporter.stage("push"):
-        return pusher.push_parcel(parcel, references)
+    # Opened once, and its index read once: a dozen blobs are read at the same time.
+    findings = Findings()
+    with open_files(path, findings) as files:
+        parcel = read_parcel(files, str(path))
+        if parcel is None:
+            parts = find_parts(files, str(path), None, findings)
+            image = _image_in(parts)
+            layers = zip(image.layers, parts.layers, strict=True)
+            parcel, openers = pack((image,)), {each.descriptor.digest: blob.open for each, blob in layers}
+            blobs = FileBlobs(str(path), openers)
+        else:
+            blobs = FileBlobs.of_layout(files, parcel, str(path))
+        with context.reporter.stage("push"):
+            return _pusher(context, blobs).push_parcel(parcel, references)
 
 
 def _pusher(context: BuildContext, blobs: Blobs, sources: Mapping[Digest, Reference] | None = None) -> Pusher:
@@ -110,6 +116,8 @@ def pull_file(
         if folder:
             written = oci_layout.write_folder(given, path, references=named, blobs=store, reporter=reporter)
         else:
+            from oci_builder.imported.repacked import in_gzip
+
             given = (in_gzip(given[0], store, what=str(reference)),)
             written = docker_archive.write_file(given[0], path, references=named, store=store, reporter=reporter)
     arrived = tuple(Arrived(id=each.id, digest=each.digest, platform=str(each.platform)) for each in given)
@@ -179,6 +187,8 @@ def write_folder(
 
     With ``verify`` the layout is read again before its index names what is new; that raises CheckFailed.
     """
+    from oci_builder.assemble.proof import layout_proof
+
     with context.reporter.stage("write"):
         return oci_layout.write_folder(
             images,
@@ -205,28 +215,6 @@ def read_images(path: Path) -> tuple[GivenImage, ...]:
         return tuple({image.digest: image for image in found}.values())
 
 
-class FileBlobs:
-    """The layers in an image file or folder, each opened anew: several are read at once."""
-
-    def __init__(self, path: Path, images: Sequence[GivenImage]) -> None:
-        self._path = path
-        self._platforms = {layer.descriptor.digest: image.platform for image in images for layer in image.layers}
-        self._single = len(images) == 1
-
-    def has(self, digest: Digest, size: int | None = None) -> bool:
-        """Whether one of its images has it."""
-        return digest in self._platforms
-
-    def chunks(self, digest: Digest, size: int) -> Iterator[bytes]:
-        """Its bytes. Raises DigestMismatch at their end, unless they are what ``digest`` says."""
-        platform = None if self._single else self._platforms[digest]
-        with open_parts(self._path, platform=platform) as parts:
-            for layer, name in zip(parts.layers, _digests(parts), strict=True):
-                if name == digest:
-                    yield from verified_chunks(layer.open(), digest=digest, size=size, what=f"{self._path}: {digest}")
-                    return
-
-
 def _platforms(reference: Reference, registries: Registries) -> tuple[Platform | None, ...]:
     found = fetch_manifest(reference, registries)
     return found.platforms if isinstance(found, Index) and found.platforms else (None,)
@@ -241,11 +229,15 @@ def _read_image_for(path: Path, platform: Platform) -> tuple[GivenImage, ...]:
 
 def _read_image(path: Path, platform: Platform | None) -> GivenImage:
     with explained(path), open_parts(path, platform=platform) as parts:
-        raw = parts.manifest or _written_manifest(parts)
-        parsed = parse_manifest(raw, media_type="", what=parts.name)
-        if not isinstance(parsed, Manifest):
-            raise UnsupportedImage(parts.name, "its manifest is an index")
-        return GivenImage(platform=platform_of(parts.config, what=parts.name), parsed=parsed, config=parts.config)
+        return _image_in(parts)
+
+
+def _image_in(parts: ImageParts) -> GivenImage:
+    raw = parts.manifest or _written_manifest(parts)
+    parsed = parse_manifest(raw, media_type="", what=parts.name)
+    if not isinstance(parsed, Manifest):
+        raise UnsupportedImage(parts.name, "its manifest is an index")
+    return GivenImage(platform=platform_of(parts.config, what=parts.name), parsed=parsed, config=parts.config)
 
 
 def _written_manifest(parts: ImageParts) -> bytes:

@@ -16,7 +16,7 @@ from oci_builder.errors import ImagesFailed, NotFound, OcibuildError
 from oci_builder.wording import called
 
 if TYPE_CHECKING:
-    from oci_builder.assemble import BuildContext
+    from oci_builder.assemble.context import BuildContext
     from oci_builder.cli.delivery import Job
     from oci_builder.cli.progress import Timed
     from oci_builder.cli.result import Result
@@ -181,7 +181,7 @@ def _next_step(result: Result, settings: Settings) -> str:
 
 
 def _made_one(each: _Opened, context: BuildContext, reporter: Timed) -> list[Result]:
-    from oci_builder.assemble import build_and
+    from oci_builder.assemble.build import build_and
 
     job = each.job
     each.expect_takers(context)
@@ -191,7 +191,7 @@ def _made_one(each: _Opened, context: BuildContext, reporter: Timed) -> list[Res
 
 def _made_each(opened: Sequence[_Opened], context: BuildContext, reporter: Timed) -> dict[int, list[Result]]:
     """What can be made, by number; each failure is said and kept with its image."""
-    from oci_builder.assemble import Built, build_all
+    from oci_builder.assemble.build import Built, build_all
     from oci_builder.errors import OcibuildError
 
     for each in opened:

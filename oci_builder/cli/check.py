@@ -76,7 +76,7 @@ def _made(request: RecipeRequest) -> dict[str, GateResult]:
 
 
 def _built(request: RecipeRequest) -> dict[str, GateResult]:
-    from oci_builder import assemble
+    from oci_builder.assemble import build
     from oci_builder.cli.progress import shown
     from oci_builder.cli.recipe import make_policy, open_source
     from oci_builder.cli.registries import base_references, make_registries
@@ -90,7 +90,7 @@ def _built(request: RecipeRequest) -> dict[str, GateResult]:
     platforms = [Platform.parse(text) for text in request.platforms] or list(source.recipe.targets[:1])
     with shown(settings) as reporter:
         context = settings.context(registries, reporter)
-        return {str(target): assemble.check(source, target, context=context, policy=policy) for target in platforms}
+        return {str(target): build.check(source, target, context=context, policy=policy) for target in platforms}
 
 
 def _lines(gated: GateResult) -> list[str]:

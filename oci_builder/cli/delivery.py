@@ -15,7 +15,8 @@ from oci_builder.reference import Reference
 from oci_builder.wording import making
 
 if TYPE_CHECKING:
-    from oci_builder.assemble import BuildContext, BuildPolicy, BuildTask, Built
+    from oci_builder.assemble.build import BuildTask, Built
+    from oci_builder.assemble.context import BuildContext, BuildPolicy
     from oci_builder.cli.bills import Bills
     from oci_builder.cli.request import BuildRequest
     from oci_builder.cli.result import Result
@@ -191,7 +192,7 @@ class Job:
     @property
     def tasks(self) -> tuple[BuildTask, ...]:
         """The images to make: one for each platform."""
-        from oci_builder.assemble import BuildTask
+        from oci_builder.assemble.build import BuildTask
 
         return tuple(
             BuildTask(source=self.source, platform=each, policy=self.policy, noted=self.noted)
@@ -273,7 +274,7 @@ class Job:
         return attach_bills(bills, form, self.wanted.pushes, context.registries, reporter=context.reporter)
 
     def _file(self, built: Built, context: BuildContext) -> int:
-        from oci_builder.assemble import write_image
+        from oci_builder.assemble.build import write_image
 
         path, references = self.wanted.files[built.image.platform], self.source.recipe.references
         if there := other_platform(path, built.image.platform):

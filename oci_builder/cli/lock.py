@@ -39,7 +39,7 @@ def command(request: LockRequest) -> None:
     """
     from packaging.utils import canonicalize_name
 
-    from oci_builder.assemble import Planner
+    from oci_builder.assemble.planner import Planner
     from oci_builder.cli.progress import shown
     from oci_builder.cli.recipe import make_policy, open_source
     from oci_builder.cli.registries import base_references, make_registries

@@ -55,8 +55,8 @@ def command(request: ManyRequest) -> None:
 
 
 def _outlines(request: BuildRequest, settings: Settings) -> list[Outline]:
-    from oci_builder.assemble import Planner
     from oci_builder.assemble.outline import outline
+    from oci_builder.assemble.planner import Planner
     from oci_builder.cli.progress import shown
     from oci_builder.cli.recipe import make_policy, open_source
     from oci_builder.cli.registries import base_references, make_registries

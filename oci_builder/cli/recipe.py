@@ -10,7 +10,7 @@ from oci_builder import inputs
 from oci_builder.cli.messages import misused
 
 if TYPE_CHECKING:
-    from oci_builder.assemble import BuildPolicy
+    from oci_builder.assemble.context import BuildPolicy
     from oci_builder.cli.request import RecipeRequest
     from oci_builder.cli.settings import Settings
     from oci_builder.recipes import ImageSource
@@ -48,7 +48,7 @@ def open_source(settings: Settings, request: RecipeRequest) -> ImageSource:
 
 def make_policy(settings: Settings, request: RecipeRequest, *, update_lock: bool = True) -> BuildPolicy:
     """What the user chose. Raises click.UsageError where two flags exclude each other."""
-    from oci_builder.assemble import BuildPolicy
+    from oci_builder.assemble.context import BuildPolicy
     from oci_builder.cli.userconfig import user_config
 
     for first, second in (("offline", "online"), ("locked", "frozen")):

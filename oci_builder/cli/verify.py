@@ -191,7 +191,7 @@ def _image(image: CheckedImage) -> dict[str, Any]:
 
 
 def _rebuild(file: Path, request: VerifyRequest) -> None:
-    from oci_builder import assemble
+    from oci_builder.assemble import build
     from oci_builder.cli.progress import shown
     from oci_builder.cli.recipe import make_policy, open_source
     from oci_builder.cli.registries import base_references, make_registries
@@ -218,7 +218,7 @@ def _rebuild(file: Path, request: VerifyRequest) -> None:
         again = Path(folder) / file.name
         platform = Platform.parse(known.platform)
         context = replace(settings.context(registries, reporter), store=store)
-        assemble.write(source, platform, again, references=references, context=context, policy=policy)
+        build.write(source, platform, again, references=references, context=context, policy=policy)
         difference = first_difference(file, again)
     if difference:
         raise CheckFailed(f"{file} is not what {source.recipe.name} gives", [difference])

@@ -26,7 +26,7 @@ _LIMITS = Limits(entries=20_000, names=8 << 20)
 
 
 class Archive:
-    """The files of an archive by name; one is read at a time. ``remarks`` is what engines pass over in it."""
+    """The files of an archive by name, to be read in threads too. ``remarks`` is what engines pass over in it."""
 
     def __init__(self, file: BinaryIO, indexed: _Indexed, findings: Findings) -> None:
         self._file, self._members, self._twice = file, indexed.members, indexed.twice
@@ -45,12 +45,13 @@ class Archive:
         return member.size if member else None
 
     def open(self, name: str) -> ByteReader | None:
-        """The content of a file, to be read before the next is opened; None if it is not there."""
+        """The content of a file, to be read while the archive is open; None if it is not there."""
         member = self._resolve(name)
         if member is None:
             return None
-        self._file.seek(member.offset)
-        return Section(self._file, member.size) if member.pieces is None else Filled(self._file, member)
+        if member.pieces is None:
+            return Section(self._file, member.offset, member.size)
+        return Filled(Section(self._file, member.offset, sum(length for _, length in member.pieces)), member)
 
     def document(self, name: str, findings: Findings) -> bytes | None:
         """The whole of a small file; None after saying that it is not there, or too large to be a document."""
@@ -101,8 +102,8 @@ def open_archive(path: Path, findings: Findings) -> Iterator[Archive]:
             packed = unpacked(raw, packing, what=path.name)
             size = os.fstat(raw.fileno()).st_size
             _inflate(budget.unpacking(packed, key=path, packed=size, what=path.name), scratch, findings)
+            scratch.flush()
             file = scratch
-        file.seek(0)
         yield Archive(file, _index(file, path.name, findings, budget), findings)
 
 
@@ -126,7 +127,8 @@ class _Indexed:
 def _index(file: BinaryIO, name: str, findings: Findings, budget: Budget) -> _Indexed:
     found = _Indexed({}, {}, [])
     remarks = Findings()
-    stream = TarStream(file, what=name, budget=budget)
+    # Contents are passed over here; each is read, and proved, where it is wanted.
+    stream = TarStream(Section(file, 0, os.fstat(file.fileno()).st_size), what=name, budget=budget)
     try:
         for member in stream.members():
             _add(found, member, name, findings, remarks)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from oci_builder import inputs
 from oci_builder.files import explained, open_regular
 from oci_builder.imported.documents import DocumentBudget, Findings
-from oci_builder.imported.unpacked import Section
+from oci_builder.tree.limits import ByteReader
 
 _MAX_FILES = 20_000
 _MAX_DEPTH = 16
@@ -20,12 +20,11 @@ _MAX_DEPTH = 16
 
 
 class LayoutFiles:
-    """The files of a folder by name, read like those of an archive: one at a time, and none outside the folder."""
+    """The files of a folder by name, read like those of an archive, and none outside the folder."""
 
     def __init__(self, files: dict[str, Path], stack: contextlib.ExitStack) -> None:
         self._files, self._stack = files, stack
         self._documents = DocumentBudget()
-        self._open: BinaryIO | None = None
 
     @property
     def names(self) -> Sequence[str]:
@@ -37,26 +36,35 @@ class LayoutFiles:
         path = self._files.get(name)
         return inputs.size_of(path) if path else None
 
-    def open(self, name: str) -> Section | None:
-        """The content of a file, to be read before the next is opened; None if it is not there."""
+    def open(self, name: str) -> ByteReader | None:
+        """The content of a file, to be read while the folder is open; None if it is not there."""
         path = self._files.get(name)
-        if path is None:
-            return None
-        if self._open is not None:
-            self._open.close()
-        self._open = self._stack.enter_context(open_regular(path))
-        return Section(self._open, os.fstat(self._open.fileno()).st_size)
+        return _ClosedAtItsEnd(self._stack.enter_context(open_regular(path))) if path else None
 
     def document(self, name: str, findings: Findings) -> bytes | None:
         """The whole of a small file; None after saying that it is not there, or too large to be a document."""
-        size = self.size(name)
-        section = self.open(name)
-        if size is None or section is None:
+        path, size = self._files.get(name), self.size(name)
+        if path is None or size is None:
             findings.add(f"{name} is not in the folder")
             return None
         if not self._documents.fits(name, size, findings):
             return None
-        return section.read(size)
+        with open_regular(path) as file:
+            return file.read(size)
+
+
+class _ClosedAtItsEnd:
+    """A file, let go of when all of it was read: an image may have more of them than a process may hold open."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int, /) -> bytes:
+        """``size`` bytes, or fewer at the end."""
+        data = b"" if self._file.closed else self._file.read(size)
+        if not data and size:
+            self._file.close()
+        return data
 
 
 @contextlib.contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from oci_builder import inputs
@@ -21,50 +22,58 @@ from oci_builder.oci.layout import blob_path
 from oci_builder.oci.manifest import Index, IndexItem, Manifest, parse_manifest
 from oci_builder.oci.mediatypes import INDEX, INDEXES
 from oci_builder.oci.parcel import Parcel, gather
+from oci_builder.tree.limits import ByteReader
 
 _LAYOUT = "index.json"
 _ATTESTS = "vnd.docker.reference.type"
 
 
-def read_parcel(path: Path) -> Parcel | None:
-    """What the layout at ``path`` holds; None where it is none: a docker archive without an index.
+def read_parcel(files: Files, what: str) -> Parcel | None:
+    """What the layout in ``files``, called ``what``, holds; None where it is none: a docker archive without an index.
 
     One name, or several for one thing, is that thing. Images for different platforms that lie side by side become an
     index. An index of which some images were left out, as docker saves it, is those that are there. Raises
-    UnsupportedImage, DigestMismatch, FileProblem.
+    UnsupportedImage, DigestMismatch.
     """
-    with _opened(path) as files:
-        if _LAYOUT not in files.names:
-            return None
-        found = _Layout(files, str(path)).parcel()
-        # Those of Windows need not be here; where they are, they go along.
-        here = [blob for blob in found.elsewhere if files.size(blob_path(blob.digest)) is not None]
-        return replace(found, blobs=(*found.blobs, *here))
+    if _LAYOUT not in files.names:
+        return None
+    found = _Layout(files, what).parcel()
+    # Those of Windows need not be here; where they are, they go along.
+    here = [blob for blob in found.elsewhere if files.size(blob_path(blob.digest)) is not None]
+    return replace(found, blobs=(*found.blobs, *here))
 
 
 @dataclass(frozen=True)
-class LayoutBlobs:
-    """The blobs of a layout, each opened anew: several are read at once."""
+class FileBlobs:
+    """The blobs of the image ``what`` by digest, as ``openers`` open them; several are read at once, in threads."""
 
-    path: Path
-    parcel: Parcel
+    what: str
+    openers: Mapping[Digest, Callable[[], ByteReader]]
+
+    @classmethod
+    def of_layout(cls, files: Files, parcel: Parcel, what: str) -> FileBlobs:
+        """Those of a layout that is open."""
+        return cls(what, {blob.digest: partial(_opened, files, blob.digest, what) for blob in parcel.blobs})
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
         """Whether it is one of them."""
-        return any(blob.digest == digest for blob in self.parcel.blobs)
+        return digest in self.openers
 
     def chunks(self, digest: Digest, size: int) -> Iterator[bytes]:
         """Its bytes. Raises DigestMismatch at their end, unless they are what ``digest`` says; UnsupportedImage."""
-        with _opened(self.path) as files:
-            source = files.open(blob_path(digest))
-            if source is None:
-                raise UnsupportedImage(str(self.path), f"{blob_path(digest)} is not in it")
-            yield from verified_chunks(source, digest=digest, size=size, what=f"{self.path}: {digest}")
+        return verified_chunks(self.openers[digest](), digest=digest, size=size, what=f"{self.what}: {digest}")
+
+
+def _opened(files: Files, digest: Digest, what: str) -> ByteReader:
+    source = files.open(blob_path(digest))
+    if source is None:
+        raise UnsupportedImage(what, f"{blob_path(digest)} is not in it")
+    return source
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Files]:
-    findings = Findings()
+def open_files(path: Path, findings: Findings) -> Iterator[Files]:
+    """The files of the archive or folder at ``path``; what is wrong with it is found. Raises FileProblem."""
     with explained(path), open_folder(path, findings) if inputs.is_dir(path) else open_archive(path, findings) as files:
         yield files
 

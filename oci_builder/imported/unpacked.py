@@ -6,6 +6,8 @@ import bz2
 import enum
 import hashlib
 import lzma
+import os
+from typing import BinaryIO
 
 from oci_builder.compression import PIECE, Gunzip, NotGzip
 from oci_builder.digest import CHUNK, Digest
@@ -168,24 +170,33 @@ class _Unstreamed:
 
 
 class Section:
-    """``size`` bytes of a seekable file from ``offset``; several may share the file if read one at a time."""
+    """``size`` bytes of an open file from ``offset``. Several may be read at once, by several threads too.
 
-    def __init__(self, file: ByteReader, size: int) -> None:
-        self._file, self._left = file, size
+    The file's own place does not count, and does not move; the file has to stay open.
+    """
+
+    def __init__(self, file: BinaryIO, offset: int, size: int) -> None:
+        self._number, self._at, self._left = file.fileno(), offset, size
 
     def read(self, size: int, /) -> bytes:
         """``size`` bytes, or fewer at the end."""
-        data = self._file.read(min(size, self._left))
-        self._left -= len(data)
+        data = os.pread(self._number, min(size, self._left), self._at)
+        self.pass_over(len(data))
         return data
+
+    def pass_over(self, count: int, /) -> int:
+        """Go on ``count`` bytes further, or to the end; gives the bytes that were passed over."""
+        passed = min(count, self._left)
+        self._at += passed
+        self._left -= passed
+        return passed
 
 
 class Filled:
-    """A file of a tar that has holes there, read as it is without; the tar's file stands where its content begins."""
+    """A file of a tar that has holes there, read as it is without; ``stored`` is what the tar has of it."""
 
-    def __init__(self, file: ByteReader, member: TarMember) -> None:
+    def __init__(self, stored: ByteReader, member: TarMember) -> None:
         assert member.pieces is not None
-        stored = Section(file, sum(length for _, length in member.pieces))
         self._pieces = sparse.filled(member.pieces, member.size, iter(lambda: stored.read(CHUNK), b""))
         self._pending = b""
 

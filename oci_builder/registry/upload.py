@@ -145,7 +145,8 @@ class _Body:
 
     def __init__(self, upload: Upload) -> None:
         self._upload = upload
-        self._chunks, self._rest, self._counted = self._opened(), b"", 0
+        self._chunks, self._rest, self._counted = self._opened(), memoryview(b""), 0
+        self._begun = False
 
     def __enter__(self) -> _Body:
         return self
@@ -160,17 +161,21 @@ class _Body:
 
     def renewed(self) -> _Body:
         """The same, from its beginning."""
+        if not self._begun:
+            return self
         self._chunks.close()
         if self._counted:
             self._upload.progress.add(self._upload._label, -self._counted)
-        self._chunks, self._rest, self._counted = self._opened(), b"", 0
+        self._chunks, self._rest, self._counted = self._opened(), memoryview(b""), 0
         return self
 
     def read(self, size: int = -1) -> bytes:
         """The next ``size`` bytes, or what is left. Raises what reading the blob raises; it is verified on the way."""
         self._upload.progress.check()
+        self._begun = True
         pieces, wanted = [], size if size >= 0 else len(self)
         while wanted and (self._rest or self._refilled()):
+            # A view: what is left is not copied once for each piece of it.
             piece, self._rest = self._rest[:wanted], self._rest[wanted:]
             pieces.append(piece)
             wanted -= len(piece)
@@ -180,7 +185,7 @@ class _Body:
         return data
 
     def _refilled(self) -> bool:
-        self._rest = next(self._chunks, b"")
+        self._rest = memoryview(next(self._chunks, b""))
         return bool(self._rest)
 
     def _opened(self) -> _Chunks:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Hashable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class Damaged(Exception):
@@ -22,6 +22,14 @@ class ByteReader(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """``size`` bytes, or fewer at the end."""
+
+
+@runtime_checkable
+class Seekable(ByteReader, Protocol):
+    """What bytes are read from, or passed over without reading them."""
+
+    def pass_over(self, count: int, /) -> int:
+        """Go on ``count`` bytes further, or to the end; gives the bytes that were passed over."""
 
 
 class Measured(Protocol):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from oci_builder.digest import CHUNK
 from oci_builder.tree import pax, sparse
-from oci_builder.tree.limits import Budget, ByteReader, Damaged, Unfit
+from oci_builder.tree.limits import Budget, ByteReader, Damaged, Seekable, Unfit
 from oci_builder.tree.tarheader import Header, parse_header
 from oci_builder.tree.tarwrite import BLOCK
 
@@ -84,6 +84,7 @@ class TarStream:
 
     def __init__(self, source: ByteReader, *, what: str, budget: Budget) -> None:
         self._source, self._what, self._budget = source, what, budget
+        self._seeks = source if isinstance(source, Seekable) else None
         self._buffer, self._at = b"", 0
         self._left = self._pad = self._extensions = self._records = 0
         self._member_read: TarMember | None = None
@@ -285,6 +286,8 @@ class TarStream:
         return data
 
     def _pass_over(self) -> None:
+        if self._seeks is not None and self._left > _BUFFER:
+            self._leap(self._seeks)
         for _ in self._stored():
             pass
         padding = self._read(self._pad)
@@ -292,6 +295,14 @@ class TarStream:
         self._pad = 0
         if padding.count(0) < len(padding) and len(self.oddities) < _MOST_ODDITIES:
             self.oddities.append(f"{self._what}: stray bytes before byte {self.offset}, where zeros belong")
+
+    def _leap(self, source: Seekable) -> None:
+        """Go to where a content ends, as far as there is one: what is left of it then is missing."""
+        at_hand = min(len(self._buffer) - self._at, self._left)
+        self._at += at_hand
+        passed = at_hand + source.pass_over(self._left - at_hand)
+        self._left -= passed
+        self.offset += passed
 
     def _read(self, size: int) -> bytes:
         """``size`` bytes, or fewer at the end; a layer has five small pieces a file, and each would pass all below."""

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from platformdirs import user_cache_path
 
-from oci_builder.assemble import BuildPolicy, write
+from oci_builder.assemble.build import write
+from oci_builder.assemble.context import BuildPolicy
 from oci_builder.bases import Supply, fetch_base
 from oci_builder.platforms import AMD64, Platform
 from oci_builder.recipes import load_image

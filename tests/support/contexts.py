@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from oci_builder.assemble import BuildContext
+from oci_builder.assemble.context import BuildContext
 from oci_builder.registry.access import Access
 from oci_builder.registry.auth import Logins
 from oci_builder.registry.registries import Registries

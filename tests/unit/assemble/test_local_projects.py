@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.assemble import BuildPolicy
+from oci_builder.assemble.context import BuildPolicy
 from oci_builder.assemble.local_projects import LocalProjects
 from oci_builder.catalog import find_image
 from oci_builder.cli import main

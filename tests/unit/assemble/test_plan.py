@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.assemble import BuildPlan, BuildPolicy, LocalExecutor, Planner
-from oci_builder.assemble.executor import run_step
+from oci_builder.assemble.context import BuildPolicy
+from oci_builder.assemble.executor import LocalExecutor, run_step
+from oci_builder.assemble.plan import BuildPlan
+from oci_builder.assemble.planner import Planner
 from oci_builder.errors import ToolFailed
 from oci_builder.layer import find
 from oci_builder.platforms import AMD64

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.assemble import BuildPolicy
+from oci_builder.assemble.context import BuildPolicy
 from oci_builder.assemble.pins import wheel_sources
 from oci_builder.errors import UnsupportedRequirement, WheelError
 from oci_builder.recipes import load_image
