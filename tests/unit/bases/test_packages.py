@@ -115,9 +115,11 @@ class World:
 
     said: list[str] = field(default_factory=list)
 
-    def add(self, *packages: str, supply: Supply | None = None, **files: Sequence[str]) -> Base:
-        """The base with ``packages``; ``files`` are globs to keep and to drop."""
-        wanted = WantedPackages(names=packages, **{key: tuple(globs) for key, globs in files.items()})
+    def add(
+        self, *packages: str, supply: Supply | None = None, keep: Sequence[str] = (), drop: Sequence[str] = ()
+    ) -> Base:
+        """The base with ``packages``; ``keep`` and ``drop`` are globs of their files."""
+        wanted = WantedPackages(names=packages, keep=tuple(keep), drop=tuple(drop))
         how, self.said = supply or self.supply, []
         return with_packages(self.base, wanted, lock=self.lock, supply=how, store=self.store, reporter=Heard(self.said))
 
