@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from oci_builder.debian.scripttree import ScriptTree
+from oci_builder.debian.scripttree import ScriptTree, Unwritable
 from oci_builder.debian.shell import Call
 from oci_builder.tree.entry import Kind
 
@@ -151,4 +152,6 @@ def _link(tree: ScriptTree, link: str, name: str, path: str) -> None:
 def _unlink(tree: ScriptTree, link: str, name: str) -> None:
     for place in (link, f"{LINKS}/{name}"):
         if tree.get(place, follow=False) is not None:
-            tree.remove(place)
+            # A link of the base stays, and leads where it led: man pages of what comes are left out.
+            with contextlib.suppress(Unwritable):
+                tree.remove(place)

@@ -35,11 +35,14 @@ FOREIGN = "Package: extra\nStatus: install ok installed\nArchitecture: i386\nVer
 PASSWD = b"root:x:0:0::/root:/bin/sh\ntaken:x:100:101::/:/bin/sh\n"
 WAITS = b"interest-noawait /usr/share/things\n"
 WAKES = b'#!/bin/sh\n[ "$1" = triggered ] || exit 0\ntouch /var/lib/woken\n'
-CHOOSE = b"#!/bin/sh\nset -e\nupdate-alternatives --install /usr/bin/choice choice /usr/bin/better 90\n"
+CHOOSE = b"""#!/bin/sh
+set -e
+update-alternatives --install /usr/bin/choice choice /usr/bin/better 90 --slave /usr/share/choice.1 choice.1 /nowhere
+"""
 USER = b"#!/bin/sh\nadduser --system --group daemonic\n"
 ASKS = b'#!/bin/sh\n. /usr/share/debconf/confmodule\ndb_get asks/place\nmkdir "$RET"\n'
 TEMPLATES = b"Template: asks/place\nType: string\nDefault: /var/lib/usual\n"
-OLD_CHOICE = b"%s\n/usr/bin/choice\n\n/usr/bin/good\n50\n\n"
+OLD_CHOICE = b"%s\n/usr/bin/choice\nchoice.1\n/usr/share/choice.1\n\n/usr/bin/good\n50\n/usr/share/good.1\n\n"
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 DEBS = [
     Deb(
@@ -255,14 +258,22 @@ def test_alternatives_of_the_base_go_on_and_those_chosen_by_hand_stay(world: Wor
             ("usr/bin/good", b"x"),
             ("usr/bin/choice", "/etc/alternatives/choice"),
             ("etc/alternatives/choice", "/usr/bin/good"),
+            ("usr/share/choice.1", "/etc/alternatives/choice.1"),
+            ("etc/alternatives/choice.1", "/usr/share/good.1"),
+            ("usr/share/good.1", b"x"),
             ("var/lib/dpkg/alternatives/choice", OLD_CHOICE % mode),
         )
     )
     found = world.add(base, "better")
     link = found.tree.get("etc/alternatives/choice")
     assert link is not None and link.target == target
-    state = world.read(found, "var/lib/dpkg/alternatives/choice")
-    assert state == f"{mode.decode()}\n/usr/bin/choice\n\n/usr/bin/better\n90\n/usr/bin/good\n50\n\n"
+    state = world.read(found, "var/lib/dpkg/alternatives/choice").split("\n")
+    assert state == [
+        *(mode.decode(), "/usr/bin/choice", "choice.1", "/usr/share/choice.1", ""),
+        *("/usr/bin/better", "90", "/nowhere", "/usr/bin/good", "50", "/usr/share/good.1", "", ""),
+    ]
+    page = found.tree.get("usr/share/choice.1")
+    assert page is not None and page.target == "/etc/alternatives/choice.1"
 
 
 def test_a_new_user_has_the_first_number_that_the_base_has_free(world: World) -> None:
