@@ -133,7 +133,7 @@ class BaseResolver:
             keep=recipe.keep,
             drop=recipe.drop,
             skipped=recipe.skipped,
-            locales=absent_locales(base, self.source.recipe.config.locales),
+            locales=self.source.recipe.config.locales,
             archives=self.archives(base),
         )
 

@@ -116,6 +116,7 @@ def with_packages(
     ``supply`` is locked. Raises StaleLock, PackageError for a package that is not there or has a script that would
     have to run, or for a base that has none, PackageUnavailable.
     """
+    wanted = replace(wanted, locales=absent_locales(base, wanted.locales))
     if not wanted.names and not wanted.locales:
         return base
     extras = _extras(base, wanted, supply, store, reporter)
@@ -154,13 +155,12 @@ def absent_locales(base: Base, names: Sequence[str]) -> tuple[str, ...]:
 
 def check_localizable(base: Base, name: str) -> None:
     """Locales can be put over ``base``. Raises InvalidValue, for the locale ``name``, where that is none of Debian."""
-    if is_packaged(base):
-        return
     if base.promise is not None and base.promise.musl != (0, 0):
         why = f"the C library of {base.name} is musl, which reads no locales from files"
         raise InvalidValue("locale", name, why, hint='write locale = "C.UTF-8", or take a base of Debian')
-    why = f"{base.name} has it not, and is not made of packages that ocibuild could add to"
-    raise InvalidValue("locale", name, why, hint="build on a base of Debian, or on an image that has it")
+    if not is_packaged(base):
+        why = f"{base.name} has it not, and is not made of packages that ocibuild could add to"
+        raise InvalidValue("locale", name, why, hint="build on a base of Debian, or on an image that has it")
 
 
 def glance_packages(base: Base, wanted: WantedPackages, *, lock: Path, supply: Supply, store: Store) -> BaseGlance:
@@ -168,6 +168,7 @@ def glance_packages(base: Base, wanted: WantedPackages, *, lock: Path, supply: S
 
     Raises PackageError for a base that has none, StaleLock.
     """
+    wanted = replace(wanted, locales=absent_locales(base, wanted.locales))
     extras = _extras(base, wanted, supply, store, Quiet())
     known = read_extra_lock(lock) if inputs.is_file(lock) else None
     name = f"packages: {', '.join((*wanted.names, *wanted.locales))}"
@@ -183,6 +184,8 @@ def glance_packages(base: Base, wanted: WantedPackages, *, lock: Path, supply: S
 
 def _extras(base: Base, wanted: WantedPackages, supply: Supply, store: Store, reporter: Reporter) -> Extras:
     first = (*wanted.names, LOCALES)[0]
+    if not wanted.names:
+        check_localizable(base, wanted.locales[0])
     check_packaged(base, first)
     # Loaded only where packages are added.
     from oci_builder.debian.extras import Extras

@@ -161,7 +161,9 @@ def _triggered(
     for pin in order:
         waiting = dict.fromkeys(name for kind, name in directives[pin] if kind.startswith("interest"))
         fitting = [
-            name for name in waiting if name in active or (name.startswith("/") and together.place(name[1:]) in came)
+            name
+            for name in waiting
+            if name in active or (name.startswith("/") and together.place(name.strip("/")) in came)
         ]
         if fitting:
             yield pin, " ".join(fitting)
