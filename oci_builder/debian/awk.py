@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 
 from oci_builder.debian.awkprogram import AwkNode, parsed
+from oci_builder.debian.commandtexts import lines_of, texts_of
 from oci_builder.debian.patterns import Regex, compiled
 from oci_builder.debian.shell import Call
-from oci_builder.debian.textcommands import lines_of, texts_of
 
 _NUMBER = re.compile(r"\s*[-+]?(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})\s*")
 _STEP = 20
