@@ -97,8 +97,8 @@ class Shell(ShellState):
 
     def _ended(self, text: str) -> int:
         """The status of a script, after what it traps of its end."""
-        head = text.partition("\n")[0]
-        self.is_bash = head.split()[:1] == ["#!/bin/bash"] or "/bash" in head
+        head = text.partition("\n")[0] if text.startswith("#!") else ""
+        self.is_bash = "/bash" in head
         self.options |= set(head.split()[-1][1:]) & set("eu") if re.search(r" -[a-z]+\s*\Z", head) else set()
         try:
             status = self.source(text)
