@@ -15,6 +15,11 @@ def lines_of(text: str) -> list[str]:
     return text.removesuffix("\n").split("\n") if text else []
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a text between blanks of the C locale; those of Unicode are letters as others are."""
+    return re.findall(r"[^ \t\n\v\f\r]+", text)
+
+
 def texts_of(call: Call, paths: Sequence[str]) -> list[str] | None:
     """What the files hold, or what is piped; None where one is not there."""
     found = [call.stdin if path == "-" else text_at(call, path) for path in paths] if paths else [call.stdin]

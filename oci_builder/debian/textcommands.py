@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from oci_builder.debian.commandoptions import values_of
-from oci_builder.debian.commandtexts import MAX_NUMBER, all_lines, bytes_of, number_in, say_lines, texts_of
+from oci_builder.debian.commandtexts import MAX_NUMBER, all_lines, bytes_of, number_in, say_lines, texts_of, words_of
 from oci_builder.debian.linecommands import LINES
 from oci_builder.debian.patterns import compiled
 from oci_builder.debian.shell import Call, Command
@@ -44,7 +44,7 @@ def _wc(call: Call) -> int:
             return 1
         raise call.unknown("what it counts is not known here")
     (text,) = texts
-    number = {"l": text.count("\n"), "w": len(text.split()), "c": len(bytes_of(text))}[next(iter(letters))]
+    number = {"l": text.count("\n"), "w": len(words_of(text)), "c": len(bytes_of(text))}[next(iter(letters))]
     call.say(f"{number} {paths[0]}\n" if paths else f"{number}\n")
     return 0
 

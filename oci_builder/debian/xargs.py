@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oci_builder.debian.commandoptions import values_of
-from oci_builder.debian.commandtexts import number_in
+from oci_builder.debian.commandtexts import number_in, words_of
 from oci_builder.debian.shell import Call
 
 _LONG = {"--no-run-if-empty": "r", "--null": "0", "--max-args": "n"}
@@ -17,7 +17,7 @@ def xargs(call: Call) -> int:
         raise call.unknown("quotes in what it reads are not known here")
     if each and "n" in values:
         raise call.unknown("its options are not known together here")
-    items = call.stdin.split("\0") if null else call.stdin.split("\n") if each else call.stdin.split()
+    items = call.stdin.split("\0") if null else call.stdin.split("\n") if each else words_of(call.stdin)
     items = [item if null else item.lstrip() for item in items if item]
     words = words or ["echo"]
     if not items and ("r" in letters or each):
