@@ -91,9 +91,10 @@ class _Run:
 
     def _read(self, line: str) -> None:
         self._record = line
-        self._fields = (
-            re.findall(r"[^ \t\n]+", line) if self._separator == " " else line.split(self._separator) if line else []
-        )
+        if self._separator == " ":
+            self._fields = re.findall(r"[^ \t\n]+", line)
+        else:
+            self._fields = line.split(self._separator) if line else []
 
     def _do(self, node: AwkNode) -> None:
         self._call.shell.spend(_STEP)

@@ -32,7 +32,7 @@ SAYS = {
     "hash and type": "hash cat; echo $?; hash nosuch 2> /dev/null; echo $?; hash -r; type cat > /dev/null; echo $?; "
     "type nosuch > /dev/null 2>&1; echo $?",
     "blanks of Unicode": "printf 'a\\302\\240b c\\n' > n; wc -w < n; xargs -n1 echo < n; awk '{ print NF }' n",
-    "a return in a line": "printf 'a b\\r\\n' | awk '{ print $2 \"|\" }'",
+    "a return in a line": "printf 'a b\\r\\n' | awk '{ print $2 \"|\" }' | tr '\\r' R",
     "patterns of find": "find deep -iname '*.CONF' | sort; find deep -name '.*' -exec echo + {} \\;",
     "a script of bash between": "printf '#!/bin/bash\\necho x\\n' > b; chmod +x b; ./b; echo 'a\\tb'",
 }
