@@ -249,7 +249,7 @@ class ShellState(ABC):
         return line, bool(newline)
 
     def leave(self, kind: str, number: int) -> None:
-        """End the script, a function or a loop."""
+        """End the script, a function or a loop. Raises Leaving, and NotKnown where there is no such loop."""
         if kind in ("break", "continue") and not 0 < number <= self.loops:
             raise self.unknown(f"{kind} {number}", "it is in no such loop")
         raise Leaving(kind, number)
