@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.debian.shell import NotKnown
+from oci_builder.debian.commands import COMMANDS
+from oci_builder.debian.scripttree import ScriptTree
+from oci_builder.debian.shell import NotKnown, Shell
+from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, file
+from oci_builder.tree.tree import Tree
 from tests.support.real import need
 from tests.unit.debian.test_scriptcommands import entries, real
 from tests.unit.debian.test_shell import walked
@@ -97,7 +101,9 @@ def test_dpkg_names_a_package_of_several_architectures_with_its_own() -> None:
 
 
 def test_an_answer_that_is_given_under_env_stays() -> None:
-    assert walked("env X=1 db_get a || true; env X=1 dpkg-trigger t; env X=1 db_go")[0] == 0
+    shell = Shell(ScriptTree(Tree(()), MappedFiles()), COMMANDS, {"debconf:a": "before"})
+    assert shell.run("env X=1 db_set a after; env X=1 dpkg-trigger t; db_get a; echo $RET") == 0
+    assert (shell.output, "trigger:t" in shell.variables) == ("after\n", True)
 
 
 def test_links_in_a_folder_change_hands_themselves() -> None:
