@@ -21,8 +21,19 @@ from oci_builder.errors import OcibuildError
 PACKAGE = Path(oci_builder.__file__).parent
 # Never leave the room that raises them: each is turned into one of ours, or a finding, there.
 PRIVATE = {
-    *("BadArithmetic", "BadTest", "BadValue", "Damaged", "NotGzip", "NotKnown", "NotZstd", "Unfit", "Unwritable"),
-    *("_BadSchema", "_Exit", "_Leaving", "_Next"),
+    *(
+        "BadArithmetic",
+        "BadTest",
+        "BadValue",
+        "Damaged",
+        "Leaving",
+        "NotGzip",
+        "NotKnown",
+        "NotZstd",
+        "Unfit",
+        "Unwritable",
+    ),
+    *("_BadSchema", "_Exit", "_Next"),
 }
 PROGRAMS = {"oci_builder.__main__"}
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 
 from oci_builder.debian.awkprogram import AwkNode, parsed
+from oci_builder.debian.commandtexts import lines_of, texts_of
 from oci_builder.debian.patterns import Regex, compiled
 from oci_builder.debian.shell import Call
-from oci_builder.debian.textcommands import lines_of, texts_of
 
 _NUMBER = re.compile(r"\s*[-+]?(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})\s*")
 _STEP = 20
@@ -91,7 +91,10 @@ class _Run:
 
     def _read(self, line: str) -> None:
         self._record = line
-        self._fields = line.split() if self._separator == " " else line.split(self._separator) if line else []
+        if self._separator == " ":
+            self._fields = re.findall(r"[^ \t\n]+", line)
+        else:
+            self._fields = line.split(self._separator) if line else []
 
     def _do(self, node: AwkNode) -> None:
         self._call.shell.spend(_STEP)

@@ -6,22 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from oci_builder.debian.shell import Call
 
+SELINUX = {"--context": "Z", "-Z": "Z"}
+"""Labels of files, which no image has."""
 
-def split_options(call: Call, known: str, *words: str) -> tuple[set[str], list[str]]:
-    """Give the options of a letter or a word, and what else there is. Raises NotKnown for one that is not ``known``."""
-    found: set[str] = set()
-    rest = list(call.arguments)
-    while rest and rest[0].startswith("-") and rest[0] != "-":
-        option = rest.pop(0)
-        if option == "--":
-            break
-        if option in words:
-            found.add(option)
-        elif not option.startswith("--") and all(letter in known for letter in option[1:]):
-            found |= set(option[1:])
-        else:
-            raise call.unknown(f"its option {option} is not known here")
-    return found, rest
+
+def check_unheard(call: Call, letters: set[str]) -> None:
+    """Raise NotKnown where a command tells of what it does, and is listened to."""
+    if letters & {"v", "c"} and call.is_heard:
+        raise call.unknown("what it says of what it does is not known here")
 
 
 def values_of(
@@ -30,11 +22,13 @@ def values_of(
     valued: Mapping[str, str],
     words: Mapping[str, str],
     arguments: Sequence[str] | None = None,
+    *,
+    leading: bool = False,
 ) -> tuple[set[str], dict[str, str], list[str]]:
     """Give the options, those with a value, and what else there is, in whatever order they come.
 
     ``known`` are the letters of options without a value, ``valued`` those with one by letter, ``words`` the letters
-    that long options stand for. Raises NotKnown for any other.
+    that long options stand for; with ``leading`` none comes after what is none. Raises NotKnown for any other.
     """
     letters: set[str] = set()
     values: dict[str, str] = {}
@@ -55,12 +49,21 @@ def values_of(
                 continue
             if not equals and not rest:
                 raise call.unknown(f"its option {word} has no value")
-            values[letter] = value if equals else rest.pop(0)
+            _hold(call, values, letter, value if equals else rest.pop(0))
         elif word.startswith("-") and word != "-":
             _short(call, word[1:], rest, (known, valued), (letters, values))
         else:
             others.append(word)
+            if leading:
+                others += rest
+                break
     return letters, values, others
+
+
+def _hold(call: Call, values: dict[str, str], letter: str, value: str) -> None:
+    """Enter a value; of two for one option, programs take the last, the first or both."""
+    if values.setdefault(letter, value) != value:
+        raise call.unknown("an option that is given twice is not known here")
 
 
 def _short(
@@ -77,7 +80,7 @@ def _short(
             value = word[number + 1 :]
             if not value and not rest:
                 raise call.unknown(f"its option -{letter} has no value")
-            found[1][valued[letter]] = value or rest.pop(0)
+            _hold(call, found[1], valued[letter], value or rest.pop(0))
             return
         if letter not in plain:
             raise call.unknown(f"its option -{letter} is not known here")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-from oci_builder.debian.commandoptions import split_options
+from oci_builder.debian.commandoptions import values_of
 from oci_builder.debian.control import stanza
 from oci_builder.debian.filemodes import mode_of, number_of
 from oci_builder.debian.shell import Call, Command
@@ -18,7 +18,7 @@ STATUS = "/var/lib/dpkg/status.d"
 
 _COMPARISONS = {"lt": (-1,), "le": (-1, 0), "eq": (0,), "ne": (-1, 1), "ge": (0, 1), "gt": (1,)}
 _SIGNS = {"<<": "lt", "<": "le", "<=": "le", "=": "eq", ">=": "ge", ">": "ge", ">>": "gt"}
-_FIELD = re.compile(r"\$\{(?:[a-z]+:)?([A-Za-z-]+)(;-?[0-9]+)?\}")
+_FIELD = re.compile(r"\$\{((?:[a-z]+:)?)([A-Za-z-]+)(;-?[0-9]+)?\}")
 
 
 def _dpkg(call: Call) -> int:
@@ -32,7 +32,7 @@ def _dpkg(call: Call) -> int:
         if known is None:
             raise call.unknown("its comparison is not known here")
         return int(_compared(one, other, without=1 if relation.endswith("-nl") else -1) not in known)
-    if words == ["--print-foreign-architectures"] or words[:1] == ["--assert-multi-arch"]:
+    if words in (["--print-foreign-architectures"], ["--assert-multi-arch"]):
         return 0
     return _query(call)
 
@@ -48,6 +48,8 @@ def _query(call: Call) -> int:
         form = _form(call, words.pop(0), words)
     if words[:1] == ["--"]:
         words.pop(0)
+    if any(word.startswith("-") for word in words):
+        raise call.unknown("its options are not known here")
     if action in ("-L", "--listfiles"):
         return max((_listed(call, name) for name in words), default=2)
     if action in ("-s", "--status"):
@@ -60,9 +62,12 @@ def _query(call: Call) -> int:
 
 
 def _form(call: Call, option: str, words: list[str]) -> str:
-    value = option.partition("=")[2] if "=" in option else option.removeprefix("-f")
-    if not value and words:
-        value = words.pop(0)
+    name, equals, value = option.partition("=")
+    if not option.startswith("--"):
+        name, equals, value = "-f", option[2:], option[2:].removeprefix("=")
+    if name not in ("-f", "--showformat") or (not equals and not words):
+        raise call.unknown("its format is not known here")
+    value = value if equals else words.pop(0)
     pieces = _FIELD.sub("", value).replace("\\n", "").replace("\\t", "")
     if "${" in pieces or "\\" in pieces:
         raise call.unknown("its format is not known here")
@@ -88,17 +93,21 @@ def _shown(call: Call, name: str, form: str) -> int:
         return 1
 
     def value(match: re.Match[str]) -> str:
-        key = match[1].lower()
-        if match[2]:
-            raise call.unknown("its format is not known here")
-        if key == "status":
-            return _state(call, name)
-        if key in ("conffiles", "description"):
-            raise call.unknown(f"what it tells of {match[1]} is not known here")
-        return {"status-status": "installed", "status-want": "install"}.get(key, fields.get(key, ""))
+        key, state = (match[1] + match[2]).lower(), _state(call, name)
+        made = {"status": state, "binary:package": _qualified(fields)}
+        made |= zip(("db:status-want", "db:status-eflag", "db:status-status"), state.split(), strict=True)
+        if match[3] or key in ("conffiles", "description") or (":" in key and key not in made):
+            raise call.unknown(f"what it tells of {match[1]}{match[2]} is not known here")
+        return made.get(key, fields.get(key, ""))
 
     call.say(_FIELD.sub(value, form))
     return 0
+
+
+def _qualified(fields: Mapping[str, str]) -> str:
+    """What dpkg calls a package: one that several architectures may have at once with its own."""
+    name = fields.get("package", "")
+    return f"{name}:{fields.get('architecture', '')}" if fields.get("multi-arch") == "same" else name
 
 
 def _described(call: Call, name: str) -> int:
@@ -121,13 +130,17 @@ def _listed(call: Call, name: str) -> int:
 
 
 def _owned(call: Call, path: str) -> int:
+    if not path.startswith("/") or re.search(r"[*?\[\\]", path):
+        raise call.unknown("which files it asks about is not known here")
     entry = call.tree.get(path, follow=False)
     owners = sorted(name for name, paths in call.tree.packages.items() if path.lstrip("/") in paths)
-    if not owners and entry is not None:
+    if (not owners and entry is not None) or call.tree.is_folder(path):
+        # A folder is of others, too.
         raise call.unknown("whose file that is is not known")
     if not owners:
         return 1
-    call.say(f"{', '.join(owners)}: {path}\n")
+    names = (_qualified(_fields(call, name) or {"package": name}) for name in owners)
+    call.say(f"{', '.join(names)}: {path}\n")
     return 0
 
 
@@ -140,13 +153,15 @@ def _compared(one: str, other: str, *, without: int) -> int:
 
 
 def _maintscript_helper(call: Call) -> int:
+    if call.arguments[:1] == ["supports"]:
+        return int(call.arguments[1:2] == [] or call.arguments[1] not in _MAINTSCRIPT)
     if call.arguments[:1] and call.arguments[0] in _MAINTSCRIPT:
         # What was there before is moved or taken away, and nothing was.
         return 0
     raise call.unknown("what it is to do is not known here")
 
 
-_MAINTSCRIPT = ("rm_conffile", "mv_conffile", "symlink_to_dir", "dir_to_symlink", "supports", "finish_mv_conffile")
+_MAINTSCRIPT = ("rm_conffile", "mv_conffile", "symlink_to_dir", "dir_to_symlink", "finish_mv_conffile")
 
 
 TRIGGER = "trigger:"
@@ -155,7 +170,7 @@ TRIGGER = "trigger:"
 
 def _trigger(call: Call) -> int:
     """Have the packages that wait for a trigger configured for it, at the end."""
-    _, words = split_options(call, "", "--no-await", "--await")
+    _, _, words = values_of(call, "", {}, {"--no-await": "n", "--await": "a"})
     if len(words) != 1:
         raise call.unknown("what it is to do is not known here")
     call.shell.variables[f"{TRIGGER}{words[0]}"] = "1"

@@ -1,17 +1,18 @@
-"""find, xargs, ls and stat of maintainer scripts, over the tree (findutils, coreutils), by the order of names."""
+"""find of maintainer scripts, over the tree (findutils), by the order of names."""
 
 from __future__ import annotations
 
-import fnmatch
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from oci_builder.debian.commandoptions import split_options, values_of
-from oci_builder.debian.filecommands import account_name, number_of
+from oci_builder.debian import shellwords
+from oci_builder.debian.filemodes import number_of
+from oci_builder.debian.listcommands import LISTING
 from oci_builder.debian.shell import Call, Command
+from oci_builder.debian.xargs import xargs
 from oci_builder.tree.entry import Entry, Kind
 
 _MAX_DEPTH = 100
@@ -89,7 +90,7 @@ class _Expression:
             return test
         if word in ("-empty", "-print", "-print0", "-delete", "-depth", "-prune", "-true", "-xdev", "-mount", "-ls"):
             return self._plain(word)
-        if word in ("-exec", "-execdir"):
+        if word == "-exec":
             return self._runs()
         return self._valued(word, self._words.pop(0) if self._words else "")
 
@@ -133,7 +134,9 @@ class _Expression:
 
     def _runs(self) -> _Test:
         self.acts = True
-        end = next((n for n, each in enumerate(self._words) if each in (";", "+")), None)
+        # A plus ends it behind braces alone.
+        pairs = zip(["", *self._words], self._words, strict=False)
+        end = next((n for n, pair in enumerate(pairs) if pair[1] == ";" or pair == ("{}", "+")), None)
         if end is None:
             raise self._call.unknown("what it runs is not known here")
         command, how = self._words[:end], self._words[end]
@@ -153,12 +156,15 @@ class _Expression:
             return self._true()
         if word == "-type" and value in _TYPES:
             return lambda found: (found.entry.kind if found.entry else Kind.DIRECTORY) is _TYPES[value]
+        fits = self._call.shell.fits
+        if word in ("-name", "-iname", "-path", "-wholename") and not shellwords.is_plain(value):
+            raise self._call.unknown("its pattern is not known here")
         if word == "-name":
-            return lambda found: fnmatch.fnmatchcase(posixpath.basename(found.path.rstrip("/")), value)
+            return lambda found: fits(posixpath.basename(found.path.rstrip("/")), value)
         if word == "-iname":
-            return lambda found: fnmatch.fnmatchcase(posixpath.basename(found.path).lower(), value.lower())
+            return lambda found: fits(posixpath.basename(found.path.rstrip("/")).lower(), value.lower())
         if word in ("-path", "-wholename"):
-            return lambda found: fnmatch.fnmatchcase(found.path, value)
+            return lambda found: fits(found.path, value)
         if word in ("-user", "-group"):
             number = number_of(self._call, "passwd" if word == "-user" else "group", value)
             return lambda found: (
@@ -198,7 +204,7 @@ def _find(call: Call) -> int:
         if call.tree.get(root, follow=False) is None and not call.tree.is_folder(root):
             status = 1
             continue
-        if follows and any(_is_link(call, path) for path in (root, *call.tree.below(root))):
+        if follows and any(call.tree.is_link(path) for path in (root, *call.tree.below(root))):
             raise call.unknown("it follows links, which is not known here")
         for found in list(_walk(call, root, 0, expression)):
             if expression.least <= found.depth:
@@ -207,11 +213,6 @@ def _find(call: Call) -> int:
     for command, paths in expression.gathered:
         status = (call.shell.call([*command, *paths]) and 1) or status if paths else status
     return status or expression.status
-
-
-def _is_link(call: Call, path: str) -> bool:
-    entry = call.tree.get(path, follow=False)
-    return entry is not None and entry.kind is Kind.SYMLINK
 
 
 def _walk(call: Call, path: str, depth: int, expression: _Expression) -> Iterator[_Found]:
@@ -228,91 +229,5 @@ def _walk(call: Call, path: str, depth: int, expression: _Expression) -> Iterato
         yield here
 
 
-def _xargs(call: Call) -> int:
-    words = list(call.arguments)
-    options = list[str]()
-    while words and words[0].startswith("-"):
-        option = words.pop(0)
-        options.append(option)
-        if option in ("-n", "-I", "-L", "-d") and words:
-            options[-1] += words.pop(0)
-    each = next((option[2:] for option in options if option.startswith("-I")), "")
-    if not {option[:2] for option in options} <= {"-r", "-0", "-n", "-I", "--"} or any(
-        option.startswith("--") and option not in ("--no-run-if-empty", "--null", "--") for option in options
-    ):
-        raise call.unknown("its options are not known here")
-    null = "-0" in options or "--null" in options
-    if not null and any(letter in call.stdin for letter in "\"'\\"):
-        raise call.unknown("quotes in what it reads are not known here")
-    items = call.stdin.split("\0") if null else call.stdin.split("\n") if each else call.stdin.split()
-    items = [item for item in items if item]
-    words = words or ["echo"]
-    if not items and ("-r" in options or "--no-run-if-empty" in options or each):
-        return 0
-    number = next((option[2:] for option in options if option.startswith("-n")), "")
-    if number and not re.fullmatch(r"[0-9]{1,4}", number):
-        raise call.unknown("its options are not known here")
-    size = 1 if each else int(number or "0") or max(len(items), 1)
-    status = 0
-    for at in range(0, max(len(items), 1), size):
-        some = items[at : at + size]
-        line = [word.replace(each, some[0]) for word in words] if each else [*words, *some]
-        status = (call.shell.call(line) and 123) or status
-    return status
-
-
-def _ls(call: Call) -> int:
-    options, paths = split_options(call, "1aAd")
-    if options & {"a"}:
-        raise call.unknown("its option is not known here")
-    status, files, folders = 0, list[str](), list[str]()
-    for path in sorted(paths or ["."]):
-        if call.tree.is_folder(path) and "d" not in options:
-            folders.append(path)
-        elif call.tree.has(path) or call.tree.get(path, follow=False) is not None:
-            files.append(path)
-        else:
-            status = 2
-    call.say("".join(f"{path}\n" for path in files))
-    for number, path in enumerate(folders):
-        if len(paths) > 1:
-            call.say(f"{chr(10) if number or files else ''}{path}:\n")
-        names = (name for name in call.tree.children(path) if "A" in options or not name.startswith("."))
-        call.say("".join(f"{name}\n" for name in names))
-    return status
-
-
-def _stat(call: Call) -> int:
-    letters, values, paths = values_of(call, "L", {"c": "c"}, {"--format": "c", "--dereference": "L"})
-    form = values.get("c", "")
-    if not form or not re.fullmatch(r"(?:[^%]|%[augUGnsF])*", form):
-        raise call.unknown("what it tells is not known here")
-    for path in paths:
-        entry = call.tree.get(path, follow="L" in letters)
-        if entry is None and not call.tree.is_folder(path):
-            return 1
-        pieces = re.split("%([augUGnsF])", form)
-        told = (_told(call, piece, path, entry) if at % 2 else piece for at, piece in enumerate(pieces))
-        call.say("".join(told) + "\n")
-    return 0
-
-
-def _told(call: Call, letter: str, path: str, entry: Entry | None) -> str:
-    uid, gid = (entry.uid, entry.gid) if entry is not None else (0, 0)
-    kind = entry.kind if entry is not None else Kind.DIRECTORY
-    if letter == "s" and (entry is None or kind is Kind.DIRECTORY):
-        raise call.unknown("the size of a folder is not known")
-    return {
-        "a": f"{entry.mode if entry is not None else 0o755:o}",
-        "u": str(uid),
-        "g": str(gid),
-        "U": account_name(call, "passwd", uid),
-        "G": account_name(call, "group", gid),
-        "n": path,
-        "s": str(entry.size if entry is not None else 0),
-        "F": {Kind.DIRECTORY: "directory", Kind.SYMLINK: "symbolic link"}.get(kind, "regular file"),
-    }[letter]
-
-
-FINDING: Mapping[str, Command] = {"find": _find, "ls": _ls, "stat": _stat, "xargs": _xargs}
+FINDING: Mapping[str, Command] = {"find": _find, "xargs": xargs, **LISTING}
 """The commands, by name."""

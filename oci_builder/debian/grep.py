@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from oci_builder.debian.commandtexts import lines_of
 from oci_builder.debian.patterns import Regex, compiled, literal
 from oci_builder.debian.shell import Call
 
@@ -47,7 +48,7 @@ def _text(call: Call, path: str) -> str | None:
 def _lines(call: Call, known: list[Regex], letters: set[str], path: str, text: str) -> bool:
     """Say the lines of one file that fit, and whether any does."""
     count, begin = 0, f"{path}:" if path else ""
-    for line in text.removesuffix("\n").split("\n") if text else []:
+    for line in lines_of(text):
         matches = [match for each in known if (match := each.search(call, line, whole="x" in letters)) is not None]
         if bool(matches) == ("v" in letters):
             continue
@@ -92,7 +93,9 @@ def _given(call: Call) -> tuple[set[str], list[str], list[str]]:
             letters.add(_LONG[word])
         elif word.startswith(("-e", "--regexp=")):
             value = word.removeprefix("-e") if word.startswith("-e") else word.removeprefix("--regexp=")
-            patterns.append(value or (words.pop(0) if words and word == "-e" else ""))
+            if word == "-e" and not words:
+                raise call.unknown("it has no pattern")
+            patterns.append(words.pop(0) if word == "-e" else value)
         elif len(word) > 1 and word[0] == "-" and set(word[1:-1]) <= _OPTIONS and word[-1] == "e" and words:
             letters |= set(word[1:-1])
             patterns.append(words.pop(0))

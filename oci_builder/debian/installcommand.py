@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
-from oci_builder.debian.commandoptions import values_of
+from oci_builder.debian.commandoptions import check_unheard, values_of
 from oci_builder.debian.filecommands import with_parents
 from oci_builder.debian.filemodes import change_mode, owner_of
 from oci_builder.debian.shell import Call
@@ -26,6 +26,7 @@ _WORDS = {
 def install(call: Call) -> int:
     """Copy files, or make folders, with a mode and an owner."""
     letters, values, paths = values_of(call, "dDvcCpTZ", {each: each for each in "mogt"}, _WORDS)
+    check_unheard(call, letters & {"v"})
     owner = owner_of(call, values.get("o", ""), values.get("g", ""))
     mode = values.get("m", "0755")
     if "d" in letters:
@@ -45,7 +46,7 @@ def install(call: Call) -> int:
         return 1
     for source in sources:
         place = posixpath.join(target, posixpath.basename(source)) if into else target
-        if source != "/dev/null" and call.tree.get(source) is None:
+        if source != "/dev/null" and (call.tree.get(source) is None or call.tree.is_folder(source)):
             return 1
         call.tree.make_room(place)
         entry = call.tree.get(source)

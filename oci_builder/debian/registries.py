@@ -67,6 +67,8 @@ def _shells(call: Call) -> int:
     """add-shell and remove-shell: who may log in with what."""
     text = call.tree.read("/etc/shells") if call.tree.has("/etc/shells") else "# /etc/shells: valid login shells\n"
     lines = text.splitlines()
+    if any(not each.startswith("/") for each in call.arguments):
+        raise call.unknown("what it is to enter is not known here")
     for shell in call.arguments:
         if call.name == "add-shell" and shell not in lines:
             lines.append(shell)
@@ -99,6 +101,8 @@ def _run_parts(call: Call) -> int:
             and not call.tree.is_folder(path)
         ):
             status = call.shell.call([path, *([values["a"]] if "a" in values else [])]) or status
+            if status and "e" in letters:
+                break
     return status
 
 

@@ -69,7 +69,7 @@ def _given(call: Call) -> tuple[set[str], list[str], list[str]]:
             scripts.append(words.pop(0))
         elif word.startswith("-") and word[1:2] not in ("", "-"):
             before, e, after = word[1:].partition("e")
-            if not set(before) <= set("nErisu") or ("i" in before and before[-1] != "i"):
+            if not set(before) <= set("nErisu") or ("i" in before and (e or before[-1] != "i")):
                 raise call.unknown(f"its option {word} is not known here")
             letters |= set(before)
             if e and not after and not words:
@@ -138,7 +138,7 @@ class _Run:
                 continue
             next_at = self._does(at, command)
             if next_at is None:
-                deleted = command.name in ("d", "D", "c", "Q")
+                deleted = command.name in ("d", "c", "Q")
                 break
             at = next_at
         if not deleted and not self.quiet:

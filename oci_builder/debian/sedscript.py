@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from oci_builder.debian.patterns import Regex, compiled
 from oci_builder.debian.shell import Call
 
-_PLAIN = frozenset("dDpPnNhHgGx=")
+_PLAIN = frozenset("dpPnNhHgGx=")
 _MAX_COMMANDS = 200
-_LAST = re.compile(r"\$")
 _NUMBER = re.compile(r"[0-9]{1,6}")
 
 
@@ -218,8 +217,6 @@ class _Reader:
                 self._at, command.text = number.end(), number[0]
             self._ends()
         elif name in _PLAIN or name == "}":
-            if name == "D":
-                raise self._unknown()
             self._ends()
         elif name != "{":
             raise self._unknown()

@@ -7,7 +7,8 @@ import functools
 import re
 from collections.abc import Callable, Sequence
 
-from oci_builder.debian.scripttree import ScriptTree, is_tool
+from oci_builder.debian.hosttools import is_tool
+from oci_builder.debian.scripttree import ScriptTree
 from oci_builder.tree.entry import Kind
 
 _SPECIAL = re.compile(r"([*?\[])")
@@ -111,11 +112,6 @@ def _has(path: str, tree: ScriptTree, bits: int) -> bool:
     return entry is not None and bool(entry.mode & bits)
 
 
-def _is_link(path: str, tree: ScriptTree) -> bool:
-    entry = tree.get(path, follow=False)
-    return entry is not None and entry.kind is Kind.SYMLINK
-
-
 def _is_executable(path: str, tree: ScriptTree) -> bool:
     return is_tool(path) or tree.is_folder(path) or _has(path, tree, _EXECUTE)
 
@@ -131,8 +127,8 @@ _ASKED: dict[str, Callable[[str, ScriptTree], bool]] = {
     "-e": lambda path, tree: path != "" and (is_tool(path) or tree.has(path)),
     "-f": lambda path, tree: path != "" and _is(path, tree, Kind.FILE),
     "-d": lambda path, tree: path != "" and _is(path, tree, Kind.DIRECTORY),
-    "-L": lambda path, tree: path != "" and _is_link(path, tree),
-    "-h": lambda path, tree: path != "" and _is_link(path, tree),
+    "-L": lambda path, tree: path != "" and tree.is_link(path),
+    "-h": lambda path, tree: path != "" and tree.is_link(path),
     "-s": lambda path, tree: path != "" and _size(path, tree),
     "-x": lambda path, tree: path != "" and _is_executable(path, tree),
     # Scripts run as root, who reads and writes all.

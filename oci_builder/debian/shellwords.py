@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from oci_builder.debian import arithmetic, shelltest
 from oci_builder.debian.scripttree import Unwritable
+from oci_builder.debian.shellparser import text_of
+from oci_builder.debian.shellstate import ShellState
 
 if TYPE_CHECKING:
     from tree_sitter import Node
-
-    from oci_builder.debian.scripttree import ScriptTree
 
 _SPECIAL = re.compile(r"[*?\[\]\\]")
 _ESCAPED = re.compile(r"\\(\n|.)", re.DOTALL)
@@ -29,29 +29,6 @@ _MAX_SEPARATORS = 10
 """Letters of IFS."""
 
 
-class Expander(Protocol):
-    """The shell whose words are expanded."""
-
-    variables: dict[str, str]
-    arguments: list[str]
-    tree: ScriptTree
-
-    def parameter(self, name: str) -> str | None:
-        """The value of a parameter; None where it is not set."""
-
-    def substituted(self, nodes: Sequence[Node]) -> str:
-        """What commands write."""
-
-    def assign(self, name: str, value: str) -> None:
-        """Give a variable a value."""
-
-    def spend(self, letters: int) -> None:
-        """Count the work on so many letters."""
-
-    def unknown(self, command: str, why: str) -> Exception:
-        """What to raise where it is not known what a word is."""
-
-
 class _Kind(Enum):
     LITERAL = "as it is written, and a pattern"
     QUOTED = "as it is written"
@@ -62,7 +39,7 @@ class _Kind(Enum):
 _Piece = tuple[_Kind, str]
 
 
-def words(shell: Expander, node: Node) -> list[str]:
+def words(shell: ShellState, node: Node) -> list[str]:
     """The words that ``node`` is: expanded, split where it is not quoted, and the paths that patterns stand for."""
     fields: list[list[_Piece]] = [[]]
     shell.spend(node.end_byte - node.start_byte)
@@ -76,13 +53,13 @@ def words(shell: Expander, node: Node) -> list[str]:
     return [word for each in fields if each for word in _paths(shell, each)]
 
 
-def joined(shell: Expander, node: Node) -> str:
+def joined(shell: ShellState, node: Node) -> str:
     """What ``node`` is where nothing is split."""
     shell.spend(node.end_byte - node.start_byte)
     return "".join(" " if kind is _Kind.BREAK else text for kind, text in _pieces(shell, node))
 
 
-def pattern(shell: Expander, node: Node) -> str:
+def pattern(shell: ShellState, node: Node) -> str:
     """What ``node`` is as a pattern; what is quoted in it stands for itself."""
     shell.spend(node.end_byte - node.start_byte)
     form = _pattern(list(_pieces(shell, node)))
@@ -91,11 +68,16 @@ def pattern(shell: Expander, node: Node) -> str:
     return form
 
 
+def is_plain(form: str) -> bool:
+    """Whether a pattern is one that shells, ``find`` and ``fnmatch`` read alike."""
+    return not _CLASS.search(form) and "\\" not in form
+
+
 def _pattern(pieces: Sequence[_Piece]) -> str:
     return "".join(shelltest.literal(text) if kind is _Kind.QUOTED else text for kind, text in pieces)
 
 
-def _split(shell: Expander, text: str, fields: list[list[_Piece]]) -> None:
+def _split(shell: ShellState, text: str, fields: list[list[_Piece]]) -> None:
     shell.spend(len(text))
     letters = shell.variables.get("IFS", " \t\n")
     if len(letters) > _MAX_SEPARATORS:
@@ -116,9 +98,9 @@ def _split(shell: Expander, text: str, fields: list[list[_Piece]]) -> None:
             fields[-1].append((_Kind.LITERAL, part))
 
 
-def _paths(shell: Expander, field: Sequence[_Piece]) -> list[str]:
+def _paths(shell: ShellState, field: Sequence[_Piece]) -> list[str]:
     plain = "".join(text for _, text in field)
-    if not any(kind is _Kind.LITERAL and re.search(r"[*?\[]", text) for kind, text in field):
+    if "f" in shell.options or not any(kind is _Kind.LITERAL and re.search(r"[*?\[]", text) for kind, text in field):
         return [plain]
     shell.spend(len(shell.tree))
     try:
@@ -127,7 +109,7 @@ def _paths(shell: Expander, field: Sequence[_Piece]) -> list[str]:
         raise shell.unknown(plain[:80], str(error)) from error
 
 
-def _pieces(shell: Expander, node: Node) -> Iterator[_Piece]:
+def _pieces(shell: ShellState, node: Node) -> Iterator[_Piece]:
     text = text_of(node)
     if node.type in _LITERAL:
         if text.startswith("~"):
@@ -160,7 +142,7 @@ def _unescaped(text: str) -> Iterator[_Piece]:
         yield _Kind.LITERAL, text[at:]
 
 
-def _quoted(shell: Expander, node: Node) -> Iterator[_Piece]:
+def _quoted(shell: ShellState, node: Node) -> Iterator[_Piece]:
     """What stands between double quotes; blanks between two expansions are in no node of their own."""
     data, start = node.text or b"", node.start_byte
     if data == b'"$@"' and not shell.arguments:
@@ -178,7 +160,7 @@ def _quoted(shell: Expander, node: Node) -> Iterator[_Piece]:
     yield _Kind.QUOTED, _plain(data[at:-1])
 
 
-def here(shell: Expander, node: Node) -> str:
+def here(shell: ShellState, node: Node) -> str:
     """The text of a here-document: expanded as between double quotes, which themselves mean nothing."""
     data, at, found = node.text or b"", 0, list[str]()
     for child in node.named_children:
@@ -198,14 +180,14 @@ def _plain(data: bytes) -> str:
     return _ESCAPED_IN_QUOTES.sub(lambda match: "" if match[1] == "\n" else match[1], text)
 
 
-def _expanded(shell: Expander, node: Node, kind: _Kind) -> Iterator[_Piece]:
+def _expanded(shell: ShellState, node: Node, kind: _Kind) -> Iterator[_Piece]:
     for piece in _values(shell, node, kind):
         # Before anything is joined: a value that is named ten thousand times in one word is that many times its length.
         shell.spend(len(piece[1]) + 1)
         yield piece
 
 
-def _values(shell: Expander, node: Node, kind: _Kind) -> Iterator[_Piece]:
+def _values(shell: ShellState, node: Node, kind: _Kind) -> Iterator[_Piece]:
     if node.type == "command_substitution":
         yield kind, shell.substituted(node.named_children)
     elif node.type == "simple_expansion":
@@ -225,7 +207,7 @@ def _values(shell: Expander, node: Node, kind: _Kind) -> Iterator[_Piece]:
         raise shell.unknown(text_of(node)[:80], f"{node.type.replace('_', ' ')} is not known here")
 
 
-def _parameter(shell: Expander, node: Node, kind: _Kind) -> Iterator[_Piece]:
+def _parameter(shell: ShellState, node: Node, kind: _Kind) -> Iterator[_Piece]:
     """``${name}``, ``${#name}``, and with one of the operators of POSIX."""
     inner = node.children[1:-1]
     if inner and inner[0].type == "#" and len(inner) == 2:
@@ -262,7 +244,7 @@ def _parameter(shell: Expander, node: Node, kind: _Kind) -> Iterator[_Piece]:
         raise shell.unknown(text_of(node)[:80], "an expansion of a kind that is not known here")
 
 
-def _calculated(shell: Expander, node: Node) -> str:
+def _calculated(shell: ShellState, node: Node) -> str:
     """``$((...))``, in which words are expanded before anything is reckoned."""
     data, at, text = node.text or b"", 0, ""
     todo = list(node.children)
@@ -284,7 +266,7 @@ def _calculated(shell: Expander, node: Node) -> str:
         raise shell.unknown(text_of(node)[:80], str(error)) from error
 
 
-def _trimmed(shell: Expander, value: str, operator: str, form: str) -> str:
+def _trimmed(shell: ShellState, value: str, operator: str, form: str) -> str:
     if len(value) > _MAX_TRIMMED:
         raise shell.unknown(value[:80], f"it has more than {_MAX_TRIMMED} letters")
     # Each length is tried, and where a pattern has stars, each place that one might end at.
@@ -296,8 +278,3 @@ def _trimmed(shell: Expander, value: str, operator: str, form: str) -> str:
         if operator[0] == "%" and shelltest.fits(value[len(value) - length :], form):
             return value[: len(value) - length]
     return value
-
-
-def text_of(node: Node) -> str:
-    """The text of a node, without the blanks that some begin with."""
-    return (node.text or b"").decode("utf-8", "surrogateescape")
