@@ -257,6 +257,12 @@ def real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def without_detours(path: Path) -> Path:
+    """The same place without ``FOLDER/..`` on the way, as a person writes it; as it is, where a link forbids that."""
+    plain = Path(os.path.normpath(path))
+    return plain if plain == path or (".." in path.parts and real(plain) == real(path)) else path
+
+
 def variable(environ: Mapping[str, str], name: str) -> str | None:
     """What ``environ`` says under ``name``."""
     for each in _ACTIVE:

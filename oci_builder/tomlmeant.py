@@ -146,7 +146,10 @@ _OF_KIND: Mapping[type, Callable[[inspect.Type, object], Iterator[object]]] = {
 def _lists(found: Any, value: object, accepts: Callable[[object], bool]) -> Iterator[object]:
     if isinstance(value, dict) or value is None or (isinstance(value, list) and len(value) > _MOST):
         return
-    readings = _readings(value) if isinstance(value, str) else [value if isinstance(value, list) else [value]]
+    if isinstance(value, str):
+        readings = _readings(value)
+    else:
+        readings = [_parted(value, accepts), value] if isinstance(value, list) else [[value]]
     # What fits as it stands was meant before what has to be mended.
     yield from (items for items in readings if items and all(accepts([item]) for item in items))
     for items in readings:
@@ -154,6 +157,16 @@ def _lists(found: Any, value: object, accepts: Callable[[object], bool]) -> Iter
         # An empty list says nothing of what was meant.
         if mended and None not in mended:
             yield mended
+
+
+def _parted(items: list[Any], accepts: Callable[[object], bool]) -> list[Any]:
+    """The items, with a text that is several by a blank or a comma between them taken apart."""
+    found: list[Any] = []
+    for item in items:
+        readings = _readings(item) if isinstance(item, str) and not accepts([item]) else []
+        several = (words for words in readings if len(words) > 1 and all(accepts([word]) for word in words))
+        found += next(several, [item])
+    return found
 
 
 def _readings(text: str) -> list[list[Any]]:

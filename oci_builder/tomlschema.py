@@ -115,6 +115,8 @@ def nearest(kind: type, steps: list[str | int], name: str) -> str:
         return str(foreign[plain])
     if close := get_close_matches(plain, known, n=1):
         return f"did you mean {close[0]!r}?"
+    if steps and plain in _own_keys(root):
+        return f"{plain!r} belongs in the lines above the first [table]"
     for table, key in _nested_keys(root, ""):
         if key == plain:
             return f"{key!r} belongs in {table}"
@@ -124,6 +126,20 @@ def nearest(kind: type, steps: list[str | int], name: str) -> str:
 def json_schema(kind: type, *, title: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of files that are read as ``kind``."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **msgspec.json.schema(kind)}
+
+
+def _own_keys(root: inspect.Type) -> list[str]:
+    """The keys of the file itself that are no tables: what stands below a header is that table's."""
+    struct = _only(root, inspect.StructType)
+    fields = struct.fields if isinstance(struct, inspect.StructType) else ()
+    return [field.encode_name for field in fields if any(map(_is_plain, options_of(field.type)))]
+
+
+def _is_plain(option: inspect.Type) -> bool:
+    """Whether it is written as a value, and not as a table or several."""
+    kind = bare(option)
+    item = bare(kind.item_type) if isinstance(kind, inspect.VarTupleType) else kind
+    return not isinstance(item, inspect.StructType | inspect.DictType | inspect.NoneType)
 
 
 def _nested_keys(found: inspect.Type, above: str) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from typing import Any
 from oci_builder.dockerfiles.draft import INSTALLERS_OWN, Account, Copied, Draft, Place, Verdict, number_of
 from oci_builder.dockerfiles.locales import PACKAGES, settle_locales
 from oci_builder.dockerfiles.locking import LOCKS
-from oci_builder.dockerfiles.running import FETCHERS
+from oci_builder.dockerfiles.running import FETCHERS, called
 from oci_builder.projects.packages import is_foreign
 
 _ROOT = ("root", "0", "0:0", "root:root")
@@ -69,7 +69,7 @@ def _packages(draft: Draft, config: dict[str, object]) -> list[str]:
         if name in PACKAGES and draft.locales:
             draft.say(line, Verdict.NOT_NEEDED, f"{name}: [config] locale says it")
         elif name in FETCHERS and name not in said:
-            draft.say(line, Verdict.NOT_NEEDED, f"{name}: nothing that runs in the image names it")
+            draft.say(line, Verdict.NOT_NEEDED, f"{name}: neither command nor healthcheck names it{called(name)}")
         else:
             draft.say(line, Verdict.DONE, f"base-packages: {name}")
             kept.append(name)
@@ -147,13 +147,7 @@ def _account(account: Account, draft: Draft) -> dict[str, Any]:
 
 
 def _config(config: dict[str, object], place: Place, locales: Sequence[str]) -> dict[str, Any]:
-    env = {name: value for name, value in place.env.items() if not INSTALLERS_OWN.fullmatch(name)}
-    for folder in place.environments:
-        env = {name: value for name, value in env.items() if value != folder}
-        if "PATH" in env:
-            env["PATH"] = ":".join(part for part in env["PATH"].split(":") if part != f"{folder}/bin")
-    if env.get("PATH") in ("", "${PATH}"):
-        del env["PATH"]
+    env = _variables(place)
     found: dict[str, Any] = {}
     if "workdir" in config:
         found["workdir"] = config["workdir"]
@@ -167,6 +161,27 @@ def _config(config: dict[str, object], place: Place, locales: Sequence[str]) -> 
                 [_short(word, place) for word in _listed(config[key])] if key in ("entrypoint", "cmd") else config[key]
             )
     return found
+
+
+def _variables(place: Place) -> dict[str, str]:
+    """The variables of the image: without those for installers, and those that only lead into a virtual environment.
+
+    Of the latter the line that was said is taken back.
+    """
+    env = {name: value for name, value in place.env.items() if not INSTALLERS_OWN.fullmatch(name)}
+    before = set(env)
+    for folder in place.environments:
+        env = {name: value for name, value in env.items() if value != folder}
+        if "PATH" in env:
+            env["PATH"] = ":".join(part for part in env["PATH"].split(":") if part != f"{folder}/bin")
+    if env.get("PATH") in ("", "${PATH}"):
+        del env["PATH"]
+    gone = {f"env {name}": f"{name}: it leads into a virtual environment" for name in before - env.keys()}
+    rows = place.draft.rows
+    rows[:] = [
+        replace(row, verdict=Verdict.NOT_NEEDED, text=gone[row.text]) if row.text in gone else row for row in rows
+    ]
+    return env
 
 
 def _literal(name: str, value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from collections.abc import Callable
@@ -49,6 +50,9 @@ _BUILDERS = frozenset(
     }
 )
 """Packages that only build something or fetch it: here wheels are installed, and nothing is built in the image."""
+
+_CALLED = frozenset({"git", "gnupg", "gnupg2", "make"})
+"""Those among them that programs call too, which nobody sees in a Dockerfile."""
 
 FETCHERS = frozenset({"curl", "wget", "unzip", "xz-utils", "bzip2", "tar"})
 _THERE = frozenset(
@@ -173,13 +177,19 @@ def _apt(words: list[str], line: int, place: Place) -> None:
     say = place.draft.say
     for name in names:
         if name in _BUILDERS or name.endswith("-dev"):
-            say(line, Verdict.NOT_NEEDED, f"{name}: wheels are installed, and nothing is compiled in the image")
+            why = "wheels are installed, and nothing is compiled in the image"
+            say(line, Verdict.NOT_NEEDED, f"{name}: {why}{called(name) if name in _CALLED else ''}")
         elif name in _THERE or (name == "procps" and place.draft.base.startswith("python-")):
             say(line, Verdict.NOT_NEEDED, f"{name}: the base has it")
         elif not place.is_final:
             say(line, Verdict.NOT_NEEDED, f"{name}: of a stage that only builds")
         else:
             place.draft.packages.setdefault(name, line)
+
+
+def called(name: str) -> str:
+    """What to do where a package is needed after all: files of the project are not read for what they call."""
+    return f"; if the program itself calls it: base-packages = [{json.dumps(name)}]"
 
 
 def _venv(words: list[str], line: int, place: Place) -> None:

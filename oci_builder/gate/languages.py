@@ -21,12 +21,11 @@ def language_findings(image: Image, tree: Tree, names: Collection[str], sources:
     asked = {image.run.env.get(name, ""): name for name in sorted(names, reverse=True)}
     for value, name in sorted(asked.items()):
         if value and not has_locale(tree, value, sources):
-            is_name = LocaleName.parse(value) is not None
+            brings = f'; [config] locale = "{value}" brings it' if LocaleName.parse(value) is not None else ""
             yield Finding(
                 severity="warning",
                 kind="locale",
                 origin="image.toml",
                 subject=value,
-                message=f"{name} is {value}, and the image has no such locale",
-                hint=f'[config] locale = "{value}" brings it' if is_name else "",
+                message=f"{name} is {value}, and the image has no such locale{brings}",
             )

@@ -39,6 +39,7 @@ _ALSO = {("x86_64", "i386"), ("aarch64", "arm")}
 """Machines whose kernels start programs of an older one."""
 
 CR_HINT = "save it with LF at the end of its lines: sed -i 's/\\r$//' FILE"
+BRINGS = "programs of Debian come with base-packages, those of a distribution when it is among the requirements"
 _BOM = b"\xef\xbb\xbf"
 _STRICT = re.compile(r"(?:ba|da|a|k|z)?sh|env|python[0-9.]*")
 """Interpreters that take a carriage return in their option for a part of it, and refuse it."""
@@ -91,7 +92,7 @@ class Programs:
             if passed is None:
                 return self._start(place, depth)
         words = split(word, {}) if " " in word else []
-        hint = f"write its words apart: {_listed(words)}" if words else ""
+        hint = f"write its words apart: {_listed(words)}" if words else BRINGS
         shown = self.path if len(self.path) <= _LONGEST else f"{self.path[:_LONGEST]}…"
         return passed or Defect(f"is not found on PATH, {shown}", hint)
 

@@ -20,6 +20,7 @@ from oci_builder.tree.tree import Tree
 RECIPE = "image.toml"
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh"})
 _INITS = frozenset({"tini", "dumb-init", "catatonit", "docker-init"})
+_FETCHING = frozenset({"curl", "wget"})
 _HANDING_ON = {"env": 0, "nohup": 0, "setsid": 0, "nice": 0, "timeout": 1, "gosu": 1, "su-exec": 1}
 """Programs that become another, and how many words of theirs stand before it."""
 
@@ -76,7 +77,8 @@ class Starts:
         defect = self.programs.defect(program)
         if defect is not None:
             message = f"config.{key}: {_shown(program)} {defect.why}"
-            yield _finding(self._severity(key), "start", RECIPE, program, message, defect.hint)
+            hint = (key == "healthcheck.test" and self._asking(program)) or defect.hint
+            yield _finding(self._severity(key), "start", RECIPE, program, message, hint)
             return
         name = program.rpartition("/")[2]
         if name in _SHELLS:
@@ -93,6 +95,17 @@ class Starts:
             yield from self._python(key, words)
         else:
             yield from self._script_of_shell(key, program)
+
+    def _asking(self, program: str) -> str:
+        """How a healthcheck asks without a program that only fetches; nothing where the image has no Python."""
+        met = set(self.programs.met)
+        is_there = program in _FETCHING and self.programs.defect("python3") is None
+        self.programs.met = met
+        if not is_there:
+            return ""
+        ports = [port for port, _, kind in (each.partition("/") for each in self.run.exposed_ports) if kind != "udp"]
+        ask = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{ports[0] if ports else 8000}/')"
+        return f'base-packages = ["{program}"] brings it, or ask with Python: test = ["python3", "-c", "{ask}"]'
 
     def _shell(self, key: str, name: str, words: Sequence[str]) -> Iterator[Finding]:
         """What a shell is given: a text behind ``-c``, or a script, which has to be there."""

@@ -73,7 +73,8 @@ class ImageSource:
     @property
     def project(self) -> Path | None:
         """The folder of the project to build and install."""
-        return None if self.recipe.python.project is None else self.folder / self.recipe.python.project
+        name = self.recipe.python.project
+        return None if name is None else inputs.without_detours(self.folder / name)
 
     @property
     def has_python(self) -> bool:
@@ -97,7 +98,7 @@ class ImageSource:
 
     @property
     def _named(self) -> tuple[Path, ...]:
-        return tuple(self.folder / name for name in self.recipe.python.requirements)
+        return tuple(inputs.without_detours(self.folder / name) for name in self.recipe.python.requirements)
 
     @property
     def wheels(self) -> Path:

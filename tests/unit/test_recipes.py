@@ -499,3 +499,40 @@ def test_a_key_of_another_program_is_told_what_to_write(tmp_path: Path, written:
     with pytest.raises(RecipeError) as failed:
         load_image(tmp_path)
     assert hint in (failed.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ('[config]\nbase-packages = ["ffmpeg"]', "'base-packages' belongs in the lines above the first [table]"),
+        ('[config]\nname = "x"', "'name' belongs in the lines above the first [table]"),
+        ('[config]\nproject = "."', "'project' belongs in [python]"),
+        ('base-packages = ["ffmpeg tesseract-ocr", "jq"]', 'base-packages = ["ffmpeg", "tesseract-ocr", "jq"]'),
+        ('base-packages = ["jq, curl"]', 'base-packages = ["jq", "curl"]'),
+        ('base-packages = ["ffmpeg (>= 5)"]', 'base-packages = ["ffmpeg"]'),
+        ('[config]\nexposed-ports = ["80 443/udp"]', 'exposed-ports = ["80", "443/udp"]'),
+    ],
+)
+def test_what_stands_at_the_wrong_place_or_in_one_text_is_told_where_it_goes_and_how(
+    tmp_path: Path, written: str, hint: str
+) -> None:
+    (tmp_path / "image.toml").write_text(f"{written}\n")
+    with pytest.raises(RecipeError) as failed:
+        load_image(tmp_path)
+    assert hint in (failed.value.hint or "")
+
+
+def test_paths_of_a_recipe_are_without_detours_where_no_link_forbids_that(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "1"\n')
+    folder = tmp_path / "build" / "x"
+    folder.mkdir(parents=True)
+    (folder / "image.toml").write_text('[python]\nproject = "../.."\nrequirements = ["../../pyproject.toml"]\n')
+    source = load_image(folder)
+    assert (source.project, source.pyprojects) == (tmp_path, (tmp_path / "pyproject.toml",))
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    folder.rename(tmp_path / "elsewhere" / "deep" / "x")
+    folder.symlink_to(tmp_path / "elsewhere" / "deep" / "x")
+    (tmp_path / "elsewhere" / "pyproject.toml").write_text('[project]\nname = "y"\nversion = "1"\n')
+    source = load_image(folder)
+    assert source.project == folder / ".." / ".."
+    assert source.pyprojects[0].read_text().startswith('[project]\nname = "y"')

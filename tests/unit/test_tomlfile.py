@@ -51,6 +51,7 @@ def test_a_file_that_fits_is_a_value(tmp_path: Path) -> None:
         ("[env]\nB = 'x'\nA = 1", "x.toml:3: env.A: expected text, got 1", 'write A = "1"'),
         ("env.A = true", "x.toml:1: env.A: expected text, got true", 'write A = "true"'),
         ("[env]\na = 'x'", "x.toml:2: env.a: not a name that may stand here; expected capital letters", None),
+        ("names = ['a', 3]", "x.toml:1: names[1]: expected text", 'write names = ["a", "3"]'),
         ("names = 'a'", "x.toml:1: names: expected a list, got 'a'", 'write names = ["a"]'),
         ("names = ['a', 2]", "x.toml:1: names[1]: expected text, got 2", None),
         ("[[part]]\nmode = '0644'", "x.toml:1: part[0].src: is missing; expected text", None),
@@ -85,6 +86,8 @@ def test_a_line_inside_a_long_string_is_not_mistaken_for_a_key() -> None:
         ("one_part = 1", "one_part", "did you mean 'one-part'?"),
         ("[[part]]\nscr = 'a'\nsrc = 'a'", "part[0].scr", "did you mean 'src'?"),
         ("mode = '0644'", "mode", "'mode' belongs in [[part]]"),
+        ("[one-part]\nsrc = 'a'\nnames = []", "one-part.names", "'names' belongs in the lines above the first [table]"),
+        ("[[part]]\nsrc = 'a'\nway = 'up'", "part[0].way", "'way' belongs in the lines above the first [table]"),
         ("colour = 1", "colour", "the keys known here are env, names, one-part, part, way"),
     ],
 )

@@ -16,6 +16,8 @@ from oci_builder.errors import InvalidValue, NotFound
 from oci_builder.recipes import ImageToml
 from oci_builder.tomlfile import parse_toml
 
+WGET = 'wget: neither command nor healthcheck names it; if the program itself calls it: base-packages = ["wget"]'
+
 
 def translated(text: str, **how: Any) -> tuple[dict[str, Any], Translation]:
     """The recipe as it is read back from its text, which ocibuild itself takes."""
@@ -104,7 +106,29 @@ ENTRYPOINT ["/opt/v/bin/gunicorn"]
         "python": {"requirements": ["reqs/b.txt"]},
         "config": {"entrypoint": ["gunicorn"]},
     }
-    assert ("not needed", "wget: nothing that runs in the image names it") in said(found, 11)
+    assert ("not needed", WGET) in said(found, 11)
+
+
+def test_a_variable_that_leads_into_a_virtual_environment_is_not_said_to_be_in_the_recipe() -> None:
+    lines = (
+        "FROM python:3.11\nENV VENV=/opt/v A=1\nENV PATH=/opt/v/bin:$PATH\nRUN python -m venv $VENV\nENV PATH=/x:$PATH"
+    )
+    recipe, found = translated(lines)
+    assert recipe["config"]["env"] == {"A": "1", "PATH": "/x:${PATH}"}
+    assert said(found, 2) == [("not needed", "VENV: it leads into a virtual environment"), ("done", "env A")]
+    recipe, found = translated(lines.rpartition("\n")[0])
+    assert recipe["config"]["env"] == {"A": "1"}
+    assert said(found, 3) == [("not needed", "PATH: it leads into a virtual environment")]
+
+
+def test_of_a_package_that_a_program_may_call_it_is_said_how_it_stays() -> None:
+    _, found = translated("FROM python:3.11\nRUN apt-get install -y gcc git curl")
+    wheels = "wheels are installed, and nothing is compiled in the image"
+    assert [text for _, text in said(found, 2)] == [
+        f"gcc: {wheels}",
+        f'git: {wheels}; if the program itself calls it: base-packages = ["git"]',
+        'curl: neither command nor healthcheck names it; if the program itself calls it: base-packages = ["curl"]',
+    ]
 
 
 def test_a_stage_that_stands_on_another_has_what_that_one_has() -> None:

@@ -108,6 +108,11 @@ def test_a_variable_that_names_a_locale_which_is_not_there_is_found(
     rules = GateRules(languages=frozenset(env))
     gated = judged(store, *SOUND, english, rules=rules, env=env)
     assert [(finding.kind, finding.subject) for finding in gated.warnings] == [("locale", each) for each in found]
+    said = [
+        f'[config] locale = "{each}" brings it' in line.message
+        for each, line in zip(found, gated.warnings, strict=True)
+    ]
+    assert said == ["/" not in each for each in found]
     assert judged(store, *SOUND, english, env=env).warnings == ()
 
 

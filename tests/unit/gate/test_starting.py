@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from oci_builder.gate.gate import GateRules
@@ -80,6 +82,25 @@ def test_a_program_in_one_word_with_its_arguments_gets_the_words_apart(store: St
     assert gated.errors[0].hint == 'write its words apart: ["sh", "-c", "a  b", "x"]'
     gated = judged(store, *TOOLS, on=SYSTEM, run=RunConfig(cmd=("exec a $B",)))
     assert gated.errors[0].hint == 'write its words apart: ["/bin/sh", "-c", "exec a $B"]'
+
+
+def test_a_program_that_is_not_there_is_told_where_programs_come_from(store: Store) -> None:
+    gated = judged(store, *TOOLS, on=SYSTEM, run=RunConfig(cmd=("gunicorn", "x:y")))
+    assert "base-packages" in gated.errors[0].hint and "requirements" in gated.errors[0].hint
+
+
+def test_a_healthcheck_that_fetches_is_told_how_python_asks(store: Store) -> None:
+    """What it says is tried: the words are those of a healthcheck that the gate lets through, and Python takes them."""
+    check = Healthcheck(test=("CMD", "curl", "-f", "x"))
+    gated = judged(store, *TOOLS, on=SYSTEM, run=RunConfig(exposed_ports=("53/udp", "8080/tcp"), healthcheck=check))
+    hint = gated.errors[0].hint
+    assert hint.startswith('base-packages = ["curl"] brings it, or ask with Python: test = [')
+    words = tomllib.loads(hint.partition("Python: ")[2])["test"]
+    assert words[:2] == ["python3", "-c"] and "127.0.0.1:8080/" in words[2]
+    compile(words[2], "test", "exec")
+    asked = RunConfig(healthcheck=Healthcheck(test=("CMD", *words)))
+    assert kinds(judged(store, *TOOLS, on=SYSTEM, run=asked)) == []
+    assert "ask with Python" not in judged(store, run=RunConfig(healthcheck=check)).errors[0].hint
 
 
 def test_links_that_lead_nowhere_or_round_are_told(store: Store) -> None:
