@@ -521,7 +521,7 @@ def test_a_recipe_says_where_it_starts_what_it_listens_on_and_how_it_is_asked(tm
     text = f"{FASTAPI}@app.get('/healthz')\ndef ok():\n    return 1\n"
     config = found(project(tmp_path, {"src/shop/main.py": text}, WEB)).document["config"]
     assert config["workdir"] == "/app" and config["env"] == {"PYTHONPATH": "/app/src"}
-    assert config["exposed-ports"] == [5000]
+    assert config["exposed-ports"] == [8000]
     assert "http://127.0.0.1:%d/healthz' % 8000" in config["healthcheck"]["test"][-1]
     site = {
         "backend/manage.py": MANAGE.format("site"),
@@ -608,7 +608,8 @@ def test_the_image_is_called_as_the_folder_as_nearly_as_can_be(tmp_path: Path, n
 
 
 def test_a_port_that_is_none_is_not_taken(tmp_path: Path) -> None:
-    source = "from flask import Flask\napp = Flask(__name__)\nif __name__ == '__main__':\n    app.run(host='0.0.0.0', port=True)\n"
+    source = "from flask import Flask\napp = Flask(__name__)\nif __name__ == '__main__':\n"
+    source += "    app.run(host='0.0.0.0', port=True)\n"
     place = project(tmp_path, {"main.py": source}, "flask\n")
     assert found(place).document["config"]["exposed-ports"] == [5000]
 
