@@ -162,6 +162,15 @@ def known_layers(*, project_dir: Path, extra: Sequence[Path]) -> tuple[str, ...]
     return tuple(sorted({name for root in roots for name in _names(root, (_LAYER,))}))
 
 
+def layer_folders(*, recipe_folder: Path, project_dir: Path, extra: Sequence[Path]) -> tuple[Path, ...]:
+    """The folders of all layers that ``find_layer`` finds, in the order in which it looks; of one name the first."""
+    found: dict[str, Path] = {}
+    for root in _layer_roots(recipe_folder, project_dir, extra):
+        for name in _names(root, (_LAYER,)):
+            found.setdefault(name, root / name)
+    return tuple(found.values())
+
+
 def _layer_roots(recipe_folder: Path, project_dir: Path, extra: Sequence[Path]) -> list[Path]:
     # An image given as a path may belong to another project: its own layers/ comes before the current one's.
     beside = [recipe_folder.parent.parent] if recipe_folder.parent.name == IMAGES else []

@@ -30,6 +30,7 @@ RANKS = [
         "shellwords",
         "spawned",
         "xz",
+        "zstd",
     },
     {"folders", "inputs", "platforms", "reporter", "retry", "tomlschema", "tomlslips", "exhausted", "threads"},
     {"files", "tomlmeant"},
@@ -78,7 +79,7 @@ ONLY_IMPORTED_IN = {
     "e2b_dockerfile_utils": ["dockerfiles/parsing.py"],
     "cyclonedx": ["sbom/"],
     "packageurl": ["sbom/"],
-    "zstandard": ["imported/unpacked.py"],
+    "zstandard": ["zstd.py"],
     # Their pools wait without limit, for processes that took a lock along and for threads that hang.
     "multiprocessing": [],
     "concurrent": [],

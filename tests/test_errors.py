@@ -20,7 +20,10 @@ from oci_builder.errors import OcibuildError
 
 PACKAGE = Path(oci_builder.__file__).parent
 # Never leave the room that raises them: each is turned into one of ours, or a finding, there.
-PRIVATE = {"BadTest", "Damaged", "NotGzip", "NotKnown", "Unfit", "Unwritable", "_Leaving"}
+PRIVATE = {
+    *("BadArithmetic", "BadTest", "BadValue", "Damaged", "NotGzip", "NotKnown", "NotZstd", "Unfit", "Unwritable"),
+    *("_BadSchema", "_Exit", "_Leaving", "_Next"),
+}
 PROGRAMS = {"oci_builder.__main__"}
 
 KINDS = [

@@ -12,22 +12,32 @@ from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.other_images import OtherImages
 from oci_builder.assemble.pinned_images import ImagePinning
 from oci_builder.bases import (
+    Archives,
     Base,
     Compiling,
     Pulling,
+    Suite,
     Supply,
     WantedPackages,
+    absent_locales,
+    archives_of,
     base_target,
+    check_localizable,
+    check_packaged,
     compiling,
     find_python,
     near_layer,
     open_base,
+    release_of,
     with_packages,
 )
-from oci_builder.catalog import find_base, find_layer
+from oci_builder.catalog import find_base, find_layer, layer_folders
+from oci_builder.debian.archives import layer_of
+from oci_builder.debian.locales import PACKAGE as LOCALES
 from oci_builder.debian.recipe import is_layer
 from oci_builder.debian.running import FindPython
-from oci_builder.errors import NotFound, RegistryError
+from oci_builder.errors import InvalidValue, NotFound, RegistryError
+from oci_builder.files import in_words
 from oci_builder.platforms import Platform
 from oci_builder.recipes import ImageSource
 from oci_builder.reference import Reference
@@ -93,26 +103,72 @@ class BaseResolver:
 
         Raises NotFound, InvalidValue, StaleLock, and what opening a base of its kind raises.
         """
-        context, recipe, locales = self.context, self.source.recipe.debian, self.source.recipe.config.locales
-        base = self._opened(platform)
-        if recipe.packages or locales:
-            wanted = WantedPackages(
-                names=recipe.names, keep=recipe.keep, drop=recipe.drop, skipped=recipe.skipped, locales=locales
-            )
+        context = self.context
+        base = self.opened(platform)
+        if self.needs_packages(base):
             lock = self.source.base_lock(platform)
             base = with_packages(
-                base, wanted, lock=lock, supply=self.supply, store=context.store, reporter=context.reporter
+                base,
+                self.wanted(base),
+                lock=lock,
+                supply=self.supply,
+                store=context.store,
+                reporter=context.reporter,
             )
         if base.inherited is not None and base.inherited.triggers:
             triggers = "; ".join(base.inherited.triggers)
             context.reporter.note(f"{base.name}: its ONBUILD instructions are not run: {triggers}")
         return base
 
+    def needs_packages(self, base: Base) -> bool:
+        """Whether packages come over ``base``: those that the recipe names, or that of a locale which it has not."""
+        recipe = self.source.recipe
+        return bool(recipe.debian.packages) or bool(absent_locales(base, recipe.config.locales))
+
+    def wanted(self, base: Base) -> WantedPackages:
+        """The recipe's ``base-packages`` and locales, and where they come from. Raises as ``archives``."""
+        recipe = self.source.recipe.debian
+        return WantedPackages(
+            names=recipe.names,
+            keep=recipe.keep,
+            drop=recipe.drop,
+            skipped=recipe.skipped,
+            locales=self.source.recipe.config.locales,
+            archives=self.archives(base),
+        )
+
+    def archives(self, base: Base) -> Archives:
+        """Where the packages over ``base`` come from: from the suites that the recipe names, or whence itself is.
+
+        Raises PackageError for a base that is no Debian, or of a release that nobody has named, and InvalidValue where
+        only a locale is wanted of it.
+        """
+        recipe = self.source.recipe.debian
+        if not recipe.packages:
+            check_localizable(base, self.source.recipe.config.locales[0])
+        first = (*recipe.names, LOCALES)[0]
+        check_packaged(base, first)
+        if not recipe.suites:
+            return archives_of(base, self._layers, wanted=first)
+        return Archives(suites=tuple(map(Suite.parse, recipe.suites)), keys=tuple(map(self._key, recipe.keys)))
+
+    def _key(self, name: str) -> Path:
+        try:
+            return self.source.within.find(name, follow=True).path
+        except OSError as error:
+            hint = "keys in [base-packages] are files beside image.toml, as /usr/share/keyrings of a Debian has them"
+            raise InvalidValue("file of keys", name, in_words(error), hint=hint) from error
+
+    def layer_of_release(self, base: Base) -> Path | None:
+        """The base of ``layers/`` that is of the release of ``base``, an image made elsewhere; None where none is."""
+        found = release_of(base)
+        return layer_of(found, self._layers) if found is not None else None
+
     def target(self, platform: Platform) -> Target:
         """What the base promises on ``platform``. Raises NoPython, and what opening it raises."""
         if isinstance(self.place, Path) and is_layer(self.place):
             return base_target(self.place, platform)
-        return self._opened(platform).target
+        return self.opened(platform).target
 
     def promised_target(self, platform: Platform) -> Target | None:
         """What the base promises on ``platform``, if that can be told without it: by the recipe of a layer."""
@@ -169,7 +225,8 @@ class BaseResolver:
         """The base of ``layers/`` that may be asked to compile for ``target``; None where none is, or no bytecode."""
         return None if self.source.recipe.python.bytecode == "none" else self._layer(near_layer(target))
 
-    def _opened(self, platform: Platform) -> Base:
+    def opened(self, platform: Platform) -> Base:
+        """The base on ``platform`` alone. Raises as ``open``."""
         recipe = self.source.recipe
         with allowing(recipe.max_entries, unpacked=recipe.max_unpacked_bytes):
             return self._open(platform)
@@ -182,6 +239,13 @@ class BaseResolver:
             supply=self.supply,
             pulling=self.pulling if isinstance(self.place, Reference) else None,
             reporter=self.context.reporter,
+        )
+
+    @property
+    def _layers(self) -> tuple[Path, ...]:
+        """The folders of all bases of ``layers/``."""
+        return layer_folders(
+            recipe_folder=self.source.folder, project_dir=self.context.project, extra=self.policy.layer_path
         )
 
     def _layer(self, name: str) -> Path | None:

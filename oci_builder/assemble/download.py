@@ -131,8 +131,10 @@ class _Work:
             known[self.dest / WHEELS] = self._all_wheels(platforms)
         if _is_layer(place):
             known[self.dest / DEBS] = self._all_packages(place, platforms)
-        elif self.source.has_python:
-            known[self.dest / DEBS] = self._compiler(platforms[0])
+        else:
+            known[self.dest / DEBS] = self._all_extras(platforms)
+            if self.source.has_python:
+                known[self.dest / DEBS] |= self._compiler(platforms[0])
         if self.source.recipe.fetch:
             known[self.dest / FETCHED] = self._fetched()
         return Downloaded(
@@ -228,11 +230,14 @@ class _Work:
         with self.reporter.stage("packages"):
             for platform in _with_host(platforms):
                 known |= self._packages(layer, platform)
-        if self.source.recipe.needs_packages:
-            for platform in platforms:
-                known |= self._extras(layer, platform)
-            known |= {name for each in self.source.recipe.targets for name in extra_files(self.source.base_lock(each))}
-        return known
+        return known | self._all_extras(platforms)
+
+    def _all_extras(self, platforms: Sequence[Platform]) -> set[str]:
+        """Fetch those of ``base-packages`` and locales; the names of all that their locks have."""
+        if not self.source.recipe.needs_packages:
+            return set()
+        known = {name for platform in platforms for name in self._extras(platform)}
+        return known | {n for each in self.source.recipe.targets for n in extra_files(self.source.base_lock(each))}
 
     def _wheels(self, pins: Sequence[WheelPin], target: Target, pinning: Pinning) -> None:
         folder = self.dest / WHEELS
@@ -256,15 +261,19 @@ class _Work:
         supply = replace(self._supply(), offline=bool(self.bases.policy.offline))
         return self._place(fetch_base(layer, platform, store=self.store, supply=supply, reporter=self.reporter))
 
-    def _extras(self, layer: Path, platform: Platform) -> set[str]:
+    def _extras(self, platform: Platform) -> set[str]:
         """Those of ``base-packages``: opening the base with them writes the lock that names them."""
         with self.reporter.stage("base"):
-            self.bases.open(platform)
+            base = self.bases.open(platform)
+        if not inputs.is_file(self.source.base_lock(platform)):
+            # The base has the locales that are asked for.
+            return set()
+        archives = self.bases.archives(base)
         supply = self._supply()
         with self.reporter.stage("packages"):
             lock = self.source.base_lock(platform)
             return self._place(
-                fetch_extras(layer, platform, lock=lock, supply=supply, store=self.store, reporter=self.reporter)
+                fetch_extras(archives, platform, lock=lock, supply=supply, store=self.store, reporter=self.reporter)
             )
 
     def _supply(self) -> Supply:

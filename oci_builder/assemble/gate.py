@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 from packaging.requirements import InvalidRequirement, Requirement
 
+from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.context import BuildContext, BuildPolicy
 from oci_builder.assemble.foreign_locks import foreign_decides
 from oci_builder.bases import Base, Pulling, library_supplier, open_base
@@ -60,7 +61,9 @@ def judge(
         languages=frozenset(filter(speaks, source.recipe.config.env)),
     )
     ground = BaseContents(layers=base.layers, tree=base.tree, target=base.target if base.promise else None)
-    return gate(_whole(image, base), ground, rules=rules, supplier=library_supplier(base), store=context.store)
+    bases = BaseResolver(source, context, policy)
+    supplier = library_supplier(base, bases.layer_of_release)
+    return gate(_whole(image, base), ground, rules=rules, supplier=supplier, store=context.store)
 
 
 def judge_made(

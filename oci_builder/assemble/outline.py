@@ -12,7 +12,7 @@ from oci_builder.assemble.base import BaseResolver
 from oci_builder.assemble.context import BuildContext
 from oci_builder.assemble.history import PastPlan, reasons, recall, recall_inputs
 from oci_builder.assemble.planner import Planner, pinning_of
-from oci_builder.bases import glance_base
+from oci_builder.bases import Base, glance_base, glance_packages
 from oci_builder.inputs import InputSet
 from oci_builder.layer import find
 from oci_builder.platforms import Platform
@@ -96,14 +96,28 @@ def _outline(planner: Planner, source: ImageSource, platform: Platform, past: Pa
         why=() if glanced.there else (glanced.why,),
         fetch=glanced.fetch,
     )
-    if not source.has_python:
-        return Outline(name=source.recipe.name, platform=platform, base=base)
     if not glanced.there:
-        layers = _unknown(bases, platform, f"the base {glanced.name} is not here yet")
+        layers = _unknown(bases, platform, f"the base {glanced.name} is not here yet") if source.has_python else ()
         return Outline(name=source.recipe.name, platform=platform, base=base, layers=layers)
-    plan = planner.outline_steps(bases, bases.open(platform))
-    layers = tuple(_layer(step, plan.absent, past, planner) for step in plan.steps)
+    opened = bases.opened(platform)
+    layers = _packages(bases, opened)
+    if source.has_python:
+        # Packages that are not here yet are not made for this: of what wheels land on they change next to nothing.
+        opened = bases.open(platform) if all(layer.there for layer in layers) else opened
+        plan = planner.outline_steps(bases, opened)
+        layers = (*layers, *(_layer(step, plan.absent, past, planner) for step in plan.steps))
     return Outline(name=source.recipe.name, platform=platform, base=base, layers=layers)
+
+
+def _packages(bases: BaseResolver, base: Base) -> tuple[LayerOutline, ...]:
+    """The layers of ``base-packages`` and locales, if there are any."""
+    if not bases.needs_packages(base):
+        return ()
+    lock, wanted = bases.source.base_lock(base.platform), bases.wanted(base)
+    found = glance_packages(base, wanted, lock=lock, supply=bases.supply, store=bases.context.store)
+    why = () if found.there else (found.why,)
+    names = (*wanted.names, *wanted.locales)
+    return (LayerOutline(label=found.name, holds=names, there=found.there, why=why, fetch=found.fetch),)
 
 
 def _layer(step: LayerStep, absent: frozenset[WheelPin], past: PastPlan | None, planner: Planner) -> LayerOutline:

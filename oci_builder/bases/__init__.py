@@ -22,11 +22,22 @@ from oci_builder.bases.layers import (
     update_libraries,
 )
 from oci_builder.bases.layers import own_interpreter as interpreter
-from oci_builder.bases.packages import extra_files, fetch_extras, with_packages
+from oci_builder.bases.packages import (
+    absent_locales,
+    archives_of,
+    check_localizable,
+    check_packaged,
+    extra_files,
+    fetch_extras,
+    glance_packages,
+    release_of,
+    with_packages,
+)
 from oci_builder.bases.pulled import LayoutDownload, Pulling, fetch_copy, open_reference
-from oci_builder.debian.opening import Supply
-from oci_builder.debian.recipe import is_layer
+from oci_builder.debian.archives import Archives
+from oci_builder.debian.recipe import Suite, is_layer
 from oci_builder.debian.running import host_platform
+from oci_builder.debian.supply import Supply
 from oci_builder.debian.wanted import WantedPackages
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
@@ -34,17 +45,23 @@ from oci_builder.reporter import Reporter
 from oci_builder.store import Store
 
 __all__ = [
+    "Archives",
     "Base",
     "BaseGlance",
     "Compiling",
     "LayoutDownload",
     "Packages",
     "Pulling",
+    "Suite",
     "Supply",
     "WantedPackages",
+    "absent_locales",
+    "archives_of",
     "base_files",
     "base_target",
     "blobs_of",
+    "check_localizable",
+    "check_packaged",
     "compiling",
     "extra_files",
     "fetch_base",
@@ -54,6 +71,7 @@ __all__ = [
     "find_named",
     "find_python",
     "glance_base",
+    "glance_packages",
     "host_platform",
     "interpreter",
     "keep_interpreter",
@@ -61,6 +79,7 @@ __all__ = [
     "library_supplier",
     "near_layer",
     "open_base",
+    "release_of",
     "update_base",
     "update_libraries",
     "with_packages",

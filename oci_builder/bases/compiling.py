@@ -14,8 +14,8 @@ from oci_builder.bases.base import Base
 from oci_builder.bases.host import find_interpreter
 from oci_builder.bases.layers import open_layers, own_interpreter, why_not_own
 from oci_builder.debian.interpreter import spool
-from oci_builder.debian.opening import Supply
 from oci_builder.debian.running import HostPython, compiled_instead, host_platform
+from oci_builder.debian.supply import Supply
 from oci_builder.errors import OcibuildError, ToolFailed
 from oci_builder.layer import LayerKey, find
 from oci_builder.reporter import Reporter

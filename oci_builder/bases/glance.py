@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oci_builder.bases.pulled import Pulling, missing_layers
-from oci_builder.debian.opening import Opening, Supply
+from oci_builder.debian.opening import Opening
 from oci_builder.debian.recipe import is_layer
+from oci_builder.debian.supply import Supply
 from oci_builder.platforms import Platform
 from oci_builder.reference import Reference
 from oci_builder.reporter import Quiet

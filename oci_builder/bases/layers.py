@@ -12,11 +12,12 @@ from oci_builder import inputs
 from oci_builder.bases.base import Base
 from oci_builder.debian.interpreter import Interpreter, spool
 from oci_builder.debian.lock import Pin, RootfsLock, encode, lock_path, read_lock
-from oci_builder.debian.opening import OpenedRootfs, Opening, Supply, renewed_name
+from oci_builder.debian.opening import OpenedRootfs, Opening, renewed_name
 from oci_builder.debian.recipe import LayerRecipe, load_layer
 from oci_builder.debian.running import host_platform, obstacle
 from oci_builder.debian.sonames import libraries_path, read_libraries, write_libraries
 from oci_builder.debian.suppliers import suppliers
+from oci_builder.debian.supply import Supply
 from oci_builder.errors import ToolFailed
 from oci_builder.platforms import Platform
 from oci_builder.reporter import Reporter
@@ -118,13 +119,18 @@ def update_libraries(
     return True
 
 
-def library_supplier(base: Base) -> Callable[[str], str]:
-    """What names the Debian package that brings a shared library; it gives empty text for one nobody brings."""
-    if base.folder is None:
-        return lambda library: ""
-    path = libraries_path(base.folder, base.platform)
+def library_supplier(base: Base, layer: Callable[[Base], Path | None]) -> Callable[[str], str]:
+    """What names the Debian package that brings a shared library; it gives empty text for one nobody brings.
+
+    ``layer`` finds the base of ``layers/`` that is of the release of an image made elsewhere.
+    """
+
     # Read when it is asked for the first time: an image that holds asks for nothing.
-    read = functools.cache(functools.partial(read_libraries, path))
+    @functools.cache
+    def read() -> Mapping[str, str]:
+        folder = base.folder or layer(base)
+        return {} if folder is None else read_libraries(libraries_path(folder, base.platform))
+
     return lambda library: read().get(library, "")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from oci_builder.debian.scripttree import ScriptTree
+from oci_builder.debian.scripttree import ScriptTree, Unwritable
 from oci_builder.debian.shell import Call
 from oci_builder.tree.entry import Kind
 
@@ -30,9 +31,13 @@ class _Choice:
 
 @dataclass
 class _Group:
-    """A group of alternatives: the link that all have, that of each slave, and the choices by path."""
+    """A group of alternatives: the link that all have, that of each slave, and the choices by path.
+
+    In one that is ``manual`` somebody chose, and the links stay as they are whoever comes.
+    """
 
     link: str
+    manual: bool = False
     slaves: dict[str, str] = field(default_factory=dict)
     choices: dict[str, _Choice] = field(default_factory=dict)
 
@@ -43,7 +48,12 @@ class _Group:
     def state(self) -> str:
         """The text of its file in dpkg's folder (as dpkg 1.21 writes it)."""
         names = sorted(self.slaves)
-        lines = ["auto", self.link, *(line for name in names for line in (name, self.slaves[name])), ""]
+        lines = [
+            "manual" if self.manual else "auto",
+            self.link,
+            *(line for name in names for line in (name, self.slaves[name])),
+            "",
+        ]
         for path in sorted(self.choices):
             choice = self.choices[path]
             lines += [path, str(choice.priority), *(choice.slaves.get(name, "") for name in names)]
@@ -125,8 +135,9 @@ def _read(call: Call, name: str) -> _Group | None:
     text = call.tree.read(path)
     # Each call reads and writes all of a group.
     call.shell.spend(len(text))
-    lines = iter(text.split("\n")[1:])
-    group = _Group(next(lines, ""))
+    lines = iter(text.split("\n"))
+    is_manual = next(lines) == "manual"
+    group = _Group(next(lines, ""), is_manual)
     for slave in _until_blank(lines):
         group.slaves[slave] = next(lines, "")
     names = sorted(group.slaves)
@@ -152,6 +163,8 @@ def _write(tree: ScriptTree, name: str, group: _Group) -> None:
         if not tree.is_folder(folder):
             tree.folder(folder)
     tree.write(f"{STATES}/{name}", group.state())
+    if group.manual:
+        return
     best = group.best()
     _link(tree, group.link, name, best.path)
     for slave, link in sorted(group.slaves.items()):
@@ -177,4 +190,6 @@ def _link(tree: ScriptTree, link: str, name: str, path: str) -> None:
 def _unlink(tree: ScriptTree, link: str, name: str) -> None:
     for place in (link, f"{LINKS}/{name}"):
         if tree.get(place, follow=False) is not None:
-            tree.remove(place)
+            # A link of the base stays, and leads where it led: man pages of what comes are left out.
+            with contextlib.suppress(Unwritable):
+                tree.remove(place)

@@ -10,8 +10,8 @@ from oci_builder.errors import PackageError
 
 _DEPENDENCY = re.compile(
     # Possessive: nothing that matched is tried again in pieces, whatever follows.
-    r"\s*+(?P<name>[a-z0-9][a-z0-9+.-]*+)(?::(?P<architecture>[a-z0-9-]++))?+"
-    r"\s*+(?:\(\s*+(?P<relation><<|<=|=|>=|>>)\s*+(?P<version>[^)\s]++)\s*+\))?+\s*+\Z"
+    r"\s*+(?P<name>[A-Za-z0-9][A-Za-z0-9+._-]*+)(?::(?P<architecture>[a-z0-9-]++))?+"
+    r"\s*+(?:\(\s*+(?P<relation><<|<=|=|>=|>>|<|>)\s*+(?P<version>[^)\s]++)\s*+\))?+\s*+\Z"
 )
 _NAME = b"Package: "
 
@@ -83,4 +83,6 @@ def _dependency(text: str, package: str) -> Dependency:
     found = _DEPENDENCY.match(text)
     if found is None:
         raise PackageError(package, f"a dependency that cannot be read: {text.strip()!r:.200}")
-    return Dependency(found["name"], found["relation"] or "", found["version"] or "", found["architecture"] or "")
+    # Debian policy 7.1: the old signs mean what these do.
+    relation = {"<": "<=", ">": ">="}.get(found["relation"], found["relation"] or "")
+    return Dependency(found["name"], relation, found["version"] or "", found["architecture"] or "")

@@ -30,3 +30,13 @@ CUTS: Mapping[str, str] = {
         ("mesa-vdpau-drivers", "mesa-vulkan-drivers", "i965-va-driver", "intel-media-va-driver"), _GRAPHICS
     ),
 }
+
+
+def cuts_over(*, has_dpkg: bool, has_python: bool) -> Mapping[str, str]:
+    """What is left out over a base: where dpkg and apt keep their list they find all that packages depend on.
+
+    Of a base without ``/usr/bin/python3`` scripts that ask for that one need Debian's.
+    """
+    if has_dpkg:
+        return {}
+    return CUTS if has_python else {name: why for name, why in CUTS.items() if why != _PYTHON}

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import lzma
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from oci_builder.tree.entry import Entry, EntryPath, FileSlice, Inline, Kind, en
 from oci_builder.tree.limits import Budget, ByteReader, Damaged, Limits
 from oci_builder.tree.tarstream import TarMember, TarStream
 from oci_builder.xz import Unxz
+from oci_builder.zstd import Frames, NotZstd
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -38,6 +40,8 @@ _DATA = Limits(unpacked=MAX_UNPACKED, entries=200_000, names=32 << 20, unsuspect
 _MAX_XZ = 96 << 20
 """Bytes of memory that unpacking may take: what ``xz -9`` writes takes 65 MiB."""
 
+_MAX_WINDOW = 64 << 20
+
 _LATEST = 8**11 - 1
 """The latest time that fits a header's octal field."""
 
@@ -46,7 +50,8 @@ _AR = b"!<arch>\n"
 _HEADER = 60
 _END = b"`\n"
 _SCRIPTS = ("preinst", "config", "postinst")
-_WANTED = frozenset({"control", "md5sums", "templates", "triggers", *_SCRIPTS})
+_NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
+"""What a file is called that describes a package: dpkg keeps it under that name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,8 @@ class DebFile:
     """What a .deb holds: its control file, its list of MD5 sums (empty if it has none) and its entries.
 
     ``scripts`` are the maintainer scripts that an installation would run, ``templates`` the questions of debconf,
-    ``triggers`` what the scripts are run for once more (deb-triggers(5)).
+    ``triggers`` what the scripts are run for once more (deb-triggers(5)). ``described`` has all files beside the
+    control file, by name, with their modes.
     """
 
     control: bytes
@@ -63,6 +69,13 @@ class DebFile:
     scripts: Mapping[str, bytes] = field(default_factory=dict)
     templates: bytes = b""
     triggers: bytes = b""
+    described: Mapping[str, tuple[bytes, int]] = field(default_factory=dict)
+
+    @property
+    def conffiles(self) -> tuple[str, ...]:
+        """The paths of its configuration files, which whoever changed them keeps (deb-conffiles(5))."""
+        text = self.described.get("conffiles", (b"", 0))[0].decode("utf-8", "replace")
+        return tuple(line.strip().lstrip("/") for line in text.split("\n") if line.startswith("/"))
 
 
 def read_deb(file: Path, spool: Path, *, origin: str) -> DebFile:
@@ -74,12 +87,13 @@ def read_deb(file: Path, spool: Path, *, origin: str) -> DebFile:
     try:
         with open_regular(file) as stream:
             control, payload = _members(stream, origin)
-            found = _small_files(_stream(stream, control, _CONTROL, origin))
+            described = _small_files(_stream(stream, control, _CONTROL, origin))
             with spooled(spool) as sink:
                 reader = _Reader(_stream(stream, payload, _DATA, origin), sink, spool, origin)
                 entries = tuple(reader.entries())
-    except (OSError, EOFError, lzma.LZMAError, zlib.error, Damaged) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, NotZstd, Damaged) as error:
         raise PackageError(origin, f"not a readable .deb: {error}") from error
+    found = {name: data for name, (data, _) in described.items()}
     if "control" not in found:
         raise PackageError(origin, "not a readable .deb: no control file in it")
     return DebFile(
@@ -89,6 +103,7 @@ def read_deb(file: Path, spool: Path, *, origin: str) -> DebFile:
         scripts={name: found[name] for name in _SCRIPTS if name in found},
         templates=found.get("templates", b""),
         triggers=found.get("triggers", b""),
+        described={name: file for name, file in described.items() if name != "control"},
     )
 
 
@@ -128,10 +143,12 @@ def _stream(file: BinaryIO, member: _Member, limits: Limits, origin: str) -> Tar
             plain: ByteReader = Unxz(part, memory=_MAX_XZ)
         case ".gz":
             plain = gzip.GzipFile(fileobj=part)
+        case ".zst":
+            plain = Frames(part, window=_MAX_WINDOW)
         case "":
             plain = part
         case other:
-            raise PackageError(origin, f"packed with {other}, and Debian's own packages use .xz")
+            raise PackageError(origin, f"packed with {other}, and packages of Debian and Ubuntu use .xz and .zst")
     return TarStream(budget.unpacking(plain, key=what, packed=member.size, what=what), what=what, budget=budget)
 
 
@@ -153,12 +170,12 @@ class _Slice(io.RawIOBase):
         return len(data)
 
 
-def _small_files(stream: TarStream) -> dict[str, bytes]:
+def _small_files(stream: TarStream) -> dict[str, tuple[bytes, int]]:
     files = {}
     for member in stream.members():
         name = member.name.removeprefix("./")
-        if member.is_file and name in _WANTED:
-            files[name] = b"".join(stream.content())
+        if member.is_file and member.pieces is None and _NAME.match(name):
+            files[name] = b"".join(stream.content()), member.mode & 0o777
     return files
 
 

@@ -19,7 +19,7 @@ from oci_builder.errors import PackageError
 _STEPS = 6
 """Steps of a chain of dependencies that an error shows."""
 
-_HINT = "leave out one of them, or use a base image that has what it needs"
+_HINT = "leave out one of them, or take a newer version of the base, or another one: what that has stays as it is"
 
 
 @dataclass(frozen=True, kw_only=True)

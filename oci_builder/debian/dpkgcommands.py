@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 
 from oci_builder.debian.commandoptions import split_options
 from oci_builder.debian.control import stanza
@@ -161,10 +162,16 @@ def _trigger(call: Call) -> int:
     return 0
 
 
+_STATUS, _OVERRIDES = "/var/lib/dpkg/status", "/var/lib/dpkg/statoverride"
+
+
 def _statoverride(call: Call) -> int:
+    overridden = call.tree.read(_OVERRIDES) if call.tree.has(_OVERRIDES) else ""
     if "--list" in call.arguments:
-        # Nobody has overridden anything.
-        return 1
+        patterns = [word for word in call.arguments if not word.startswith("--")] or ["*"]
+        lines = [line for line in overridden.splitlines() if any(fnmatchcase(_path(line), each) for each in patterns)]
+        call.say("".join(f"{line}\n" for line in lines))
+        return int(not lines)
     words = [word for word in call.arguments if word not in ("--update", "--add", "--force", "--force-all", "--quiet")]
     if "--add" not in call.arguments or "--update" not in call.arguments or len(words) != 4:
         raise call.unknown("what it is to do is not known here")
@@ -173,7 +180,16 @@ def _statoverride(call: Call) -> int:
         return 2
     owner = number_of(call, "passwd", user), number_of(call, "group", group)
     call.tree.change(path, mode=mode_of(call, mode), owner=owner)
+    if call.tree.has(_STATUS):
+        # Where dpkg keeps its lists it unpacks the next version like this, too.
+        kept = [line for line in overridden.splitlines() if _path(line) != path]
+        call.tree.write(_OVERRIDES, "".join(f"{line}\n" for line in [*kept, f"{user} {group} {mode} {path}"]))
     return 0
+
+
+def _path(line: str) -> str:
+    """The path in a line of what is overridden: owner, group, mode, path."""
+    return "".join(line.split(None, 3)[3:])
 
 
 def _divert(call: Call) -> int:

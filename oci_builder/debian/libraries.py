@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import re
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from oci_builder.debian.ldconf import configured_folders
 from oci_builder.errors import MissingLibrary
 from oci_builder.tree import elf
 from oci_builder.tree.content import MappedFiles
@@ -44,34 +45,40 @@ class Libraries:
     tree: Tree
     machine: str
     files: Mapping[EntryPath, Elf]
+    searched: Sequence[str]
 
     @classmethod
     def of(cls, tree: Tree, machine: str, sources: MappedFiles) -> Libraries:
         """Read the headers of every file of ``tree`` that may be one. Raises DamagedElf."""
-        found = {entry.path: parsed for entry in tree if (parsed := _elf(entry, sources)) is not None}
-        return cls(tree, machine, found)
+        return cls(tree, machine, _files(tree, sources), _searched(tree, machine, sources))
+
+    def overlaid(self, upper: Tree, sources: MappedFiles) -> Libraries:
+        """The same with ``upper`` over it; what was read is not read again. Raises DamagedElf."""
+        together = self.tree.overlaid(upper)
+        searched = _searched(together, self.machine, sources)
+        return Libraries(together, self.machine, {**self.files, **_files(upper, sources)}, searched)
 
     def cache(self) -> bytes:
         """``/etc/ld.so.cache`` as ldconfig would write it: ``ctypes.util.find_library`` reads nothing else."""
         return _written(sorted(self._cached(), key=functools.cmp_to_key(_compare)))
 
-    def missing(self) -> Iterator[tuple[str, EntryPath]]:
-        """The libraries that are not where the loader looks, each with a file that needs it."""
+    def missing(self, among: Container[str] | None = None) -> Iterator[tuple[str, EntryPath]]:
+        """The libraries that are not where the loader looks, each with a file that needs it; ``among`` these files."""
         known = {name for folder in self._folders() for name in self._names(folder)}
         for path, parsed in self.files.items():
-            for library in parsed.needed:
+            for library in parsed.needed if among is None or path in among else ():
                 if library not in known and not self._beside(library, path, parsed.runpath):
                     yield library, path
 
-    def check(self) -> None:
-        """Every library that a file needs is where the loader looks. Raises MissingLibrary."""
-        for library, path in self.missing():
+    def check(self, among: Container[str] | None = None) -> None:
+        """Every library that a file needs, one ``among`` these, is where the loader looks. Raises MissingLibrary."""
+        for library, path in self.missing(among):
             hint = "add its package to layer.toml, or drop the file that needs it"
             raise MissingLibrary(library, f"/{path}", hint=hint)
 
     def _folders(self) -> list[EntryPath]:
         # "lib" and "usr/lib" are one folder since usrmerge: the first name stands for both.
-        return list(dict.fromkeys(self.tree.resolve(folder) for folder in folders(self.machine)))
+        return list(dict.fromkeys(self.tree.resolve(folder) for folder in self.searched))
 
     def _names(self, folder: str) -> Iterator[str]:
         start = f"{folder}/"
@@ -89,7 +96,7 @@ class Libraries:
 
     def _cached(self) -> Iterator[tuple[str, str, int]]:
         seen: set[EntryPath] = set()
-        for folder in folders(self.machine):
+        for folder in self.searched:
             real = self.tree.resolve(folder)
             if real not in seen:
                 seen.add(real)
@@ -109,6 +116,15 @@ class Libraries:
             # A link for the linker keeps its own name.
             name = file
         return name if f"{folder}/{name}" in self.tree else ""
+
+
+def _searched(tree: Tree, machine: str, sources: MappedFiles) -> tuple[str, ...]:
+    # The loader's own folders come last, where nobody names them before.
+    return tuple(dict.fromkeys([*configured_folders(tree, sources), *folders(machine)]))
+
+
+def _files(tree: Tree, sources: MappedFiles) -> dict[EntryPath, Elf]:
+    return {entry.path: parsed for entry in tree if (parsed := _elf(entry, sources)) is not None}
 
 
 def _elf(entry: Entry, sources: MappedFiles) -> Elf | None:

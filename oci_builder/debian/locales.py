@@ -40,9 +40,7 @@ def locale_layer(names: Sequence[str], pin: Pin, below: Tree, store: Store) -> L
 
     Raises InvalidValue for a locale that the package has not, and PackageError.
     """
-    key = LayerKey.of(
-        kind="debian locales", format=FORMAT, package=pin.sha256, names=list(names), above=_above(names, below)
-    )
+    key = _key(names, pin, below)
     layer = find(key, store)
     if layer is None:
         with store.scratch() as spool, MappedFiles() as sources:
@@ -51,6 +49,17 @@ def locale_layer(names: Sequence[str], pin: Pin, below: Tree, store: Store) -> L
             layer = write_layer(tree, store, created_by=f"ocibuild locales: {', '.join(names)}", holds=(str(pin),))
         keep(layer, key, store)
     return layer
+
+
+def is_made(names: Sequence[str], pin: Pin, below: Tree, store: Store) -> bool:
+    """Whether ``locale_layer`` would find its layer in the store."""
+    return find(_key(names, pin, below), store) is not None
+
+
+def _key(names: Sequence[str], pin: Pin, below: Tree) -> LayerKey:
+    return LayerKey.of(
+        kind="debian locales", format=FORMAT, package=pin.sha256, names=list(names), above=_above(names, below)
+    )
 
 
 def check_locales(names: Sequence[str], pin: Pin, store: Store) -> None:

@@ -12,12 +12,13 @@ import msgspec
 from oci_builder import inputs
 from oci_builder.bytecode import Compiler
 from oci_builder.debian import rootfs
-from oci_builder.debian.apt import Apt, is_here
+from oci_builder.debian.apt import is_here
 from oci_builder.debian.interpreter import spool
 from oci_builder.debian.lock import Pin, RootfsLock, SuitePin, changes, decode, encode, lock_path, read_lock
 from oci_builder.debian.recipe import LayerRecipe, key_files, load_layer
-from oci_builder.debian.running import FindPython, compiled_instead, host_platform, no_python, obstacle
-from oci_builder.debian.sources import ArchiveSource, DebFolder, Mirror, fetch_packages, way_to_packages
+from oci_builder.debian.running import compiled_instead, host_platform, obstacle
+from oci_builder.debian.sources import ArchiveSource, fetch_packages, way_to_packages
+from oci_builder.debian.supply import Supply
 from oci_builder.debian.trust import Trust
 from oci_builder.debian.update import check_lock, update
 from oci_builder.errors import (
@@ -36,28 +37,6 @@ from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.tree import Tree
 
 _RENEWED = "renewed-lock"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Supply:
-    """Where packages may come from, and the clock that judges signatures (seconds since 1970).
-
-    ``mirrors`` are addresses of mirrors, tried after this machine's apt-get and before the recipe's; ``debs`` is a
-    folder of .deb files looked in first, which may hold the lock they follow (``renewed_name``). ``locked`` forbids any
-    other version than the lock's; without ``writes_locks`` no lock is written. ``jobs`` is how many may
-    work on them at once. ``host_python`` finds this machine's interpreter that compiles where a base's own does not
-    start. ``image`` is how a command line calls the image that is built.
-    """
-
-    now: int
-    mirrors: Sequence[str] = ()
-    debs: Path | None = None
-    offline: bool = False
-    locked: bool = False
-    jobs: int = 1
-    writes_locks: bool = True
-    host_python: FindPython = no_python
-    image: str = "NAME"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,15 +259,8 @@ class Opening:
     @contextlib.contextmanager
     def sources(self, recipe: LayerRecipe) -> Iterator[list[ArchiveSource]]:
         """Where this base's packages may come from, in the order in which they are asked."""
-        found: list[ArchiveSource] = [DebFolder(self.supply.debs)] if self.supply.debs is not None else []
-        if self.supply.offline:
-            yield found
-            return
-        suites = recipe.source.suite_list()
-        archives = sorted({suite.archive for suite in suites})
-        with self.store.scratch() as folder:
-            found.append(Apt(suites, self.platform.architecture, folder))
-            found += [Mirror(url, archives) for url in (*self.supply.mirrors, *recipe.source.mirrors)]
+        suites, mirrors = recipe.source.suite_list(), recipe.source.mirrors
+        with self.supply.sources(suites, mirrors, self.platform, self.store) as found:
             yield found
 
     def _built(self, recipe: LayerRecipe, lock: RootfsLock) -> OpenedRootfs:

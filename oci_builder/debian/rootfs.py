@@ -22,19 +22,18 @@ from oci_builder.debian.lock import Pin, RootfsLock
 from oci_builder.debian.recipe import LayerRecipe
 from oci_builder.debian.takeovers import NO_TAKEOVERS, Takeovers
 from oci_builder.debian.thinning import Thinning, thinned, with_parents
-from oci_builder.errors import PackageError, PathConflict
+from oci_builder.errors import PackageError
 from oci_builder.platforms import Platform
 from oci_builder.store import Store
 from oci_builder.threads import in_threads
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import MTIME, Entry, EntryPath, Kind, directory, entry_path, file, symlink
-from oci_builder.tree.placing import place
-from oci_builder.tree.tree import Tree, same_place
+from oci_builder.tree.tree import Tree
 
 FORMAT = 2
 """Raised when the same packages and recipe give another root filesystem than before."""
 
-_MERGED = re.compile(r"(bin|sbin|lib|lib32|lib64|libx32)(?=/|\Z)")
+MERGED = re.compile(r"(bin|sbin|lib|lib32|lib64|libx32)(?=/|\Z)")
 
 Diversions = Mapping[str, tuple[str, str]]
 """Where what packages bring at a path goes, and the package that said so, whose own file lies there."""
@@ -79,28 +78,6 @@ def entries(
     return list(tree)
 
 
-def added(
-    packages: Mapping[Pin, DebFile],
-    below: Tree,
-    thinning: Thinning,
-    takeovers: Takeovers,
-    diversions: Diversions | None = None,
-) -> Tree:
-    """What more ``packages`` put over ``below``, a base, less what ``thinning`` drops.
-
-    A file that two packages have is that of the one that replaces the other, by ``takeovers``, or that diverts it. No
-    script is looked at.
-    Raises PackageError, UnsafePath, PathConflict.
-    """
-    merged, said = _Merger(takeovers), list[Entry]()
-    for pin, package in sorted(packages.items(), key=lambda pair: pair[0].name):
-        merged.add(_diverted(package.entries, pin.name, diversions or {}), pin)
-        # Of a package that the base has, and of which more is added, the base has said so already.
-        said += (entry for entry in status(pin.name, package) if entry.path not in below)
-    tree = with_parents(thinned(Tree(merged.entries()), thinning), said)
-    return place(list(_fresh(tree, below, takeovers)), below)
-
-
 def read_package(pin: Pin, store: Store, spool: Path) -> DebFile:
     """The package of ``pin``. Raises PackageError, also for one that says it is another: scanners believe it."""
     package = read_deb(store.path(pin.digest), spool / pin.name, origin=str(pin))
@@ -113,38 +90,8 @@ def read_package(pin: Pin, store: Store, spool: Path) -> DebFile:
     return package
 
 
-def _diverted(entries: Iterable[Entry], package: str, diversions: Diversions) -> Iterator[Entry]:
-    """``entries`` of a package, those that another one diverts in the places that it says (dpkg-divert(1))."""
-    places = {_moved(path[1:]): _moved(place[1:]) for path, (place, by) in diversions.items() if by != package}
-    for entry in entries:
-        place = places.get(_moved(entry.path)) if places else None
-        yield entry if place is None else replace(entry, path=entry_path(place))
-
-
-def _fresh(tree: Tree, below: Tree, takeovers: Takeovers) -> Iterator[Entry]:
-    together = below.overlaid(tree)
-    for entry in tree:
-        present = below.get(entry.path)
-        if present is None or takeovers.allow(entry, over=present):
-            yield entry
-        elif not (
-            same_place(present, entry)
-            or takeovers.allow(present, over=entry)
-            or _leads_alike(present, below, entry, together)
-        ):
-            raise PathConflict(f"/{entry.path}", present.origin, entry.origin)
-
-
-def _leads_alike(present: Entry, below: Tree, entry: Entry, together: Tree) -> bool:
-    """Whether two links lead to one file, though by other ways: ``python -> python3`` and ``python -> python3.11``."""
-    if not present.kind is entry.kind is Kind.SYMLINK:
-        return False
-    end = below.resolve(present.path)
-    return end in below and end == together.resolve(entry.path)
-
-
 def _configured(recipe: LayerRecipe, lock: RootfsLock, means: Means, sources: MappedFiles) -> Tree:
-    merged = _Merger()
+    merged = Merger(UsrMerge())
     said: list[Entry] = []
     # base-files first: the modes of its folders are the ones that count.
     pins = sorted(lock.packages, key=lambda pin: (pin.name != "base-files", pin.name))
@@ -160,39 +107,55 @@ def _configured(recipe: LayerRecipe, lock: RootfsLock, means: Means, sources: Ma
     return with_parents(thinned(tree, thinning), [*made, *said])
 
 
-class _Merger:
-    """Entries of many packages by path, moved to where usrmerge has them."""
+class UsrMerge:
+    """Where files of packages lie in a root filesystem that has its programs and libraries below /usr alone."""
 
-    def __init__(self, takeovers: Takeovers = NO_TAKEOVERS) -> None:
-        self._takeovers = takeovers
-        self._by_path: dict[EntryPath, Entry] = {}
+    def __init__(self) -> None:
         self._links = {"bin", "lib", "sbin"}
+
+    def of(self, path: str, *, kind: Kind, package: str) -> EntryPath | None:
+        """Where what ``package`` has at ``path`` goes; None for what is there in any case."""
+        top = MERGED.match(path)
+        if top is None:
+            return EntryPath(path)
+        self._links.add(top[1])
+        return None if path == top[1] else entry_path(f"usr/{path}")
+
+    def links(self) -> Iterator[Entry]:
+        """The links that lead there, and the folders that they lead to."""
+        for name in sorted(self._links):
+            yield symlink(name, f"usr/{name}", origin=ORIGIN)
+            yield directory(f"usr/{name}", origin=ORIGIN)
+
+
+class Merger:
+    """Entries of many packages by path, each at its one of ``places``."""
+
+    def __init__(self, places: UsrMerge, takeovers: Takeovers = NO_TAKEOVERS) -> None:
+        self._places, self._takeovers = places, takeovers
+        self._by_path: dict[EntryPath, Entry] = {}
 
     def add(self, found: Iterable[Entry], pin: Pin) -> None:
         """Take one package's entries. Raises PackageError for a hard link to nothing."""
         for entry in found:
-            top = _MERGED.match(entry.path)
-            if top:
-                self._links.add(top[1])
-                if entry.path == top[1]:
-                    continue
-            self._put(self._settled(entry, pin))
+            path = self._places.of(entry.path, kind=entry.kind, package=pin.name)
+            if path is not None:
+                self._put(self._settled(entry, path, pin))
 
     def entries(self) -> Iterator[Entry]:
         """All of them, with the links and the parents that a merged /usr has."""
         yield from self._by_path.values()
-        for name in sorted(self._links):
-            yield symlink(name, f"usr/{name}", origin=ORIGIN)
-            if f"usr/{name}" not in self._by_path:
-                yield directory(f"usr/{name}", origin=ORIGIN)
+        for entry in self._places.links():
+            if entry.kind is Kind.SYMLINK or entry.path not in self._by_path:
+                yield entry
 
-    def _settled(self, entry: Entry, pin: Pin) -> Entry:
-        path = _moved(entry.path)
+    def _settled(self, entry: Entry, path: EntryPath, pin: Pin) -> Entry:
         if entry.kind is Kind.DIRECTORY:
             return replace(entry, path=path, mtime=MTIME)
         if entry.kind is Kind.HARDLINK:
             # A copy: a layer may hold a file twice, and few do.
-            target = self._by_path.get(_moved(entry.target))
+            place = self._places.of(entry.target, kind=Kind.FILE, package=pin.name)
+            target = self._by_path.get(place) if place is not None else None
             if target is None or target.kind is not Kind.FILE:
                 raise PackageError(str(pin), f"/{path} is a hard link to nothing, /{entry.target}")
             return replace(target, path=path)
@@ -207,10 +170,6 @@ class _Merger:
             return
         # Raises PathConflict unless both can be had; of two folders the first one's mode stays.
         Tree((present, entry))
-
-
-def _moved(path: str) -> EntryPath:
-    return entry_path(f"usr/{path}") if _MERGED.match(path) else EntryPath(path)
 
 
 def _check_links(tree: Tree) -> None:

@@ -34,7 +34,8 @@ class Unpacked:
 
     ``unpack`` gives the tree of all their files, those that a script diverts in another place. The scripts of packages
     in ``skipped`` are passed over. ``numbers`` are those that accounts have, where the lock knows them, by file
-    (passwd, group) and name.
+    (passwd, group) and name. ``waiting`` are packages of the base that wait for triggers, and ``answers`` what debconf
+    was told there.
     """
 
     packages: Mapping[Pin, DebFile]
@@ -44,6 +45,12 @@ class Unpacked:
     architecture: str
     skipped: Collection[str] = ()
     numbers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    waiting: Mapping[Pin, DebFile] = field(default_factory=dict)
+    answers: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, pin: Pin) -> DebFile:
+        """A package that comes, or one that waits."""
+        return self.packages[pin] if pin in self.packages else self.waiting[pin]
 
 
 @dataclass
@@ -70,7 +77,7 @@ class Configured:
 
 def configured(unpacked: Unpacked) -> Configured:
     """Walk the scripts of all packages. What is made by a refused one may be among what is made."""
-    if not any(package.scripts for package in unpacked.packages.values()):
+    if not any(package.scripts for package in (*unpacked.packages.values(), *unpacked.waiting.values())):
         return Configured(unpacked.unpack({}))
     found = Configured()
     # Loaded where there is a script alone: parsing takes a library.
@@ -80,9 +87,10 @@ def configured(unpacked: Unpacked) -> Configured:
     from oci_builder.debian.shell import IS_SHELL, NotKnown, Shell
 
     known = {key: text for package in unpacked.packages.values() for key, text in answers(package.templates).items()}
+    known.update({f"{PREFIX}{name}": answer for name, answer in unpacked.answers.items()})
 
     def walk(pin: Pin, name: str, arguments: Sequence[str], tree: ScriptTree) -> None:
-        text = unpacked.packages[pin].scripts.get(name)
+        text = unpacked.of(pin).scripts.get(name)
         if text is None or pin in found.refused or pin.name in _COMPILING or pin.name in unpacked.skipped:
             return
         if not IS_SHELL.match(text.decode("latin-1")):
@@ -113,7 +121,8 @@ def configured(unpacked: Unpacked) -> Configured:
         for pin in order:
             walk(pin, "postinst", ["configure", ""], after)
         named = {key.removeprefix(TRIGGER) for key in known if key.startswith(TRIGGER)}
-        for pin, triggers in _triggered(unpacked, order, named):
+        together = unpacked.below.overlaid(tree)
+        for pin, triggers in _triggered(unpacked, [*order, *unpacked.waiting], named, together):
             walk(pin, "postinst", ["triggered", triggers], after)
         found.accounts = made_accounts(after, ScriptTree(unpacked.below, sources))
     found.take(tree, before, after)
@@ -134,15 +143,28 @@ def _unpacked_over(unpacked: Unpacked, tree: Tree, before: ScriptTree, sources: 
     return after
 
 
-def _triggered(unpacked: Unpacked, order: Sequence[Pin], named: Collection[str]) -> Iterator[tuple[Pin, str]]:
+def _triggered(
+    unpacked: Unpacked, order: Sequence[Pin], named: Collection[str], together: Tree
+) -> Iterator[tuple[Pin, str]]:
     """The packages that wait for a trigger that was ``named``, or for files that came, and what they wait for."""
-    directives = {pin: _directives(unpacked.packages[pin].triggers) for pin in order}
-    active = {*named, *(name for each in directives.values() for kind, name in each if kind.startswith("activate"))}
-    came = {entry.path for package in unpacked.packages.values() for entry in package.entries}
+    directives = {pin: _directives(unpacked.of(pin).triggers) for pin in order}
+    coming = [directives[pin] for pin in order if pin in unpacked.packages]
+    active = {*named, *(name for each in coming for kind, name in each if kind.startswith("activate"))}
+    # What is left out of them wakes nobody.
+    came = {
+        place
+        for package in unpacked.packages.values()
+        for e in package.entries
+        if (place := together.place(e.path)) in together
+    }
     came |= {folder for path in came for folder in parents(path)}
     for pin in order:
         waiting = dict.fromkeys(name for kind, name in directives[pin] if kind.startswith("interest"))
-        fitting = [name for name in waiting if name in active or (name.startswith("/") and name.strip("/") in came)]
+        fitting = [
+            name
+            for name in waiting
+            if name in active or (name.startswith("/") and together.place(name.strip("/")) in came)
+        ]
         if fitting:
             yield pin, " ".join(fitting)
 

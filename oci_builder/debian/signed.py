@@ -73,7 +73,8 @@ def verify_release(document: bytes, suite: Suite, *, keys: Sequence[Path], now: 
     """
     text, signers = _signed_text(document, suite, keys, now)
     fields = stanza(text)
-    if fields.get("codename") != suite.name:
+    # Ubuntu's updates have the release's codename, and their own name in the other field.
+    if suite.name not in (fields.get("codename"), fields.get("suite")):
         raise ArchiveIndexError(str(suite), f"the index is signed for {fields.get('codename')!r}")
     date = _moment(fields.get("date", ""), suite)
     if date > now + _CLOCK_SKEW:

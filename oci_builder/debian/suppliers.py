@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from oci_builder.debian.apt import Apt
-from oci_builder.debian.opening import Supply
 from oci_builder.debian.recipe import key_files, load_layer
 from oci_builder.debian.sonames import sonames
 from oci_builder.debian.sources import ArchiveSource, Mirror, reason, way_to_packages
+from oci_builder.debian.supply import Supply
 from oci_builder.debian.trust import Trust
 from oci_builder.errors import OcibuildError, PackageUnavailable
 from oci_builder.files import is_full

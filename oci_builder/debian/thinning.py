@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from oci_builder.debian.configure import ORIGIN
@@ -17,6 +17,8 @@ _READ_BY_PEOPLE = (
 )
 _KEPT = ("usr/share/doc/*/copyright", "usr/share/locale/locale.alias")
 """Licences travel with what they license; the other is data of glibc's."""
+
+_SETTING = re.compile(r"^[ \t]*(?:--)?path-(exclude|include)[ \t]*[= \t][ \t]*(\S+)[ \t]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +33,25 @@ class Thinning:
         return cls(((globs(keep), False), (globs(drop), True)))
 
     @classmethod
-    def of_added(cls, drop: Sequence[str] = (), keep: Sequence[str] = ()) -> Thinning:
+    def of_added(cls, drop: Sequence[str] = (), keep: Sequence[str] = (), settings: Sequence[str] = ()) -> Thinning:
         """The one of packages that are added: documentation, man pages and translations go, and nothing else.
 
-        ``drop`` and ``keep`` are what a recipe says; they are stronger.
+        ``drop`` and ``keep`` are what a recipe says; they are stronger. ``settings`` are the texts of the base's own
+        configuration of dpkg, in order.
         """
         said = cls.of(_relative(drop), _relative(keep))
-        return cls((*said.rules, *cls.of(_READ_BY_PEOPLE, _KEPT).rules))
+        return cls((*said.rules, *_configured(settings), *cls.of(_READ_BY_PEOPLE, _KEPT).rules))
 
     def drops(self, path: str) -> bool:
         """Whether the file at ``path`` is left out."""
         return next((dropped for rule, dropped in self.rules if rule.match(path)), False)
+
+
+def _configured(settings: Sequence[str]) -> Iterator[tuple[re.Pattern[str], bool]]:
+    """What dpkg was told to leave out (dpkg(1), ``--path-exclude``): the last of its words that fits decides."""
+    found = [(match[1], match[2]) for text in settings for match in _SETTING.finditer(text)]
+    for word, pattern in reversed(found):
+        yield globs(_relative([pattern])), word == "exclude"
 
 
 def _relative(patterns: Iterable[str]) -> list[str]:

@@ -31,7 +31,9 @@ def finish(draft: Draft, place: Place) -> tuple[dict[str, Any], dict[str, str]]:
     if packages:
         document["base-packages"] = packages
         if not draft.base.startswith("python-"):
-            draft.remarks.append("base-packages go over a base of layers/: choose one, or an image that has them")
+            draft.remarks.append(
+                "base-packages go over bases of layers/ and images of Debian: look whether this is one"
+            )
     document["python"] = _python(draft)
     document["user"] = _user(draft, user)
     document["config"] = _config(config, place, locales)

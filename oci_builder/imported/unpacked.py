@@ -7,7 +7,7 @@ import enum
 import hashlib
 import lzma
 import os
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from oci_builder.compression import PIECE, Gunzip, NotGzip
 from oci_builder.digest import CHUNK, Digest
@@ -15,18 +15,13 @@ from oci_builder.tree import sparse
 from oci_builder.tree.limits import ByteReader, Damaged
 from oci_builder.tree.tarstream import TarMember
 from oci_builder.xz import Streams, Unxz
-
-if TYPE_CHECKING:
-    from zstandard import ZstdDecompressionObj
+from oci_builder.zstd import Frames, NotZstd
 
 GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGICS = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + number]) + b"\x2a\x4d\x18" for number in range(16)))
 """A frame of data, and those that readers skip (RFC 8878, 3.1): zstd:chunked layers may begin with one."""
 
 _BZIP2_MAGIC, _XZ_MAGIC = b"BZh", b"\xfd7zXZ\0"
-
-_ZSTD_PIECE = 512
-"""Bytes fed at a time: zstandard gives all they stand for at once, and 4 bytes may stand for 128 KiB."""
 
 _ZSTD_WINDOW = 128 << 20
 """Bytes a frame may look back: what ``zstd --long`` writes and every decoder takes."""
@@ -140,31 +135,20 @@ class Inflated(_Unpacked):
         return True
 
 
-class Unzstd(_Unpacked):
+class Unzstd:
     """The content of a zstd file of any number of frames (RFC 8878); checksums are checked where a frame has one."""
 
     def __init__(self, source: ByteReader, *, what: str) -> None:
-        super().__init__(source, what=what)
-        self._frame: ZstdDecompressionObj | None = None
+        self._frames, self._what = Frames(source, window=_ZSTD_WINDOW), what
 
-    def _more(self) -> bool:
-        # Loaded only where there is a layer that needs it.
-        from zstandard import ZstdDecompressor, ZstdError
-
-        self._packed = self._packed or memoryview(self._source.read(CHUNK))
-        if not self._packed:
-            if self._frame is not None:
-                raise Damaged(f"{self._what}: the zstd stream is cut off")
-            return False
-        frame = self._frame or ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
-        piece = self._packed[:_ZSTD_PIECE]
+    def read(self, size: int, /) -> bytes:
+        """``size`` bytes, or fewer at the end. Raises Damaged."""
         try:
-            self._plain += frame.decompress(piece)
-        except ZstdError as error:
+            return self._frames.read(size)
+        except EOFError as error:
+            raise Damaged(f"{self._what}: {error}") from error
+        except NotZstd as error:
             raise Damaged(f"{self._what}: not valid zstd: {error}") from error
-        self._packed = self._packed[len(piece) - len(frame.unused_data) :]
-        self._frame = None if frame.eof else frame
-        return True
 
 
 class _Unstreamed:

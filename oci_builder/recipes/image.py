@@ -40,6 +40,7 @@ from oci_builder.recipes.values import (
     Port,
     Signal,
     Size,
+    SuiteName,
     Table,
     Text,
     Version,
@@ -248,12 +249,22 @@ DebianPackages = Annotated[
 class PackagesRecipe(Table, frozen=True, kw_only=True):
     """``[base-packages]``: Debian packages over the base, and which of their files.
 
-    ``keep`` is stronger than ``drop``.
+    ``keep`` is stronger than ``drop``. ``suites``, whose indexes ``keys`` sign, are needed for a base of a release
+    that no base of ``layers/`` is of.
     """
 
     packages: DebianPackages = ()
     keep: Annotated[tuple[PathGlob, ...], Meta(description="a list of globs of files that stay all the same")] = ()
     drop: Annotated[tuple[PathGlob, ...], Meta(description="a list of globs of files that are left out too")] = ()
+    suites: Annotated[
+        tuple[SuiteName, ...], Meta(description='a list of suites to take them from, such as "ubuntu/jammy"')
+    ] = ()
+    keys: Annotated[tuple[Inside, ...], Meta(description="a list of files with the public keys that sign suites")] = ()
+
+    def __post_init__(self) -> None:
+        for one, other in (("suites", "keys"), ("keys", "suites")):
+            if getattr(self, one) and not getattr(self, other):
+                raise BadKey(other, f"there are {one} and no {other}: a suite is believed by the keys that sign it")
 
     @property
     def names(self) -> tuple[str, ...]:

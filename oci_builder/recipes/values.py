@@ -107,6 +107,13 @@ Mode = Annotated[
         extra={"meant": meant.mode},
     ),
 ]
+SuiteName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z][a-z0-9-]*/[a-z][a-z0-9-]*$(?!\n)",
+        description='an archive and a suite in it, such as "ubuntu/jammy-updates"',
+    ),
+]
 DebianPackage = Annotated[
     str,
     Meta(

@@ -7,22 +7,30 @@ from pathlib import Path
 
 from oci_builder.debian import lock
 from oci_builder.debian.aptsources import host_sources
+from oci_builder.debian.archives import Archives
 from oci_builder.debian.commands import COMMANDS
 from oci_builder.debian.control import dependencies, stanza, stanzas
+from oci_builder.debian.database import recorded
+from oci_builder.debian.deb import DebFile
 from oci_builder.debian.debconf import answers
+from oci_builder.debian.distribution import distribution_of
 from oci_builder.debian.extralock import read_extra_lock
+from oci_builder.debian.ground import Ground
+from oci_builder.debian.ldconf import configured_folders
 from oci_builder.debian.recipe import LayerRecipe, Suite
 from oci_builder.debian.scripttree import ScriptTree
 from oci_builder.debian.shell import NotKnown, Shell
 from oci_builder.debian.signed import Release, index_path, unpack_index, verify_release
 from oci_builder.debian.sonames import read_libraries, sonames
+from oci_builder.debian.thinning import Thinning
 from oci_builder.debian.update import pin_of
 from oci_builder.debian.versions import satisfies, upstream, version_key
 from oci_builder.digest import Digest
 from oci_builder.errors import OcibuildError
+from oci_builder.platforms import AMD64
 from oci_builder.tomlfile import parse_toml
 from oci_builder.tree.content import MappedFiles
-from oci_builder.tree.entry import directory, file
+from oci_builder.tree.entry import directory, entry_path, file
 from oci_builder.tree.tree import Tree
 from tests.fuzz.harness import CORPUS, Target, workshop, written
 from tests.support.debian import clearsigned, public_key
@@ -118,7 +126,36 @@ def _script(data: bytes) -> None:
     Tree(tree.made.values())
 
 
+def _ground(data: bytes) -> None:
+    """What an image says of itself as a base, each of its lists in turn with the same bytes."""
+    lists = ("status", "diversions", "statoverride", "info/a.list", "info/a.triggers", "info/a.postinst")
+    paths = [*(f"var/lib/dpkg/{name}" for name in lists), "var/cache/debconf/config.dat", "etc/ld.so.conf"]
+    paths += ["etc/os-release", "etc/passwd", "etc/group", "etc/dpkg/dpkg.cfg"]
+    tree = Tree([file(path, data, origin="") for path in paths])
+    with MappedFiles() as sources:
+        found = distribution_of(tree, sources)
+        assert found is None or (found.id and str(found.suite) and found.name)
+        assert all(not path.startswith("/") for path in configured_folders(tree, sources))
+    archives = Archives(suites=(SUITE,), keys=())
+    ground = Ground(name="x", identity="x", tree=tree, platform=AMD64, archives=archives)
+    Thinning.of_added(settings=ground.settings).drops("usr/bin/x")
+    entry = file("usr/bin/x", b"", origin="a 1")
+    assert ground.overridden(entry).path == entry.path
+    assert entry_path(ground.diverted(entry.path, "a"))
+    assert isinstance(ground.answers, dict)
+    assert all(each.name for each in ground.packages)
+    ground.owner(entry)
+    assert set(ground.waiting) or not ground.waiting
+    control = b"Package: x\nVersion: 1\nArchitecture: all\nDepends: a\n"
+    package = DebFile(control=control, md5sums=b"", entries=(entry,), described={"conffiles": (data, 0o644)})
+    pin = lock.Pin(
+        name="x", version="1", architecture="all", source="x", archive="a", suite="s", path="x", size=1, sha256="0" * 64
+    )
+    assert any(each.path == "var/lib/dpkg/status" for each in recorded({pin: package}, ground))
+
+
 TARGETS = (
+    Target(name="ground", run=_ground),
     Target(name="release", run=_release),
     Target(name="inrelease", run=_inrelease),
     Target(name="key", run=_key),

@@ -313,6 +313,14 @@ def _debian() -> Mapping[str, tuple[bytes, ...]]:
             b'while read a b; do ln -s "$b" "/etc/$a"; done < /etc/x\nchown root:0 /etc/y\nset -- a; shift\n',
         ),
         "layer-toml": tuple(sorted(path.read_bytes() for path in layer.glob("*/layer.toml"))[:1]),
+        "ground": (
+            b"Package: a\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\nProvides: b (= 1)\n\n"
+            + stanza,
+            b"/usr/bin/x\n/usr/bin/x.real\na\n/bin/y\n/usr/share/y\n:\n",
+            b"root #7 2750 /usr/bin/x\n/.\n/usr\n/usr/bin/x\npath-exclude=/usr/share/doc/*\npath-include /usr/*\n",
+            b'ID=debian\nVERSION_ID="12"\nVERSION="12 (bookworm)"\nPRETTY_NAME="a \\"b\\""\n',
+            b"include /etc/ld.so.conf\n/opt/lib # x\ninterest-noawait /usr/share/x\nName: a/b\nValue: c\n",
+        ),
         "dpkg-status": (
             b"Package: a\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n" + stanza,
             b'ID=debian\nVERSION_ID="12"\n',

@@ -18,15 +18,18 @@ from pathlib import Path
 from types import MappingProxyType
 
 from oci_builder.bases import Supply, open_base
+from oci_builder.debian.adding import added
 from oci_builder.debian.apt import Apt
 from oci_builder.debian.archive import BinaryPackage, PackageIndex
+from oci_builder.debian.archives import Archives
 from oci_builder.debian.control import Dependency
 from oci_builder.debian.cuts import CUTS
 from oci_builder.debian.depends import resolve
+from oci_builder.debian.ground import Ground
 from oci_builder.debian.installed import installed
 from oci_builder.debian.opening import Opening
 from oci_builder.debian.recipe import key_files, load_layer
-from oci_builder.debian.rootfs import added, read_package
+from oci_builder.debian.rootfs import read_package
 from oci_builder.debian.scripts import Configured, Unpacked, configured
 from oci_builder.debian.sources import fetch_packages
 from oci_builder.debian.takeovers import Takeovers
@@ -94,7 +97,9 @@ class World:
         debs = {pin: read_package(pin, store, spool) for pin in pins}
         described = {package.name: package for package in found}
         takeovers = Takeovers.of([*self.present, *found], AMD64.architecture)
-        unpack = partial(added, debs, self.below, Thinning.of_added(), takeovers)
+        archives = Archives.of_layer(self.opening.folder, AMD64)
+        ground = Ground(name="", identity="", tree=self.below, platform=AMD64, archives=archives, is_ours=True)
+        unpack = partial(added, debs, ground, Thinning.of_added(), takeovers)
         return len(found), configured(Unpacked(debs, described, self.below, unpack, AMD64.architecture))
 
     def differences(self, names: Sequence[str]) -> list[str]:

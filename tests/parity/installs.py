@@ -21,8 +21,10 @@ from functools import cached_property
 from pathlib import Path
 
 from oci_builder.bases import Base, Supply, open_base
+from oci_builder.debian import ground
 from oci_builder.debian.apt import Apt
 from oci_builder.debian.archive import BinaryPackage, PackageIndex
+from oci_builder.debian.archives import Archives
 from oci_builder.debian.cuts import CUTS
 from oci_builder.debian.depends import resolve
 from oci_builder.debian.extralock import ExtraLock
@@ -30,7 +32,6 @@ from oci_builder.debian.extras import Extras
 from oci_builder.debian.installed import installed
 from oci_builder.debian.opening import Opening
 from oci_builder.debian.recipe import LayerRecipe, key_files, load_layer
-from oci_builder.debian.sonames import libraries_path, read_libraries
 from oci_builder.debian.sources import ArchiveSource, fetch_packages
 from oci_builder.debian.trust import Trust
 from oci_builder.debian.wanted import WantedPackages
@@ -106,8 +107,15 @@ class Ground:
     def added(self, names: Sequence[str]) -> Added:
         """What ocibuild makes of ``names`` over the base. Raises PackageError."""
         wanted = WantedPackages(names=tuple(names))
-        libraries = read_libraries(libraries_path(self.opening.folder, AMD64))
-        extras = Extras(self.opening, self.base.tree, self.base.layers[-1].diff_id, wanted, libraries)
+        below = ground.Ground(
+            name=self.base.name,
+            identity=str(self.base.layers[-1].diff_id),
+            tree=self.base.tree,
+            platform=AMD64,
+            archives=Archives.of_layer(self.opening.folder, AMD64),
+            is_ours=True,
+        )
+        extras = Extras(below, wanted, self.opening.supply, self.opening.store, Quiet())
         lock = extras.resolve()
         layer = extras.layers(lock)[0]
         packages = {*(package.name for package in self.present), *(pin.name for pin in lock.packages)}

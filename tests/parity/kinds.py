@@ -131,6 +131,11 @@ KINDS = (
         "the loader's cache has the libraries of the whole tree, and the trees differ",
         lambda one: one.path == "etc/ld.so.cache",
     ),
+    Kind(
+        "mounted",
+        "/run is mounted over in the chroot, and begins empty",
+        lambda one: one.theirs is None and one.path.startswith("run/"),
+    ),
     Kind("logs", "logs say when something was done", _any(r"var/log/[^/]+\.log\Z")),
     Kind(
         "secrets",

@@ -59,8 +59,16 @@ class Deb:
 
     def build(self) -> bytes:
         """The .deb file."""
-        control = _tar({"./control": self.control.encode(), **self.scripts}, {})
-        return ar({"debian-binary": b"2.0\n", "control.tar.xz": control, "data.tar.xz": _tar(self.files, self.modes)})
+        control, data = (lzma.compress(part, preset=0) for part in (self.control_tar(), self.data_tar()))
+        return ar({"debian-binary": b"2.0\n", "control.tar.xz": control, "data.tar.xz": data})
+
+    def control_tar(self) -> bytes:
+        """The tar that describes it, not packed."""
+        return _tar({"./control": self.control.encode(), **self.scripts}, {})
+
+    def data_tar(self) -> bytes:
+        """The tar of its files, not packed."""
+        return _tar(self.files, self.modes)
 
 
 def ar(members: Mapping[str, bytes]) -> bytes:
@@ -87,7 +95,7 @@ def _tar(files: Mapping[str, bytes | str], modes: Mapping[str, int]) -> bytes:
             else:
                 data, info.size = content, len(content)
             archive.addfile(info, io.BytesIO(data))
-    return lzma.compress(out.getvalue(), preset=0)
+    return out.getvalue()
 
 
 @cache

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oci_builder.catalog import find_base, find_image, find_layer, known_images, known_layers
+from oci_builder.catalog import find_base, find_image, find_layer, known_images, known_layers, layer_folders
 from oci_builder.errors import NotFound
 from oci_builder.reference import Reference
 
@@ -89,6 +89,14 @@ def test_layers_are_searched_from_the_nearest_to_the_packaged(tmp_path: Path) ->
     assert found() == of_recipe
     named = layer(tmp_path / "named", "python-3.11")
     assert found(tmp_path / "empty", tmp_path / "named") == named
+
+
+def test_of_all_layers_the_nearest_come_first_and_one_of_each_name(tmp_path: Path) -> None:
+    nearest, other = layer(tmp_path / "extra", "b"), layer(tmp_path / "layers", "a")
+    layer(tmp_path / "layers", "b")
+    found = layer_folders(recipe_folder=tmp_path, project_dir=tmp_path, extra=[tmp_path / "extra"])
+    assert found[:2] == (nearest, other)
+    assert [folder.name for folder in found[2:]] == ["python-3.11", "python-3.11-slim", "python-3.13"]
 
 
 def test_an_unknown_layer_lists_the_known_ones(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from oci_builder.debian.deb import DebFile, read_deb
 from oci_builder.errors import PackageError, UnsafePath
@@ -46,6 +47,22 @@ def test_contents_are_spooled_one_after_the_other(tmp_path: Path) -> None:
     assert read_back == [b"one", b"two" * 9]
 
 
+def test_a_package_of_ubuntus_is_packed_with_zstd(tmp_path: Path) -> None:
+    data = Deb(name="x", files={"usr/a": b"one" * 999}, scripts={"conffiles": b"/usr/a\n"})
+    plain = read(tmp_path, data.build())
+    members = {"debian-binary": b"2.0\n"}
+    for name, part in (("control", data.control_tar()), ("data", data.data_tar())):
+        members[f"{name}.tar.zst"] = zstandard.compress(part, 3)
+    packed = read(tmp_path, ar(members))
+    assert packed.control == plain.control and packed.conffiles == plain.conffiles == ("usr/a",)
+    assert [(each.path, each.sha256) for each in packed.entries] == [(e.path, e.sha256) for e in plain.entries]
+    cut = zstandard.compress(data.data_tar(), 3)[:-9]
+    with pytest.raises(PackageError, match=r"not a readable \.deb: the zstd stream is cut off"):
+        read(tmp_path, ar({**members, "data.tar.zst": cut}))
+    with pytest.raises(PackageError, match=r"not a readable \.deb"):
+        read(tmp_path, ar({**members, "data.tar.zst": b"no zstd at all"}))
+
+
 @pytest.mark.parametrize("path", ["../evil", "./a/../../evil", "/etc/passwd", "a/.wh.b"])
 def test_a_path_that_leaves_the_tree_is_refused(tmp_path: Path, path: str) -> None:
     with pytest.raises(UnsafePath):
@@ -58,7 +75,7 @@ def test_a_path_that_leaves_the_tree_is_refused(tmp_path: Path, path: str) -> No
         (b"", "not an ar archive"),
         (b"!<arch>\n", "holds nothing"),
         (ar({"debian-binary": b"2.0\n"}), "not a .deb of format 2"),
-        (ar({"debian-binary": b"2.0\n", "control.tar.zst": b"", "data.tar.xz": b""}), r"packed with \.zst"),
+        (ar({"debian-binary": b"2.0\n", "control.tar.lz4": b"", "data.tar.xz": b""}), r"packed with \.lz4"),
         (ar({"debian-binary": b"2.0\n", "control.tar.xz": b"junk", "data.tar.xz": b""}), "not a readable .deb"),
     ],
 )

@@ -76,7 +76,7 @@ HOSTILE = {
     "test many": "[ " + "a -a " * 20000 + "a ]",
     "test bang": "[ " + "! " * 20000 + "a ]",
     "case many": "x=aaaaaaaaaaaaaaaaaaaaaaaa; while :; do case $x in "
-    + "|".join(f"*a*a*a*a*a*b{number}" for number in range(10000))
+    + "|".join(f"*a*a*a*a*a*b{i}" for i in range(10000))
     + ") ;; esac; done",
     "case stars": "a=x;" + "a=$a$a;" * 12 + "p=*x; " + "p=$p$p;" * 9 + "while :; do case $a in ${p}y) ;; esac; done",
     "trim": "a=x;" + "a=$a$a;" * 13 + "while :; do b=${a%%*x*x*x*x*x*x*x*y}; done",

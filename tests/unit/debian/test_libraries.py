@@ -16,6 +16,7 @@ from oci_builder.tree import elf
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry, directory, file, symlink
 from oci_builder.tree.tree import Tree
+from tests.support.elves import ElfSpec, make_elf
 
 MACHINE = platform.machine()
 LIBC = next(iter(sorted(Path("/").glob(f"usr/lib/{MACHINE}-linux-gnu/libc.so.6"))), None)
@@ -37,6 +38,25 @@ def test_a_program_says_what_it_needs() -> None:
     program = elf.parse(Path(sys.executable).resolve().read_bytes(), what="python")
     assert program is not None and "libc.so.6" in program.needed
     assert program.machine == MACHINE and program.bits == 64 and "ld-linux" in program.interpreter
+
+
+def test_the_loader_looks_where_the_configuration_says_and_then_where_it_always_does() -> None:
+    main = file("etc/ld.so.conf", b"# first\n/opt/first\ninclude /etc/ld.so.conf.d/*.conf\n", origin="x")
+    parts = [
+        file("etc/ld.so.conf.d/b.conf", b"/opt/b # the second\n/lib\n", origin="x"),
+        file("etc/ld.so.conf.d/a.conf", b"/opt/a\ninclude /etc/ld.so.conf\n", origin="x"),
+        file("etc/ld.so.conf.d/a.off", b"/opt/off\n", origin="x"),
+    ]
+    found = list(libraries(main, *parts).searched)
+    assert found[:4] == ["opt/first", "opt/a", "opt/b", "lib"]
+    assert sorted(found[3:]) == sorted(folders(MACHINE))
+    library = make_elf(ElfSpec(machine=MACHINE, soname="libown.so.1"))
+    needing = make_elf(ElfSpec(machine=MACHINE, needed=("libown.so.1",)))
+    own = [file("opt/first/libown.so.1", library, origin="x"), file("usr/bin/needing", needing, origin="x")]
+    libraries(main, *own).check()
+    with pytest.raises(MissingLibrary, match=r"libown\.so\.1"):
+        libraries(*own).check()
+    libraries(*own).check(among=["usr/bin/another"])
 
 
 @needs_libc
