@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from oci_builder.debian.archive import BinaryPackage
 from oci_builder.debian.deb import DebFile
@@ -17,6 +18,9 @@ from oci_builder.debian.scripttree import ScriptTree
 from oci_builder.tree.content import MappedFiles
 from oci_builder.tree.entry import Entry
 from oci_builder.tree.tree import Tree, parents
+
+if TYPE_CHECKING:
+    from oci_builder.debian.shell import NotKnown
 
 RULES = 2
 """Raised when the same scripts make something else than before."""
@@ -79,15 +83,16 @@ def configured(unpacked: Unpacked) -> Configured:
     """Walk the scripts of all packages. What is made by a refused one may be among what is made."""
     if not any(package.scripts for package in (*unpacked.packages.values(), *unpacked.waiting.values())):
         return Configured(unpacked.unpack({}))
-    found = Configured()
     # Loaded where there is a script alone: parsing takes a library.
     from oci_builder.debian.commands import COMMANDS, TRIGGER
     from oci_builder.debian.debconf import PREFIX, answers
     from oci_builder.debian.newusers import made_accounts
     from oci_builder.debian.shell import IS_SHELL, NotKnown, Shell
 
-    known = {key: text for package in unpacked.packages.values() for key, text in answers(package.templates).items()}
-    known.update({f"{PREFIX}{name}": answer for name, answer in unpacked.answers.items()})
+    found, known = Configured(), dict[str, str]()
+    for package in unpacked.packages.values():
+        known |= answers(package.templates)
+    known |= {f"{PREFIX}{name}": answer for name, answer in unpacked.answers.items()}
 
     def walk(pin: Pin, name: str, arguments: Sequence[str], tree: ScriptTree) -> None:
         text = unpacked.of(pin).scripts.get(name)
@@ -101,10 +106,7 @@ def configured(unpacked: Unpacked) -> Configured:
         try:
             status = shell.run(text.decode("utf-8", "surrogateescape"))
         except NotKnown as error:
-            why = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in error.why)
-            at = f"line {error.line}" if error.line else "as a whole"
-            command = f", {error.command!r}" if error.command else ""
-            found.refused[pin] = f"its {name} script would have to run, {at}{command}: {why}"
+            found.refused[pin] = f"its {name} script would have to run, {_where(error)}"
             return
         if status:
             found.refused[pin] = f"its {name} script would have to run, and ends with status {status}"
@@ -127,6 +129,14 @@ def configured(unpacked: Unpacked) -> Configured:
         found.accounts = made_accounts(after, ScriptTree(unpacked.below, sources))
     found.take(tree, before, after)
     return found
+
+
+def _where(error: NotKnown) -> str:
+    """What is not known of a script, and at which of its lines."""
+    why = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in error.why)
+    at = f"line {error.line}" if error.line else "as a whole"
+    command = f", {error.command!r}" if error.command else ""
+    return f"{at}{command}: {why}"
 
 
 def _unpacked_over(unpacked: Unpacked, tree: Tree, before: ScriptTree, sources: MappedFiles) -> ScriptTree:
