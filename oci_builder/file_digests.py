@@ -34,7 +34,7 @@ class FileDigests(AbstractContextManager["FileDigests"]):
     """
 
     def __init__(self, store: Store, name: str) -> None:
-        self._store, self._key = store, Digest.of(name.encode()).hex
+        self._store, self._key = store, Digest.of(os.fsencode(name)).hex
         self._known = self._read()
         self._asked: dict[str, _Known] = {}
         self._moment: int | None = None
@@ -48,16 +48,18 @@ class FileDigests(AbstractContextManager["FileDigests"]):
         inputs.note_file(path, info)
         place = str(path)
         seen = (info.st_mode, info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
-        known = self._asked.get(place) or self._known.get(place)
+        # What names a file need not be letters; two that are written alike are told apart by what was seen of them.
+        noted = place if place.isascii() else os.fsencode(place).decode("utf-8", "backslashreplace")
+        known = self._asked.get(noted) or self._known.get(noted)
         if known is None or known.seen != seen:
             # Before it is hashed: what is written from now on has a later time, or is too young to be remembered.
             moment = self._now()
             found = digest_file(place)[0] if read is None else read()
             if inputs.is_recent(list(seen), moment):
-                self._changed = self._changed or place in self._known
+                self._changed = self._changed or noted in self._known
                 return found
             known, self._changed = _Known(seen, found.hex), True
-        self._asked[place] = known
+        self._asked[noted] = known
         return Digest(known.sha256)
 
     def at(self, path: Path) -> Digest:

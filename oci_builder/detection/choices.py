@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeGuard
 
 from oci_builder.errors import UnclearCommand
 
@@ -88,6 +89,11 @@ def several(candidates: Sequence[Startable]) -> str:
     shown = ", ".join(f"{each.name} ({each.what})" for each in candidates[:_SHOWN])
     more = f" and {len(candidates) - _SHOWN} more" if len(candidates) > _SHOWN else ""
     return f"it could start {shown}{more}"
+
+
+def is_port(value: object) -> TypeGuard[int]:
+    """Whether a source says a port; True is none."""
+    return type(value) is int and 0 < value < 65536
 
 
 def init(folder: Path) -> str:

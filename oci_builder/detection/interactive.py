@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from oci_builder.detection.choices import Launch, Startable
+from oci_builder.detection.choices import Launch, Startable, is_port
 from oci_builder.detection.modules import Module
 from oci_builder.detection.project import KnownProject
 from oci_builder.detection.starting import start_file
@@ -102,4 +102,4 @@ def _start(module: Module, tool: _Tool, project: KnownProject) -> Launch:
     key, default = ("server_port", 7860) if tool.package == "gradio" else ("port", 8080)
     port = (said or {}).get(key)
     env = {"GRADIO_SERVER_NAME": "0.0.0.0"} if tool.package == "gradio" else {}
-    return replace(start_file(module, project), why=why, port=port if isinstance(port, int) else default, env=env)
+    return replace(start_file(module, project), why=why, port=port if is_port(port) else default, env=env)

@@ -30,7 +30,8 @@ def every_process(project: KnownProject) -> list[Startable]:
     """All that the Procfile names."""
     found = {}
     for match in map(_PROCESS.fullmatch, map(str.strip, (project.tree.text(PROCFILE) or "").splitlines())):
-        if match is not None:
+        # A command with a NUL nobody can start.
+        if match is not None and "\0" not in match[2]:
             found[match[1]] = match[2]
     before = found.get(RELEASE, "")
     return [

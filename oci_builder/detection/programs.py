@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from oci_builder.detection.choices import Launch, Startable, init
+from oci_builder.detection.choices import Launch, Startable, init, is_port
 from oci_builder.detection.frameworks import ServerKind
 from oci_builder.detection.modules import Module
 from oci_builder.detection.places import SRC
@@ -169,7 +169,7 @@ def _start_file(module: Module, project: KnownProject) -> Launch:
     port = (said or {}).get("port") or next(
         (number for name, number in default.items() if said is not None and module.uses(name)), None
     )
-    return replace(launch, port=port) if isinstance(port, int) and 0 < port < 65536 else launch
+    return replace(launch, port=port) if is_port(port) else launch
 
 
 def _same(launch: Launch) -> Launch:

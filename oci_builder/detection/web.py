@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from oci_builder.detection.choices import PORT, Launch, Startable, init
+from oci_builder.detection.choices import PORT, Launch, Startable, init, is_port
 from oci_builder.detection.frameworks import Framework, ServerKind
 from oci_builder.detection.modules import Application, Module
 from oci_builder.detection.places import SRC, ModulePlace
@@ -238,7 +238,7 @@ def _port(module: Module) -> int:
     """The port that a file would listen on if it was started itself."""
     said = module.calling("uvicorn.run", "run", "serve") or {}
     port = said.get("port")
-    return port if isinstance(port, int) and 0 < port < 65536 else PORT
+    return port if is_port(port) else PORT
 
 
 def _runner(module: Module, project: KnownProject) -> Module | None:
@@ -255,7 +255,7 @@ def _alone(each: Served, project: KnownProject) -> Launch:
         said = started.calling(*_RUN) or {}
         default = {"Flask": 5000, "Bottle": 8080, "Dash": 8050}.get(framework.name, PORT)
         port = said.get("port", default)
-        port = port if isinstance(port, int) and 0 < port < 65536 else default
+        port = port if is_port(port) else default
         if framework.name == "Dash":
             env = {"HOST": "0.0.0.0", "PORT": str(port)}
             return replace(start_file(started, project), port=port, env=env, why=f"{started.path}: Dash")

@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from oci_builder.bounded import parse_decimal
-from oci_builder.dockerfiles.parsing import expand
+from oci_builder.dockerfiles.parsing import Expanding
+from oci_builder.errors import InvalidValue
 
 RECIPE = "image.toml"
 INSTALLERS_OWN = re.compile(r"(PIP|UV|POETRY|PDM|PIPENV|VIRTUALENV)_\w+|VIRTUAL_ENV|DEBIAN_FRONTEND")
 """Variables that installers read, and nothing that runs in an image."""
 
 _LAST_ID = 4_294_967_294
+_LONGEST_PATH = 4096
+"""Linux, limits.h: PATH_MAX."""
 
 
 class Verdict(enum.Enum):
@@ -141,7 +144,7 @@ class Place:
     """Where a stage stands while its lines are read. ``is_final`` tells what ends in the image from what only helps."""
 
     draft: Draft
-    escape: str = "\\"
+    expanding: Expanding = field(default_factory=Expanding)
     is_final: bool = True
     workdir: str = "/"
     shell: tuple[str, ...] = ("/bin/sh", "-c")
@@ -157,11 +160,14 @@ class Place:
 
     def expand(self, word: str) -> str:
         """A word with the variables that are set; PATH is what the base says."""
-        return expand(word, {"PATH": "${PATH}", **self.args, **self.env}, self.escape)
+        return self.expanding.expand(word, {"PATH": "${PATH}", **self.args, **self.env})
 
     def path(self, word: str) -> str:
-        """An absolute path of the image."""
+        """An absolute path of the image. Raises InvalidValue for one that no system has."""
         path = posixpath.normpath(posixpath.join(self.workdir, word))
+        if len(path) > _LONGEST_PATH:
+            why = f"below its WORKDIR it has more than {_LONGEST_PATH} letters"
+            raise InvalidValue("path of a Dockerfile", word[:100], why)
         return f"/{path.lstrip('/')}"
 
     def source(self, path: str) -> str | None:

@@ -77,7 +77,7 @@ class _Reader:
         chain = [stage]
         while (below := self._below(chain[-1])) is not None:
             chain.append(below)
-        place = Place(draft=self._draft, escape=self._file.escape, is_final=is_final)
+        place = Place(draft=self._draft, expanding=self._file.expanding, is_final=is_final)
         if is_final:
             _base(chain[-1], place)
         for each in reversed(chain):
@@ -105,7 +105,7 @@ class _Reader:
         for word in each.words:
             if "=" not in word and word in self._file.args:
                 place.args[word] = self._file.args[word]
-        found = arguments(each, known, place.escape)
+        found = arguments(each, known, place.expanding)
         place.args.update({name: value for name, value in found.items() if name not in place.env})
         if place.is_final:
             for word in each.words:

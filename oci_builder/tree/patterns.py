@@ -10,9 +10,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
 
 _SPECIAL = frozenset("*?[]\\")
+_MOST_SLOW = 2
+"""Pieces of one pattern that are tried again for each way in which what precedes them matches: the square of a path's
+length is a moment, and more than its cube is not."""
+
 _CLASS = re.compile(r"\[(\^?)((?:\\.|[^\]\\])+)\]")
 
 
@@ -52,8 +58,13 @@ class Patterns:
         return tuple(found), matched
 
     def _folder(self, path: str) -> tuple[bool, ...]:
-        if path not in self._folders:
-            self._folders[path] = self._matching(path)[0]
+        # From the top: a path can be deeper than functions may call each other.
+        missing, at = [], path
+        while at not in self._folders:
+            missing.append(at)
+            at = at.rpartition("/")[0]
+        for at in reversed(missing):
+            self._folders[at] = self._matching(at)[0]
         return self._folders[path]
 
 
@@ -67,35 +78,111 @@ def translated(glob: str) -> str:
     clean = posixpath.normpath(glob).lstrip("/")
     if clean in ("", "."):
         return ""
-    out, place = "", 0
+    pieces, place = [], 0
     while place < len(clean):
-        text, place = _piece(clean, place, glob)
-        out += text
+        piece, place = _piece(clean, place, glob)
+        pieces.append(piece)
+    if sum(_is_slow(pieces, at) for at in range(len(pieces))) > _MOST_SLOW:
+        raise ValueError(f"{glob!r} has more ** within names than can be tried")
+    return _joined(pieces)
+
+
+class _Sort(Enum):
+    """What a piece of a pattern matches: one letter, a name's letters, whole folders or none, or all there is."""
+
+    LETTER = auto()
+    SLASH = auto()
+    ANY = auto()  # a letter of a class, which may be a slash
+    STAR = auto()
+    FOLDERS = auto()
+    REST = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    sort: _Sort
+    text: str
+
+
+_OPEN = (_Sort.STAR, _Sort.FOLDERS, _Sort.REST)
+"""Those that match more than one letter."""
+
+
+def _next(pieces: Sequence[_Piece], at: int, sorts: Collection[_Sort]) -> int:
+    """Where the first of ``sorts`` stands behind ``at``, or the end."""
+    return next((place for place in range(at + 1, len(pieces)) if pieces[place].sort in sorts), len(pieces))
+
+
+def _end_of_first(pieces: Sequence[_Piece], at: int) -> int | None:
+    """Where that ends of which the first match is as good as any, as nothing behind it could match less for it.
+
+    That is a ``*`` up to the next one in the same name, whole folders up to the next of any, and all before the rest.
+    None where a later match may do what the first does not.
+    """
+    sort = pieces[at].sort
+    if sort is _Sort.STAR:
+        end = _next(pieces, at, (*_OPEN, _Sort.SLASH))
+        fits = end < len(pieces) and pieces[end].sort in (_Sort.STAR, _Sort.REST)
+    elif sort is _Sort.FOLDERS:
+        end = _next(pieces, at, (_Sort.FOLDERS, _Sort.REST))
+        is_rest = end < len(pieces) and pieces[end].sort is _Sort.REST
+        fits = end < len(pieces) and (is_rest or end == at + 1 or pieces[end - 1].sort is _Sort.SLASH)
+    else:
+        return None
+    return end if fits and all(piece.sort is not _Sort.ANY for piece in pieces[at:end]) else None
+
+
+def _is_slow(pieces: Sequence[_Piece], at: int) -> bool:
+    """Whether what stands there may have to be tried again for each match of what is before it."""
+    if pieces[at].sort not in _OPEN or _end_of_first(pieces, at) is not None:
+        return False
+    if pieces[at].sort is _Sort.STAR:
+        # Up to the end of a name there is one way.
+        end = _next(pieces, at, (*_OPEN, _Sort.SLASH))
+        ends = end == len(pieces) or pieces[end].sort is _Sort.SLASH
+        return not ends or any(piece.sort is _Sort.ANY for piece in pieces[at:end])
+    return _next(pieces, at, _OPEN) < len(pieces)
+
+
+def _joined(pieces: Sequence[_Piece]) -> str:
+    """The expression for ``pieces``. What need not be tried twice is an atomic group: else one path can take years."""
+    out, at = "", 0
+    while at < len(pieces):
+        piece, end = pieces[at], _end_of_first(pieces, at)
+        if end is None:
+            out, at = out + piece.text, at + 1
+        else:
+            # The shortest of it that does.
+            lazy = "[^/]*?" if piece.sort is _Sort.STAR else "(?:.*?/)??"
+            out, at = f"{out}(?>{lazy}{_joined(pieces[at + 1 : end])})", end
     return out
 
 
-def _piece(glob: str, place: int, whole: str) -> tuple[str, int]:
-    """The expression for what stands at ``place``, and the place behind it."""
+def _piece(glob: str, place: int, whole: str) -> tuple[_Piece, int]:
+    """What stands at ``place``, and the place behind it."""
     if glob.startswith("**", place):
         end = place + 2 + glob.startswith("/", place + 2)
         # Docker lets a name that only ** precedes be the end of a name as well.
         loose = end == len(glob) or (place == 0 and end == 2 and not _SPECIAL & set(glob[end:]))
-        return ".*" if loose else "(?:.*/)?", end
+        sort, text = (_Sort.REST, ".*") if loose else (_Sort.FOLDERS, "(?:.*/)?")
+        return _Piece(sort, text), end
     char = glob[place]
     if char == "*":
-        return "[^/]*", place + 1
+        return _Piece(_Sort.STAR, "[^/]*"), place + 1
     if char == "?":
-        return "[^/]", place + 1
+        return _Piece(_Sort.LETTER, "[^/]"), place + 1
     if char == "\\":
         if place + 1 == len(glob):
             raise ValueError(f"{whole!r} ends in a backslash")
-        return re.escape(glob[place + 1]), place + 2
+        sort = _Sort.SLASH if glob[place + 1] == "/" else _Sort.LETTER
+        return _Piece(sort, re.escape(glob[place + 1])), place + 2
     if char == "[":
         found = _CLASS.match(glob, place)
         if found is None:
             raise ValueError(f"{whole!r} has a [ without its ]")
-        return _letters(found, whole), found.end()
-    return re.escape(char), place + 1
+        text = _letters(found, whole)
+        return _Piece(_Sort.ANY if re.fullmatch(text, "/") else _Sort.LETTER, text), found.end()
+    return _Piece(_Sort.SLASH if char == "/" else _Sort.LETTER, re.escape(char)), place + 1
 
 
 def _letters(found: re.Match[str], whole: str) -> str:

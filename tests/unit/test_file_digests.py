@@ -65,3 +65,9 @@ def test_what_was_not_asked_for_is_forgotten(tmp_path: Path, store: Store) -> No
     digests(store, [one, two])
     digests(store, [two])
     assert digests(store, [one, two])[1] == [one]
+
+
+def test_a_name_need_not_be_letters(tmp_path: Path, store: Store) -> None:
+    odd = settled(tmp_path / os.fsdecode(b"a\xff"), b"1")
+    for read in ([odd], []):
+        assert digests(store, [odd], name=f"project {odd}") == ([Digest.of(b"1")], read)

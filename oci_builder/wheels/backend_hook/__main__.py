@@ -49,11 +49,17 @@ class BackendWatch:
             return f"it starts {arguments[:1]!r}"
         if event in _ASKS:
             return "it asks a network"
+        if event == "sqlite3.connect" and arguments[0] != ":memory:":
+            return "it opens a database"
         if event == "exec" and getattr(arguments[0], "co_filename", "").startswith(self.project):
             return "code of the project runs"
-        if event not in _READS or not isinstance(arguments[0], str | bytes):
+        # An open file by its number was named when it was opened; a folder without a name is the one that it stands in.
+        if event not in _READS:
             return ""
-        place = os.path.realpath(os.fsdecode(arguments[0]))
+        named = "." if arguments[0] is None else arguments[0]
+        if not isinstance(named, str | bytes | os.PathLike):
+            return ""
+        place = os.path.realpath(os.fsdecode(named))
         if place == f"{self.project}setup.py":
             return "code of the project runs"
         if f"{place}/".startswith((self.project, *self._known)) or place.startswith("/dev/"):

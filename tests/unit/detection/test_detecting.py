@@ -605,3 +605,14 @@ def test_the_image_is_called_as_the_folder_as_nearly_as_can_be(tmp_path: Path, n
     (tmp_path / name / "requirements.txt").write_text("x\n")
     expected = {"My Shop": "my-shop", "build": "build-image", "Ünï": "n"}.get(name, name)
     assert load_image(tmp_path / name).recipe.name == expected
+
+
+def test_a_port_that_is_none_is_not_taken(tmp_path: Path) -> None:
+    source = "from flask import Flask\napp = Flask(__name__)\nif __name__ == '__main__':\n"
+    source += "    app.run(host='0.0.0.0', port=True)\n"
+    place = project(tmp_path, {"main.py": source}, "flask\n")
+    assert found(place).document["config"]["exposed-ports"] == [5000]
+
+
+def test_a_command_with_a_nul_is_none(tmp_path: Path) -> None:
+    assert found(project(tmp_path, {"Procfile": "web: python \0 main.py\n"}, "x\n")).launch is None

@@ -79,3 +79,27 @@ def test_any_pattern_is_read_or_refused_and_matches_with_a_folder_all_in_it(glob
         assert patterns.match(f"{path}/below")
     if patterns.expression is not None:
         assert bool(re.fullmatch(patterns.expression, path, re.DOTALL)) is matched
+
+
+@pytest.mark.parametrize(
+    ("glob", "path"),
+    [
+        ("*a" * 40 + "b", "a" * 200),
+        ("**/" * 40 + "b", "a/" * 100 + "c"),
+        ("**/*a*a*a*b/" * 9 + "c", "a" * 20 + "/a" * 100),
+        ("**/*/" * 20 + "b", "a/" * 100 + "c"),
+        ("*a/" * 30 + "b", "aaa/" * 60 + "c"),
+        ("**a**b**c", "ab" * 50),
+    ],
+)
+def test_no_pattern_takes_long(glob: str, path: str) -> None:
+    assert not Patterns([glob]).match(path)
+
+
+def test_a_pattern_that_could_take_long_whatever_is_done_is_refused() -> None:
+    with pytest.raises(ValueError, match="more \\*\\* within names"):
+        Patterns(["**a" * 30 + "b"])
+
+
+def test_a_path_can_be_as_deep_as_a_system_lets_it() -> None:
+    assert Patterns(["**/b"]).match("a/" * 2000 + "b")
