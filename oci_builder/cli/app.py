@@ -44,7 +44,7 @@ COMMANDS = {
     "push": "Push an image file to a registry.",
     "pull": "Write an image of a registry to a file that docker, podman and containerd load.",
     "update": "Write what brings a target that has image OLD up to image NEW.",
-    "rebase": "Put an image onto another base, where it runs there as it did.",
+    "rebase": "Put IMAGE onto another base, where it runs there as it did.",
     "tags": "List the tags of a repository in a registry.",
     "check": "Check that an image would run, without running it.",
     "verify": "Check that an image is what it says it is.",

@@ -23,10 +23,17 @@ def parsed(data: bytes) -> Node | None:
     def read(at: int, point: object) -> bytes:
         nonlocal reads
         reads += 1
-        return data[at : at + _PIECE] if reads <= MAX_READS else b""
+        return data[at : at + _PIECE]
 
-    # Of text that is not all there at once the parser has no more than its tree.
-    tried = Parser(language).parse(read)
+    def is_enough(at: int, has_error: bool) -> bool:
+        return reads > MAX_READS
+
+    # Of text that is not all there at once the parser has no more than its tree. And a text may not end where it did not
+    # before: the parser, come to the middle of a letter, follows a null pointer.
+    try:
+        tried = Parser(language).parse(read, progress_callback=is_enough)
+    except ValueError:
+        return None
     if reads > MAX_READS or tried.root_node.has_error:
         return None
     root = Parser(language).parse(data).root_node

@@ -55,7 +55,7 @@ from oci_builder.reference import Reference
 
 _WORDS = (
     "base build cache check completion delta diff download export help init inspect layer lock plan publish pull push "
-    "report run sbom schema show tags test tree update verify version why"
+    "rebase report run sbom schema show tags test tree update verify version why"
 )
 VERBS = frozenset(_WORDS.split())
 """First words the command line has a use for, now or one day: no image may be named like one."""

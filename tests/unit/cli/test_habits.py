@@ -110,7 +110,7 @@ def test_an_image_may_be_called_like_a_command_of_docker(tmp_path: Path, monkeyp
         (["shop", "—out", "x"], "did you mean --out?"),
         (["shop", "–load"], "did you mean --load?"),
         (["shop", "--ouput", "x"], "did you mean --out"),
-        (["shop", "--wobble"], None),
+        (["shop", "--zigzag"], None),
         (["shop", "-j", "many"], "is not a whole number"),
         (["shop", "-j", "0"], "0 is not from 1 to 256"),
     ],

@@ -27,7 +27,7 @@ from tests.support.tiny import CHECKOUT, Tiny, built, make_tiny
 
 PACKAGE = Path(oci_builder.__file__).parent
 # Programs of their own: what they write, their parent reads.
-PROGRAMS = {"bytecode_child.py"}
+PROGRAMS = {"bytecode_child.py", "wheels/backend_hook/__main__.py"}
 NASTY = "\x1b[31mred\x1b]0;title\x07 \x9b2J \x7f \u202eabc\u2066 \u2028\u2029 \ud800 [red]x[/red] :bug:\tend"
 BAD = {chr(code) for code in (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028)}
 

@@ -234,6 +234,7 @@ HOSTILE = {
     "crlf": "echo a\r\nexit 0\r\n",
     "nul": "echo a\0b",
     "esc seq": "echo '\x1b]0;x\x07'; /bin/\x1b[31mred",
+    "reads in a letter": "((" * 8000 + "\udcff" * 8000,
     "notutf8": "mkdir /etc/\udcff; /bin/\udcff",
     "unicode ctl": "mkdir /etc/\u202eabc; frob\u202e\u2028 x",
 }
