@@ -28,8 +28,8 @@ def parsed(data: bytes) -> Node | None:
     def is_enough(at: int, has_error: bool) -> bool:
         return reads > MAX_READS
 
-    # Of text that is not all there at once the parser has no more than its tree. And a text may not end where it did not
-    # before: the parser, come to the middle of a letter, follows a null pointer.
+    # Of text that is not all there at once the parser has no more than its tree. And a text may not end where it did
+    # not before: the parser, come to the middle of a letter, follows a null pointer.
     try:
         tried = Parser(language).parse(read, progress_callback=is_enough)
     except ValueError:
