@@ -131,7 +131,13 @@ class Ground:
             script = self.text(f"{INFO}{name}.postinst") if "interest" in triggers else ""
             if script:
                 scripts = {"postinst": script.encode("utf-8", "surrogateescape")}
-                return DebFile(control=b"", md5sums=b"", entries=(), scripts=scripts, triggers=triggers.encode())
+                return DebFile(
+                    control=b"",
+                    md5sums=b"",
+                    entries=(),
+                    scripts=scripts,
+                    triggers=triggers.encode("utf-8", "surrogateescape"),
+                )
         return None
 
     @cached_property
